@@ -1,0 +1,101 @@
+//! What can go wrong, sorted by who must act.
+
+use crate::{Party, transport::Path};
+
+/// Why a protocol step failed. The variants say who has to act.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A peer sent something no honest implementation sends. Look at that peer; nothing was opened.
+    #[error("peer {peer} misbehaved: {fault}")]
+    Peer {
+        /// The peer whose message was wrong.
+        peer: Party,
+        /// What was wrong with it.
+        fault: PeerFault,
+    },
+    /// The link to a peer failed. The job may be run again, under a new session id.
+    #[error("link to {peer} failed: {cause}")]
+    Link {
+        /// The peer at the other end of the link.
+        peer: Party,
+        /// What the transport reported.
+        cause: LinkFault,
+    },
+    /// A check of the malicious mode failed. Nothing was opened, and the job is never retried.
+    #[error("the product check failed: one party deviated from the protocol; nothing was opened")]
+    Abort,
+    /// The caller passed vectors whose public shapes do not fit together.
+    #[error("shape mismatch in {what}: expected {expected}, got {got}")]
+    Shape {
+        /// Which argument.
+        what: &'static str,
+        /// The length or count required.
+        expected: usize,
+        /// The length or count passed.
+        got: usize,
+    },
+    /// A strand was verified while children of it were neither joined nor verified (a bug of the caller).
+    #[error("{0} forked strand(s) were neither joined nor verified")]
+    UnjoinedFork(u32),
+    /// A strand was joined into one that did not fork it (a bug of the caller).
+    #[error("strand {child} is not a child of strand {parent}")]
+    ForeignStrand {
+        /// The strand that was to be joined.
+        child: Path,
+        /// The strand it was joined into.
+        parent: Path,
+    },
+    /// A round of this strand was cancelled or failed part-way, so its streams may have diverged.
+    #[error("this strand was poisoned by an earlier cancelled or failed round; start a new session")]
+    Poisoned,
+    /// The operating system refused to give randomness.
+    #[error("the system's random source failed: {0}")]
+    Entropy(String),
+}
+
+/// What was wrong with a peer's message.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PeerFault {
+    /// A frame of another length than the public shape asks for.
+    #[error("frame of {got} bytes where {expected} were due")]
+    WrongLength {
+        /// Bytes the shape asks for.
+        expected: usize,
+        /// Bytes the peer announced.
+        got: usize,
+    },
+    /// A frame that belongs to another session, strand or position.
+    #[error("frame {got} of another position where frame {expected} was due")]
+    WrongFrame {
+        /// The sequence number due.
+        expected: u64,
+        /// The sequence number the peer announced.
+        got: u64,
+    },
+    /// A frame labelled with another session or strand.
+    #[error("frame of another session or strand")]
+    WrongStrand,
+    /// Two copies of one value differ.
+    #[error("the doubly held copies of a value differ")]
+    Inconsistent,
+    /// Anything else the transport recognised as a violation of its format.
+    #[error("{0}")]
+    Malformed(String),
+}
+
+/// Why a link failed without anybody having misbehaved.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LinkFault {
+    /// The connection was closed or lost.
+    #[error("connection lost ({0})")]
+    Lost(String),
+    /// Nothing arrived within the deadline.
+    #[error("nothing arrived within {0} ms")]
+    Stalled(u64),
+    /// The peer ended the session and gave a cause.
+    #[error("the peer ended the session: {0}")]
+    Ended(String),
+}
