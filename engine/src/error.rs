@@ -49,6 +49,9 @@ pub enum Error {
     /// A round of this strand was cancelled or failed part-way, so its streams may have diverged.
     #[error("this strand was poisoned by an earlier cancelled or failed round; start a new session")]
     Poisoned,
+    /// A stream of randomness has reached its safe length; split the job into more strands or sessions.
+    #[error("a PRSS stream has reached its safe length; split the job into more strands or sessions")]
+    StreamExhausted,
     /// The operating system refused to give randomness.
     #[error("the system's random source failed: {0}")]
     Entropy(String),

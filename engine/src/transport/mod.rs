@@ -1,7 +1,9 @@
 //! What the engine asks of a network: ordered frames between three parties, one link per strand.
 //!
 //! The engine opens no sockets. `trefoil-nodes` implements [`Transport`] over QUIC; the in-memory
-//! implementation with injectable latency and tampering is in [`testing`](crate::testing).
+//! implementation with injectable latency and tampering is [`memory`].
+
+pub mod memory;
 
 use crate::{Error, Party};
 use bytes::Bytes;

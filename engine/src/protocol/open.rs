@@ -1,0 +1,91 @@
+//! What a verified strand can do: open, reveal, output.
+
+use crate::{Cost, Ctx, Error, Mode, Party, client::OutputShare, ring::Ring, share::View};
+use bytes::Bytes;
+
+impl<M: Mode> Ctx<M> {
+    /// Checks every gate of this strand and of those joined into it, and ends it: from here on values can be opened but
+    /// nothing can be multiplied.
+    ///
+    /// # Errors
+    /// [`Error::UnjoinedFork`] if a forked strand was not joined, [`Error::Poisoned`] if a round failed,
+    /// [`Error::Abort`] if the mode's check fails.
+    pub async fn verify(mut self) -> Result<Verified<M>, Error> {
+        self.ready()?;
+        M::check(&mut self).await?;
+        Ok(Verified { ctx: self })
+    }
+}
+
+/// A strand whose gates have all been checked: the only thing that can open or release a value.
+///
+/// Made by [`Ctx::verify`] alone.
+#[derive(Debug)]
+pub struct Verified<M: Mode> {
+    ctx: Ctx<M>,
+}
+
+impl<M: Mode> Verified<M> {
+    /// What the strand has cost, openings included.
+    pub fn cost(&self) -> Cost {
+        self.ctx.cost
+    }
+
+    /// The party this strand computed for.
+    pub fn me(&self) -> Party {
+        self.ctx.seat.me
+    }
+
+    /// Opens a vector to all three parties.
+    ///
+    /// **Shape** `n` elements. **Cost** one round, `n` elements to `prev`. **Security** the missing component is a function
+    /// of the opened value and the two held ones, so nothing but the value is learnt.
+    /// **Source** Araki et al. (CCS 2016), section 2.2.
+    ///
+    /// # Errors
+    /// [`Error::Peer`], [`Error::Link`] or [`Error::Poisoned`]. Not cancel safe.
+    pub async fn open<R: Ring>(&mut self, x: View<'_, R>) -> Result<Vec<R>, Error> {
+        // Party i lacks x_{i+2}, which is the `next` component of party i+1.
+        let mut third = vec![R::default(); x.len()];
+        self.ctx.exchange(x.next, &mut third).await?;
+        Ok(sum(x, &third))
+    }
+
+    /// Opens a vector to one party; the others get `None`.
+    ///
+    /// **Shape** `n` elements. **Cost** one round, `n` elements from the receiver's `next` to it, nothing from the others.
+    /// **Security** and **Source** as [`open`](Self::open); the two others receive nothing.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open). Not cancel safe.
+    pub async fn reveal_to<R: Ring>(&mut self, to: Party, x: View<'_, R>) -> Result<Option<Vec<R>>, Error> {
+        let c = &mut self.ctx;
+        let me = c.seat.me;
+        c.begin_round()?;
+        let mut opened = None;
+        if me == to {
+            let mut third = vec![R::default(); x.len()];
+            c.link.recv(me.next(), bytemuck::cast_slice_mut(&mut third)).await?;
+            opened = Some(sum(x, &third));
+        } else if me == to.next() {
+            let frame = Bytes::copy_from_slice(bytemuck::cast_slice(x.next));
+            c.cost.bytes_sent += frame.len() as u64;
+            c.link.send(to, frame).await?;
+        }
+        c.end_round();
+        Ok(opened)
+    }
+
+    /// This party's two components of a vector, for the client that is to learn it.
+    ///
+    /// **Shape** `n` elements. **Cost** nothing; the client fetches `2n` elements from each party, or `n` and a digest.
+    /// **Security** the client compares the doubly held components before it adds them up
+    /// ([`reconstruct`](crate::client::reconstruct)). **Source** Araki et al. (CCS 2016), section 2.2.
+    pub fn output<R: Ring>(&self, x: View<'_, R>) -> OutputShare<R> {
+        OutputShare::new(self.ctx.seat.me, x.to_shares())
+    }
+}
+
+fn sum<R: Ring>(x: View<'_, R>, third: &[R]) -> Vec<R> {
+    x.own.iter().zip(x.next).zip(third).map(|((&a, &b), &c)| a + b + c).collect()
+}

@@ -1,0 +1,275 @@
+//! The rings that are shared, and the local maps a gate may apply to them.
+//!
+//! A gate's kernel is the plain function itself, written once over [`Algebra`]: the same code runs on a
+//! single word, on a SIMD register and in the plain reference. [`Deg1`] and [`Deg2`] carry the degree in
+//! the type, so that a kernel of degree three, or one with a constant term, does not compile.
+
+// A kernel must be inlined into the function that enables the SIMD instructions, or it runs without them.
+#![allow(clippy::inline_always)]
+// Addition in characteristic two is XOR, multiplication of bits is AND.
+#![allow(clippy::suspicious_arithmetic_impl)]
+
+use bytemuck::Pod;
+use std::{
+    fmt::Debug,
+    ops::{Add, Mul, Sub},
+};
+
+/// What a kernel is evaluated on: one ring element, or a SIMD register full of them.
+pub trait Algebra: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Send + Sync + 'static {}
+
+/// A commutative ring with a fixed-width little-endian wire form (its memory, see the crate's target rule).
+pub trait Ring: Algebra + Pod + Default + Eq + Debug {
+    /// The name used in opaque `Debug` output.
+    const NAME: &'static str;
+
+    /// Adds this party's additive share of `kernel(x)` to `acc`, element by element:
+    /// `acc_j += q_j(own + next) - q_j(next)`. See [`Quadratic`] for why the three parties' shares sum to `q(x)`.
+    ///
+    /// The slices of `own` and `next` have one length, and each of `acc` has that length too.
+    fn quadratic<K: Quadratic<I, O>, const I: usize, const O: usize>(
+        kernel: &K,
+        own: [&[Self]; I],
+        next: [&[Self]; I],
+        acc: [&mut [Self]; O],
+    ) {
+        quadratic_scalar(kernel, own, next, acc);
+    }
+
+    /// Writes `kernel(x)` to `out`, element by element.
+    fn linear<K: Linear<I, O>, const I: usize, const O: usize>(kernel: &K, x: [&[Self]; I], out: [&mut [Self]; O]) {
+        linear_scalar(kernel, x, out);
+    }
+}
+
+/// A map of degree at most two and without constant term, from `I` ring elements to `O`.
+///
+/// Any such map costs one round and `O` elements, whatever number of products it holds: with
+/// `x = x_0 + x_1 + x_2`, `sum_i q(x_i + x_{i+1}) - q(x_{i+1}) = q(x)`, because both sides have the linear part
+/// once and every cross term `x_i x_j` once. Party `i` holds both arguments of its term. For `q(x, y) = xy` this is
+/// `x_i y_i + x_i y_{i+1} + x_{i+1} y_i`, the product of Araki et al. (CCS 2016, section 2.2).
+pub trait Quadratic<const I: usize, const O: usize>: Sync {
+    /// The map, on plain values.
+    fn eval<A: Algebra>(&self, x: [Deg1<A>; I]) -> [Deg2<A>; O];
+}
+
+/// A linear map from `I` ring elements to `O`. Local: each component is mapped on its own.
+pub trait Linear<const I: usize, const O: usize>: Sync {
+    /// The map, on plain values or on one component of a sharing.
+    fn eval<A: Algebra>(&self, x: [Deg1<A>; I]) -> [Deg1<A>; O];
+}
+
+/// A linear form in the inputs of a kernel. Its product with another is a [`Deg2`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Deg1<A>(pub(crate) A);
+
+/// A form of degree at most two in the inputs of a kernel. It can be added but not multiplied.
+///
+/// ```compile_fail
+/// use trefoil_engine::ring::{Algebra, Deg1, Deg2};
+/// fn cubic<A: Algebra>(x: Deg1<A>) -> Deg2<A> { x * x * x }
+/// ```
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Deg2<A>(pub(crate) A);
+
+impl<A: Algebra> Deg1<A> {
+    /// Wraps a plain value, to evaluate a kernel as its own reference.
+    #[inline(always)]
+    pub const fn of(x: A) -> Self {
+        Self(x)
+    }
+    /// The plain value.
+    #[inline(always)]
+    pub fn value(self) -> A {
+        self.0
+    }
+}
+impl<A: Algebra> Deg2<A> {
+    /// The plain value.
+    #[inline(always)]
+    pub fn value(self) -> A {
+        self.0
+    }
+}
+impl<A: Algebra> Add for Deg1<A> {
+    type Output = Self;
+    #[inline(always)]
+    fn add(self, o: Self) -> Self {
+        Self(self.0 + o.0)
+    }
+}
+impl<A: Algebra> Sub for Deg1<A> {
+    type Output = Self;
+    #[inline(always)]
+    fn sub(self, o: Self) -> Self {
+        Self(self.0 - o.0)
+    }
+}
+impl<A: Algebra> Mul for Deg1<A> {
+    type Output = Deg2<A>;
+    #[inline(always)]
+    fn mul(self, o: Self) -> Deg2<A> {
+        Deg2(self.0 * o.0)
+    }
+}
+impl<A: Algebra> Add for Deg2<A> {
+    type Output = Self;
+    #[inline(always)]
+    fn add(self, o: Self) -> Self {
+        Self(self.0 + o.0)
+    }
+}
+impl<A: Algebra> Sub for Deg2<A> {
+    type Output = Self;
+    #[inline(always)]
+    fn sub(self, o: Self) -> Self {
+        Self(self.0 - o.0)
+    }
+}
+impl<A: Algebra> From<Deg1<A>> for Deg2<A> {
+    #[inline(always)]
+    fn from(x: Deg1<A>) -> Self {
+        Self(x.0)
+    }
+}
+
+/// The product `xy`: AND for [`Lanes`].
+#[derive(Clone, Copy, Debug)]
+pub struct Product;
+impl Quadratic<2, 1> for Product {
+    #[inline(always)]
+    fn eval<A: Algebra>(&self, [x, y]: [Deg1<A>; 2]) -> [Deg2<A>; 1] {
+        [x * y]
+    }
+}
+
+/// A bilinear map on whole vectors, for sums of products across elements: dot and matrix products.
+///
+/// `eval` adds `B(x, y)` to `out`. One ring element per output is sent, however long `x` and `y` are.
+pub trait Bilinear<R: Ring>: Sync {
+    /// `out += B(x, y)`, on plain values.
+    fn eval(&self, x: &[R], y: &[R], out: &mut [R]);
+}
+
+/// The scalar twin of [`Ring::quadratic`], and its definition.
+pub(crate) fn quadratic_scalar<R: Ring, K: Quadratic<I, O>, const I: usize, const O: usize>(
+    kernel: &K,
+    own: [&[R]; I],
+    next: [&[R]; I],
+    mut acc: [&mut [R]; O],
+) {
+    for e in 0..acc.first().map_or(0, |a| a.len()) {
+        let both = kernel.eval(std::array::from_fn(|k| Deg1(own[k][e] + next[k][e])));
+        let one = kernel.eval(std::array::from_fn(|k| Deg1(next[k][e])));
+        for (j, acc) in acc.iter_mut().enumerate() {
+            acc[e] = acc[e] + both[j].0 - one[j].0;
+        }
+    }
+}
+
+/// The scalar twin of [`Ring::linear`], and its definition.
+pub(crate) fn linear_scalar<R: Ring, K: Linear<I, O>, const I: usize, const O: usize>(
+    kernel: &K,
+    x: [&[R]; I],
+    mut out: [&mut [R]; O],
+) {
+    for e in 0..out.first().map_or(0, |o| o.len()) {
+        let y = kernel.eval(std::array::from_fn(|k| Deg1(x[k][e])));
+        for (j, out) in out.iter_mut().enumerate() {
+            out[e] = y[j].0;
+        }
+    }
+}
+
+/// 64 boolean lanes, the ring `(F_2)^64`: `+` and `-` are XOR, `*` is AND. Bit `k` of the word is lane `k`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(transparent)]
+pub struct Lanes(pub u64);
+
+impl Lanes {
+    /// Lanes in one element.
+    pub const COUNT: usize = 64;
+    /// All lanes one.
+    pub const ONES: Self = Self(u64::MAX);
+
+    /// The number of elements that hold `bits` lanes.
+    pub const fn words(bits: usize) -> usize {
+        bits.div_ceil(Self::COUNT)
+    }
+}
+
+impl Add for Lanes {
+    type Output = Self;
+    #[inline(always)]
+    fn add(self, o: Self) -> Self {
+        Self(self.0 ^ o.0)
+    }
+}
+impl Sub for Lanes {
+    type Output = Self;
+    #[inline(always)]
+    fn sub(self, o: Self) -> Self {
+        Self(self.0 ^ o.0)
+    }
+}
+impl Mul for Lanes {
+    type Output = Self;
+    #[inline(always)]
+    fn mul(self, o: Self) -> Self {
+        Self(self.0 & o.0)
+    }
+}
+impl Algebra for Lanes {}
+impl Ring for Lanes {
+    const NAME: &'static str = "Lanes";
+
+    fn quadratic<K: Quadratic<I, O>, const I: usize, const O: usize>(
+        kernel: &K,
+        own: [&[Self]; I],
+        next: [&[Self]; I],
+        acc: [&mut [Self]; O],
+    ) {
+        crate::simd::quadratic(kernel, own, next, acc);
+    }
+
+    fn linear<K: Linear<I, O>, const I: usize, const O: usize>(kernel: &K, x: [&[Self]; I], out: [&mut [Self]; O]) {
+        crate::simd::linear(kernel, x, out);
+    }
+}
+
+macro_rules! integer_ring {
+    ($name:ident, $word:ty, $text:literal) => {
+        #[doc = concat!("The ring of integers modulo 2^", $text, ", wrapping.")]
+        #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+        #[repr(transparent)]
+        pub struct $name(pub $word);
+        impl Add for $name {
+            type Output = Self;
+            #[inline(always)]
+            fn add(self, o: Self) -> Self {
+                Self(self.0.wrapping_add(o.0))
+            }
+        }
+        impl Sub for $name {
+            type Output = Self;
+            #[inline(always)]
+            fn sub(self, o: Self) -> Self {
+                Self(self.0.wrapping_sub(o.0))
+            }
+        }
+        impl Mul for $name {
+            type Output = Self;
+            #[inline(always)]
+            fn mul(self, o: Self) -> Self {
+                Self(self.0.wrapping_mul(o.0))
+            }
+        }
+        impl Algebra for $name {}
+        impl Ring for $name {
+            const NAME: &'static str = stringify!($name);
+        }
+    };
+}
+integer_ring!(Z16, u16, "16");
+integer_ring!(Z32, u32, "32");
+integer_ring!(Z64, u64, "64");

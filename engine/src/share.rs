@@ -1,0 +1,277 @@
+//! Replicated shares: who holds what, and the local operations on them.
+
+use crate::{
+    Error, Party,
+    ring::{Linear, Ring},
+};
+use std::fmt;
+
+/// This party's two thirds of a vector of shared ring elements.
+///
+/// A secret `x = x_0 + x_1 + x_2` is held as
+///
+/// | party | `own` | `next` | lacks |
+/// |---|---|---|---|
+/// | P0 | `x_0` | `x_1` | `x_2` |
+/// | P1 | `x_1` | `x_2` | `x_0` |
+/// | P2 | `x_2` | `x_0` | `x_1` |
+///
+/// (Araki et al., CCS 2016, in its "two of three additive shares" form.) Structure of arrays: each component is one
+/// contiguous vector. The memory is wiped on drop, `Debug` shows the length only, and the type can neither
+/// be cloned nor serialized: the only way out is [`Verified`](crate::Verified).
+///
+/// ```compile_fail
+/// fn leak(x: &trefoil_engine::Shares<trefoil_engine::Z64>) -> &[trefoil_engine::Z64] { &x.own }
+/// ```
+/// ```compile_fail
+/// fn copy(x: &trefoil_engine::Shares<trefoil_engine::Z64>) { let _: trefoil_engine::Shares<_> = (*x).clone(); }
+/// ```
+pub struct Shares<R: Ring> {
+    pub(crate) own: Vec<R>,
+    pub(crate) next: Vec<R>,
+}
+
+impl<R: Ring> Shares<R> {
+    pub(crate) fn new(own: Vec<R>, next: Vec<R>) -> Self {
+        debug_assert_eq!(own.len(), next.len());
+        Self { own, next }
+    }
+
+    /// `len` elements, all zero.
+    #[must_use]
+    pub fn zeros(len: usize) -> Self {
+        Self::new(vec![R::default(); len], vec![R::default(); len])
+    }
+
+    /// A public vector in shared form: `x_0` is the value, the other two components are zero.
+    #[must_use]
+    pub fn public(me: Party, value: &[R]) -> Self {
+        let zero = || vec![R::default(); value.len()];
+        Self {
+            own: if me == Party::P0 { value.to_vec() } else { zero() },
+            next: if me == Party::P2 { value.to_vec() } else { zero() },
+        }
+    }
+
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        self.own.len()
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.own.is_empty()
+    }
+
+    /// All elements, borrowed.
+    pub fn view(&self) -> View<'_, R> {
+        View { own: &self.own, next: &self.next }
+    }
+
+    /// `N` planes of equal length, borrowed: plane `k` is elements `k * len / N ..`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the length is not a multiple of `N`.
+    pub fn planes<const N: usize>(&self) -> Result<[View<'_, R>; N], Error> {
+        self.view().planes()
+    }
+
+    /// Adds another vector in place.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the lengths differ.
+    pub fn add_assign(&mut self, o: View<'_, R>) -> Result<(), Error> {
+        same("the summand", self.len(), o.len())?;
+        for (a, &b) in self.own.iter_mut().zip(o.own) {
+            *a = *a + b;
+        }
+        for (a, &b) in self.next.iter_mut().zip(o.next) {
+            *a = *a + b;
+        }
+        Ok(())
+    }
+
+    /// Adds a public vector in place.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the lengths differ.
+    pub fn add_public(&mut self, me: Party, value: &[R]) -> Result<(), Error> {
+        same("the public summand", self.len(), value.len())?;
+        let component = match me {
+            Party::P0 => &mut self.own,
+            Party::P1 => return Ok(()),
+            Party::P2 => &mut self.next,
+        };
+        for (a, &b) in component.iter_mut().zip(value) {
+            *a = *a + b;
+        }
+        Ok(())
+    }
+
+    /// Appends another vector.
+    pub fn extend(&mut self, o: View<'_, R>) {
+        // A growing vector would leave its old memory behind unwiped: move to a fresh one by hand.
+        let grow = |mine: &mut Vec<R>, other: &[R]| {
+            if mine.capacity() - mine.len() < other.len() {
+                let mut fresh = Vec::with_capacity((mine.len() + other.len()).max(2 * mine.len()));
+                fresh.extend_from_slice(mine);
+                wipe(mine);
+                *mine = fresh;
+            }
+            mine.extend_from_slice(other);
+        };
+        grow(&mut self.own, o.own);
+        grow(&mut self.next, o.next);
+    }
+
+    /// Overwrites the elements from `at` on with `o`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if `o` does not fit.
+    pub fn copy_from(&mut self, at: usize, o: View<'_, R>) -> Result<(), Error> {
+        let end = at.saturating_add(o.len());
+        if end > self.len() {
+            return Err(Error::Shape { what: "the vector copied into", expected: end, got: self.len() });
+        }
+        self.own[at..end].copy_from_slice(o.own);
+        self.next[at..end].copy_from_slice(o.next);
+        Ok(())
+    }
+
+    /// Applies one local map to both components: `f(component, out)` fills `out`, of length `len`.
+    ///
+    /// For maps that mix elements (permutations, lane shuffles). `f` must be linear and the same on all parties;
+    /// element-wise maps are better served by [`map`](View::map), whose type enforces linearity.
+    #[must_use]
+    pub fn rearrange(x: View<'_, R>, len: usize, mut f: impl FnMut(&[R], &mut [R])) -> Self {
+        let mut out = Self::zeros(len);
+        f(x.own, &mut out.own);
+        f(x.next, &mut out.next);
+        out
+    }
+}
+
+impl<R: Ring> Drop for Shares<R> {
+    fn drop(&mut self) {
+        wipe(&mut self.own);
+        wipe(&mut self.next);
+    }
+}
+
+impl<R: Ring> fmt::Debug for Shares<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Shares<{}>[{}]", R::NAME, self.len())
+    }
+}
+
+/// Borrowed [`Shares`], or a part of them.
+#[derive(Clone, Copy)]
+pub struct View<'a, R: Ring> {
+    pub(crate) own: &'a [R],
+    pub(crate) next: &'a [R],
+}
+
+impl<R: Ring> View<'_, R> {
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        self.own.len()
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.own.is_empty()
+    }
+
+    /// The elements `at .. at + len`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if they are not all there.
+    pub fn slice(self, at: usize, len: usize) -> Result<Self, Error> {
+        let end = at.saturating_add(len);
+        match (self.own.get(at..end), self.next.get(at..end)) {
+            (Some(own), Some(next)) => Ok(Self { own, next }),
+            _ => Err(Error::Shape { what: "the vector sliced", expected: end, got: self.len() }),
+        }
+    }
+
+    /// `N` planes of equal length.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the length is not a multiple of `N`.
+    pub fn planes<const N: usize>(self) -> Result<[Self; N], Error> {
+        let n = self.len() / N;
+        same("the planes", n * N, self.len())?;
+        Ok(std::array::from_fn(|k| Self { own: &self.own[k * n..][..n], next: &self.next[k * n..][..n] }))
+    }
+
+    /// An owned copy.
+    #[must_use]
+    pub fn to_shares(self) -> Shares<R> {
+        Shares::new(self.own.to_vec(), self.next.to_vec())
+    }
+
+    /// The sum of two vectors.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the lengths differ.
+    pub fn plus(self, o: Self) -> Result<Shares<R>, Error> {
+        let mut sum = self.to_shares();
+        sum.add_assign(o)?;
+        Ok(sum)
+    }
+
+    /// The difference of two vectors.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the lengths differ.
+    pub fn minus(self, o: Self) -> Result<Shares<R>, Error> {
+        same("the subtrahend", self.len(), o.len())?;
+        let f = |a: &[R], b: &[R]| a.iter().zip(b).map(|(&a, &b)| a - b).collect();
+        Ok(Shares::new(f(self.own, o.own), f(self.next, o.next)))
+    }
+
+    /// A linear map of `I` vectors of one length to `O` planes of that length. Local.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the lengths differ.
+    pub fn map<K: Linear<I, O>, const I: usize, const O: usize>(kernel: &K, x: [Self; I]) -> Result<Shares<R>, Error> {
+        let n = equal_lengths(&x)?;
+        let mut out = Shares::zeros(O * n);
+        R::linear(kernel, x.map(|v| v.own), split_planes(&mut out.own, n));
+        R::linear(kernel, x.map(|v| v.next), split_planes(&mut out.next, n));
+        Ok(out)
+    }
+}
+
+impl<R: Ring> fmt::Debug for View<'_, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "View<{}>[{}]", R::NAME, self.len())
+    }
+}
+
+/// The common length of `I` vectors.
+pub(crate) fn equal_lengths<R: Ring, const I: usize>(x: &[View<'_, R>; I]) -> Result<usize, Error> {
+    let n = x.first().map_or(0, View::len);
+    x.iter().try_for_each(|v| same("the inputs of one gate", n, v.len()))?;
+    Ok(n)
+}
+
+/// `O` planes of `n` elements out of one vector of `O * n`.
+pub(crate) fn split_planes<R, const O: usize>(v: &mut [R], n: usize) -> [&mut [R]; O] {
+    let mut rest = v;
+    std::array::from_fn(|_| {
+        let (plane, tail) = std::mem::take(&mut rest).split_at_mut(n);
+        rest = tail;
+        plane
+    })
+}
+
+pub(crate) fn same(what: &'static str, expected: usize, got: usize) -> Result<(), Error> {
+    if expected == got { Ok(()) } else { Err(Error::Shape { what, expected, got }) }
+}
+
+/// Overwrites memory that held a component, in a way the compiler must keep.
+pub(crate) fn wipe<R: Ring>(v: &mut [R]) {
+    v.fill(R::default());
+    zeroize::optimization_barrier(v);
+}

@@ -1,0 +1,135 @@
+//! Wide words: the one place with `unsafe`, chosen at run time, each kernel with a safe scalar twin.
+//!
+//! A kernel is generic over [`Algebra`](crate::ring::Algebra), so the wide form runs the very code of the scalar
+//! one on registers of 256 or 512 lanes. The tests run every level the machine has against the twin.
+
+mod transpose;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use crate::ring::{Lanes, Linear, Quadratic, linear_scalar, quadratic_scalar};
+
+pub use transpose::{planes_to_rows, rows_to_planes};
+
+/// The widest registers used.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Level {
+    /// 64-bit words.
+    Scalar,
+    /// 256-bit AVX2 registers.
+    Avx2,
+    /// 512-bit AVX-512F registers.
+    Avx512,
+}
+
+impl Level {
+    /// The widest level this processor has.
+    #[must_use]
+    pub fn detect() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if std::arch::is_x86_feature_detected!("avx512f") {
+                return Self::Avx512;
+            }
+            if std::arch::is_x86_feature_detected!("avx2") {
+                return Self::Avx2;
+            }
+        }
+        Self::Scalar
+    }
+}
+
+pub(crate) fn quadratic<K: Quadratic<I, O>, const I: usize, const O: usize>(
+    kernel: &K,
+    own: [&[Lanes]; I],
+    next: [&[Lanes]; I],
+    acc: [&mut [Lanes]; O],
+) {
+    quadratic_at(Level::detect(), kernel, own, next, acc);
+}
+
+pub(crate) fn linear<K: Linear<I, O>, const I: usize, const O: usize>(
+    kernel: &K,
+    x: [&[Lanes]; I],
+    out: [&mut [Lanes]; O],
+) {
+    linear_at(Level::detect(), kernel, x, out);
+}
+
+fn quadratic_at<K: Quadratic<I, O>, const I: usize, const O: usize>(
+    level: Level,
+    kernel: &K,
+    own: [&[Lanes]; I],
+    next: [&[Lanes]; I],
+    mut acc: [&mut [Lanes]; O],
+) {
+    #[cfg(target_arch = "x86_64")]
+    let done = x86::quadratic(level, kernel, &own, &next, &mut acc);
+    #[cfg(not(target_arch = "x86_64"))]
+    let done = scalar_only(level);
+    quadratic_scalar(kernel, own.map(|x| &x[done..]), next.map(|x| &x[done..]), acc.map(|z| &mut z[done..]));
+}
+
+fn linear_at<K: Linear<I, O>, const I: usize, const O: usize>(
+    level: Level,
+    kernel: &K,
+    x: [&[Lanes]; I],
+    mut out: [&mut [Lanes]; O],
+) {
+    #[cfg(target_arch = "x86_64")]
+    let done = x86::linear(level, kernel, &x, &mut out);
+    #[cfg(not(target_arch = "x86_64"))]
+    let done = scalar_only(level);
+    linear_scalar(kernel, x.map(|x| &x[done..]), out.map(|z| &mut z[done..]));
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn scalar_only(_: Level) -> usize {
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ring::{Algebra, Deg1, Deg2};
+    use proptest::prelude::*;
+
+    /// Three inputs, two outputs, products, squares and linear terms.
+    struct Mixed;
+    impl Quadratic<3, 2> for Mixed {
+        fn eval<A: Algebra>(&self, [a, b, c]: [Deg1<A>; 3]) -> [Deg2<A>; 2] {
+            [a * b + c * c - a.into(), (a + b) * (b - c) + c.into()]
+        }
+    }
+    struct Mix;
+    impl Linear<3, 2> for Mix {
+        fn eval<A: Algebra>(&self, [a, b, c]: [Deg1<A>; 3]) -> [Deg1<A>; 2] {
+            [a + b, a - c]
+        }
+    }
+
+    fn levels() -> impl Iterator<Item = Level> {
+        [Level::Scalar, Level::Avx2, Level::Avx512].into_iter().filter(|l| *l <= Level::detect())
+    }
+
+    proptest! {
+        #[test]
+        fn every_level_agrees_with_the_scalar_twin(words in proptest::collection::vec(any::<u64>(), 8 * 40), n in 0_usize..40) {
+            let v: Vec<Vec<Lanes>> = words.chunks(40).map(|c| c[..n].iter().copied().map(Lanes).collect()).collect();
+            let own = [&v[0][..], &v[1][..], &v[2][..]];
+            let next = [&v[3][..], &v[4][..], &v[5][..]];
+            let (mut e0, mut e1) = (v[6].clone(), v[7].clone());
+            quadratic_scalar(&Mixed, own, next, [&mut e0, &mut e1]);
+            let (mut f0, mut f1) = (vec![Lanes(0); n], vec![Lanes(0); n]);
+            linear_scalar(&Mix, own, [&mut f0, &mut f1]);
+            for level in levels() {
+                let (mut g0, mut g1) = (v[6].clone(), v[7].clone());
+                quadratic_at(level, &Mixed, own, next, [&mut g0, &mut g1]);
+                prop_assert_eq!((&g0, &g1), (&e0, &e1));
+                let (mut h0, mut h1) = (vec![Lanes(0); n], vec![Lanes(0); n]);
+                linear_at(level, &Mix, own, [&mut h0, &mut h1]);
+                prop_assert_eq!((&h0, &h1), (&f0, &f1));
+            }
+        }
+    }
+}

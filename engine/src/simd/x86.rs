@@ -1,0 +1,189 @@
+//! AVX2 and AVX-512 registers as an [`Algebra`] of lanes.
+#![allow(unsafe_code)]
+// A kernel must be inlined into the function that enables its instructions, or it runs without them.
+#![allow(clippy::inline_always)]
+// Subtraction in characteristic two is addition.
+#![allow(clippy::suspicious_arithmetic_impl)]
+
+use super::Level;
+use crate::ring::{Algebra, Deg1, Lanes, Linear, Quadratic};
+use std::{
+    arch::x86_64::{
+        __m256i, __m512i, _mm256_and_si256, _mm256_loadu_si256, _mm256_storeu_si256, _mm256_xor_si256,
+        _mm512_and_si512, _mm512_loadu_si512, _mm512_storeu_si512, _mm512_xor_si512,
+    },
+    array::from_fn,
+    ops::{Add, Mul, Sub},
+};
+
+/// A register of lanes. `load` and `store` move `WORDS` consecutive elements.
+trait Register: Algebra {
+    const WORDS: usize;
+    /// # Safety
+    /// `from` is valid for reads of `WORDS` elements, and the processor has the register's instructions.
+    unsafe fn load(from: *const Lanes) -> Self;
+    /// # Safety
+    /// `to` is valid for writes of `WORDS` elements, and the processor has the register's instructions.
+    unsafe fn store(self, to: *mut Lanes);
+}
+
+macro_rules! register {
+    ($name:ident, $inner:ty, $words:literal, $load:ident, $store:ident, $xor:ident, $and:ident) => {
+        // Values of this type exist only inside the functions below that enable its instructions, after detection.
+        #[derive(Clone, Copy)]
+        struct $name($inner);
+        impl Add for $name {
+            type Output = Self;
+            #[inline(always)]
+            fn add(self, o: Self) -> Self {
+                // SAFETY: see the type.
+                Self(unsafe { $xor(self.0, o.0) })
+            }
+        }
+        impl Sub for $name {
+            type Output = Self;
+            #[inline(always)]
+            fn sub(self, o: Self) -> Self {
+                self + o
+            }
+        }
+        impl Mul for $name {
+            type Output = Self;
+            #[inline(always)]
+            fn mul(self, o: Self) -> Self {
+                // SAFETY: see the type.
+                Self(unsafe { $and(self.0, o.0) })
+            }
+        }
+        impl Algebra for $name {}
+        impl Register for $name {
+            const WORDS: usize = $words;
+            #[inline(always)]
+            unsafe fn load(from: *const Lanes) -> Self {
+                // SAFETY: the caller's promise; the load is unaligned.
+                Self(unsafe { $load(from.cast()) })
+            }
+            #[inline(always)]
+            unsafe fn store(self, to: *mut Lanes) {
+                // SAFETY: the caller's promise; the store is unaligned.
+                unsafe { $store(to.cast(), self.0) }
+            }
+        }
+    };
+}
+register!(V256, __m256i, 4, _mm256_loadu_si256, _mm256_storeu_si256, _mm256_xor_si256, _mm256_and_si256);
+register!(V512, __m512i, 8, _mm512_loadu_si512, _mm512_storeu_si512, _mm512_xor_si512, _mm512_and_si512);
+
+/// The pointers of one call, all valid for `n` elements.
+struct Slices<const I: usize, const J: usize, const O: usize> {
+    x: [*const Lanes; I],
+    y: [*const Lanes; J],
+    z: [*mut Lanes; O],
+    n: usize,
+}
+
+/// # Safety
+/// The slices' pointers are valid for `n` elements, those of `z` exclusively; the processor has `V`'s instructions.
+#[inline(always)]
+unsafe fn quadratic_loop<V: Register, K: Quadratic<I, O>, const I: usize, const O: usize>(
+    kernel: &K,
+    s: &Slices<I, I, O>,
+) -> usize {
+    let end = s.n - s.n % V::WORDS;
+    for e in (0..end).step_by(V::WORDS) {
+        // SAFETY: e + WORDS <= n.
+        unsafe {
+            let next: [V; I] = from_fn(|k| V::load(s.y[k].add(e)));
+            let both: [Deg1<V>; I] = from_fn(|k| Deg1(V::load(s.x[k].add(e)) + next[k]));
+            let both = kernel.eval(both);
+            let one = kernel.eval(next.map(Deg1));
+            for j in 0..O {
+                (V::load(s.z[j].add(e)) + both[j].0 - one[j].0).store(s.z[j].add(e));
+            }
+        }
+    }
+    end
+}
+
+/// # Safety
+/// As [`quadratic_loop`].
+#[inline(always)]
+unsafe fn linear_loop<V: Register, K: Linear<I, O>, const I: usize, const O: usize>(
+    kernel: &K,
+    s: &Slices<I, 0, O>,
+) -> usize {
+    let end = s.n - s.n % V::WORDS;
+    for e in (0..end).step_by(V::WORDS) {
+        // SAFETY: e + WORDS <= n.
+        unsafe {
+            let out = kernel.eval(from_fn(|k| Deg1(V::load(s.x[k].add(e)))));
+            for (y, z) in out.into_iter().zip(s.z) {
+                y.0.store(z.add(e));
+            }
+        }
+    }
+    end
+}
+
+#[target_feature(enable = "avx2")]
+unsafe fn quadratic_256<K: Quadratic<I, O>, const I: usize, const O: usize>(kernel: &K, s: &Slices<I, I, O>) -> usize {
+    // SAFETY: the caller's promise.
+    unsafe { quadratic_loop::<V256, K, I, O>(kernel, s) }
+}
+#[target_feature(enable = "avx512f")]
+unsafe fn quadratic_512<K: Quadratic<I, O>, const I: usize, const O: usize>(kernel: &K, s: &Slices<I, I, O>) -> usize {
+    // SAFETY: the caller's promise.
+    unsafe { quadratic_loop::<V512, K, I, O>(kernel, s) }
+}
+#[target_feature(enable = "avx2")]
+unsafe fn linear_256<K: Linear<I, O>, const I: usize, const O: usize>(kernel: &K, s: &Slices<I, 0, O>) -> usize {
+    // SAFETY: the caller's promise.
+    unsafe { linear_loop::<V256, K, I, O>(kernel, s) }
+}
+#[target_feature(enable = "avx512f")]
+unsafe fn linear_512<K: Linear<I, O>, const I: usize, const O: usize>(kernel: &K, s: &Slices<I, 0, O>) -> usize {
+    // SAFETY: the caller's promise.
+    unsafe { linear_loop::<V512, K, I, O>(kernel, s) }
+}
+
+/// Runs whole registers; returns the number of elements done.
+pub(super) fn quadratic<K: Quadratic<I, O>, const I: usize, const O: usize>(
+    level: Level,
+    kernel: &K,
+    own: &[&[Lanes]; I],
+    next: &[&[Lanes]; I],
+    acc: &mut [&mut [Lanes]; O],
+) -> usize {
+    let n = shortest(own.iter().chain(next).map(|x| x.len()).chain(acc.iter().map(|z| z.len())));
+    let s =
+        Slices { x: own.map(<[_]>::as_ptr), y: next.map(<[_]>::as_ptr), z: acc.each_mut().map(|z| z.as_mut_ptr()), n };
+    match level.min(Level::detect()) {
+        Level::Scalar => 0,
+        // SAFETY: n elements of each slice are there, `acc` is borrowed exclusively, the level was detected.
+        Level::Avx2 => unsafe { quadratic_256(kernel, &s) },
+        // SAFETY: as above.
+        Level::Avx512 => unsafe { quadratic_512(kernel, &s) },
+    }
+}
+
+/// Runs whole registers; returns the number of elements done.
+pub(super) fn linear<K: Linear<I, O>, const I: usize, const O: usize>(
+    level: Level,
+    kernel: &K,
+    x: &[&[Lanes]; I],
+    out: &mut [&mut [Lanes]; O],
+) -> usize {
+    let n = shortest(x.iter().map(|x| x.len()).chain(out.iter().map(|z| z.len())));
+    let s = Slices { x: x.map(<[_]>::as_ptr), y: [], z: out.each_mut().map(|z| z.as_mut_ptr()), n };
+    match level.min(Level::detect()) {
+        Level::Scalar => 0,
+        // SAFETY: n elements of each slice are there, `out` is borrowed exclusively, the level was detected.
+        Level::Avx2 => unsafe { linear_256(kernel, &s) },
+        // SAFETY: as above.
+        Level::Avx512 => unsafe { linear_512(kernel, &s) },
+    }
+}
+
+fn shortest(lengths: impl Iterator<Item = usize>) -> usize {
+    lengths.min().unwrap_or(0)
+}

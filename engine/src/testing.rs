@@ -1,0 +1,130 @@
+//! Three parties in one process: share inputs, run a closure as each party, reconstruct.
+//!
+//! ```
+//! use trefoil_engine::{prelude::*, testing};
+//! // 6 * 7 on shares, opened to all.
+//! let out = testing::three(async |mut ctx: Ctx<SemiHonest>| {
+//!     let x = Shares::public(ctx.me(), &[Z64(6)]);
+//!     let y = Shares::public(ctx.me(), &[Z64(7)]);
+//!     let z = ctx.mul(x.view(), y.view()).await?;
+//!     ctx.verify().await?.open(z.view()).await
+//! });
+//! assert_eq!(out, [vec![Z64(42)], vec![Z64(42)], vec![Z64(42)]]);
+//! ```
+
+use crate::{
+    Ctx, Error, Mode, Party, Shares,
+    client::{self, InputShare, OutputShare},
+    prss::{PairSecret, SessionBinding, all_keys},
+    ring::Ring,
+    transport::{
+        SessionId,
+        memory::{Conditions, Memory},
+    },
+};
+use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
+use std::{
+    future::Future,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, Wake, Waker},
+    thread::Thread,
+};
+
+/// Drives a future on this thread, parked while it waits.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut cx = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut cx) {
+            Poll::Ready(out) => return out,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+/// The fixed parameters of a test session, varied by `seed`: same seed, same randomness.
+#[derive(Debug, Default)]
+pub struct Setup {
+    /// Changes every key of the session.
+    pub seed: u64,
+    /// The network.
+    pub conditions: Conditions,
+}
+
+/// Runs `f` as all three parties, each on a thread of its own, and returns what each returned.
+///
+/// # Panics
+/// If `f` panics.
+pub fn three_with<M: Mode, T: Send, F>(setup: Setup, f: F) -> [Result<T, Error>; 3]
+where
+    F: AsyncFn(Ctx<M>) -> Result<T, Error> + Sync,
+{
+    let net = Memory::new(setup.conditions);
+    let secrets = [0_u8, 1, 2].map(|i| {
+        let mut secret = [i; 32];
+        secret[..8].copy_from_slice(&setup.seed.to_le_bytes());
+        PairSecret::new(secret)
+    });
+    let binding = SessionBinding { session: SessionId([7; 16]), job_digest: [0; 32], nonces: [[0; 32]; 3] };
+    let keys = all_keys(&secrets, &binding);
+    std::thread::scope(|s| {
+        let mut keys = keys.into_iter();
+        Party::ALL
+            .map(|p| {
+                let (keys, net, f) = (keys.next(), net.seat(p), &f);
+                s.spawn(move || {
+                    let keys = keys.expect("three parties, three sets of keys");
+                    block_on(async { f(Ctx::root(p, binding.session, keys, net).await?).await })
+                })
+            })
+            .map(|h| h.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
+}
+
+/// Runs `f` as all three parties over an undisturbed network.
+///
+/// # Panics
+/// If a party fails.
+pub fn three<M: Mode, T: Send, F>(f: F) -> [T; 3]
+where
+    F: AsyncFn(Ctx<M>) -> Result<T, Error> + Sync,
+{
+    three_with(Setup::default(), f).map(|r| r.expect("a party failed"))
+}
+
+/// Shares `inputs`, runs `f` as all three parties, reconstructs the result it returns, and gives the cost of P0.
+///
+/// # Panics
+/// If a party fails or the parties' results do not fit together.
+pub fn on_shares<M: Mode, R: Ring, F>(inputs: &[&[R]], f: F) -> (Vec<R>, crate::Cost)
+where
+    F: AsyncFn(&mut Ctx<M>, Vec<Shares<R>>) -> Result<Shares<R>, Error> + Sync,
+{
+    let mut rng = ChaCha20Rng::seed_from_u64(0);
+    // Per party, the shares of every input; taken once by the party's thread.
+    let mut dealt: [Vec<InputShare<R>>; 3] = [vec![], vec![], vec![]];
+    for x in inputs {
+        for (party, share) in dealt.iter_mut().zip(client::split_with(x, &mut rng)) {
+            party.push(share);
+        }
+    }
+    let dealt = dealt.map(|d| Mutex::new(Some(d)));
+    let out = three::<M, _, _>(async |mut ctx| {
+        let mine = dealt[ctx.me().index()].lock().unwrap_or_else(PoisonError::into_inner).take();
+        let shares = mine.unwrap_or_default().into_iter().map(|s| ctx.input(s)).collect();
+        let z = f(&mut ctx, shares).await?;
+        let verified = ctx.verify().await?;
+        Ok((verified.output(z.view()), verified.cost()))
+    });
+    let cost = out[0].1;
+    let shares: [OutputShare<R>; 3] = out.map(|(share, _)| share);
+    (client::reconstruct(&shares).expect("the parties' outputs fit together"), cost)
+}
