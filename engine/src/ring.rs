@@ -36,9 +36,14 @@ pub trait Ring: Algebra + Pod + Default + Eq + Debug {
         quadratic_scalar(kernel, own, next, acc);
     }
 
-    /// Writes `kernel(x)` to `out`, element by element.
-    fn linear<K: Linear<I, O>, const I: usize, const O: usize>(kernel: &K, x: [&[Self]; I], out: [&mut [Self]; O]) {
-        linear_scalar(kernel, x, out);
+    /// Writes `kernel(x) + add` to `out`, element by element; `add` holds one element per output, the same for all.
+    fn linear<K: Linear<I, O>, const I: usize, const O: usize>(
+        kernel: &K,
+        x: [&[Self]; I],
+        add: [Self; O],
+        out: [&mut [Self]; O],
+    ) {
+        linear_scalar(kernel, x, add, out);
     }
 }
 
@@ -171,12 +176,13 @@ pub(crate) fn quadratic_scalar<R: Ring, K: Quadratic<I, O>, const I: usize, cons
 pub(crate) fn linear_scalar<R: Ring, K: Linear<I, O>, const I: usize, const O: usize>(
     kernel: &K,
     x: [&[R]; I],
+    add: [R; O],
     mut out: [&mut [R]; O],
 ) {
     for e in 0..out.first().map_or(0, |o| o.len()) {
         let y = kernel.eval(std::array::from_fn(|k| Deg1(x[k][e])));
         for (j, out) in out.iter_mut().enumerate() {
-            out[e] = y[j].0;
+            out[e] = y[j].0 + add[j];
         }
     }
 }
@@ -232,8 +238,13 @@ impl Ring for Lanes {
         crate::simd::quadratic(kernel, own, next, acc);
     }
 
-    fn linear<K: Linear<I, O>, const I: usize, const O: usize>(kernel: &K, x: [&[Self]; I], out: [&mut [Self]; O]) {
-        crate::simd::linear(kernel, x, out);
+    fn linear<K: Linear<I, O>, const I: usize, const O: usize>(
+        kernel: &K,
+        x: [&[Self]; I],
+        add: [Self; O],
+        out: [&mut [Self]; O],
+    ) {
+        crate::simd::linear(kernel, x, add, out);
     }
 }
 

@@ -237,9 +237,32 @@ impl<R: Ring> View<'_, R> {
     pub fn map<K: Linear<I, O>, const I: usize, const O: usize>(kernel: &K, x: [Self; I]) -> Result<Shares<R>, Error> {
         let n = equal_lengths(&x)?;
         let mut out = Shares::zeros(O * n);
-        R::linear(kernel, x.map(|v| v.own), split_planes(&mut out.own, n));
-        R::linear(kernel, x.map(|v| v.next), split_planes(&mut out.next, n));
+        let zero = [R::default(); O];
+        R::linear(kernel, x.map(|v| v.own), zero, split_planes(&mut out.own, n));
+        R::linear(kernel, x.map(|v| v.next), zero, split_planes(&mut out.next, n));
         Ok(out)
+    }
+
+    /// An affine map of `I` vectors of one length `n`, written to the places `at` of `out`: output `j` plus element `j` of
+    /// `add` fills `out[at[j] .. at[j] + n]`. Local.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the lengths differ, `add` has not `O` elements, or the places are not ascending, disjoint and
+    /// inside `out`.
+    pub fn map_into<K: Linear<I, O>, const I: usize, const O: usize>(
+        kernel: &K,
+        x: [Self; I],
+        add: Self,
+        at: [usize; O],
+        out: &mut Shares<R>,
+    ) -> Result<(), Error> {
+        let n = equal_lengths(&x)?;
+        same("the elements added by an affine map", O, add.len())?;
+        let own = split_at(&mut out.own, at, n)?;
+        R::linear(kernel, x.map(|v| v.own), std::array::from_fn(|j| add.own[j]), own);
+        let next = split_at(&mut out.next, at, n)?;
+        R::linear(kernel, x.map(|v| v.next), std::array::from_fn(|j| add.next[j]), next);
+        Ok(())
     }
 }
 
@@ -264,6 +287,21 @@ pub(crate) fn split_planes<R, const O: usize>(v: &mut [R], n: usize) -> [&mut [R
         rest = tail;
         plane
     })
+}
+
+/// `O` parts of `n` elements at ascending places of one vector.
+fn split_at<R, const O: usize>(v: &mut [R], at: [usize; O], n: usize) -> Result<[&mut [R]; O], Error> {
+    let len = v.len();
+    let (mut rest, mut done) = (v, 0);
+    let mut parts: [&mut [R]; O] = std::array::from_fn(|_| <&mut [R]>::default());
+    for (part, at) in parts.iter_mut().zip(at) {
+        let skip = at.checked_sub(done).filter(|skip| rest.len().saturating_sub(*skip) >= n);
+        let skip =
+            skip.ok_or(Error::Shape { what: "the places of an affine map", expected: at.saturating_add(n), got: len })?;
+        let (mine, tail) = std::mem::take(&mut rest)[skip..].split_at_mut(n);
+        (*part, rest, done) = (mine, tail, at + n);
+    }
+    Ok(parts)
 }
 
 pub(crate) fn same(what: &'static str, expected: usize, got: usize) -> Result<(), Error> {

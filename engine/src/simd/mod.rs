@@ -51,9 +51,10 @@ pub(crate) fn quadratic<K: Quadratic<I, O>, const I: usize, const O: usize>(
 pub(crate) fn linear<K: Linear<I, O>, const I: usize, const O: usize>(
     kernel: &K,
     x: [&[Lanes]; I],
+    add: [Lanes; O],
     out: [&mut [Lanes]; O],
 ) {
-    linear_at(Level::detect(), kernel, x, out);
+    linear_at(Level::detect(), kernel, x, add, out);
 }
 
 fn quadratic_at<K: Quadratic<I, O>, const I: usize, const O: usize>(
@@ -74,13 +75,14 @@ fn linear_at<K: Linear<I, O>, const I: usize, const O: usize>(
     level: Level,
     kernel: &K,
     x: [&[Lanes]; I],
+    add: [Lanes; O],
     mut out: [&mut [Lanes]; O],
 ) {
     #[cfg(target_arch = "x86_64")]
-    let done = x86::linear(level, kernel, &x, &mut out);
+    let done = x86::linear(level, kernel, &x, add, &mut out);
     #[cfg(not(target_arch = "x86_64"))]
     let done = scalar_only(level);
-    linear_scalar(kernel, x.map(|x| &x[done..]), out.map(|z| &mut z[done..]));
+    linear_scalar(kernel, x.map(|x| &x[done..]), add, out.map(|z| &mut z[done..]));
 }
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -114,20 +116,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_level_agrees_with_the_scalar_twin(words in proptest::collection::vec(any::<u64>(), 8 * 40), n in 0_usize..40) {
+        fn every_level_agrees_with_the_scalar_twin(words in proptest::collection::vec(any::<u64>(), 8 * 40), n in 1_usize..40) {
             let v: Vec<Vec<Lanes>> = words.chunks(40).map(|c| c[..n].iter().copied().map(Lanes).collect()).collect();
             let own = [&v[0][..], &v[1][..], &v[2][..]];
             let next = [&v[3][..], &v[4][..], &v[5][..]];
             let (mut e0, mut e1) = (v[6].clone(), v[7].clone());
             quadratic_scalar(&Mixed, own, next, [&mut e0, &mut e1]);
             let (mut f0, mut f1) = (vec![Lanes(0); n], vec![Lanes(0); n]);
-            linear_scalar(&Mix, own, [&mut f0, &mut f1]);
+            linear_scalar(&Mix, own, [v[6][0], v[7][0]], [&mut f0, &mut f1]);
             for level in levels() {
                 let (mut g0, mut g1) = (v[6].clone(), v[7].clone());
                 quadratic_at(level, &Mixed, own, next, [&mut g0, &mut g1]);
                 prop_assert_eq!((&g0, &g1), (&e0, &e1));
                 let (mut h0, mut h1) = (vec![Lanes(0); n], vec![Lanes(0); n]);
-                linear_at(level, &Mix, own, [&mut h0, &mut h1]);
+                linear_at(level, &Mix, own, [v[6][0], v[7][0]], [&mut h0, &mut h1]);
                 prop_assert_eq!((&h0, &h1), (&f0, &f1));
             }
         }

@@ -9,8 +9,9 @@ use super::Level;
 use crate::ring::{Algebra, Deg1, Lanes, Linear, Quadratic};
 use std::{
     arch::x86_64::{
-        __m256i, __m512i, _mm256_and_si256, _mm256_loadu_si256, _mm256_storeu_si256, _mm256_xor_si256,
-        _mm512_and_si512, _mm512_loadu_si512, _mm512_storeu_si512, _mm512_xor_si512,
+        __m256i, __m512i, _mm256_and_si256, _mm256_loadu_si256, _mm256_set1_epi64x, _mm256_storeu_si256,
+        _mm256_xor_si256, _mm512_and_si512, _mm512_loadu_si512, _mm512_set1_epi64, _mm512_storeu_si512,
+        _mm512_xor_si512,
     },
     array::from_fn,
     ops::{Add, Mul, Sub},
@@ -25,10 +26,13 @@ trait Register: Algebra {
     /// # Safety
     /// `to` is valid for writes of `WORDS` elements, and the processor has the register's instructions.
     unsafe fn store(self, to: *mut Lanes);
+    /// # Safety
+    /// The processor has the register's instructions.
+    unsafe fn splat(x: Lanes) -> Self;
 }
 
 macro_rules! register {
-    ($name:ident, $inner:ty, $words:literal, $load:ident, $store:ident, $xor:ident, $and:ident) => {
+    ($name:ident, $inner:ty, $words:literal, $load:ident, $store:ident, $splat:ident, $xor:ident, $and:ident) => {
         // Values of this type exist only inside the functions below that enable its instructions, after detection.
         #[derive(Clone, Copy)]
         struct $name($inner);
@@ -64,6 +68,11 @@ macro_rules! register {
                 Self(unsafe { $load(from.cast()) })
             }
             #[inline(always)]
+            unsafe fn splat(x: Lanes) -> Self {
+                // SAFETY: the caller's promise.
+                Self(unsafe { $splat(x.0.cast_signed()) })
+            }
+            #[inline(always)]
             unsafe fn store(self, to: *mut Lanes) {
                 // SAFETY: the caller's promise; the store is unaligned.
                 unsafe { $store(to.cast(), self.0) }
@@ -71,8 +80,26 @@ macro_rules! register {
         }
     };
 }
-register!(V256, __m256i, 4, _mm256_loadu_si256, _mm256_storeu_si256, _mm256_xor_si256, _mm256_and_si256);
-register!(V512, __m512i, 8, _mm512_loadu_si512, _mm512_storeu_si512, _mm512_xor_si512, _mm512_and_si512);
+register!(
+    V256,
+    __m256i,
+    4,
+    _mm256_loadu_si256,
+    _mm256_storeu_si256,
+    _mm256_set1_epi64x,
+    _mm256_xor_si256,
+    _mm256_and_si256
+);
+register!(
+    V512,
+    __m512i,
+    8,
+    _mm512_loadu_si512,
+    _mm512_storeu_si512,
+    _mm512_set1_epi64,
+    _mm512_xor_si512,
+    _mm512_and_si512
+);
 
 /// The pointers of one call, all valid for `n` elements.
 struct Slices<const I: usize, const J: usize, const O: usize> {
@@ -110,6 +137,7 @@ unsafe fn quadratic_loop<V: Register, K: Quadratic<I, O>, const I: usize, const 
 #[inline(always)]
 unsafe fn linear_loop<V: Register, K: Linear<I, O>, const I: usize, const O: usize>(
     kernel: &K,
+    add: [Lanes; O],
     s: &Slices<I, 0, O>,
 ) -> usize {
     let end = s.n - s.n % V::WORDS;
@@ -117,8 +145,8 @@ unsafe fn linear_loop<V: Register, K: Linear<I, O>, const I: usize, const O: usi
         // SAFETY: e + WORDS <= n.
         unsafe {
             let out = kernel.eval(from_fn(|k| Deg1(V::load(s.x[k].add(e)))));
-            for (y, z) in out.into_iter().zip(s.z) {
-                y.0.store(z.add(e));
+            for j in 0..O {
+                (out[j].0 + V::splat(add[j])).store(s.z[j].add(e));
             }
         }
     }
@@ -136,14 +164,22 @@ unsafe fn quadratic_512<K: Quadratic<I, O>, const I: usize, const O: usize>(kern
     unsafe { quadratic_loop::<V512, K, I, O>(kernel, s) }
 }
 #[target_feature(enable = "avx2")]
-unsafe fn linear_256<K: Linear<I, O>, const I: usize, const O: usize>(kernel: &K, s: &Slices<I, 0, O>) -> usize {
+unsafe fn linear_256<K: Linear<I, O>, const I: usize, const O: usize>(
+    kernel: &K,
+    add: [Lanes; O],
+    s: &Slices<I, 0, O>,
+) -> usize {
     // SAFETY: the caller's promise.
-    unsafe { linear_loop::<V256, K, I, O>(kernel, s) }
+    unsafe { linear_loop::<V256, K, I, O>(kernel, add, s) }
 }
 #[target_feature(enable = "avx512f")]
-unsafe fn linear_512<K: Linear<I, O>, const I: usize, const O: usize>(kernel: &K, s: &Slices<I, 0, O>) -> usize {
+unsafe fn linear_512<K: Linear<I, O>, const I: usize, const O: usize>(
+    kernel: &K,
+    add: [Lanes; O],
+    s: &Slices<I, 0, O>,
+) -> usize {
     // SAFETY: the caller's promise.
-    unsafe { linear_loop::<V512, K, I, O>(kernel, s) }
+    unsafe { linear_loop::<V512, K, I, O>(kernel, add, s) }
 }
 
 /// Runs whole registers; returns the number of elements done.
@@ -171,6 +207,7 @@ pub(super) fn linear<K: Linear<I, O>, const I: usize, const O: usize>(
     level: Level,
     kernel: &K,
     x: &[&[Lanes]; I],
+    add: [Lanes; O],
     out: &mut [&mut [Lanes]; O],
 ) -> usize {
     let n = shortest(x.iter().map(|x| x.len()).chain(out.iter().map(|z| z.len())));
@@ -178,9 +215,9 @@ pub(super) fn linear<K: Linear<I, O>, const I: usize, const O: usize>(
     match level.min(Level::detect()) {
         Level::Scalar => 0,
         // SAFETY: n elements of each slice are there, `out` is borrowed exclusively, the level was detected.
-        Level::Avx2 => unsafe { linear_256(kernel, &s) },
+        Level::Avx2 => unsafe { linear_256(kernel, add, &s) },
         // SAFETY: as above.
-        Level::Avx512 => unsafe { linear_512(kernel, &s) },
+        Level::Avx512 => unsafe { linear_512(kernel, add, &s) },
     }
 }
 
