@@ -1,1 +1,6 @@
-//! Circuits.
+//! Circuits composed of the verbs of `trefoil-engine`, each beside its reference on plain values.
+//!
+//! Nothing here can name a link: a circuit sees strands, shares and local maps only.
+#![forbid(unsafe_code)]
+
+pub mod aes;

@@ -24,7 +24,7 @@ use crate::{
 };
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     pin::pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, Wake, Waker},
@@ -59,13 +59,13 @@ pub struct Setup {
     pub conditions: Conditions,
 }
 
-/// Runs `f` as all three parties, each on a thread of its own, and returns what each returned.
+/// Runs `f` as all three parties, taking turns on this thread, and returns what each returned.
 ///
 /// # Panics
 /// If `f` panics.
-pub fn three_with<M: Mode, T: Send, F>(setup: Setup, f: F) -> [Result<T, Error>; 3]
+pub fn three_with<M: Mode, T, F>(setup: Setup, f: F) -> [Result<T, Error>; 3]
 where
-    F: AsyncFn(Ctx<M>) -> Result<T, Error> + Sync,
+    F: AsyncFn(Ctx<M>) -> Result<T, Error>,
 {
     let net = Memory::new(setup.conditions);
     let secrets = [0_u8, 1, 2].map(|i| {
@@ -74,28 +74,38 @@ where
         PairSecret::new(secret)
     });
     let binding = SessionBinding { session: SessionId([7; 16]), job_digest: [0; 32], nonces: [[0; 32]; 3] };
-    let keys = all_keys(&secrets, &binding);
-    std::thread::scope(|s| {
-        let mut keys = keys.into_iter();
-        Party::ALL
-            .map(|p| {
-                let (keys, net, f) = (keys.next(), net.seat(p), &f);
-                s.spawn(move || {
-                    let keys = keys.expect("three parties, three sets of keys");
-                    block_on(async { f(Ctx::root(p, binding.session, keys, net).await?).await })
-                })
-            })
-            .map(|h| h.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-    })
+    let mut keys = all_keys(&secrets, &binding).into_iter();
+    let parties = Party::ALL.map(|p| {
+        let (keys, net, f) = (keys.next(), net.seat(p), &f);
+        async move {
+            let keys = keys.expect("three parties, three sets of keys");
+            f(Ctx::root(p, binding.session, keys, net).await?).await
+        }
+    });
+    // A party that has returned is dropped at once, so that its peers see its strands end.
+    let mut running = parties.map(|p| Some(Box::pin(p)));
+    let mut results = [const { None }; 3];
+    block_on(poll_fn(|cx| {
+        for (party, result) in running.iter_mut().zip(&mut results) {
+            if let Some(future) = party
+                && let Poll::Ready(r) = future.as_mut().poll(cx)
+            {
+                *result = Some(r);
+                *party = None;
+            }
+        }
+        if running.iter().all(Option::is_none) { Poll::Ready(()) } else { Poll::Pending }
+    }));
+    results.map(|r| r.expect("every party has returned"))
 }
 
 /// Runs `f` as all three parties over an undisturbed network.
 ///
 /// # Panics
 /// If a party fails.
-pub fn three<M: Mode, T: Send, F>(f: F) -> [T; 3]
+pub fn three<M: Mode, T, F>(f: F) -> [T; 3]
 where
-    F: AsyncFn(Ctx<M>) -> Result<T, Error> + Sync,
+    F: AsyncFn(Ctx<M>) -> Result<T, Error>,
 {
     three_with(Setup::default(), f).map(|r| r.expect("a party failed"))
 }
@@ -106,10 +116,10 @@ where
 /// If a party fails or the parties' results do not fit together.
 pub fn on_shares<M: Mode, R: Ring, F>(inputs: &[&[R]], f: F) -> (Vec<R>, crate::Cost)
 where
-    F: AsyncFn(&mut Ctx<M>, Vec<Shares<R>>) -> Result<Shares<R>, Error> + Sync,
+    F: AsyncFn(&mut Ctx<M>, Vec<Shares<R>>) -> Result<Shares<R>, Error>,
 {
     let mut rng = ChaCha20Rng::seed_from_u64(0);
-    // Per party, the shares of every input; taken once by the party's thread.
+    // Per party, the shares of every input; taken once by the party.
     let mut dealt: [Vec<InputShare<R>>; 3] = [vec![], vec![], vec![]];
     for x in inputs {
         for (party, share) in dealt.iter_mut().zip(client::split_with(x, &mut rng)) {
