@@ -17,16 +17,25 @@ fn xtime<T: Copy + Add<Output = T>>(a: [T; 8]) -> [T; 8] {
     [a[7], a[0] + a[7], a[1], a[2] + a[7], a[3] + a[7], a[4], a[5], a[6]]
 }
 
+// Plain loops over the arrays: closures, as of `array::map`, would stay calls outside the enabled instructions.
+
 #[inline(always)]
-fn add<T: Copy + Add<Output = T>>(a: [T; 8], b: [T; 8]) -> [T; 8] {
-    std::array::from_fn(|k| a[k] + b[k])
+fn add<T: Copy + Add<Output = T>>(mut a: [T; 8], b: [T; 8]) -> [T; 8] {
+    for k in 0..8 {
+        a[k] = a[k] + b[k];
+    }
+    a
 }
 
 /// `b_r = a_r + (a_0 + a_1 + a_2 + a_3) + 2 (a_r + a_{r+1})` (FIPS 197, section 5.1.3).
 #[inline(always)]
 fn mix<T: Copy + Add<Output = T>>(a: [[T; 8]; 4]) -> [[T; 8]; 4] {
     let all = add(add(a[0], a[1]), add(a[2], a[3]));
-    std::array::from_fn(|r| add(add(a[r], all), xtime(add(a[r], a[(r + 1) % 4]))))
+    let mut b = a;
+    for r in 0..4 {
+        b[r] = add(add(a[r], all), xtime(add(a[r], a[(r + 1) % 4])));
+    }
+    b
 }
 
 /// `MixColumns` after adding `4 (a_r + a_{r+2})` to each row: circ(14, 11, 13, 9) = circ(2, 3, 1, 1) circ(5, 0, 4, 0).
@@ -65,12 +74,20 @@ impl Linear<32, 32> for Keep {
 
 #[inline(always)]
 fn rows<T: Copy>(x: [T; 32]) -> [[T; 8]; 4] {
-    std::array::from_fn(|r| std::array::from_fn(|b| x[4 * b + r]))
+    let mut rows = [[x[0]; 8]; 4];
+    for at in 0..32 {
+        rows[at % 4][at / 4] = x[at];
+    }
+    rows
 }
 
 #[inline(always)]
 fn columns<T: Copy>(rows: [[T; 8]; 4]) -> [T; 32] {
-    std::array::from_fn(|at| rows[at % 4][at / 4])
+    let mut x = [rows[0][0]; 32];
+    for at in 0..32 {
+        x[at] = rows[at % 4][at / 4];
+    }
+    x
 }
 
 /// Byte moves between the S-box layer and the columns: the byte that goes to row `r` of column `c`.

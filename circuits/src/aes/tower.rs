@@ -138,8 +138,7 @@ impl<W: Way> Quadratic<8, 4> for Norm16<W> {
         let n = mul16(a1, a0);
         let s = [a1[0] + a0[0], a1[1] + a0[1], a1[2] + a0[2], a1[3] + a0[3]];
         // nu s^2 with nu = Y^17.
-        let q: [Deg2<A>; 4] = [s[1] + s[3], s[0] + s[2], s[2], s[2] + s[3]].map(Into::into);
-        [n[0] + q[0], n[1] + q[1], n[2] + q[2], n[3] + q[3]]
+        [n[0] + (s[1] + s[3]).into(), n[1] + (s[0] + s[2]).into(), n[2] + s[2].into(), n[3] + (s[2] + s[3]).into()]
     }
 }
 

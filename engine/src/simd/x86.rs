@@ -13,7 +13,6 @@ use std::{
         _mm256_xor_si256, _mm512_and_si512, _mm512_loadu_si512, _mm512_set1_epi64, _mm512_storeu_si512,
         _mm512_xor_si512,
     },
-    array::from_fn,
     ops::{Add, Mul, Sub},
 };
 
@@ -117,13 +116,18 @@ unsafe fn quadratic_loop<V: Register, K: Quadratic<I, O>, const I: usize, const 
     s: &Slices<I, I, O>,
 ) -> usize {
     let end = s.n - s.n % V::WORDS;
+    // Plain loops over the arrays: closures, as of `array::map`, would stay calls outside the enabled instructions.
+    // SAFETY: the caller's promise.
+    let zero = unsafe { V::splat(Lanes(0)) };
     for e in (0..end).step_by(V::WORDS) {
         // SAFETY: e + WORDS <= n.
         unsafe {
-            let next: [V; I] = from_fn(|k| V::load(s.y[k].add(e)));
-            let both: [Deg1<V>; I] = from_fn(|k| Deg1(V::load(s.x[k].add(e)) + next[k]));
-            let both = kernel.eval(both);
-            let one = kernel.eval(next.map(Deg1));
+            let (mut both, mut one) = ([Deg1(zero); I], [Deg1(zero); I]);
+            for k in 0..I {
+                one[k] = Deg1(V::load(s.y[k].add(e)));
+                both[k] = Deg1(V::load(s.x[k].add(e))) + one[k];
+            }
+            let (both, one) = (kernel.eval(both), kernel.eval(one));
             for j in 0..O {
                 (V::load(s.z[j].add(e)) + both[j].0 - one[j].0).store(s.z[j].add(e));
             }
@@ -141,10 +145,17 @@ unsafe fn linear_loop<V: Register, K: Linear<I, O>, const I: usize, const O: usi
     s: &Slices<I, 0, O>,
 ) -> usize {
     let end = s.n - s.n % V::WORDS;
+    // Plain loops over the arrays: closures, as of `array::map`, would stay calls outside the enabled instructions.
+    // SAFETY: the caller's promise.
+    let zero = unsafe { V::splat(Lanes(0)) };
     for e in (0..end).step_by(V::WORDS) {
         // SAFETY: e + WORDS <= n.
         unsafe {
-            let out = kernel.eval(from_fn(|k| Deg1(V::load(s.x[k].add(e)))));
+            let mut x = [Deg1(zero); I];
+            for k in 0..I {
+                x[k] = Deg1(V::load(s.x[k].add(e)));
+            }
+            let out = kernel.eval(x);
             for j in 0..O {
                 (out[j].0 + V::splat(add[j])).store(s.z[j].add(e));
             }
