@@ -67,10 +67,11 @@ pub fn three_with<M: Mode, T, F>(setup: Setup, f: F) -> [Result<T, Error>; 3]
 where
     F: AsyncFn(Ctx<M>) -> Result<T, Error>,
 {
-    let net = Memory::new(setup.conditions);
+    let Setup { seed, conditions } = setup;
+    let net = Memory::new(conditions);
     let secrets = [0_u8, 1, 2].map(|i| {
         let mut secret = [i; 32];
-        secret[..8].copy_from_slice(&setup.seed.to_le_bytes());
+        secret[..8].copy_from_slice(&seed.to_le_bytes());
         PairSecret::new(secret)
     });
     let binding = SessionBinding { session: SessionId([7; 16]), job_digest: [0; 32], nonces: [[0; 32]; 3] };
@@ -114,6 +115,7 @@ where
 ///
 /// # Panics
 /// If a party fails or the parties' results do not fit together.
+#[allow(clippy::needless_pass_by_value)] // a closure is written in place
 pub fn on_shares<M: Mode, R: Ring, F>(inputs: &[&[R]], f: F) -> (Vec<R>, crate::Cost)
 where
     F: AsyncFn(&mut Ctx<M>, Vec<Shares<R>>) -> Result<Shares<R>, Error>,

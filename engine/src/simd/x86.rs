@@ -152,8 +152,8 @@ unsafe fn linear_loop<V: Register, K: Linear<I, O>, const I: usize, const O: usi
         // SAFETY: e + WORDS <= n.
         unsafe {
             let mut x = [Deg1(zero); I];
-            for k in 0..I {
-                x[k] = Deg1(V::load(s.x[k].add(e)));
+            for (x, &from) in x.iter_mut().zip(&s.x) {
+                *x = Deg1(V::load(from.add(e)));
             }
             let out = kernel.eval(x);
             for j in 0..O {
