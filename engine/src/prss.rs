@@ -9,8 +9,9 @@
 
 use crate::{
     Error, Party,
+    memory::{wipe, zeros},
     ring::Ring,
-    share::{Shares, wipe},
+    share::Shares,
     transport::{Path, SessionId},
 };
 use aes::{
@@ -198,7 +199,7 @@ impl Prss {
     /// # Errors
     /// [`Error::StreamExhausted`].
     pub fn zero<R: Ring>(&mut self, len: usize) -> Result<Vec<R>, Error> {
-        let mut zero = vec![R::default(); len];
+        let mut zero = zeros::<R>(len);
         let scratch: &mut [R] = bytemuck::cast_slice_mut(&mut self.scratch);
         let chunk = scratch.len();
         for part in zero.chunks_mut(chunk) {

@@ -2,6 +2,7 @@
 
 use crate::{
     Error, Party,
+    memory::{retire, wipe, zeros},
     ring::{Linear, Ring},
 };
 use std::fmt;
@@ -40,7 +41,7 @@ impl<R: Ring> Shares<R> {
     /// `len` elements, all zero.
     #[must_use]
     pub fn zeros(len: usize) -> Self {
-        Self::new(vec![R::default(); len], vec![R::default(); len])
+        Self::new(zeros(len), zeros(len))
     }
 
     /// A public vector in shared form: `x_0` is the value, the other two components are zero.
@@ -153,8 +154,8 @@ impl<R: Ring> Shares<R> {
 
 impl<R: Ring> Drop for Shares<R> {
     fn drop(&mut self) {
-        wipe(&mut self.own);
-        wipe(&mut self.next);
+        retire(std::mem::take(&mut self.own));
+        retire(std::mem::take(&mut self.next));
     }
 }
 
@@ -306,10 +307,4 @@ fn split_at<R, const O: usize>(v: &mut [R], at: [usize; O], n: usize) -> Result<
 
 pub(crate) fn same(what: &'static str, expected: usize, got: usize) -> Result<(), Error> {
     if expected == got { Ok(()) } else { Err(Error::Shape { what, expected, got }) }
-}
-
-/// Overwrites memory that held a component, in a way the compiler must keep.
-pub(crate) fn wipe<R: Ring>(v: &mut [R]) {
-    v.fill(R::default());
-    zeroize::optimization_barrier(v);
 }

@@ -3,6 +3,7 @@
 use crate::{
     Ctx, Error, Mode, PeerFault,
     client::InputShare,
+    memory::zeros,
     ring::{Bilinear, Product, Quadratic, Ring},
     share::{Shares, View, equal_lengths, same, split_planes},
 };
@@ -113,7 +114,7 @@ impl<M: Mode> Ctx<M> {
     /// Turns masked additive shares into replicated ones: sends mine to `prev`, takes `next`'s.
     async fn reshare<R: Ring>(&mut self, inputs: &[View<'_, R>], z: Vec<R>) -> Result<Shares<R>, Error> {
         let n = z.len();
-        let mut out = Shares::new(z, vec![R::default(); n]);
+        let mut out = Shares::new(z, zeros(n));
         self.exchange(&out.own, &mut out.next).await?;
         self.cost.products += out.len() as u64;
         M::record(&mut self.log, inputs, &out);

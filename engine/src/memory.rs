@@ -1,0 +1,85 @@
+//! Memory that held shares: wiped when it is given back, and used again while it is in the cache.
+//!
+//! A strand allocates vectors of a few sizes over and over. A vector given back here is wiped at once, so one taken
+//! from here is zero without being written a second time.
+
+use crate::ring::Ring;
+use std::cell::RefCell;
+
+/// Shorter vectors are left to the allocator.
+const LEAST_WORDS: usize = 256;
+/// What a thread keeps at most, in words: 4 MiB.
+const KEPT_WORDS: usize = 4 << 17;
+
+#[derive(Default)]
+struct Kept {
+    free: Vec<Vec<u64>>,
+    words: usize,
+}
+
+thread_local! {
+    static KEPT: RefCell<Kept> = RefCell::default();
+}
+
+/// `len` zeros.
+pub(crate) fn zeros<R: Ring>(len: usize) -> Vec<R> {
+    if size_of::<R>() == size_of::<u64>() && len >= LEAST_WORDS {
+        let found = KEPT.try_with(|kept| {
+            let kept = &mut *kept.borrow_mut();
+            let at = kept.free.iter().rposition(|v| v.len() == len)?;
+            kept.words -= len;
+            Some(kept.free.swap_remove(at))
+        });
+        if let Ok(Some(v)) = found
+            && let Ok(v) = bytemuck::allocation::try_cast_vec(v)
+        {
+            return v;
+        }
+    }
+    vec![R::default(); len]
+}
+
+/// Overwrites memory that held a component, in a way the compiler must keep.
+pub(crate) fn wipe<R: Ring>(v: &mut [R]) {
+    v.fill(R::default());
+    zeroize::optimization_barrier(v);
+}
+
+/// Wipes a vector and keeps its memory for [`zeros`], within bounds.
+pub(crate) fn retire<R: Ring>(mut v: Vec<R>) {
+    wipe(&mut v);
+    if v.len() < LEAST_WORDS || v.len() != v.capacity() {
+        return;
+    }
+    if let Ok(v) = bytemuck::allocation::try_cast_vec::<R, u64>(v) {
+        // While the thread ends, the memory goes back to the allocator.
+        let _ = KEPT.try_with(|kept| {
+            let kept = &mut *kept.borrow_mut();
+            if kept.words + v.len() <= KEPT_WORDS {
+                kept.words += v.len();
+                kept.free.push(v);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ring::{Lanes, Z16};
+
+    #[test]
+    fn memory_comes_back_zero_and_within_bounds() {
+        let mut v = zeros::<Lanes>(1000);
+        v.fill(Lanes::ONES);
+        let at = v.as_ptr();
+        retire(v);
+        let again = zeros::<Lanes>(1000);
+        assert_eq!(again.as_ptr(), at, "the same memory");
+        assert!(again.iter().all(|w| *w == Lanes(0)));
+        (0..100).for_each(|_| retire(vec![Lanes::ONES; KEPT_WORDS / 10]));
+        KEPT.with(|k| assert!(k.borrow().words <= KEPT_WORDS));
+        retire(vec![Z16(1); 1001]);
+        assert_eq!(zeros::<Z16>(1001), vec![Z16(0); 1001]);
+    }
+}
