@@ -4,4 +4,5 @@
 #![forbid(unsafe_code)]
 
 pub mod aes;
+pub mod bristol;
 pub mod program;
