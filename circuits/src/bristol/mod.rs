@@ -12,13 +12,20 @@
 //! assert_eq!((outputs[0].to_hex(BitOrder::Lsb), outputs[1].to_hex(BitOrder::Lsb)), ("0".into(), "1".into()));
 //! ```
 
+mod builder;
 mod circuit;
 mod error;
+mod export;
+mod lines;
 mod parse;
 mod plain;
 mod port;
+mod schedule;
 
+pub use builder::{BuildError, Builder, Signal};
 pub use circuit::{Circuit, Counts, Gate, Wire};
 pub use error::{Fault, ParseError, Side};
+pub use export::Form;
 pub use parse::Limits;
 pub use port::{BitOrder, PortError, PortFault, PortValue};
+pub use schedule::Schedule;

@@ -1,9 +1,10 @@
 //! Reading Bristol Fashion.
 
-use std::io::{BufRead, Read};
+use std::io::BufRead;
 
 use super::circuit::{Circuit, Gate, Gates};
 use super::error::{Fault, ParseError, Side};
+use super::lines::{Lines, fields, is_name, number, quote};
 
 /// What a circuit file may claim and contain. Exceeding a limit is an error, never an allocation.
 ///
@@ -46,7 +47,7 @@ impl Circuit {
     /// # Errors
     /// The first fault of the text, with its line.
     pub fn read(reader: impl BufRead, limits: &Limits) -> Result<Self, ParseError> {
-        let mut lines = Lines { reader, left: limits.max_bytes, limit: limits.max_bytes, number: 0, text: Vec::new() };
+        let mut lines = Lines::new(reader, limits.max_bytes);
         let header = Header::read(&mut lines, limits)?;
         let mut body = Body {
             max_gates: limits.max_gates,
@@ -70,50 +71,6 @@ impl Circuit {
             return lines.fault(Fault::GatesMissing { declared: header.gates, got: read });
         }
         body.finish(header).or_else(|fault| lines.fault(fault))
-    }
-}
-
-struct Lines<R> {
-    reader: R,
-    left: u64,
-    limit: u64,
-    number: u64,
-    text: Vec<u8>,
-}
-
-impl<R: BufRead> Lines<R> {
-    /// Moves to the next line that is not blank; false at the end of the input.
-    fn advance(&mut self) -> Result<bool, ParseError> {
-        loop {
-            self.text.clear();
-            self.number += 1;
-            // One byte more than allowed, to tell a file of exactly the limit from a longer one.
-            let mut bounded = self.reader.by_ref().take(self.left.saturating_add(1));
-            match bounded.read_until(b'\n', &mut self.text) {
-                Err(cause) => return self.fault(Fault::Unreadable(cause.to_string())),
-                Ok(0) => {
-                    self.number -= 1;
-                    return Ok(false);
-                }
-                Ok(read) if read as u64 > self.left => return self.fault(Fault::TooManyBytes { limit: self.limit }),
-                Ok(read) => self.left -= read as u64,
-            }
-            if fields(&self.text).next().is_some() {
-                return Ok(true);
-            }
-        }
-    }
-
-    fn require(&mut self, what: &'static str) -> Result<(), ParseError> {
-        if self.advance()? {
-            return Ok(());
-        }
-        self.number += 1;
-        self.fault(Fault::HeaderTruncated(what))
-    }
-
-    fn fault<T>(&self, fault: Fault) -> Result<T, ParseError> {
-        Err(ParseError { line: self.number, fault })
     }
 }
 
@@ -358,32 +315,4 @@ fn gate_line(text: &[u8], numbers: &mut Vec<u32>) -> Result<Name, Fault> {
         numbers.push(number(field)?);
     }
     Err(Fault::GateNameMissing)
-}
-
-fn fields(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty())
-}
-
-fn is_name(field: &[u8]) -> bool {
-    field.first().is_some_and(u8::is_ascii_alphabetic)
-}
-
-fn number(field: &[u8]) -> Result<u32, Fault> {
-    if !field.iter().all(u8::is_ascii_digit) {
-        return Err(Fault::NotANumber(quote(field)));
-    }
-    field
-        .iter()
-        .try_fold(0u32, |value, &byte| value.checked_mul(10)?.checked_add(u32::from(byte - b'0')))
-        .ok_or_else(|| Fault::NumberTooLarge(quote(field)))
-}
-
-/// A field as it may stand in an error message: printable and short, whatever the file holds.
-fn quote(field: &[u8]) -> String {
-    const LONGEST: usize = 24;
-    let mut text = field[..field.len().min(LONGEST)].escape_ascii().to_string();
-    if field.len() > LONGEST {
-        text.push_str("...");
-    }
-    text
 }
