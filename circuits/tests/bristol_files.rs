@@ -2,7 +2,7 @@
 
 mod files;
 
-use files::{FILES, File, hex, random_bits};
+use files::{FILES, File, random_bits};
 use trefoil_circuits::bristol::{BitOrder, Circuit, Counts, Form, PortValue, Schedule};
 
 fn run(name: &str, inputs: &[&str]) -> String {
@@ -11,6 +11,11 @@ fn run(name: &str, inputs: &[&str]) -> String {
     let outputs = circuit.evaluate_plain(&inputs).unwrap();
     assert_eq!(outputs.len(), 1);
     outputs[0].to_hex(BitOrder::Lsb)
+}
+
+/// Bytes as a hexadecimal integer, the first byte leading.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().flat_map(|b| [b >> 4, b & 15]).map(|d| char::from_digit(d.into(), 16).unwrap()).collect()
 }
 
 /// FIPS 197, appendices B and C.1. Read as an integer, a block's last bit is bit 0, and that is wire 0 of its port.

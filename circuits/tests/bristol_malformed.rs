@@ -260,7 +260,9 @@ proptest! {
     ) {
         let form = if extended { Form::Extended } else { Form::Basic };
         let mut text = circuit.to_bristol(form).into_bytes();
-        edits.iter().for_each(|edit| apply(&mut text, edit));
+        for edit in &edits {
+            apply(&mut text, edit);
+        }
         let limits = Limits { max_gates: 1000, max_wires: 10_000, max_bytes: 1 << 20 };
         match Circuit::read(&text[..], &limits) {
             Ok(read) => {

@@ -226,6 +226,8 @@ impl Mul for Lanes {
     }
 }
 impl Algebra for Lanes {}
+/// Plain lanes are a client's secret before they are split and after they are reconstructed.
+impl zeroize::DefaultIsZeroes for Lanes {}
 impl Ring for Lanes {
     const NAME: &'static str = "Lanes";
 

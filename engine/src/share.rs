@@ -150,6 +150,14 @@ impl<R: Ring> Shares<R> {
         f(x.next, &mut out.next);
         out
     }
+
+    /// Applies one local map in place, to each component in turn.
+    ///
+    /// For straight-line programs over many elements of one vector. `f` must be linear and the same on all parties.
+    pub fn update(&mut self, mut f: impl FnMut(&mut [R])) {
+        f(&mut self.own);
+        f(&mut self.next);
+    }
 }
 
 impl<R: Ring> Drop for Shares<R> {

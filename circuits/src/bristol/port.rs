@@ -171,6 +171,14 @@ pub enum PortError {
         /// Values given.
         got: usize,
     },
+    /// Another number of instances than the packing holds.
+    #[error("{got} instances were given where {expected} are evaluated together")]
+    InstanceCount {
+        /// Instances of the packing.
+        expected: usize,
+        /// Instances given.
+        got: usize,
+    },
     /// One value does not fit its port.
     #[error("input port {port}: {fault}")]
     Port {

@@ -35,7 +35,7 @@ pub struct Schedule {
     inputs: u32,
     slots: u32,
     rounds: Vec<Round>,
-    last: Vec<Step>,
+    last: Round,
     outputs: Vec<Slot>,
 }
 
@@ -48,7 +48,7 @@ impl Schedule {
         arrangements
             .into_iter()
             .map(|(ands, xors)| net.arrange(ands, xors))
-            .fold(first, |best, other| if other.elements() < best.elements() { other } else { best })
+            .fold(first, |best, other| if other.size() < best.size() { other } else { best })
     }
 
     /// Rounds of communication.
@@ -86,9 +86,9 @@ impl Schedule {
         self.ands_by_round().max().unwrap_or(0)
     }
 
-    /// Wires' worth of shares that an evaluation holds at its peak: the slots, and a round's operands and products.
-    pub fn elements(&self) -> usize {
-        self.slots() + 3 * self.widest_round()
+    /// Memory in units of one wire: the slots, and a round's operands, products and frames.
+    fn size(&self) -> usize {
+        self.slots() + 4 * self.widest_round()
     }
 
     /// The slot of the constant 0; that of the constant 1 is the next.
@@ -96,7 +96,8 @@ impl Schedule {
         self.inputs as usize
     }
 
-    pub(super) fn steps(&self) -> (&[Round], &[Step]) {
+    /// The rounds, and what is local behind the last of them.
+    pub(super) fn steps(&self) -> (&[Round], &Round) {
         (&self.rounds, &self.last)
     }
 
@@ -267,7 +268,7 @@ impl Net {
             rounds.push(slots.round(nodes));
         }
         // What follows the last message has no products.
-        let last = rounds.pop().unwrap_or_default().steps;
+        let last = rounds.pop().unwrap_or_default();
         let outputs = self.outputs.iter().map(|&w| slots.of[w as usize]).collect();
         Schedule { inputs: self.inputs, slots: slots.count, rounds, last, outputs }
     }

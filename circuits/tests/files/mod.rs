@@ -45,11 +45,6 @@ pub fn random_bits(seed: u64, len: usize) -> Vec<bool> {
     (0..len).map(|_| word() >> 63 == 1).collect()
 }
 
-/// Bytes as a hexadecimal integer, the first byte leading.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().flat_map(|b| [b >> 4, b & 15]).map(|d| char::from_digit(d.into(), 16).unwrap()).collect()
-}
-
 fn word(bits: &[bool]) -> u64 {
     bits.iter().enumerate().map(|(i, &b)| u64::from(b) << i).sum()
 }
