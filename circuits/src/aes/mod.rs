@@ -15,5 +15,5 @@ mod tower;
 
 pub use cipher::{ctr_keystream, decrypt, encrypt};
 pub use keys::{DecryptionKeys, EncryptionKeys, KeySize, RoundKeys, expand_key};
-pub use sbox::SboxForm;
+pub use sbox::{SboxForm, sbox_layer};
 pub use state::{State, counter_blocks};

@@ -2,7 +2,7 @@
 
 use super::{
     boyar_peralta,
-    tower::{Bent, Inverse16By4, Inverse16ByBent, Invert, Norm4, Norm16, Way},
+    tower::{Bent, Forward, Inverse16By4, Inverse16ByBent, Invert, Norm4, Norm16, Way},
 };
 use trefoil_engine::prelude::*;
 
@@ -49,6 +49,22 @@ impl SboxForm {
     }
 }
 
+/// `SubBytes` of any number of bytes.
+///
+/// **Shape** 8 planes of `n` words, bit 0 first, to 8 planes of `n` words. **Cost** [`SboxForm::rounds`] rounds; `8 n *`
+/// [`SboxForm::bits`] bytes. **Security** composition of quadratic gates. **Source** as [`SboxForm`]; FIPS 197, section 5.1.1.
+///
+/// # Errors
+/// [`Error::Shape`] if the length is not a multiple of 8; as [`Ctx::quadratic`]. Not cancel safe.
+pub async fn sbox_layer<M: Mode>(ctx: &mut Ctx<M>, form: SboxForm, x: View<'_, Lanes>) -> Result<Shares<Lanes>, Error> {
+    let mut s = sub_bytes(ctx, form, Forward, x).await?;
+    let n = s.len() / 8;
+    let constant: Vec<_> =
+        (0..s.len()).map(|at| if 0x63 >> (at / n) & 1 == 1 { Lanes::ONES } else { Lanes(0) }).collect();
+    s.add_public(ctx.me(), &constant)?;
+    Ok(s)
+}
+
 /// The S-box of every byte, without its constant: of `SubBytes` the constant 0x63 is left to be added; for the inverse it has to
 /// be added to the input before.
 ///
@@ -80,4 +96,27 @@ pub(super) async fn sub_bytes<M: Mode, W: Way>(
     };
     let [m0, m1, m2, m3] = inverse.planes::<4>()?;
     ctx.quadratic(&Invert(way), [x0, x1, x2, x3, x4, x5, x6, x7, m0, m1, m2, m3]).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aes::reference::SBOX;
+    use trefoil_engine::{Cost, testing::on_shares};
+
+    #[test]
+    fn every_form_is_the_table_at_its_stated_cost() {
+        let planes = |f: &dyn Fn(u8) -> u8| -> Vec<Lanes> {
+            let word = |b: usize, w: u64| (0..64).map(|l| u64::from(f((64 * w + l) as u8) >> b & 1) << l).sum();
+            (0..32).map(|at| Lanes(word(at / 4, at as u64 % 4))).collect()
+        };
+        for form in SboxForm::ALL {
+            let (out, cost) = on_shares::<SemiHonest, Lanes, _>(&[&planes(&|x| x)], async |ctx, v| {
+                sbox_layer(ctx, form, v[0].view()).await
+            });
+            assert_eq!(out, planes(&|x| SBOX[usize::from(x)]));
+            let bits = form.bits();
+            assert_eq!(cost, Cost { rounds: form.rounds(), bytes_sent: 32 * bits, products: 4 * bits });
+        }
+    }
 }
