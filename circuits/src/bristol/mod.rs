@@ -2,7 +2,8 @@
 //!
 //! A file is read into a [`Circuit`], whose inputs and outputs are ports: [`PortValue`]s of so many wires, written as
 //! hexadecimal integers. [`Circuit::evaluate_plain`] evaluates it in the clear. For shares it is arranged into a [`Schedule`], whose
-//! [`evaluate`](Schedule::evaluate) runs any number of instances at once, laid out as [`Packing`] says.
+//! [`evaluate`](Schedule::evaluate) runs any number of instances at once, laid out as [`Packing`] says;
+//! [`Evaluation`] makes a program of it.
 //! [`Builder`] makes circuits, [`Circuit::to_bristol`] writes them.
 //!
 //! ```
@@ -42,6 +43,7 @@ mod packing;
 mod parse;
 mod plain;
 mod port;
+mod run;
 mod schedule;
 
 pub use builder::{BuildError, Builder, Signal};
@@ -51,4 +53,5 @@ pub use export::Form;
 pub use packing::Packing;
 pub use parse::Limits;
 pub use port::{BitOrder, PortError, PortFault, PortValue};
+pub use run::Evaluation;
 pub use schedule::Schedule;
