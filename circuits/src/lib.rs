@@ -5,4 +5,5 @@
 
 pub mod aes;
 pub mod bristol;
+pub mod gates;
 pub mod program;

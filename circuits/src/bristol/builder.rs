@@ -36,6 +36,9 @@ pub enum BuildError {
     /// A signal of another builder.
     #[error("signal {0} is not one of this builder's; use a signal only with the builder that returned it")]
     ForeignSignal(u32),
+    /// A circuit awaited something that is no gate.
+    #[error("the circuit waits for something else than its gates; a recording computes nothing and cannot wait")]
+    Pending,
     /// More wires than 32 bits can number.
     #[error("the circuit has 2^32 wires or more; split it")]
     TooLarge,

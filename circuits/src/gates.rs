@@ -1,0 +1,190 @@
+//! What boolean circuits are written over, so that one text both runs on shares and becomes a circuit file.
+//!
+//! ```
+//! use trefoil_circuits::{bristol::{BitOrder, Builder}, gates::{Gates, record}};
+//!
+//! /// The carry of `x + y`, bit 0 first; one AND a bit.
+//! async fn carry<G: Gates>(g: &mut G, x: &G::Bits, y: &G::Bits) -> Result<G::Bits, G::Error> {
+//!     let mut carry = g.constant(&[false]);
+//!     for i in 0..g.width(x) {
+//!         let (a, b) = (g.select(x, i..i + 1)?, g.select(y, i..i + 1)?);
+//!         let (u, v) = (g.xor(&a, &carry)?, g.xor(&b, &carry)?);
+//!         let both = g.and(&u, &v).await?;
+//!         carry = g.xor(&both, &carry)?;
+//!     }
+//!     Ok(carry)
+//! }
+//!
+//! let mut builder = Builder::default();
+//! let (x, y) = (builder.input(8), builder.input(8));
+//! let out = record(carry(&mut builder, &x, &y)).unwrap();
+//! builder.output(&out);
+//! let circuit = builder.finish().unwrap();
+//! assert_eq!((circuit.counts().and, circuit.counts().and_depth), (8, 8));
+//!
+//! let inputs = circuit.input_values(&["f0", "10"], BitOrder::Lsb).unwrap();
+//! assert_eq!(circuit.evaluate_plain(&inputs).unwrap()[0].to_hex(BitOrder::Lsb), "1");
+//! ```
+
+use std::{
+    future::Future,
+    ops::Range,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+use trefoil_engine::prelude::*;
+
+use crate::bristol::{BuildError, Builder, Signal};
+
+/// Boolean gates on vectors of bits.
+///
+/// XOR, NOT, constants and wiring are free; [`and`](Self::and) is one round, however wide, so a circuit's depth is the
+/// number of calls in sequence.
+pub trait Gates {
+    /// A vector of bits; on shares, of as many instances each as are computed together.
+    type Bits;
+    /// What can go wrong: on shares the protocol, in a recording only the shapes.
+    type Error;
+
+    /// The number of bits.
+    fn width(&self, x: &Self::Bits) -> usize;
+
+    /// `x XOR y`, bit by bit.
+    ///
+    /// # Errors
+    /// The widths differ.
+    fn xor(&mut self, x: &Self::Bits, y: &Self::Bits) -> Result<Self::Bits, Self::Error>;
+
+    /// `NOT x`.
+    ///
+    /// # Errors
+    /// None of the two implementations here fails.
+    fn not(&mut self, x: &Self::Bits) -> Result<Self::Bits, Self::Error>;
+
+    /// A public constant.
+    fn constant(&mut self, bits: &[bool]) -> Self::Bits;
+
+    /// Some neighbouring bits of a vector.
+    ///
+    /// # Errors
+    /// The vector does not have them all.
+    fn select(&mut self, x: &Self::Bits, bits: Range<usize>) -> Result<Self::Bits, Self::Error>;
+
+    /// Vectors behind one another.
+    fn concat(&mut self, parts: &[&Self::Bits]) -> Self::Bits;
+
+    /// `x AND y`, bit by bit: one round.
+    ///
+    /// # Errors
+    /// The widths differ; on shares, what [`Ctx::mul`] reports. Not cancel safe.
+    fn and(&mut self, x: &Self::Bits, y: &Self::Bits) -> impl Future<Output = Result<Self::Bits, Self::Error>> + Send;
+}
+
+/// Gates on shares: bit `i` of a vector is its words `i * words ..`, one lane for each instance.
+#[derive(Debug)]
+pub struct OnShares<'c, M: Mode> {
+    ctx: &'c mut Ctx<M>,
+    words: usize,
+}
+
+impl<'c, M: Mode> OnShares<'c, M> {
+    /// On a strand, with so many words for a bit.
+    pub fn new(ctx: &'c mut Ctx<M>, words: usize) -> Self {
+        Self { ctx, words }
+    }
+}
+
+impl<M: Mode> Gates for OnShares<'_, M> {
+    type Bits = Shares<Lanes>;
+    type Error = Error;
+
+    fn width(&self, x: &Shares<Lanes>) -> usize {
+        x.len() / self.words.max(1)
+    }
+
+    fn xor(&mut self, x: &Shares<Lanes>, y: &Shares<Lanes>) -> Result<Shares<Lanes>, Error> {
+        x.view().plus(y.view())
+    }
+
+    fn not(&mut self, x: &Shares<Lanes>) -> Result<Shares<Lanes>, Error> {
+        let mut not = x.view().to_shares();
+        not.add_public(self.ctx.me(), &vec![Lanes::ONES; x.len()])?;
+        Ok(not)
+    }
+
+    fn constant(&mut self, bits: &[bool]) -> Shares<Lanes> {
+        let words = bits.iter().flat_map(|&bit| {
+            let word = if bit { Lanes::ONES } else { Lanes::default() };
+            std::iter::repeat_n(word, self.words)
+        });
+        Shares::public(self.ctx.me(), &words.collect::<Vec<_>>())
+    }
+
+    fn select(&mut self, x: &Shares<Lanes>, bits: Range<usize>) -> Result<Shares<Lanes>, Error> {
+        Ok(x.view().slice(bits.start * self.words, bits.len() * self.words)?.to_shares())
+    }
+
+    fn concat(&mut self, parts: &[&Shares<Lanes>]) -> Shares<Lanes> {
+        let mut all = Shares::zeros(0);
+        for part in parts {
+            all.extend(part.view());
+        }
+        all
+    }
+
+    async fn and(&mut self, x: &Shares<Lanes>, y: &Shares<Lanes>) -> Result<Shares<Lanes>, Error> {
+        self.ctx.mul(x.view(), y.view()).await
+    }
+}
+
+impl Gates for Builder {
+    type Bits = Vec<Signal>;
+    type Error = BuildError;
+
+    fn width(&self, x: &Vec<Signal>) -> usize {
+        x.len()
+    }
+
+    fn xor(&mut self, x: &Vec<Signal>, y: &Vec<Signal>) -> Result<Vec<Signal>, BuildError> {
+        pairs(x, y)?;
+        Ok(x.iter().zip(y).map(|(&x, &y)| Self::xor(self, x, y)).collect())
+    }
+
+    fn not(&mut self, x: &Vec<Signal>) -> Result<Vec<Signal>, BuildError> {
+        Ok(x.iter().map(|&x| Self::not(self, x)).collect())
+    }
+
+    fn constant(&mut self, bits: &[bool]) -> Vec<Signal> {
+        bits.iter().map(|&bit| Self::constant(self, bit)).collect()
+    }
+
+    fn select(&mut self, x: &Vec<Signal>, bits: Range<usize>) -> Result<Vec<Signal>, BuildError> {
+        let end = bits.end;
+        x.get(bits).map(<[Signal]>::to_vec).ok_or(BuildError::OutOfRange { end, width: x.len() })
+    }
+
+    fn concat(&mut self, parts: &[&Vec<Signal>]) -> Vec<Signal> {
+        parts.iter().flat_map(|part| part.iter().copied()).collect()
+    }
+
+    async fn and(&mut self, x: &Vec<Signal>, y: &Vec<Signal>) -> Result<Vec<Signal>, BuildError> {
+        pairs(x, y)?;
+        Ok(x.iter().zip(y).map(|(&x, &y)| Self::and(self, x, y)).collect())
+    }
+}
+
+fn pairs(x: &[Signal], y: &[Signal]) -> Result<(), BuildError> {
+    if x.len() == y.len() { Ok(()) } else { Err(BuildError::Widths(x.len(), y.len())) }
+}
+
+/// Runs a circuit over a [`Builder`] to its end. Recording never waits.
+///
+/// # Errors
+/// What the circuit returned, or [`BuildError::Pending`] if it awaited something else than its gates.
+pub fn record<T>(circuit: impl Future<Output = Result<T, BuildError>>) -> Result<T, BuildError> {
+    match pin!(circuit).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result,
+        Poll::Pending => Err(BuildError::Pending),
+    }
+}
