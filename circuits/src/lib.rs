@@ -6,4 +6,5 @@
 pub mod aes;
 pub mod bristol;
 pub mod gates;
+pub mod plan;
 pub mod program;

@@ -22,9 +22,10 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    /// With batches of about a megabyte, so that they stay in the processor's second-level cache, four under way at a time.
+    /// With batches of about four megabytes, four under way at a time: smaller ones would stay in a nearer cache, larger ones
+    /// would take fewer rounds.
     pub fn new(schedule: Arc<Schedule>, packing: Packing) -> Self {
-        const BATCH_BYTES: u64 = 1 << 20;
+        const BATCH_BYTES: u64 = 4 << 20;
         let word = schedule.memory(Packing::new(Lanes::COUNT as u32));
         let words = usize::try_from(BATCH_BYTES / word.max(1)).unwrap_or(usize::MAX).max(1);
         let strands = Tiling::default().strands;

@@ -81,6 +81,12 @@ impl Schedule {
         self.outputs.len()
     }
 
+    /// Local steps: XORs, negations, and the two ends of each AND.
+    pub fn steps_taken(&self) -> usize {
+        let (rounds, last) = self.steps();
+        rounds.iter().chain([last]).map(|round| round.steps.len() + round.products.len()).sum()
+    }
+
     /// Most ANDs in one round.
     pub fn widest_round(&self) -> usize {
         self.ands_by_round().max().unwrap_or(0)

@@ -1,0 +1,329 @@
+//! What a computation will cost, before anything runs.
+//!
+//! Rounds, bits and gates are exact; memory and time are estimates.
+//!
+//! ```
+//! use trefoil_circuits::{bristol::Circuit, plan::{Network, Plan}};
+//!
+//! let circuit = Circuit::parse("1 3\n2 1 1\n1 1\n2 1 0 1 2 AND\n").unwrap();
+//! let plan = Plan::of_circuit(&circuit, 1000);
+//! assert_eq!((plan.cost.rounds, plan.cost.bytes_sent), (1, 128));
+//! let network = Network { rtt: "10ms".parse().unwrap(), bandwidth: "1Gbit".parse().unwrap() };
+//! assert!(plan.predict(&network).latency.as_millis() >= 5);
+//! ```
+
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
+
+use trefoil_engine::{Cost, Lanes};
+
+use crate::{
+    aes::{KeySize, SboxForm},
+    bristol::{Circuit, Counts, Evaluation, Packing, Schedule},
+    program::{AesCtr, Program, Tiling},
+};
+
+/// The price of one job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Instances, or blocks of a cipher.
+    pub instances: u64,
+    /// Bits reshared for one instance: its ANDs, or what its quadratic gates put out. Without the key expansion of a cipher,
+    /// which is done once.
+    pub ands: u64,
+    /// Rounds of one instance.
+    pub depth: u64,
+    /// The gates of the file, if it is one. ANDs that no output depends on are counted here but not sent.
+    pub gates: Option<Counts>,
+    /// Rounds of the whole job, and what each party sends. Exact.
+    pub cost: Cost,
+    /// Batches, and how many of them are under way at a time.
+    pub batches: (usize, usize),
+    /// Bytes a client sends to each party.
+    pub input_bytes: u64,
+    /// Bytes a client fetches from each party.
+    pub output_bytes: u64,
+    /// Bytes each party holds at the peak. An estimate.
+    pub memory: u64,
+    /// Time each party computes on one core. An estimate.
+    pub compute: Duration,
+}
+
+/// The links between the parties.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Network {
+    /// Round-trip time between any two.
+    pub rtt: Rtt,
+    /// Bits a second from each party to its neighbour.
+    pub bandwidth: Bandwidth,
+}
+
+/// A round-trip time, written as `40us`, `1ms`, `0.2s`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rtt(pub Duration);
+
+/// Bits a second, written as `1Gbit`, `100Mbit`, `1.5Gbit/s`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bandwidth(pub f64);
+
+/// Where the time goes. Estimates.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Prediction {
+    /// Waiting for messages: half a round trip a round, and the handling of a message.
+    pub latency: Duration,
+    /// Sending.
+    pub transfer: Duration,
+    /// Computing.
+    pub compute: Duration,
+    /// All of it, as far as strands in flight let computing and sending overlap.
+    pub total: Duration,
+}
+
+/// A message through the transport and the waking of who waits for it, beyond what the network takes.
+const MESSAGE: Duration = Duration::from_micros(20);
+/// One local step of a circuit on one party: of any width, and for each word of it.
+const STEP_NS: f64 = 10.0;
+const STEP_WORD_NS: f64 = 2.0;
+/// AES, for each word reshared, linear layers included.
+const AES_WORD_NS: f64 = 7.0;
+/// Bytes of an AES batch for each 64 blocks, and of its round keys.
+const AES_WORD_BYTES: u64 = 800 * 16;
+const AES_KEY_BYTES: u64 = 64 << 10;
+
+impl Plan {
+    /// Names that [`built_in`](Self::built_in) knows.
+    pub const BUILT_IN: [&str; 3] = ["aes-128", "aes-192", "aes-256"];
+
+    /// The plan of a circuit of this crate, by name: blocks of AES in counter mode, the expansion of the shared key included.
+    pub fn built_in(name: &str, instances: u32) -> Option<Self> {
+        let bits = name.strip_prefix("aes-")?.parse().ok()?;
+        let size = KeySize::from_bits(bits)?;
+        let (form, tiling) = (SboxForm::default(), Tiling::default());
+        Some(Self::of_aes(&AesCtr { size, counter: 0, blocks: instances as usize, form, tiling }))
+    }
+
+    /// The plan of a circuit.
+    pub fn of_circuit(circuit: &Circuit, instances: u32) -> Self {
+        let evaluation = Evaluation::new(Arc::new(Schedule::new(circuit)), Packing::new(instances));
+        Self { gates: Some(circuit.counts()), ..Self::of_evaluation(&evaluation) }
+    }
+
+    /// The plan of the program that evaluates a circuit.
+    pub fn of_evaluation(evaluation: &Evaluation) -> Self {
+        let (schedule, packing) = (evaluation.schedule(), evaluation.packing());
+        let (input_bytes, output_bytes) = component_bytes(evaluation);
+        let batches = evaluation.batches();
+        let steps = schedule.steps_taken() as f64;
+        let nanos = steps * (STEP_NS * batches.0 as f64 + STEP_WORD_NS * packing.words(1) as f64);
+        Self {
+            instances: packing.instances() as u64,
+            ands: schedule.ands() as u64,
+            depth: schedule.rounds() as u64,
+            gates: None,
+            cost: evaluation.cost(),
+            batches,
+            input_bytes,
+            output_bytes,
+            // A batch's outputs are kept until all are there.
+            memory: evaluation.memory() + input_bytes + 2 * output_bytes,
+            compute: Duration::from_secs_f64(nanos / 1e9),
+        }
+    }
+
+    /// The plan of AES in counter mode.
+    pub fn of_aes(program: &AesCtr) -> Self {
+        let (input_bytes, output_bytes) = component_bytes(program);
+        let (bits, rounds) = (program.form.bits(), program.form.rounds());
+        let batch = program.tiling.batch.clamp(1, program.blocks.max(1));
+        let batches = program.blocks.div_ceil(batch);
+        let strands = program.tiling.strands.clamp(1, batches.max(1));
+        // 64 blocks take as many words as one.
+        let (whole, rest) = (program.blocks / batch, program.blocks % batch);
+        let words = (whole * Lanes::words(batch) + Lanes::words(rest)) as u64;
+
+        let layers = match program.size {
+            KeySize::Aes128 => 10,
+            KeySize::Aes192 => 8,
+            KeySize::Aes256 => 13,
+        };
+        let depth = program.size.rounds() as u64 * rounds;
+        let products = bits * (4 * layers + program.size.sboxes() * words);
+        let rounds = rounds * layers + depth * batches.div_ceil(strands) as u64;
+        Self {
+            instances: program.blocks as u64,
+            ands: bits * program.size.sboxes(),
+            depth,
+            gates: None,
+            cost: Cost { rounds, bytes_sent: products * size_of::<Lanes>() as u64, products },
+            batches: (batches, strands),
+            input_bytes,
+            output_bytes,
+            memory: AES_KEY_BYTES
+                + (strands * Lanes::words(batch)) as u64 * AES_WORD_BYTES
+                + input_bytes
+                + 2 * output_bytes,
+            compute: Duration::from_secs_f64(AES_WORD_NS * products as f64 / 1e9),
+        }
+    }
+
+    /// Bits each party sends, divided among the instances.
+    pub fn bits_per_instance(&self) -> f64 {
+        8.0 * self.cost.bytes_sent as f64 / self.instances.max(1) as f64
+    }
+
+    /// How long the job takes over a network.
+    pub fn predict(&self, network: &Network) -> Prediction {
+        let rounds = self.cost.rounds as f64;
+        let latency = seconds(rounds * (network.rtt.0 / 2 + MESSAGE).as_secs_f64());
+        let transfer = seconds(8.0 * self.cost.bytes_sent as f64 / network.bandwidth.0);
+        let (longer, shorter) = (transfer.max(self.compute), transfer.min(self.compute));
+        // While one strand computes another one sends; a lone strand does one after the other.
+        let total = latency.saturating_add(longer).saturating_add(shorter / self.batches.1.max(1) as u32);
+        Prediction { latency, transfer, compute: self.compute, total }
+    }
+}
+
+/// Both components of a program's input and of its output.
+fn component_bytes(program: &impl Program) -> (u64, u64) {
+    let bytes = |bits| 2 * (Lanes::words(bits) * size_of::<Lanes>()) as u64;
+    (bytes(program.input_bits()), bytes(program.output_bits()))
+}
+
+/// Whatever is too long for a duration, or no number, is the longest there is.
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+}
+
+/// A quantity on the command line that is none.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum QuantityError {
+    /// No round-trip time.
+    #[error("'{0}' is no round-trip time; write a number and ns, us, ms or s, as in 40us or 1ms")]
+    Rtt(String),
+    /// No bandwidth.
+    #[error("'{0}' is no bandwidth; write a positive number and bit, kbit, Mbit or Gbit, as in 100Mbit or 1Gbit")]
+    Bandwidth(String),
+}
+
+impl FromStr for Rtt {
+    type Err = QuantityError;
+
+    fn from_str(text: &str) -> Result<Self, QuantityError> {
+        let units = [("ns", 1e-9), ("us", 1e-6), ("ms", 1e-3), ("s", 1.0)];
+        quantity(text, &units)
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+            .map(Self)
+            .ok_or_else(|| QuantityError::Rtt(text.into()))
+    }
+}
+
+impl FromStr for Bandwidth {
+    type Err = QuantityError;
+
+    fn from_str(text: &str) -> Result<Self, QuantityError> {
+        let units = [("kbit", 1e3), ("Mbit", 1e6), ("Gbit", 1e9), ("bit", 1.0)];
+        quantity(text.strip_suffix("/s").unwrap_or(text), &units)
+            .filter(|&bits| bits > 0.0)
+            .map(Self)
+            .ok_or_else(|| QuantityError::Bandwidth(text.into()))
+    }
+}
+
+fn quantity(text: &str, units: &[(&str, f64)]) -> Option<f64> {
+    let (number, scale) = units.iter().find_map(|&(unit, scale)| Some((text.strip_suffix(unit)?, scale)))?;
+    // Signs, exponents, "inf" and "nan" are numbers to the parser but not to a reader of the command line.
+    let number = number.trim_end();
+    let plain = number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    plain.then(|| number.parse::<f64>().ok()).flatten().map(|n| n * scale).filter(|n| n.is_finite())
+}
+
+impl fmt::Display for Rtt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+impl fmt::Display for Bandwidth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bits = self.0;
+        match bits {
+            _ if bits >= 1e9 => write!(f, "{}Gbit", bits / 1e9),
+            _ if bits >= 1e6 => write!(f, "{}Mbit", bits / 1e6),
+            _ if bits >= 1e3 => write!(f, "{}kbit", bits / 1e3),
+            _ => write!(f, "{bits}bit"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::program::Turns;
+    use trefoil_engine::{SemiHonest, testing};
+
+    fn measured(program: &impl Program) -> Cost {
+        testing::three::<SemiHonest, _, _>(async |mut ctx| {
+            let input = ctx.random(Lanes::words(program.input_bits()))?;
+            Ok(program.run(ctx, input, &Turns).await?.cost())
+        })[0]
+    }
+
+    #[test]
+    fn aes_costs_what_the_plan_says() {
+        for size in KeySize::ALL {
+            for form in SboxForm::ALL {
+                for (blocks, batch, strands) in [(0, 64, 2), (1, 2048, 4), (65, 2048, 4), (300, 70, 3), (129, 43, 9)] {
+                    let program = AesCtr { size, counter: 0, blocks, form, tiling: Tiling { batch, strands } };
+                    let plan = Plan::of_aes(&program);
+                    assert_eq!(plan.cost, measured(&program), "{program:?}");
+                    assert_eq!(plan.instances, blocks as u64);
+                }
+            }
+        }
+        let plan = Plan::built_in("aes-128", 64).unwrap();
+        assert_eq!((plan.ands, plan.depth), (2720, 40));
+        assert!(Plan::built_in("aes-512", 1).is_none() && Plan::built_in("des", 1).is_none());
+        assert!(Plan::BUILT_IN.iter().all(|name| Plan::built_in(name, 1).is_some()));
+    }
+
+    #[test]
+    fn circuits_cost_what_the_plan_says() {
+        // The second AND has no effect.
+        let circuit = Circuit::parse("3 6\n1 3\n1 1\n2 1 0 1 3 AND\n2 1 0 2 4 AND\n2 1 3 2 5 XOR\n").unwrap();
+        for instances in [1, 63, 64, 1000] {
+            let plan = Plan::of_circuit(&circuit, instances);
+            let evaluation = Evaluation::new(Arc::new(Schedule::new(&circuit)), Packing::new(instances));
+            assert_eq!(plan.cost, measured(&evaluation));
+            assert_eq!((plan.ands, plan.depth, plan.gates.map(|g| g.and)), (1, 1, Some(2)));
+        }
+        assert_eq!(Plan::of_circuit(&circuit, 1000).input_bytes, 2 * 3 * 128);
+    }
+
+    #[test]
+    fn predictions_add_up() {
+        let plan = Plan::built_in("aes-128", 1).unwrap();
+        let at = |rtt: &str, bandwidth: &str| {
+            plan.predict(&Network { rtt: rtt.parse().unwrap(), bandwidth: bandwidth.parse().unwrap() })
+        };
+        let slow = at("100ms", "1kbit");
+        assert_eq!(slow.latency, (Duration::from_millis(50) + MESSAGE) * plan.cost.rounds as u32);
+        assert_eq!(slow.transfer.as_secs(), plan.cost.bytes_sent * 8 / 1000);
+        assert_eq!(slow.total, slow.latency + slow.transfer + slow.compute);
+        assert!(at("0ms", "10Gbit").total < slow.total);
+    }
+
+    #[test]
+    fn quantities_are_read_and_checked() {
+        assert_eq!("1ms".parse(), Ok(Rtt(Duration::from_millis(1))));
+        assert_eq!("0.2s".parse(), Ok(Rtt(Duration::from_millis(200))));
+        assert_eq!("40 us".parse(), Ok(Rtt(Duration::from_micros(40))));
+        assert_eq!("1Gbit".parse(), Ok(Bandwidth(1e9)));
+        assert_eq!("1.5Gbit/s".parse(), Ok(Bandwidth(1.5e9)));
+        assert_eq!("100Mbit".parse::<Bandwidth>().unwrap().to_string(), "100Mbit");
+        for text in ["", "1", "ms", "-1ms", "1h", "infs", "nans", "1e3ms", "1..2ms", "99999999999999999999999s"] {
+            assert_eq!(text.parse::<Rtt>(), Err(QuantityError::Rtt(text.into())));
+        }
+        for text in ["", "0Gbit", "-1Gbit", "1GB", "Gbit", "NaNbit", "1Gbit/s/s"] {
+            assert_eq!(text.parse::<Bandwidth>(), Err(QuantityError::Bandwidth(text.into())));
+        }
+    }
+}
