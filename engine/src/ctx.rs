@@ -1,7 +1,7 @@
 //! A strand: one sequential thread of a protocol.
 
 use crate::{
-    Error, Mode, Party, SessionKeys,
+    Error, Mode, Party, SessionKeys, Verified,
     prss::Prss,
     transport::{Link, Path, SessionId, Transport},
 };
@@ -128,9 +128,7 @@ impl<M: Mode> Ctx<M> {
     /// [`Error::ForeignStrand`] if this strand did not fork it, [`Error::UnjoinedFork`] if it has forks of its own
     /// that were not joined, [`Error::Poisoned`] if one of its rounds failed.
     pub fn join(&mut self, child: Self) -> Result<(), Error> {
-        if child.parent != Some(self.path) || child.seat.session != self.seat.session {
-            return Err(Error::ForeignStrand { child: child.path, parent: self.path });
-        }
+        self.owns(&child)?;
         if child.open_forks != 0 {
             return Err(Error::UnjoinedFork(child.open_forks));
         }
@@ -141,6 +139,21 @@ impl<M: Mode> Ctx<M> {
         self.poisoned |= child.poisoned;
         M::absorb(&mut self.log, child.log);
         if self.poisoned { Err(Error::Poisoned) } else { Ok(()) }
+    }
+
+    /// Takes back a forked strand that was verified on its own, for an opening in the middle of a protocol.
+    ///
+    /// # Errors
+    /// [`Error::ForeignStrand`] if this strand did not fork it, [`Error::Poisoned`] if one of its openings failed.
+    pub fn join_verified(&mut self, child: Verified<M>) -> Result<(), Error> {
+        self.join(child.into_strand())
+    }
+
+    fn owns(&self, child: &Self) -> Result<(), Error> {
+        if child.parent == Some(self.path) && child.seat.session == self.seat.session {
+            return Ok(());
+        }
+        Err(Error::ForeignStrand { child: child.path, parent: self.path })
     }
 
     pub(crate) fn ready(&self) -> Result<(), Error> {

@@ -193,6 +193,23 @@ fn a_lost_fork_blocks_opening_and_a_foreign_strand_is_not_joined() {
 }
 
 #[test]
+fn a_verified_child_opens_in_the_middle() {
+    let out = three::<SemiHonest, _, _>(async |mut ctx| {
+        let x = ctx.random::<Z64>(2)?;
+        let mut child = ctx.fork(1).await?.remove(0).verify().await?;
+        let opened = child.open(x.view()).await?;
+        ctx.join_verified(child)?;
+        let y = ctx.mul(x.view(), x.view()).await?;
+        let mut v = ctx.verify().await?;
+        Ok((opened, v.open(y.view()).await?, v.cost()))
+    });
+    for (x, y, cost) in out {
+        assert_eq!(y, [x[0] * x[0], x[1] * x[1]]);
+        assert_eq!(cost, Cost { rounds: 3, bytes_sent: 48, products: 2 });
+    }
+}
+
+#[test]
 fn shapes_are_checked_before_anything_is_sent() {
     let out = three::<SemiHonest, _, _>(async |mut ctx| {
         let (x, y) = (ctx.random::<Z64>(3)?, ctx.random::<Z64>(4)?);

@@ -31,6 +31,10 @@ impl<M: Mode> Verified<M> {
         self.ctx.cost
     }
 
+    pub(crate) fn into_strand(self) -> Ctx<M> {
+        self.ctx
+    }
+
     /// The party this strand computed for.
     pub fn me(&self) -> Party {
         self.ctx.seat.me

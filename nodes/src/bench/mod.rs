@@ -1,0 +1,4 @@
+//! End-to-end benchmarks: named scenarios, result rows.
+
+pub mod row;
+pub mod scenario;
