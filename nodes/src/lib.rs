@@ -3,3 +3,4 @@
 
 pub mod bench;
 pub mod executor;
+pub mod job;

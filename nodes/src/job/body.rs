@@ -1,0 +1,201 @@
+//! The body of a submission: `application/vnd.trefoil.job`.
+//!
+//! | part | bytes |
+//! |---|---|
+//! | length of the specification | 4, little-endian |
+//! | specification, JSON | as announced, at most [`MAX_SPEC_BYTES`] |
+//! | public attachment | as the specification says |
+//! | component `own` of the input share | 8 for each word, little-endian |
+//! | component `next` of the input share | as many |
+//!
+//! The length of the whole is known once the specification is read, and it is compared with the announced one before
+//! anything else is read or allocated.
+
+use super::{JobSpec, Limits, Shape, TooLarge};
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::{Stream, StreamExt};
+use std::time::{Duration, Instant};
+use trefoil_engine::{Lanes, client::InputShare};
+use zeroize::Zeroizing;
+
+/// The media type of a submission.
+pub const MEDIA_TYPE: &str = "application/vnd.trefoil.job";
+
+/// The longest specification, in bytes. The largest that means anything has a few hundred.
+pub const MAX_SPEC_BYTES: usize = 4096;
+
+/// Why a body was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyFault {
+    /// A limit of this node.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
+    /// The specification is not one.
+    #[error("the job specification is not valid: {0}")]
+    Spec(String),
+    /// The length does not fit the specification.
+    #[error("a body of this job has {expected} bytes, and {got} were announced")]
+    Length {
+        /// What the specification asks for.
+        expected: u64,
+        /// What the client announced.
+        got: u64,
+    },
+    /// It ended early.
+    #[error("the body ended {missing} bytes before its announced length")]
+    Truncated {
+        /// Bytes that did not come.
+        missing: u64,
+    },
+    /// It did not end where it should.
+    #[error("the body is longer than its announced length")]
+    Overlong,
+    /// It came too slowly.
+    #[error("the body did not arrive in time: this node waits {0:?} for the next part, and one second more for every 16 KiB of the whole")]
+    Slow(Duration),
+    /// The connection failed.
+    #[error("the connection failed while the body was read: {0}")]
+    Connection(String),
+}
+
+/// The bytes that come before the shares.
+pub fn encode_head(spec: &JobSpec) -> Bytes {
+    let spec = spec.canonical();
+    let mut head = BytesMut::with_capacity(4 + spec.len());
+    head.extend_from_slice(&(spec.len() as u32).to_le_bytes());
+    head.extend_from_slice(&spec);
+    head.freeze()
+}
+
+/// A specification, the sizes that follow from it, and the reader of what comes next.
+#[derive(Debug)]
+pub struct Head<S> {
+    /// What the job computes.
+    pub spec: JobSpec,
+    /// Its sizes, within the limits of this node.
+    pub shape: Shape,
+    rest: Reader<S>,
+}
+
+/// What follows the specification.
+#[derive(Debug)]
+pub struct Payload {
+    /// The public attachment.
+    pub attachment: Vec<u8>,
+    /// This node's share of the input.
+    pub input: InputShare<Lanes>,
+}
+
+impl<S, E> Head<S>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+    E: std::fmt::Display,
+{
+    /// Reads the specification and checks every size, among them the announced length of the whole body.
+    ///
+    /// Cancel safe in that nothing outlives it.
+    ///
+    /// # Errors
+    /// [`BodyFault`].
+    pub async fn read(stream: S, announced: u64, limits: &Limits) -> Result<Self, BodyFault> {
+        limits.check_body(announced)?;
+        let mut rest = Reader::new(stream, announced, limits.client_timeout);
+        let mut length = [0; 4];
+        rest.fill(&mut length).await?;
+        let length = u32::from_le_bytes(length) as usize;
+        if length > MAX_SPEC_BYTES {
+            let cause = format!("it claims {length} bytes, and the longest has {MAX_SPEC_BYTES}; start the body with its length");
+            return Err(BodyFault::Spec(cause));
+        }
+        let mut text = vec![0; length];
+        rest.fill(&mut text).await?;
+        let spec: JobSpec = serde_json::from_slice(&text).map_err(|e| BodyFault::Spec(e.to_string()))?;
+        let shape = spec.shape().map_err(|e| BodyFault::Spec(e.to_string()))?;
+        limits.check(shape, announced)?;
+        let expected = 4 + length as u64 + shape.attachment_bytes as u64 + 2 * shape.input_bytes() as u64;
+        if expected != announced {
+            return Err(BodyFault::Length { expected, got: announced });
+        }
+        Ok(Self { spec, shape, rest })
+    }
+
+    /// Reads what follows. Allocates what [`Shape::held_bytes`] counts; set it aside before.
+    ///
+    /// Cancel safe in that nothing outlives it.
+    ///
+    /// # Errors
+    /// [`BodyFault`].
+    pub async fn payload(mut self) -> Result<Payload, BodyFault> {
+        let mut attachment = vec![0; self.shape.attachment_bytes];
+        self.rest.fill(&mut attachment).await?;
+        let mut own = Zeroizing::new(vec![0; self.shape.input_bytes()]);
+        self.rest.fill(&mut own).await?;
+        let mut next = Zeroizing::new(vec![0; self.shape.input_bytes()]);
+        self.rest.fill(&mut next).await?;
+        self.rest.end().await?;
+        let wrong = |e: trefoil_engine::Error| BodyFault::Spec(e.to_string());
+        let input = InputShare::from_bytes(self.shape.input_words, &own, &next).map_err(wrong)?;
+        Ok(Payload { attachment, input })
+    }
+}
+
+/// Reads exact lengths from a stream of chunks, within time.
+#[derive(Debug)]
+struct Reader<S> {
+    stream: S,
+    chunk: Bytes,
+    left: u64,
+    patience: Duration,
+    deadline: Instant,
+}
+
+/// What a client has to send in a second, on average, once its patience is used up.
+const LEAST_RATE: u64 = 16 << 10;
+
+impl<S, E> Reader<S>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+    E: std::fmt::Display,
+{
+    fn new(stream: S, left: u64, patience: Duration) -> Self {
+        let deadline = Instant::now() + patience + Duration::from_secs(left / LEAST_RATE);
+        Self { stream, chunk: Bytes::new(), left, patience, deadline }
+    }
+
+    async fn fill(&mut self, mut into: &mut [u8]) -> Result<(), BodyFault> {
+        while !into.is_empty() {
+            if self.chunk.is_empty() {
+                self.chunk = self.next().await?.ok_or(BodyFault::Truncated { missing: self.left })?;
+            }
+            let n = into.len().min(self.chunk.len());
+            // The announced length covers all that is asked for only once it has been checked against it.
+            self.left = self.left.checked_sub(n as u64).ok_or(BodyFault::Overlong)?;
+            self.chunk.copy_to_slice(&mut into[..n]);
+            into = &mut into[n..];
+        }
+        Ok(())
+    }
+
+    async fn end(&mut self) -> Result<(), BodyFault> {
+        while self.chunk.is_empty() {
+            match self.next().await? {
+                Some(chunk) => self.chunk = chunk,
+                None => return Ok(()),
+            }
+        }
+        Err(BodyFault::Overlong)
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, BodyFault> {
+        let time = self.deadline.saturating_duration_since(Instant::now()).min(self.patience);
+        match tokio::time::timeout(time, self.stream.next()).await {
+            Ok(None) => Ok(None),
+            Ok(Some(Ok(chunk))) => Ok(Some(chunk)),
+            Ok(Some(Err(e))) => Err(BodyFault::Connection(e.to_string())),
+            Err(_) => Err(BodyFault::Slow(self.patience)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

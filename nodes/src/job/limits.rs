@@ -1,0 +1,119 @@
+//! What a node takes on.
+
+use super::spec::Shape;
+use std::time::Duration;
+
+/// Bounds on what clients can make a node hold and do.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// Largest body of a submission in bytes: attachment and input shares. Default 64 MiB.
+    pub body_bytes: u64,
+    /// Largest output of one job in bytes, counting one component. Default 64 MiB.
+    pub output_bytes: u64,
+    /// Bytes of attachments, inputs and outputs held for all jobs together. A job reserves its part before its body is read.
+    /// Default 1 GiB.
+    pub held_bytes: u64,
+    /// Working memory of one job's computation in bytes, for circuits with many wires or instances. Default 256 MiB.
+    pub work_bytes: u64,
+    /// Jobs that compute at the same time. The value of node 0 counts for the whole cluster. Default 4.
+    pub running_jobs: u32,
+    /// Jobs received, waiting or running. Beyond it clients are told to come back later. Default 256.
+    pub waiting_jobs: u32,
+    /// Jobs that have ended and can still be asked for; the oldest go first. Default 1,024.
+    pub finished_jobs: u32,
+    /// How long an ended job is kept when the client does not delete it. Default 10 min.
+    pub retention: Duration,
+    /// How long a job waits for the other two nodes to have it. Default 30 s.
+    pub join_deadline: Duration,
+    /// How long a running job waits for a message of a peer. Default 30 s.
+    pub peer_deadline: Duration,
+    /// How long a job may wait and run in all. Default 1 h.
+    pub job_deadline: Duration,
+    /// How long a client may take for its TLS handshake, for the headers of a request, and between two parts of a body.
+    /// Default 10 s. A whole body has this and one second more for every 16 KiB.
+    pub client_timeout: Duration,
+    /// Connections of clients at the same time. Default 256.
+    pub connections: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 64 << 20,
+            output_bytes: 64 << 20,
+            held_bytes: 1 << 30,
+            work_bytes: 256 << 20,
+            running_jobs: 4,
+            waiting_jobs: 256,
+            finished_jobs: 1024,
+            retention: Duration::from_mins(10),
+            join_deadline: Duration::from_secs(30),
+            peer_deadline: Duration::from_secs(30),
+            job_deadline: Duration::from_hours(1),
+            client_timeout: Duration::from_secs(10),
+            connections: 256,
+        }
+    }
+}
+
+/// A job that this node would not take even if it had nothing else to do.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{what} of this job has {got} bytes and this node takes {limit}; split the job, or raise limits.{key} on every node")]
+pub struct TooLarge {
+    what: &'static str,
+    got: u64,
+    limit: u64,
+    key: &'static str,
+}
+
+impl Limits {
+    /// Checks the sizes of a job whose body has `body` bytes.
+    ///
+    /// # Errors
+    /// [`TooLarge`] names the size and the limit.
+    pub fn check(&self, shape: Shape, body: u64) -> Result<(), TooLarge> {
+        self.check_body(body)?;
+        bound("the output", shape.output_bytes() as u64, self.output_bytes, "output_bytes")?;
+        bound("what has to be held", shape.held_bytes(), self.held_bytes, "held_bytes")
+    }
+
+    /// Checks the size a client announces, before anything of the body is read.
+    ///
+    /// # Errors
+    /// [`TooLarge`] names the size and the limit.
+    pub fn check_body(&self, body: u64) -> Result<(), TooLarge> {
+        bound("the body", body, self.body_bytes, "body_bytes")
+    }
+
+    /// Checks the memory of a computation.
+    ///
+    /// # Errors
+    /// [`TooLarge`] names the size and the limit.
+    pub fn check_work(&self, work: u64) -> Result<(), TooLarge> {
+        bound("the working memory", work, self.work_bytes, "work_bytes")
+    }
+}
+
+fn bound(what: &'static str, got: u64, limit: u64, key: &'static str) -> Result<(), TooLarge> {
+    if got <= limit { Ok(()) } else { Err(TooLarge { what, got, limit, key }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_limit_is_named_when_it_is_exceeded() {
+        let limits = Limits { body_bytes: 100, output_bytes: 80, held_bytes: 500, work_bytes: 10, ..Limits::default() };
+        let shape = |attachment_bytes, output_words| Shape { attachment_bytes, input_words: 2, output_words, port_wires: 0 };
+        assert_eq!(limits.check(shape(0, 10), 100), Ok(()));
+        for (result, key) in [
+            (limits.check(shape(0, 10), 101), "limits.body_bytes"),
+            (limits.check(shape(0, 11), 100), "limits.output_bytes"),
+            (limits.check(shape(100, 10), 100), "limits.held_bytes"),
+            (limits.check_work(11), "limits.work_bytes"),
+        ] {
+            assert!(result.unwrap_err().to_string().contains(key), "{key}");
+        }
+    }
+}

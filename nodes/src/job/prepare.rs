@@ -1,0 +1,172 @@
+//! From a specification and its attachment to something that can be run.
+
+use super::{CircuitSpec, JobSpec, Limits, ModeSpec, ProgramSpec, Sha256Hex, TooLarge};
+use std::sync::Arc;
+use trefoil_circuits::{
+    aes::SboxForm,
+    bristol::{self, Circuit, Evaluation, Schedule},
+    program::{AesCtr, Executor, Program, Tiling},
+};
+use trefoil_engine::{Cost, Ctx, Error, Lanes, SemiHonest, client::InputShare, client::OutputShare};
+
+/// A job whose attachment has been read and found to be what the specification says.
+#[derive(Clone, Debug)]
+pub enum Prepared {
+    /// The key stream of AES in counter mode.
+    AesCtr(AesCtr),
+    /// A boolean circuit.
+    Circuit(Evaluation),
+}
+
+/// An attachment that is not what the specification says. The client has to act.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareFault {
+    /// Other bytes.
+    #[error("the circuit's SHA-256 is {got}, and the specification says {expected}")]
+    Digest {
+        /// What the specification says.
+        expected: Sha256Hex,
+        /// What it is.
+        got: Sha256Hex,
+    },
+    /// Not a circuit.
+    #[error("the circuit is not valid: {0}")]
+    Circuit(#[from] bristol::ParseError),
+    /// A circuit with other ports.
+    #[error("the circuit has {got} {side} wires, and the specification says {expected}")]
+    Wires {
+        /// "input" or "output".
+        side: &'static str,
+        /// What the specification says.
+        expected: u32,
+        /// What the circuit has.
+        got: usize,
+    },
+    /// A limit of this node.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
+}
+
+impl Prepared {
+    /// Checks and parses the attachment. Takes time in proportion to it: call it where blocking is allowed.
+    ///
+    /// # Errors
+    /// [`PrepareFault`].
+    pub fn new(spec: &JobSpec, attachment: &[u8], limits: &Limits) -> Result<Self, PrepareFault> {
+        let ModeSpec::SemiHonest = spec.mode;
+        match &spec.program {
+            ProgramSpec::AesCtr(aes) => Ok(Self::AesCtr(AesCtr {
+                size: aes.key_bits,
+                counter: aes.counter,
+                // The shape has been checked: it fits.
+                blocks: aes.blocks as usize,
+                form: SboxForm::default(),
+                tiling: Tiling::default(),
+            })),
+            ProgramSpec::Circuit(circuit) => prepare_circuit(circuit, attachment, limits),
+        }
+    }
+
+    /// Runs on a root strand. What comes back has been verified.
+    ///
+    /// # Errors
+    /// As [`Program::run`]. Not cancel safe.
+    pub async fn run(
+        &self,
+        ctx: Ctx<SemiHonest>,
+        input: InputShare<Lanes>,
+        executor: &impl Executor,
+    ) -> Result<(OutputShare<Lanes>, Cost), Error> {
+        match self {
+            Self::AesCtr(program) => run(program, ctx, input, executor).await,
+            Self::Circuit(program) => run(program, ctx, input, executor).await,
+        }
+    }
+}
+
+async fn run(
+    program: &impl Program,
+    mut ctx: Ctx<SemiHonest>,
+    input: InputShare<Lanes>,
+    executor: &impl Executor,
+) -> Result<(OutputShare<Lanes>, Cost), Error> {
+    let input = ctx.input(input);
+    let released = program.run(ctx, input, executor).await?;
+    Ok((released.strand.output(released.output.view()), released.cost()))
+}
+
+fn prepare_circuit(spec: &CircuitSpec, attachment: &[u8], limits: &Limits) -> Result<Prepared, PrepareFault> {
+    let got = Sha256Hex::of(attachment);
+    if got != spec.sha256 {
+        return Err(PrepareFault::Digest { expected: spec.sha256, got });
+    }
+    // A gate takes 10 bytes of text at least ("1 1 0 1 EQ"), so the text bounds what is allocated for gates.
+    let most = u32::try_from(attachment.len()).unwrap_or(u32::MAX);
+    let default = bristol::Limits::default();
+    let parse = bristol::Limits { max_gates: default.max_gates.min(most), ..default };
+    let circuit = Circuit::read(attachment, &parse)?;
+    for (side, expected, got) in [
+        ("input", spec.input_wires, circuit.input_wires().len()),
+        ("output", spec.output_wires, circuit.output_wires().len()),
+    ] {
+        if expected as usize != got {
+            return Err(PrepareFault::Wires { side, expected, got });
+        }
+    }
+    let evaluation = Evaluation::new(Arc::new(Schedule::new(&circuit)), spec.packing());
+    limits.check_work(evaluation.memory())?;
+    Ok(Prepared::Circuit(evaluation))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::num::NonZeroU32;
+
+    const HALF_ADDER: &[u8] = b"2 4\n2 1 1\n2 1 1\n\n2 1 0 1 2 XOR\n2 1 0 1 3 AND\n";
+
+    fn spec(text: &[u8], input_wires: u32, instances: u32) -> JobSpec {
+        let circuit = CircuitSpec {
+            sha256: Sha256Hex::of(text),
+            bytes: text.len() as u64,
+            input_wires,
+            output_wires: 2,
+            instances: NonZeroU32::new(instances).expect("not zero"),
+        };
+        JobSpec { program: ProgramSpec::Circuit(circuit), mode: ModeSpec::SemiHonest }
+    }
+
+    #[test]
+    fn the_shape_of_the_specification_is_that_of_the_program() {
+        for instances in [1, 3, 64, 1000] {
+            let spec = spec(HALF_ADDER, 2, instances);
+            let Ok(Prepared::Circuit(program)) = Prepared::new(&spec, HALF_ADDER, &Limits::default()) else { panic!() };
+            let shape = spec.shape().expect("small");
+            assert_eq!(shape.input_words, Lanes::words(program.input_bits()));
+            assert_eq!(shape.output_words, Lanes::words(program.output_bits()));
+        }
+        for bits in [128, 192, 256] {
+            let text = format!(
+                r#"{{"program":{{"aes-ctr":{{"key_bits":{bits},"counter":"{:032x}","blocks":77}}}},"mode":"semi-honest"}}"#,
+                5
+            );
+            let spec: JobSpec = serde_json::from_str(&text).expect("a specification");
+            let Ok(Prepared::AesCtr(program)) = Prepared::new(&spec, b"", &Limits::default()) else { panic!() };
+            let shape = spec.shape().expect("small");
+            assert_eq!(shape.input_words, Lanes::words(program.input_bits()));
+            assert_eq!(shape.output_words, Lanes::words(program.output_bits()));
+        }
+    }
+
+    #[test]
+    fn an_attachment_that_is_something_else_is_refused() {
+        let limits = Limits::default();
+        let new = |spec, text| Prepared::new(&spec, text, &limits).map(drop);
+        assert!(matches!(new(spec(b"other", 2, 1), HALF_ADDER), Err(PrepareFault::Digest { .. })));
+        assert!(matches!(new(spec(HALF_ADDER, 3, 1), HALF_ADDER), Err(PrepareFault::Wires { side: "input", .. })));
+        assert!(matches!(new(spec(b"nonsense", 2, 1), b"nonsense"), Err(PrepareFault::Circuit(_))));
+        let tight = Limits { work_bytes: 10, ..limits };
+        let result = Prepared::new(&spec(HALF_ADDER, 2, 1000), HALF_ADDER, &tight);
+        assert!(matches!(result, Err(PrepareFault::TooLarge(_))));
+    }
+}

@@ -1,0 +1,145 @@
+//! What a node tells the client about a job: the body of `GET /v1/jobs/{id}`.
+
+use super::JobId;
+use serde::{Deserialize, Serialize};
+use trefoil_engine::{Cost, Party};
+
+/// The state of one job on one node.
+///
+/// A client of another version may read this, so unknown fields are ignored.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct JobStatus {
+    /// The job.
+    pub id: JobId,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub state: JobState,
+}
+
+/// Where a job stands on one node.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum JobState {
+    /// Its body is still arriving.
+    Receiving,
+    /// The node has it and waits for the two others, or for its turn.
+    Accepted,
+    /// The three nodes compute.
+    Running,
+    /// This node's output shares can be fetched.
+    Done {
+        /// What it cost this node.
+        cost: JobCost,
+    },
+    /// It will never have an output.
+    Failed {
+        /// Why.
+        failure: Failure,
+    },
+}
+
+impl JobState {
+    /// Whether nothing more will happen.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Done { .. } | Self::Failed { .. })
+    }
+}
+
+/// What a job has cost one node.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub struct JobCost {
+    /// Rounds of communication, one after the other.
+    pub rounds: u64,
+    /// Payload bytes this node sent to its peers.
+    pub bytes_sent: u64,
+    /// Ring elements reshared: outputs of products and bilinear gates.
+    pub products: u64,
+    /// Seconds from the start of the computation to its end; waiting for other nodes or for a turn is not in it.
+    pub seconds: f64,
+}
+
+impl JobCost {
+    /// The engine's counters and the time taken.
+    pub fn new(cost: Cost, seconds: f64) -> Self {
+        Self { rounds: cost.rounds, bytes_sent: cost.bytes_sent, products: cost.products, seconds }
+    }
+}
+
+/// Why a job failed.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Failure {
+    /// Who has to act.
+    pub kind: FailureKind,
+    /// What happened and what to do about it.
+    pub cause: String,
+    /// The node at which it went wrong, as far as this node can tell: 0, 1 or 2.
+    pub blamed: Option<u8>,
+}
+
+impl Failure {
+    /// A failure that points at no node.
+    pub fn new(kind: FailureKind, cause: impl Into<String>) -> Self {
+        Self { kind, cause: cause.into(), blamed: None }
+    }
+
+    /// Names the node at which it went wrong.
+    #[must_use]
+    pub fn blaming(mut self, party: Party) -> Self {
+        self.blamed = Some(party.index() as u8);
+        self
+    }
+}
+
+/// Failures, sorted by who must act.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// A node did not take part in time: it is down, unreachable, or did not get the job. Submit again when it is back.
+    Missing,
+    /// A link between nodes failed or stalled. Submit again.
+    Link,
+    /// A node sent what no honest node sends, or a check failed. Find out why before anything is submitted again.
+    Misbehaved,
+    /// The nodes were given different jobs under one name. The client has to act.
+    Mismatch,
+    /// The client cancelled it, here or at another node.
+    Cancelled,
+    /// It took longer than a job may. Ask for less, or raise the limit.
+    Deadline,
+    /// The node stopped.
+    Stopped,
+    /// The node broke one of its own rules. Please report it.
+    Internal,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wire_form_is_flat_and_named() {
+        let id = JobId::from([0xab; 16]);
+        let cost = JobCost { rounds: 80, bytes_sent: 10, products: 3, seconds: 0.5 };
+        let failure = Failure::new(FailureKind::Missing, "why").blaming(Party::P2);
+        let hex = "ab".repeat(16);
+        for (state, text) in [
+            (JobState::Accepted, format!(r#"{{"id":"{hex}","state":"accepted"}}"#)),
+            (
+                JobState::Done { cost },
+                format!(
+                    r#"{{"id":"{hex}","state":"done","cost":{{"rounds":80,"bytes_sent":10,"products":3,"seconds":0.5}}}}"#
+                ),
+            ),
+            (
+                JobState::Failed { failure },
+                format!(
+                    r#"{{"id":"{hex}","state":"failed","failure":{{"kind":"missing","cause":"why","blamed":2}}}}"#
+                ),
+            ),
+        ] {
+            let status = JobStatus { id, state };
+            assert_eq!(serde_json::to_string(&status).unwrap(), text);
+            assert_eq!(serde_json::from_str::<JobStatus>(&text).unwrap(), status);
+        }
+    }
+}

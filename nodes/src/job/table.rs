@@ -1,0 +1,237 @@
+//! The jobs a node knows: who owns them, where they stand, what they hold.
+
+mod job;
+mod room;
+
+pub use job::{Job, Output};
+pub use room::Room;
+
+use super::{Failure, FailureKind, JobId, JobState, Limits};
+use room::Accounts;
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+/// SHA-256 of a client's certificate: a job belongs to the certificate that submitted it.
+pub type Owner = [u8; 32];
+
+/// All jobs of one node. Every operation is short and synchronous.
+pub struct Table {
+    limits: Limits,
+    accounts: Arc<Accounts>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    jobs: HashMap<JobId, Arc<Job>>,
+    /// Ended jobs still in `jobs`, the oldest first; those deleted since are skipped.
+    ended: VecDeque<(Instant, JobId)>,
+    used: Used,
+    stopping: bool,
+}
+
+/// Names of jobs that are gone: never taken again while they are remembered.
+#[derive(Default)]
+struct Used {
+    names: HashSet<JobId>,
+    order: VecDeque<JobId>,
+}
+
+/// Names remembered at most (two megabytes).
+const USED_NAMES: usize = 1 << 16;
+
+/// What came of a submission.
+#[derive(Debug)]
+pub enum Admission {
+    /// A new job: its body may be read.
+    New(Upload),
+    /// The client has submitted this very job before.
+    Known(Arc<Job>),
+}
+
+/// Why a submission was not admitted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// The name stands for something else, or did.
+    #[error("this job id is taken by another job or was used before; draw a new random id")]
+    Taken,
+    /// The client is sending the same job on another connection.
+    #[error("this job is being uploaded on another connection; wait for that one, or ask again when it has ended")]
+    Uploading,
+    /// Too many jobs are waiting.
+    #[error("the node has as many waiting jobs as it takes; come back later, or raise limits.waiting_jobs")]
+    Busy,
+    /// Too many bytes are held.
+    #[error("the jobs of this node hold as many bytes as it allows; delete jobs whose output was fetched, come back later, or raise limits.held_bytes")]
+    Full,
+    /// The node is about to stop.
+    #[error("the node is stopping; come back when it has been restarted")]
+    Stopping,
+}
+
+impl Table {
+    /// An empty table.
+    pub fn new(limits: Limits) -> Arc<Self> {
+        Arc::new(Self { limits, accounts: Arc::default(), inner: Mutex::default() })
+    }
+
+    /// The limits the table keeps.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Admits a job of which nothing but the specification is known yet, and sets `bytes` aside for it.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn admit(
+        self: &Arc<Self>,
+        id: JobId,
+        owner: Owner,
+        digest: [u8; 32],
+        bytes: u64,
+    ) -> Result<Admission, Refusal> {
+        self.sweep(Instant::now());
+        let mut inner = self.lock();
+        if inner.stopping {
+            return Err(Refusal::Stopping);
+        }
+        if let Some(job) = inner.jobs.get(&id) {
+            return if job.owner() != owner || job.digest() != digest {
+                Err(Refusal::Taken)
+            } else if job.state() == JobState::Receiving {
+                Err(Refusal::Uploading)
+            } else {
+                Ok(Admission::Known(job.clone()))
+            };
+        }
+        if inner.used.names.contains(&id) {
+            return Err(Refusal::Taken);
+        }
+        let room = self.accounts.reserve(&self.limits, bytes)?;
+        let job = Arc::new(Job::new(id, owner, digest, room));
+        inner.jobs.insert(id, job.clone());
+        Ok(Admission::New(Upload { table: self.clone(), job: Some(job) }))
+    }
+
+    /// A job, if it is there and belongs to this client.
+    pub fn get(&self, id: JobId, owner: &Owner) -> Option<Arc<Job>> {
+        self.sweep(Instant::now());
+        self.lock().jobs.get(&id).filter(|job| job.owner() == *owner).cloned()
+    }
+
+    /// Cancels a job if it has not ended, and forgets it. False if it is not there or belongs to somebody else.
+    pub fn delete(&self, id: JobId, owner: &Owner) -> bool {
+        let mut inner = self.lock();
+        let Some(job) = inner.jobs.get(&id).filter(|job| job.owner() == *owner) else { return false };
+        let reason = Failure::new(FailureKind::Cancelled, "cancelled by the client");
+        job.stop(reason.clone());
+        if job.state() == JobState::Receiving {
+            // Nobody runs it yet, so nobody else would tell those who wait for it.
+            job.end(Err(reason));
+        }
+        inner.forget(id);
+        true
+    }
+
+    /// Records how a job ended: what it has become can be asked for until the retention time is over.
+    pub fn finish(&self, job: &Job, end: Result<(Output, super::JobCost), Failure>) {
+        let mut inner = self.lock();
+        job.end(end);
+        // A job deleted meanwhile is not there any more.
+        if inner.jobs.contains_key(&job.id()) {
+            inner.ended.push_back((Instant::now(), job.id()));
+        }
+    }
+
+    /// Forgets ended jobs whose time is over or that are too many.
+    pub fn sweep(&self, now: Instant) {
+        let mut inner = self.lock();
+        let most = self.limits.finished_jobs as usize;
+        while let Some(&(ended, id)) = inner.ended.front() {
+            if inner.ended.len() <= most && now.saturating_duration_since(ended) < self.limits.retention {
+                break;
+            }
+            inner.ended.pop_front();
+            if inner.jobs.contains_key(&id) {
+                inner.forget(id);
+            }
+        }
+    }
+
+    /// Ends every job and admits none any more.
+    pub fn stop(&self) {
+        let mut inner = self.lock();
+        inner.stopping = true;
+        for job in inner.jobs.values() {
+            job.stop(Failure::new(FailureKind::Stopped, "the node was stopped; submit the job again when it is back"));
+        }
+    }
+
+    /// Jobs that have not ended, and bytes held for all jobs.
+    pub fn load(&self) -> (u32, u64) {
+        self.accounts.load()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn forget(&mut self, id: JobId) {
+        self.jobs.remove(&id);
+        self.ended.retain(|(_, ended)| *ended != id);
+        if self.used.names.insert(id) {
+            self.used.order.push_back(id);
+        }
+        if self.used.order.len() > USED_NAMES
+            && let Some(oldest) = self.used.order.pop_front()
+        {
+            self.used.names.remove(&oldest);
+        }
+    }
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (live, held) = self.load();
+        f.debug_struct("Table").field("live", &live).field("held", &held).finish_non_exhaustive()
+    }
+}
+
+/// A job whose body is being read. Dropped before [`accept`](Self::accept), it leaves no trace.
+#[derive(Debug)]
+pub struct Upload {
+    table: Arc<Table>,
+    job: Option<Arc<Job>>,
+}
+
+impl Upload {
+    /// The body is complete and good. `None` if the client has deleted the job meanwhile.
+    pub fn accept(mut self) -> Option<Arc<Job>> {
+        let job = self.job.take()?;
+        let inner = self.table.lock();
+        inner.jobs.contains_key(&job.id()).then(|| {
+            job.accepted();
+            job
+        })
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if let Some(job) = self.job.take() {
+            let mut inner = self.table.lock();
+            // After a deletion the same name cannot have been given again, so what is there is this job.
+            inner.jobs.remove(&job.id());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
