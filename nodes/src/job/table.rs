@@ -131,8 +131,8 @@ impl Table {
         let reason = Failure::new(FailureKind::Cancelled, "cancelled by the client");
         job.stop(reason.clone());
         if job.state() == JobState::Receiving {
-            // Nobody runs it yet, so nobody else would tell those who wait for it.
-            job.end(Err(reason));
+            // Nobody runs it yet, so nobody else would tell those who wait for it. Its room is the upload's to give back.
+            job.abandoned(reason);
         }
         inner.forget(id);
         true

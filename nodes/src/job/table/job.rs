@@ -137,6 +137,11 @@ impl Job {
         });
     }
 
+    /// The upload will not be accepted. What it takes up is given back when it ends.
+    pub(super) fn abandoned(&self, failure: Failure) {
+        self.advance(JobState::Failed { failure });
+    }
+
     /// Ends the job: its room shrinks to what the output takes.
     pub(super) fn end(&self, end: Result<(Output, JobCost), Failure>) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
