@@ -1,6 +1,15 @@
-//! The Trefoil node, its client library and the parts of the `trefoil` program.
+//! The Trefoil node, its client library and the `trefoil` program: everything with input and output.
 #![forbid(unsafe_code)]
 
 pub mod bench;
+pub mod cli;
+pub mod cluster_files;
+pub mod config;
+mod error;
 pub mod executor;
 pub mod job;
+pub mod pki;
+pub mod status;
+pub mod tls;
+
+pub use error::Error;

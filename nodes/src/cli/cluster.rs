@@ -1,0 +1,145 @@
+//! `trefoil cluster`: the files of a cluster.
+
+use super::{Exit, OutputArgs};
+use crate::{
+    Error,
+    cluster_files::{ClusterFiles, ClusterPlan, default_hosts},
+    config::{Address, Cluster, Listen},
+    pki::Lifetime,
+};
+use serde::Serialize;
+use std::{net::IpAddr, path::PathBuf};
+use trefoil_engine::Party;
+
+/// The subcommands of `trefoil cluster`.
+#[derive(Debug, clap::Subcommand)]
+#[command(after_help = EXAMPLES)]
+pub enum ClusterCommand {
+    /// Create certificates and configuration for three nodes and one client
+    ///
+    /// Writes under DIR: `cluster.toml` (public; every machine gets a copy), `node-0`, `node-1` and `node-2`
+    /// (each for its own machine: `node.toml`, `node.crt`, `node.key`), `client.crt` and `client.key` (for whoever
+    /// submits jobs), and `ca.crt` and `ca.key` (the cluster's authority; keep the key off the nodes). Nothing that
+    /// exists is ever overwritten.
+    Init(InitArgs),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  trefoil cluster init --dir demo
+  trefoil cluster init --dir prod --hosts a.example,b.example,c.example --days 90
+  trefoil cluster init --dir lab --hosts 10.0.0.1,10.0.0.2,10.0.0.3 --json";
+
+/// What `trefoil cluster init` is given.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct InitArgs {
+    /// Where to write the files; created if absent
+    #[arg(long)]
+    dir: PathBuf,
+    /// The hosts of node 0, 1 and 2, names or addresses [default: three nodes on 127.0.0.1]
+    #[arg(long, value_delimiter = ',', value_name = "A,B,C")]
+    hosts: Vec<String>,
+    /// Days for which the certificates are valid
+    #[arg(long, default_value_t = Lifetime::DEFAULT_DAYS, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    days: u32,
+    /// UDP port of the mesh; nodes on the same host get this and the next two
+    #[arg(long, default_value_t = 7750, value_parser = clap::value_parser!(u16).range(1..=65_533))]
+    mesh_port: u16,
+    /// TCP port of the client API; nodes on the same host get this and the next two
+    #[arg(long, default_value_t = 7760, value_parser = clap::value_parser!(u16).range(1..=65_533))]
+    api_port: u16,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Runs a subcommand of `trefoil cluster`.
+///
+/// # Errors
+/// [`Error::Usage`] for hosts that are not three or files that exist, [`Error::System`] if files cannot
+/// be written.
+pub fn run(command: ClusterCommand) -> Result<Exit, Error> {
+    let ClusterCommand::Init(args) = command;
+    let output = args.output.resolve();
+    let plan = args.resolve()?;
+    let files = plan.create()?;
+    output.print(&Created::of(&files, args.days)?, next_steps(&files))?;
+    Ok(Exit::Ok)
+}
+
+impl InitArgs {
+    fn resolve(&self) -> Result<ClusterPlan, Error> {
+        let hosts: [String; 3] = if self.hosts.is_empty() {
+            default_hosts()
+        } else {
+            let hosts: Vec<_> = self.hosts.iter().map(|h| bare(h.trim()).to_owned()).collect();
+            <[String; 3]>::try_from(hosts).map_err(|given| {
+                Error::Usage(format!("--hosts names {} hosts; a cluster has three nodes: --hosts A,B,C", given.len()))
+            })?
+        };
+        let shared = hosts[0] == hosts[1] || hosts[1] == hosts[2] || hosts[0] == hosts[2];
+        let port = |base: u16, party: Party| if shared { base + party.index() as u16 } else { base };
+        let address = |host: &str, port| Address::new(host, port).map_err(|e| Error::Usage(format!("--hosts: {e}")));
+        let mut nodes = Vec::with_capacity(3);
+        for (party, host) in Party::ALL.into_iter().zip(&hosts) {
+            let public = Listen {
+                mesh: address(host, port(self.mesh_port, party))?,
+                api: address(host, port(self.api_port, party))?,
+            };
+            let any = any_interface(host);
+            let listen = Listen { mesh: address(any, public.mesh.port())?, api: address(any, public.api.port())? };
+            nodes.push((public, listen));
+        }
+        let nodes = nodes.try_into().map_err(|_| Error::Bug("three hosts make three nodes".to_owned()))?;
+        Ok(ClusterPlan { dir: self.dir.clone(), nodes, days: self.days })
+    }
+}
+
+/// A host without the brackets that IPv6 addresses wear in URLs.
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host)
+}
+
+/// Where a node listens: loopback stays loopback, everything else may sit behind address translation.
+fn any_interface(host: &str) -> &str {
+    match host.parse::<IpAddr>() {
+        Ok(ip) if ip.is_loopback() => host,
+        Ok(IpAddr::V6(_)) => "::",
+        _ if host == "localhost" => "127.0.0.1",
+        _ => "0.0.0.0",
+    }
+}
+
+/// The result as JSON.
+#[derive(Serialize)]
+struct Created {
+    cluster: PathBuf,
+    nodes: [PathBuf; 3],
+    identity: PathBuf,
+    cluster_digest: String,
+    valid_days: u32,
+}
+
+impl Created {
+    fn of(files: &ClusterFiles, valid_days: u32) -> Result<Self, Error> {
+        Ok(Self {
+            cluster: files.cluster(),
+            nodes: Party::ALL.map(|p| files.node(p)),
+            identity: files.identity(),
+            cluster_digest: Cluster::load(&files.cluster())?.digest().to_string(),
+            valid_days,
+        })
+    }
+}
+
+fn next_steps(files: &ClusterFiles) -> String {
+    let dir = files.dir().display();
+    let start = Party::ALL.map(|p| format!("  trefoil node --config {}", files.node(p).display())).join("\n");
+    format!(
+        "created the cluster {cluster}\n\nTo run it, copy cluster.toml and one node directory to each machine, side by side as \
+         they are here, then start on machine 0, 1 and 2:\n{start}\n\nClients need cluster.toml, client.crt and client.key. \
+         Keep {dir}/ca.key off the nodes, and delete the copies of node keys that have moved.\nCheck the cluster with:\n  \
+         trefoil doctor --cluster {cluster}",
+        cluster = files.cluster().display(),
+    )
+}

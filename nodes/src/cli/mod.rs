@@ -1,0 +1,141 @@
+//! The `trefoil` program: one file per subcommand.
+//!
+//! A subcommand is a module with two public items:
+//!
+//! ```text
+//! /// One line that `trefoil --help` shows
+//! #[derive(Debug, clap::Args)]
+//! #[command(after_help = EXAMPLES)]
+//! pub struct DoctorArgs { /* raw values, as typed */ }
+//!
+//! /// Runs the command.
+//! pub fn run(args: DoctorArgs) -> Result<Exit, Error> { /* resolve once, then work */ }
+//! ```
+//!
+//! and one variant in [`Command`]. Parsing does nothing but parse: `run` first resolves its raw
+//! arguments (reads files, checks combinations) and fails with [`Error::Usage`] before any work
+//! starts. Every command has an `EXAMPLES` constant. Results go to standard output through
+//! [`Output`], with [`OutputArgs`] flattened for `--json`; logs go to standard error by `tracing`.
+//! A command that talks to a cluster flattens [`ClusterArgs`]. Asynchronous work runs in
+//! [`block_on`].
+
+mod cluster;
+mod exit;
+mod logging;
+mod output;
+mod target;
+
+pub use exit::Exit;
+pub use output::{Output, OutputArgs, line};
+pub use target::{ClusterArgs, Target};
+
+use crate::Error;
+use clap::{Parser, Subcommand};
+use std::{error::Error as _, future::Future, io, io::Write, process::ExitCode};
+
+/// Three-party computation on secret shares: nodes, client and tools in one program
+#[derive(Debug, Parser)]
+#[command(name = "trefoil", version, after_help = format!("{EXAMPLES}\n\n{}", Exit::HELP), max_term_width = 110)]
+struct Cli {
+    /// What to log to standard error, such as `debug` or `warn,trefoil_nodes::mesh=trace` [default: the variable
+    /// `TREFOIL_LOG`, else `info` for nodes and `warn` for everything else]
+    #[arg(long, global = true, value_name = "FILTER")]
+    log: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The subcommands, in the order of `--help`.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Create the files of a cluster
+    #[command(subcommand)]
+    Cluster(cluster::ClusterCommand),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  trefoil cluster init --dir demo --hosts a.example,b.example,c.example";
+
+impl Command {
+    /// The log filter when neither `--log` nor `TREFOIL_LOG` gives one.
+    fn default_filter(&self) -> &'static str {
+        match self {
+            Self::Cluster(_) => "warn",
+        }
+    }
+
+    fn run(self) -> Result<Exit, Error> {
+        match self {
+            Self::Cluster(command) => cluster::run(command),
+        }
+    }
+}
+
+/// Runs the program with the arguments of this process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version are printed by the same path and are no failure.
+            let exit = if e.use_stderr() { Exit::Usage } else { Exit::Ok };
+            return if e.print().is_ok() { exit } else { Exit::System }.into();
+        }
+    };
+    let done = logging::start(cli.log.as_deref(), cli.command.default_filter()).and_then(|()| cli.command.run());
+    match done {
+        Ok(exit) => exit.into(),
+        Err(e) => {
+            report(&e);
+            e.exit().into()
+        }
+    }
+}
+
+/// Runs asynchronous work on a multi-threaded runtime, one worker per core.
+///
+/// # Errors
+/// What the work returns, or [`Error::System`] if no runtime can be started.
+pub fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::system("start the worker threads"))?
+        .block_on(work)
+}
+
+/// Prints an error and the causes its own text does not already contain.
+fn report(error: &Error) {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(c) = cause {
+        let more = c.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = c.source();
+    }
+    // Nothing is left to do when standard error itself is gone.
+    let _ = writeln!(io::stderr(), "error: {text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_subcommand_shows_examples() {
+        fn walk(command: &clap::Command) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Example"), "`{}` has no example", command.get_name());
+            command.get_subcommands().filter(|c| c.get_name() != "help").for_each(walk);
+        }
+        walk(&Cli::command());
+    }
+}

@@ -1,0 +1,187 @@
+//! The files of a cluster on disk: where they are, and how they are created, once.
+
+use crate::{
+    Error,
+    config::{CLUSTER_FORMAT, ClusterFile, ClusterId, Limits, Listen, NODE_FORMAT, NodeEntry, NodeFile},
+    pki::{Authority, Issued, Lifetime, create_directory, create_private, create_public},
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+use trefoil_engine::Party;
+
+/// What a cluster is to be created from.
+#[derive(Clone, Debug)]
+pub struct ClusterPlan {
+    /// Where the files go.
+    pub dir: PathBuf,
+    /// For each node where others reach it, and where it listens.
+    pub nodes: [(Listen, Listen); 3],
+    /// Days for which its certificates are valid.
+    pub days: u32,
+}
+
+/// The paths of the files of one cluster.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ClusterFiles {
+    dir: PathBuf,
+}
+
+/// Three nodes on this machine.
+pub fn default_hosts() -> [String; 3] {
+    ["127.0.0.1"; 3].map(str::to_owned)
+}
+
+impl ClusterFiles {
+    /// The files of the cluster under `dir`, which need not exist.
+    pub fn at(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into() }
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The public cluster file.
+    pub fn cluster(&self) -> PathBuf {
+        self.dir.join("cluster.toml")
+    }
+
+    /// The client's certificate; its key is beside it.
+    pub fn identity(&self) -> PathBuf {
+        self.dir.join("client.crt")
+    }
+
+    /// The directory of a node's own files.
+    pub fn node_dir(&self, party: Party) -> PathBuf {
+        self.dir.join(format!("node-{}", party.index()))
+    }
+
+    /// A node's configuration.
+    pub fn node(&self, party: Party) -> PathBuf {
+        self.node_dir(party).join("node.toml")
+    }
+
+    fn ca(&self, extension: &str) -> PathBuf {
+        self.dir.join(format!("ca.{extension}"))
+    }
+
+    /// Everything that `create` writes, the cluster file last: while it is missing, the cluster is incomplete.
+    fn all(&self) -> Vec<PathBuf> {
+        let mut all = vec![self.ca("key"), self.ca("crt"), self.identity().with_extension("key"), self.identity()];
+        for party in Party::ALL {
+            all.extend(["node.key", "node.crt", "node.toml"].map(|name| self.node_dir(party).join(name)));
+        }
+        all.push(self.cluster());
+        all
+    }
+}
+
+impl ClusterPlan {
+    /// Creates every file of the cluster, or none.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if one of the files exists; then nothing is touched. [`Error::System`] if a
+    /// file cannot be written; then what was written is removed again.
+    pub fn create(&self) -> Result<ClusterFiles, Error> {
+        let files = ClusterFiles::at(&self.dir);
+        if let Some(there) = files.all().into_iter().find(|p| p.symlink_metadata().is_ok()) {
+            return Err(Error::Usage(format!(
+                "{} exists; keys are never overwritten: choose another --dir, or remove that cluster first",
+                there.display()
+            )));
+        }
+        let contents = self.contents()?;
+        let mut created = Vec::new();
+        let result = write_all(&files, &contents, &mut created);
+        if result.is_err() {
+            // Best effort: the error that matters is the one that stopped us.
+            created.iter().rev().for_each(|p| drop(fs::remove_file(p)));
+        }
+        result.map(|()| files)
+    }
+
+    fn contents(&self) -> Result<Contents, Error> {
+        let mut id = [0; 16];
+        getrandom::fill(&mut id).map_err(|e| Error::system("draw random numbers")(e.into()))?;
+        let id = ClusterId::new(id);
+        let lifetime = Lifetime::days(self.days);
+        let authority = Authority::create(&id.to_string(), Lifetime::authority(self.days))?;
+        let mut nodes = Vec::with_capacity(3);
+        for (party, (public, listen)) in Party::ALL.into_iter().zip(&self.nodes) {
+            let mut hosts = vec![public.mesh.host(), public.api.host()];
+            hosts.dedup();
+            nodes.push((party, public, node_file(party, listen), authority.issue_node(party, &hosts, lifetime)?));
+        }
+        let name = "client".parse().map_err(Error::Bug)?;
+        let client = authority.issue_client(&name, lifetime)?;
+        let entry = |(party, public, _, issued): &(Party, &Listen, NodeFile, Issued)| NodeEntry {
+            party: party.index() as u8,
+            mesh: public.mesh.clone(),
+            api: public.api.clone(),
+            certificate_sha256: issued.fingerprint,
+        };
+        let cluster = ClusterFile {
+            format: CLUSTER_FORMAT,
+            cluster_id: id,
+            ca_certificate: authority.certificate_pem(),
+            node: nodes.iter().map(entry).collect(),
+        };
+        let nodes = nodes.into_iter().map(|(party, _, file, issued)| (party, file, issued)).collect();
+        Ok(Contents { authority, nodes, client, cluster })
+    }
+}
+
+struct Contents {
+    authority: Authority,
+    nodes: Vec<(Party, NodeFile, Issued)>,
+    client: Issued,
+    cluster: ClusterFile,
+}
+
+fn node_file(party: Party, listen: &Listen) -> NodeFile {
+    NodeFile {
+        format: NODE_FORMAT,
+        party: party.index() as u8,
+        cluster: "../cluster.toml".into(),
+        certificate: "node.crt".into(),
+        key: "node.key".into(),
+        threads: 0,
+        listen: listen.clone(),
+        limits: Limits::default(),
+    }
+}
+
+fn write_all(files: &ClusterFiles, contents: &Contents, created: &mut Vec<PathBuf>) -> Result<(), Error> {
+    let mut private = |path: PathBuf, bytes: &[u8]| {
+        create_private(&path, bytes)?;
+        created.push(path);
+        Ok::<_, Error>(())
+    };
+    create_directory(&files.dir)?;
+    private(files.ca("key"), contents.authority.key_pem().as_bytes())?;
+    private(files.identity().with_extension("key"), contents.client.key_pem.as_bytes())?;
+    for (party, _, issued) in &contents.nodes {
+        create_directory(&files.node_dir(*party))?;
+        private(files.node_dir(*party).join("node.key"), issued.key_pem.as_bytes())?;
+    }
+    let mut public = |path: PathBuf, text: &str| {
+        create_public(&path, text.as_bytes())?;
+        created.push(path);
+        Ok::<_, Error>(())
+    };
+    public(files.ca("crt"), &contents.authority.certificate_pem())?;
+    public(files.identity(), &contents.client.certificate_pem)?;
+    for (party, file, issued) in &contents.nodes {
+        public(files.node_dir(*party).join("node.crt"), &issued.certificate_pem)?;
+        public(files.node(*party), &text("this node's own settings", file)?)?;
+    }
+    public(files.cluster(), &text("public: every node and every client has the same copy", &contents.cluster)?)
+}
+
+fn text(title: &str, file: &impl serde::Serialize) -> Result<String, Error> {
+    let body = toml::to_string(file).map_err(|e| Error::Bug(format!("configuration as TOML: {e}")))?;
+    Ok(format!("# Trefoil, {title}. Every key is explained in deploy/ of the source.\n{body}"))
+}

@@ -1,0 +1,97 @@
+use super::*;
+use crate::pki::{Authority, Lifetime};
+use std::path::PathBuf;
+
+/// A cluster file of three loopback nodes with real certificates.
+fn sample() -> ClusterFile {
+    let authority = Authority::create("test", Lifetime::authority(1)).expect("an authority");
+    let node = Party::ALL.map(|p| {
+        let issued = authority.issue_node(p, &["127.0.0.1"], Lifetime::days(1)).expect("a certificate");
+        NodeEntry {
+            party: p.index() as u8,
+            mesh: Address::new("127.0.0.1", 7750 + p.index() as u16).expect("an address"),
+            api: Address::new("127.0.0.1", 7760 + p.index() as u16).expect("an address"),
+            certificate_sha256: issued.fingerprint,
+        }
+    });
+    ClusterFile {
+        format: CLUSTER_FORMAT,
+        cluster_id: ClusterId::new([7; 16]),
+        ca_certificate: authority.certificate_pem(),
+        node: node.to_vec(),
+    }
+}
+
+fn text(file: &ClusterFile) -> String {
+    toml::to_string(file).expect("serializes")
+}
+
+fn resolved(text: &str) -> Result<Cluster, String> {
+    let source = Source { path: PathBuf::from("cluster.toml"), text: text.to_owned() };
+    Cluster::resolve(&source).map_err(|e| e.to_string())
+}
+
+#[test]
+fn the_digest_depends_on_content_and_not_on_layout() {
+    let file = sample();
+    let digest = resolved(&text(&file)).expect("good").digest();
+
+    let mut reordered = file.clone();
+    reordered.node.reverse();
+    let commented = format!("# a comment\n\n{}", text(&reordered));
+    assert_eq!(resolved(&commented).expect("good").digest(), digest);
+
+    let changes: [fn(&mut ClusterFile); 5] = [
+        |f| f.cluster_id = ClusterId::new([8; 16]),
+        |f| f.node[1].mesh = Address::new("127.0.0.1", 1).expect("an address"),
+        |f| f.node[2].api = Address::new("localhost", 7762).expect("an address"),
+        |f| f.node.iter_mut().take(2).for_each(|n| n.party = 1 - n.party),
+        |f| f.ca_certificate = sample().ca_certificate,
+    ];
+    for change in changes {
+        let mut other = file.clone();
+        change(&mut other);
+        assert_ne!(resolved(&text(&other)).expect("good").digest(), digest);
+    }
+}
+
+#[test]
+fn every_fault_names_place_and_remedy() {
+    let file = sample();
+    let good = text(&file);
+    let print = file.node[0].certificate_sha256.to_string();
+    let cases = [
+        (good.replace("format = 1", "format = 2"), "line 1", "reads format 1"),
+        (good.replace("party = 2", "party = 1"), "party 1 occurs twice", "0, 1 and 2"),
+        (good.replace("party = 2", "party = 3"), "party 3 does not exist", "0, 1 and 2"),
+        (good.replace("127.0.0.1:7750", "127.0.0.1:0"), "port 0", "fixed port"),
+        (good.replace("127.0.0.1:7751", "127.0.0.1:7750"), "nodes 0 and 1", "same `mesh`"),
+        (good.replace(&print, "12ab"), "line", "64 hexadecimal digits"),
+        (good.replace(&print, &file.node[1].certificate_sha256.to_string()), "same `certificate_sha256`", "its own"),
+        (good.replace("BEGIN CERTIFICATE", "BEGIN NOTHING"), "ca_certificate", "PEM"),
+        (good.replace("cluster_id = \"07", "cluster_id = \"zz"), "line 2", "32 hexadecimal digits"),
+        (good.replace("api =", "http ="), "line", "unknown field `http`"),
+    ];
+    for (text, place, hint) in cases {
+        assert_ne!(text, good, "the case changes nothing: {place}");
+        let error = resolved(&text).expect_err(&text);
+        assert!(error.starts_with("cluster.toml") && error.contains(place) && error.contains(hint), "{error}");
+    }
+    let mut two = file.clone();
+    two.node.pop();
+    let error = resolved(&text(&two)).expect_err("two nodes");
+    assert!(error.contains("party = 2"), "{error}");
+}
+
+#[test]
+fn a_missing_file_says_how_to_get_one() {
+    let error = Cluster::load(Path::new("/nonexistent/cluster.toml")).expect_err("no file").to_string();
+    assert!(error.contains("/nonexistent/cluster.toml") && error.contains("cluster init"), "{error}");
+}
+
+#[test]
+fn a_certificate_is_found_by_its_fingerprint() {
+    let authority = Authority::create("test", Lifetime::authority(1)).expect("an authority");
+    let cluster = resolved(&text(&sample())).expect("good");
+    assert_eq!(cluster.party_of(authority.certificate()), None);
+}

@@ -1,0 +1,148 @@
+//! Values of configuration keys, checked while they are parsed so that errors carry their line.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::{fmt, net::Ipv6Addr, str::FromStr, time::Duration};
+
+/// A host (name or address) and a port: `node0.example:7750`, `10.0.0.1:7750`, `[::1]:7750`.
+///
+/// Names are resolved when the address is used, so that a cluster survives renumbering.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Address {
+    host: String,
+    port: u16,
+}
+
+impl Address {
+    /// Combines a host, without brackets even if it is an IPv6 address, and a port.
+    ///
+    /// # Errors
+    /// A text that names the fault, if the host is empty or holds characters no host name has.
+    pub fn new(host: &str, port: u16) -> Result<Self, String> {
+        let name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        if host.parse::<Ipv6Addr>().is_ok() || (!host.is_empty() && host.chars().all(name)) {
+            Ok(Self { host: host.to_owned(), port })
+        } else {
+            Err(format!("`{host}` is not a host name or address"))
+        }
+    }
+
+    /// The host, without brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form = || format!("`{text}` is not an address; write host:port, such as node0.example:7750 or [::1]:7750");
+        let (host, port) = text.rsplit_once(':').ok_or_else(form)?;
+        let host = match host.strip_prefix('[') {
+            Some(inner) => inner.strip_suffix(']').filter(|h| h.parse::<Ipv6Addr>().is_ok()).ok_or_else(form)?,
+            None if host.contains(':') => return Err(form()),
+            None => host,
+        };
+        Self::new(host, port.parse().map_err(|_| form())?).map_err(|_| form())
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl TryFrom<String> for Address {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Address> for String {
+    fn from(a: Address) -> Self {
+        a.to_string()
+    }
+}
+
+/// A length of time with its unit, such as `"30s"`, `"1h 30m"` or `"250ms"`; never zero.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Span(Duration);
+
+impl Span {
+    /// A number of whole seconds, at least one.
+    pub const fn seconds(seconds: u64) -> Self {
+        Self(Duration::from_secs(if seconds == 0 { 1 } else { seconds }))
+    }
+
+    /// The span as a duration.
+    pub const fn get(self) -> Duration {
+        self.0
+    }
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match humantime::parse_duration(text) {
+            Ok(d) if !d.is_zero() => Ok(Self(d)),
+            Ok(_) => Err(format!("`{text}` is zero; write a length of time above zero, such as \"30s\"")),
+            Err(e) => Err(format!("`{text}` is not a length of time ({e}); write e.g. \"250ms\", \"30s\" or \"1h\"")),
+        }
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", humantime::format_duration(self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_and_written_alike() {
+        for text in ["node0.example:7750", "10.0.0.1:1", "[::1]:65535", "localhost:0"] {
+            assert_eq!(text.parse::<Address>().expect(text).to_string(), text);
+        }
+        for bad in ["", "host", ":80", "host:", "host:65536", "::1:80", "[::1]", "[host]:80", "a b:80", "http://a:80"] {
+            assert!(bad.parse::<Address>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn spans_carry_their_unit() {
+        assert_eq!("1h 30m".parse::<Span>().expect("a span").get(), Duration::from_mins(90));
+        assert_eq!(Span::seconds(90).to_string(), "1m 30s");
+        for bad in ["", "30", "0s", "-1s", "1 fortnight"] {
+            assert!(bad.parse::<Span>().is_err(), "{bad}");
+        }
+    }
+}

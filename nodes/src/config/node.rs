@@ -1,0 +1,206 @@
+//! `node.toml`: what one node needs beyond the cluster file.
+
+use super::{Address, Cluster, ConfigError, Source, Span};
+use crate::{
+    Error,
+    pki::{CertificateFault, Identity, Role},
+    tls,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    thread,
+};
+use toml::Spanned;
+use trefoil_engine::Party;
+
+/// The version of the form of `node.toml` that this program reads and writes.
+pub const NODE_FORMAT: u32 = 1;
+
+const REMEDY: &str = "`trefoil cluster init --dir DIR` writes one for each node";
+
+/// `node.toml` as it is written. Relative paths start at the directory of the file.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeFile {
+    /// Version of this form: [`NODE_FORMAT`].
+    pub format: u32,
+    /// Which party this node is: 0, 1 or 2.
+    pub party: u8,
+    /// The cluster file.
+    pub cluster: PathBuf,
+    /// This node's certificate, PEM.
+    pub certificate: PathBuf,
+    /// The private key of the certificate, PEM, readable by the node alone.
+    pub key: PathBuf,
+    /// Worker threads; 0 stands for one per core.
+    #[serde(default)]
+    pub threads: usize,
+    /// Where the node listens.
+    pub listen: Listen,
+    /// What the node accepts.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// Local addresses. Behind a firewall or address translation they differ from those of the cluster file.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listen {
+    /// For the other nodes, QUIC over UDP.
+    pub mesh: Address,
+    /// For clients, HTTPS over TCP.
+    pub api: Address,
+}
+
+/// Bounds on what a node accepts, so that no client and no peer can exhaust it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Largest request body in bytes. A body is held in memory once while it is read. Default: 256 MiB.
+    pub body_bytes: u64,
+    /// Jobs that may be waiting for their inputs or running at one time; further ones are refused with
+    /// status 503. Default: 64.
+    pub concurrent_jobs: u32,
+    /// Longest time from the submission of a job to its end. Default: 1 hour.
+    pub job_deadline: Span,
+    /// Longest time a running job waits for a message of a peer before it fails. Default: 30 s.
+    pub peer_deadline: Span,
+    /// Longest time for one request to arrive in full. Default: 5 minutes.
+    pub request_deadline: Span,
+    /// How long the outcome of a finished job is kept for its client. Default: 10 minutes.
+    pub keep_results: Span,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 256 << 20,
+            concurrent_jobs: 64,
+            job_deadline: Span::seconds(3600),
+            peer_deadline: Span::seconds(30),
+            request_deadline: Span::seconds(300),
+            keep_results: Span::seconds(600),
+        }
+    }
+}
+
+/// Everything a node needs to start, read and checked.
+#[derive(Debug)]
+pub struct NodeConfig {
+    /// Which party this node is.
+    pub party: Party,
+    /// The cluster it belongs to.
+    pub cluster: Cluster,
+    /// Its certificate and key; the cluster file pins this very certificate for [`NodeConfig::party`].
+    pub identity: Identity,
+    /// Worker threads.
+    pub threads: NonZeroUsize,
+    /// Where it listens.
+    pub listen: Listen,
+    /// What it accepts.
+    pub limits: Limits,
+}
+
+/// What is checked after parsing, with its positions.
+#[derive(Deserialize)]
+struct Marks {
+    format: Spanned<u32>,
+    party: Spanned<u8>,
+    #[serde(default)]
+    limits: LimitMarks,
+}
+
+#[derive(Default, Deserialize)]
+struct LimitMarks {
+    body_bytes: Option<Spanned<u64>>,
+    concurrent_jobs: Option<Spanned<u32>>,
+}
+
+impl NodeConfig {
+    /// Reads a node's file and everything it names, and checks that they fit together: the certificate
+    /// is that of the party, pinned by the cluster file, issued by its authority and valid now.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for the files, [`Error::Certificate`] for certificate and key,
+    /// [`Error::System`] if a file cannot be read.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let source = Source::read(path, REMEDY)?;
+        let (file, party) = parse(&source)?;
+        let beside = |p: &Path| path.parent().unwrap_or(Path::new("")).join(p);
+        let cluster = Cluster::load(&beside(&file.cluster))?;
+        let identity = Identity::load(&beside(&file.certificate), &beside(&file.key))?;
+        let fault = |fault| Error::Certificate { path: identity.path().to_owned(), fault };
+        if *identity.role() != Role::Node(party) {
+            let got = identity.role().clone();
+            return Err(fault(CertificateFault::WrongRole { expected: Role::Node(party).to_string(), got }));
+        }
+        tls::check_identity(&identity, &cluster).map_err(fault)?;
+        let threads = NonZeroUsize::new(file.threads)
+            .or_else(|| thread::available_parallelism().ok())
+            .unwrap_or(NonZeroUsize::MIN);
+        Ok(Self { party, cluster, identity, threads, listen: file.listen, limits: file.limits })
+    }
+}
+
+fn parse(source: &Source) -> Result<(NodeFile, Party), ConfigError> {
+    let file: NodeFile = source.parse()?;
+    let marks: Marks = source.parse()?;
+    if file.format != NODE_FORMAT {
+        let message = format!("format {} is not known; this program reads format {NODE_FORMAT}", file.format);
+        return Err(source.at(&marks.format.span(), message));
+    }
+    let party = Party::from_index(usize::from(file.party)).ok_or_else(|| {
+        source.at(&marks.party.span(), format!("party {} does not exist; the parties are 0, 1 and 2", file.party))
+    })?;
+    if let Some(mark) = marks.limits.body_bytes.filter(|m| *m.get_ref() < 4096) {
+        return Err(source.at(&mark.span(), "limits.body_bytes must be at least 4096".to_owned()));
+    }
+    if let Some(mark) = marks.limits.concurrent_jobs.filter(|m| *m.get_ref() == 0) {
+        return Err(source.at(&mark.span(), "limits.concurrent_jobs must be at least 1".to_owned()));
+    }
+    Ok((file, party))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<(NodeFile, Party), String> {
+        let source = Source { path: PathBuf::from("node.toml"), text: text.to_owned() };
+        parse(&source).map_err(|e| e.to_string())
+    }
+
+    const GOOD: &str = "format = 1\nparty = 2\ncluster = \"../cluster.toml\"\ncertificate = \"node.crt\"\nkey = \"node.key\"\n\
+                        [listen]\nmesh = \"127.0.0.1:1\"\napi = \"127.0.0.1:2\"\n";
+
+    #[test]
+    fn defaults_fill_what_is_not_written() {
+        let (file, party) = parsed(GOOD).expect("a good file");
+        assert_eq!(party, Party::P2);
+        assert_eq!(file.limits, Limits::default());
+        let text = toml::to_string(&file).expect("serializes");
+        assert_eq!(parsed(&text).expect("reads back").0.limits, file.limits);
+    }
+
+    #[test]
+    fn every_fault_names_line_key_and_remedy() {
+        let cases = [
+            (GOOD.replace("party = 2", "party = 3"), "line 2", "0, 1 and 2"),
+            (GOOD.replace("format = 1", "format = 9"), "line 1", "reads format 1"),
+            (GOOD.replace("key =", "kee ="), "line 5", "unknown field `kee`"),
+            (GOOD.replace("127.0.0.1:1\"", "127.0.0.1\""), "line 7", "host:port"),
+            (format!("{GOOD}[limits]\npeer_deadline = \"soon\"\n"), "line 10", "\"30s\""),
+            (format!("{GOOD}[limits]\npeer_deadline = 3\n"), "line 10", "peer_deadline = 3"),
+            (format!("{GOOD}[limits]\nconcurrent_jobs = 0\n"), "line 10", "at least 1"),
+            (format!("{GOOD}[limits]\nbody_bytes = 1\n"), "line 10", "at least 4096"),
+            (format!("{GOOD}[limits]\nbody = 1\n"), "line 10", "unknown field `body`"),
+            (GOOD.replace("[listen]", "[listen"), "line 6", "[listen"),
+        ];
+        for (text, line, hint) in cases {
+            let error = parsed(&text).expect_err(&text);
+            assert!(error.starts_with("node.toml, ") && error.contains(line) && error.contains(hint), "{error}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What can go wrong around a node, sorted by who must act.
+
+use crate::{cli::Exit, config::ConfigError, pki::CertificateFault};
+use std::{io, path::PathBuf};
+
+/// Why a command or a node could not do its work.
+///
+/// Every text names the cause and, where there is one, the remedy. [`Error::exit`] gives the exit
+/// code of the `trefoil` program.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The command line asks for something that cannot be done. The caller acts.
+    #[error("{0}")]
+    Usage(String),
+    /// A configuration file is missing, malformed or contradicts itself. The operator acts.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// One of our own certificates or keys cannot be used. The operator acts.
+    #[error("{path}: {fault}", path = path.display())]
+    Certificate {
+        /// The file at fault.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: CertificateFault,
+    },
+    /// The operating system refused a file, a socket or a process. The operator acts.
+    #[error("cannot {action}: {source}")]
+    System {
+        /// What was attempted, as it follows "cannot".
+        action: String,
+        /// What the system answered.
+        source: io::Error,
+    },
+    /// A node did not answer, or the TLS handshake with it failed.
+    #[error("cannot reach {node}: {cause}")]
+    Unreachable {
+        /// The node and its address.
+        node: String,
+        /// Why, with the remedy where it is known.
+        cause: String,
+    },
+    /// A node process that this program started ended, or never became ready.
+    #[error("{0}")]
+    Cluster(String),
+    /// The program broke one of its own rules. Please report it.
+    #[error("internal error: {0}; please report this")]
+    Bug(String),
+}
+
+impl Error {
+    /// A failure of the operating system, for use in `map_err`.
+    pub fn system(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::System { action: action.into(), source }
+    }
+
+    /// The exit code that stands for this error.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Usage(_) | Self::Config(_) | Self::Certificate { .. } => Exit::Usage,
+            Self::System { .. } => Exit::System,
+            Self::Unreachable { .. } => Exit::Unreachable,
+            Self::Cluster(_) | Self::Bug(_) => Exit::Failed,
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Files that hold keys: created once with tight permissions, never overwritten.
+
+use super::CertificateFault;
+use crate::Error;
+use std::{
+    fs::{DirBuilder, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::Path,
+};
+use zeroize::Zeroizing;
+
+/// Largest key or certificate file that is read, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// Creates a file of mode 0600.
+///
+/// # Errors
+/// [`Error::System`] if the file exists or cannot be written; an existing file is left as it is.
+pub fn create_private(path: &Path, contents: &[u8]) -> Result<(), Error> {
+    create(path, contents, 0o600)
+}
+
+/// Creates a file of mode 0644.
+///
+/// # Errors
+/// [`Error::System`] if the file exists or cannot be written; an existing file is left as it is.
+pub fn create_public(path: &Path, contents: &[u8]) -> Result<(), Error> {
+    create(path, contents, 0o644)
+}
+
+/// Creates a directory of mode 0700, and its parents, unless it exists.
+///
+/// # Errors
+/// [`Error::System`] if it cannot be created.
+pub fn create_directory(path: &Path) -> Result<(), Error> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(Error::system(format!("create the directory {}", path.display())))
+}
+
+/// Reads a private file into memory that is wiped when dropped.
+///
+/// A key that the owner's group can read is accepted with a warning, because orchestrators mount
+/// secrets that way.
+///
+/// # Errors
+/// [`Error::System`] if it cannot be read, [`Error::Certificate`] if every user can read it.
+pub fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let failed = || Error::system(format!("read the private key {}", path.display()));
+    let file = OpenOptions::new().read(true).open(path).map_err(failed())?;
+    let meta = file.metadata().map_err(failed())?;
+    let mode = meta.permissions().mode() & 0o777;
+    if mode & 0o007 != 0 {
+        return Err(Error::Certificate { path: path.to_owned(), fault: CertificateFault::Exposed { mode } });
+    }
+    if mode & 0o070 != 0 {
+        tracing::warn!("{}: the private key can be read by its group (mode {mode:04o})", path.display());
+    }
+    // Sized up front, so that growing leaves no copies of the key behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(meta.len().min(MAX_BYTES) as usize + 1));
+    file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(failed())?;
+    Ok(bytes)
+}
+
+fn create(path: &Path, contents: &[u8], mode: u32) -> Result<(), Error> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(|source| {
+        let why =
+            if source.kind() == io::ErrorKind::AlreadyExists { "; existing files are never overwritten" } else { "" };
+        Error::System { action: format!("create {}{why}", path.display()), source }
+    })?;
+    file.write_all(contents).and_then(|()| file.sync_all()).map_err(Error::system(format!("write {}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn private_files_are_private_and_never_overwritten() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("key");
+        create_private(&path, b"first").expect("created");
+        assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
+        let refused = create_private(&path, b"second").expect_err("it exists");
+        assert!(refused.to_string().contains("never overwritten"), "{refused}");
+        assert_eq!(read_private(&path).expect("readable").as_slice(), b"first");
+    }
+
+    #[test]
+    fn a_key_that_everybody_can_read_is_refused() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("key");
+        create_public(&path, b"key").expect("created");
+        let refused = read_private(&path).expect_err("it is exposed").to_string();
+        assert!(refused.contains("chmod 600") && refused.contains("0644"), "{refused}");
+    }
+}

@@ -1,0 +1,153 @@
+//! `trefoil cluster init` by the real program.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+use trefoil_engine::Party;
+use trefoil_nodes::{
+    cluster_files::ClusterFiles,
+    config::{Cluster, NodeConfig},
+    pki::{Identity, Role},
+    tls,
+};
+
+fn trefoil(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_trefoil")).args(args).env_remove("TREFOIL_LOG").output().expect("the program runs")
+}
+
+fn init(dir: &Path, more: &[&str]) -> Output {
+    let mut args = vec!["cluster", "init", "--dir", dir.to_str().expect("UTF-8")];
+    args.extend(more);
+    trefoil(&args)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
+/// Every file below `dir` with its bytes.
+fn snapshot(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    for entry in fs::read_dir(dir).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            all.extend(snapshot(&path));
+        } else {
+            all.insert(path.clone(), fs::read(&path).expect("readable"));
+        }
+    }
+    all
+}
+
+#[test]
+fn what_it_writes_makes_a_cluster() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let dir = temp.path().join("new/demo");
+    let done = init(&dir, &["--json"]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+
+    let result: serde_json::Value = serde_json::from_slice(&done.stdout).expect("one JSON line");
+    let files = ClusterFiles::at(&dir);
+    assert_eq!(result["cluster"].as_str(), files.cluster().to_str());
+    let cluster = Cluster::load(&files.cluster()).expect("a good cluster file");
+    assert_eq!(result["cluster_digest"], cluster.digest().to_string());
+    for party in Party::ALL {
+        let node = NodeConfig::load(&files.node(party)).expect("a good node file");
+        assert_eq!((node.party, &node.cluster), (party, &cluster));
+        assert_eq!(node.listen.mesh.to_string(), format!("127.0.0.1:{}", 7750 + party.index()));
+        assert_eq!(cluster.party_of(node.identity.certificate()), Some(party));
+    }
+    let client = Identity::named(&files.identity()).expect("a good identity");
+    assert!(matches!(client.role(), Role::Client(name) if name.as_str() == "client"));
+    assert_eq!(tls::check_identity(&client, &cluster), Ok(()));
+}
+
+#[test]
+fn keys_are_private_and_directories_closed() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let dir = temp.path().join("demo");
+    assert!(init(&dir, &[]).status.success());
+    let mode = |p: &Path| fs::metadata(p).expect("there").permissions().mode() & 0o777;
+    let keys: Vec<_> = snapshot(&dir).into_keys().filter(|p| p.extension().is_some_and(|e| e == "key")).collect();
+    assert_eq!(keys.len(), 5, "authority, client and three nodes: {keys:?}");
+    assert!(keys.iter().all(|k| mode(k) == 0o600));
+    assert_eq!(mode(&dir), 0o700);
+    assert!(Party::ALL.into_iter().all(|p| mode(&ClusterFiles::at(&dir).node_dir(p)) == 0o700));
+    let public = text(&fs::read(ClusterFiles::at(&dir).cluster()).expect("readable"));
+    assert!(!public.contains("PRIVATE"), "the cluster file is public");
+}
+
+#[test]
+fn a_second_run_touches_nothing() {
+    let temp = tempfile::tempdir().expect("a directory");
+    assert!(init(temp.path(), &[]).status.success());
+    let before = snapshot(temp.path());
+    let again = init(temp.path(), &["--days", "1"]);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(text(&again.stderr).contains("never overwritten"), "{}", text(&again.stderr));
+    assert_eq!(snapshot(temp.path()), before);
+
+    // One key left over from an earlier cluster is enough to refuse.
+    let other = tempfile::tempdir().expect("a directory");
+    fs::write(other.path().join("ca.key"), "precious").expect("written");
+    assert_eq!(init(other.path(), &[]).status.code(), Some(2));
+    assert_eq!(snapshot(other.path()).len(), 1);
+}
+
+#[test]
+fn hosts_and_ports_are_taken_over() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let more = ["--hosts", "a.example,10.0.0.2,[2001:db8::3]", "--mesh-port", "9000", "--api-port", "9443"];
+    let done = init(temp.path(), &more);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let files = ClusterFiles::at(temp.path());
+    let cluster = Cluster::load(&files.cluster()).expect("good");
+    let mesh = Party::ALL.map(|p| cluster.node(p).mesh.to_string());
+    assert_eq!(mesh, ["a.example:9000", "10.0.0.2:9000", "[2001:db8::3]:9000"]);
+    let listen = Party::ALL.map(|p| NodeConfig::load(&files.node(p)).expect("good").listen.api.to_string());
+    assert_eq!(listen, ["0.0.0.0:9443", "0.0.0.0:9443", "[::]:9443"]);
+}
+
+#[test]
+fn wrong_arguments_are_refused_with_a_reason() {
+    let temp = tempfile::tempdir().expect("a directory");
+    for (more, reason) in [
+        (["--hosts", "a,b"], "three nodes"),
+        (["--hosts", "a,b,c d"], "not a host name"),
+        (["--days", "0"], "--days"),
+        (["--mesh-port", "65535"], "--mesh-port"),
+        (["--log", "=,="], "not a log filter"),
+    ] {
+        let refused = init(temp.path(), &more);
+        assert_eq!(refused.status.code(), Some(2), "{more:?}");
+        assert!(text(&refused.stderr).contains(reason), "{}", text(&refused.stderr));
+    }
+    assert!(snapshot(temp.path()).is_empty());
+}
+
+#[test]
+fn a_nodes_files_are_checked_before_it_starts() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let dir = temp.path();
+    assert!(init(dir, &[]).status.success());
+    let files = ClusterFiles::at(dir);
+    let load = |p| NodeConfig::load(&files.node(p)).expect_err("must be refused").to_string();
+
+    let (mine, theirs) = (files.node_dir(Party::P0), files.node_dir(Party::P1));
+    fs::rename(mine.join("node.key"), mine.join("kept.key")).expect("renamed");
+    assert!(load(Party::P0).contains("node.key"), "missing key");
+    fs::copy(theirs.join("node.key"), mine.join("node.key")).expect("copied");
+    assert!(load(Party::P0).contains("does not belong"), "another node's key");
+    fs::copy(theirs.join("node.crt"), mine.join("node.crt")).expect("copied");
+    assert!(load(Party::P0).contains("node P1 where node P0 is required"), "another node's certificate");
+
+    let toml = files.node(Party::P2);
+    let edited = text(&fs::read(&toml).expect("readable")).replace("threads = 0", "treads = 0");
+    fs::write(&toml, edited).expect("written");
+    let error = load(Party::P2);
+    assert!(error.contains("node.toml, line") && error.contains("unknown field `treads`"), "{error}");
+}
