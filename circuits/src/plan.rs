@@ -74,7 +74,7 @@ pub struct Prediction {
     pub transfer: Duration,
     /// Computing.
     pub compute: Duration,
-    /// All of it, as far as strands in flight let computing and sending overlap.
+    /// All of it, as far as strands in flight let waiting, sending and computing overlap.
     pub total: Duration,
 }
 
@@ -175,9 +175,9 @@ impl Plan {
         let rounds = self.cost.rounds as f64;
         let latency = seconds(rounds * (network.rtt.0 / 2 + MESSAGE).as_secs_f64());
         let transfer = seconds(8.0 * self.cost.bytes_sent as f64 / network.bandwidth.0);
-        let (longer, shorter) = (transfer.max(self.compute), transfer.min(self.compute));
-        // While one strand computes another one sends; a lone strand does one after the other.
-        let total = latency.saturating_add(longer).saturating_add(shorter / self.batches.1.max(1) as u32);
+        // A strand waits, sends and computes in turn. While it waits the others work, but they share the link and the core.
+        let strand = latency.saturating_add(transfer.saturating_add(self.compute) / self.batches.1.max(1) as u32);
+        let total = strand.max(transfer).max(self.compute);
         Prediction { latency, transfer, compute: self.compute, total }
     }
 }
@@ -309,6 +309,10 @@ mod tests {
         assert_eq!(slow.transfer.as_secs(), plan.cost.bytes_sent * 8 / 1000);
         assert_eq!(slow.total, slow.latency + slow.transfer + slow.compute);
         assert!(at("0ms", "10Gbit").total < slow.total);
+        // Many strands hide all but the longest part, or their own chain of messages.
+        let busy = Plan { batches: (100, 4), ..plan.clone() };
+        let network = Network { rtt: Rtt(Duration::ZERO), bandwidth: Bandwidth(100.0) };
+        assert_eq!(busy.predict(&network).total, busy.predict(&network).transfer);
     }
 
     #[test]

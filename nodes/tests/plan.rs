@@ -22,7 +22,11 @@ fn figures_of_the_public_files_are_exact() {
         let row = json(&[file, "--instances", "128", "--json"]);
         assert_eq!((row["ands"].as_u64(), row["gates"]["and"].as_u64()), (Some(ands), Some(ands)), "{row}");
         assert_eq!((row["depth"].as_u64(), row["rounds"].as_u64()), (Some(depth), Some(depth)), "{row}");
-        assert_eq!((row["bytes_sent"].as_u64(), row["bits_sent"].as_u64()), (Some(16 * ands), Some(128 * ands)), "{row}");
+        assert_eq!(
+            (row["bytes_sent"].as_u64(), row["bits_sent"].as_u64()),
+            (Some(16 * ands), Some(128 * ands)),
+            "{row}"
+        );
         assert!(row["memory_bytes"].as_u64() > Some(0) && row["predicted"]["total"].as_f64() > Some(0.0), "{row}");
     }
 }

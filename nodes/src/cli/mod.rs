@@ -23,6 +23,7 @@ mod cluster;
 mod exit;
 mod logging;
 mod output;
+mod plan;
 mod target;
 
 pub use exit::Exit;
@@ -51,23 +52,27 @@ enum Command {
     /// Create the files of a cluster
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
+    /// Say what a circuit will cost: rounds, bits, memory, time
+    Plan(plan::PlanArgs),
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  trefoil cluster init --dir demo --hosts a.example,b.example,c.example";
+  trefoil cluster init --dir demo --hosts a.example,b.example,c.example
+  trefoil plan aes-128 --instances 1000000";
 
 impl Command {
     /// The log filter when neither `--log` nor `TREFOIL_LOG` gives one.
     fn default_filter(&self) -> &'static str {
         match self {
-            Self::Cluster(_) => "warn",
+            Self::Cluster(_) | Self::Plan(_) => "warn",
         }
     }
 
     fn run(self) -> Result<Exit, Error> {
         match self {
             Self::Cluster(command) => cluster::run(command),
+            Self::Plan(args) => plan::run(&args),
         }
     }
 }

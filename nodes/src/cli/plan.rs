@@ -107,7 +107,8 @@ struct Times {
 impl<'a> Row<'a> {
     fn new(circuit: &'a str, plan: &Plan, network: &Network) -> Self {
         let Prediction { latency, transfer, compute, total } = plan.predict(network);
-        let gates = plan.gates.map(|Counts { and, xor, not, copy, constant, .. }| Gates { and, xor, not, copy, constant });
+        let gates =
+            plan.gates.map(|Counts { and, xor, not, copy, constant, .. }| Gates { and, xor, not, copy, constant });
         Self {
             circuit,
             instances: plan.instances,
@@ -150,12 +151,15 @@ impl Display for Table<'_> {
             let (and, xor, not) = (grouped(g.and as u64), grouped(g.xor as u64), grouped(g.not as u64));
             write!(f, ", {and} AND, {xor} XOR, {not} NOT")?;
         }
-        let (batches, strands) = plan.batches;
+        let batches = match plan.batches {
+            (0 | 1, _) => "one batch".to_owned(),
+            (batches, strands) => format!("{} batches, {strands} at a time", grouped(batches as u64)),
+        };
         let sent = plan.cost.bytes_sent;
         let times = plan.predict(network);
         write!(
             f,
-            "\ninstances  {} in {batches} batches, {strands} at a time\
+            "\ninstances  {} in {}\
              \nANDs       {} an instance, depth {}\
              \nrounds     {}\
              \nsent       {} bytes by each party, {} bits an instance; {} bytes in all\
@@ -163,11 +167,12 @@ impl Display for Table<'_> {
              \nmemory     {} a party\
              \ntime       {}: latency {}, sending {}, computing {}; {} round trip, {}/s",
             grouped(plan.instances),
+            batches,
             grouped(plan.ands),
             grouped(plan.depth),
             grouped(plan.cost.rounds),
             grouped(sent),
-            grouped(plan.bits_per_instance().ceil() as u64),
+            grouped((8 * sent).div_ceil(plan.instances.max(1))),
             grouped(3 * sent),
             grouped(plan.input_bytes),
             grouped(plan.output_bytes),
@@ -187,7 +192,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -208,7 +213,11 @@ fn size(bytes: u64) -> String {
     }
     let mut text = String::new();
     // Writing to a string cannot fail.
-    let _ = if unit == "B" || value >= 100.0 { write!(text, "{value:.0} {unit}") } else { write!(text, "{value:.1} {unit}") };
+    let _ = if unit == "B" || value >= 100.0 {
+        write!(text, "{value:.0} {unit}")
+    } else {
+        write!(text, "{value:.1} {unit}")
+    };
     text
 }
 
