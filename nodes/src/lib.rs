@@ -8,6 +8,7 @@ pub mod config;
 mod error;
 pub mod executor;
 pub mod job;
+pub mod mesh;
 pub mod pki;
 pub mod status;
 pub mod tls;

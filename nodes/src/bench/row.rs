@@ -87,6 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[allow(clippy::float_cmp)] // small whole numbers and halves are exact
     fn the_spread_of_odd_even_and_no_runs() {
         assert_eq!(Row::spread(&[3.0, 1.0, 2.0]), [2.0, 1.0, 3.0]);
         assert_eq!(Row::spread(&[4.0, 1.0, 2.0, 3.0]), [2.5, 1.0, 4.0]);

@@ -51,7 +51,9 @@ pub enum BodyFault {
     #[error("the body is longer than its announced length")]
     Overlong,
     /// It came too slowly.
-    #[error("the body did not arrive in time: this node waits {0:?} for the next part, and one second more for every 16 KiB of the whole")]
+    #[error(
+        "the body did not arrive in time: this node waits {0:?} for the next part, and one second more for every 16 KiB of the whole"
+    )]
     Slow(Duration),
     /// The connection failed.
     #[error("the connection failed while the body was read: {0}")]
@@ -104,7 +106,9 @@ where
         rest.fill(&mut length).await?;
         let length = u32::from_le_bytes(length) as usize;
         if length > MAX_SPEC_BYTES {
-            let cause = format!("it claims {length} bytes, and the longest has {MAX_SPEC_BYTES}; start the body with its length");
+            let cause = format!(
+                "it claims {length} bytes, and the longest has {MAX_SPEC_BYTES}; start the body with its length"
+            );
             return Err(BodyFault::Spec(cause));
         }
         let mut text = vec![0; length];

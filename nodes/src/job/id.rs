@@ -93,7 +93,9 @@ mod tests {
         let text = "00112233445566778899aabbccddeeff";
         let id: JobId = text.parse().unwrap();
         assert_eq!(id.to_string(), text);
-        for wrong in ["", "00", &text.to_uppercase(), &format!("{text}0"), &format!("{text}00"), &text.replace('f', "g")] {
+        for wrong in
+            ["", "00", &text.to_uppercase(), &format!("{text}0"), &format!("{text}00"), &text.replace('f', "g")]
+        {
             assert_eq!(wrong.parse::<JobId>(), Err(NotAJobId), "{wrong}");
         }
     }

@@ -58,7 +58,9 @@ impl Default for Limits {
 
 /// A job that this node would not take even if it had nothing else to do.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{what} of this job has {got} bytes and this node takes {limit}; split the job, or raise limits.{key} on every node")]
+#[error(
+    "{what} of this job has {got} bytes and this node takes {limit}; split the job, or raise limits.{key} on every node"
+)]
 pub struct TooLarge {
     what: &'static str,
     got: u64,
@@ -105,7 +107,8 @@ mod tests {
     #[test]
     fn each_limit_is_named_when_it_is_exceeded() {
         let limits = Limits { body_bytes: 100, output_bytes: 80, held_bytes: 500, work_bytes: 10, ..Limits::default() };
-        let shape = |attachment_bytes, output_words| Shape { attachment_bytes, input_words: 2, output_words, port_wires: 0 };
+        let shape =
+            |attachment_bytes, output_words| Shape { attachment_bytes, input_words: 2, output_words, port_wires: 0 };
         assert_eq!(limits.check(shape(0, 10), 100), Ok(()));
         for (result, key) in [
             (limits.check(shape(0, 10), 101), "limits.body_bytes"),

@@ -207,7 +207,9 @@ impl Serialize for Sha256Hex {
 impl<'de> Deserialize<'de> for Sha256Hex {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = String::deserialize(d)?;
-        lower_hex(&text).map(Self).ok_or_else(|| de::Error::custom("a SHA-256 digest is 64 lower-case hexadecimal digits"))
+        lower_hex(&text)
+            .map(Self)
+            .ok_or_else(|| de::Error::custom("a SHA-256 digest is 64 lower-case hexadecimal digits"))
     }
 }
 
@@ -304,7 +306,8 @@ mod tests {
 
     #[test]
     fn sizes_that_overflow_are_refused() {
-        for spec in [aes(u64::MAX), aes(1 << 58), aes(1 << 50), circuit(u64::MAX, 1, 1), circuit(1, u32::MAX, u32::MAX)] {
+        for spec in [aes(u64::MAX), aes(1 << 58), aes(1 << 50), circuit(u64::MAX, 1, 1), circuit(1, u32::MAX, u32::MAX)]
+        {
             assert_eq!(spec.shape(), Err(Oversized));
         }
     }

@@ -132,9 +132,7 @@ mod tests {
             ),
             (
                 JobState::Failed { failure },
-                format!(
-                    r#"{{"id":"{hex}","state":"failed","failure":{{"kind":"missing","cause":"why","blamed":2}}}}"#
-                ),
+                format!(r#"{{"id":"{hex}","state":"failed","failure":{{"kind":"missing","cause":"why","blamed":2}}}}"#),
             ),
         ] {
             let status = JobStatus { id, state };

@@ -66,7 +66,9 @@ pub enum Refusal {
     #[error("the node has as many waiting jobs as it takes; come back later, or raise limits.waiting_jobs")]
     Busy,
     /// Too many bytes are held.
-    #[error("the jobs of this node hold as many bytes as it allows; delete jobs whose output was fetched, come back later, or raise limits.held_bytes")]
+    #[error(
+        "the jobs of this node hold as many bytes as it allows; delete jobs whose output was fetched, come back later, or raise limits.held_bytes"
+    )]
     Full,
     /// The node is about to stop.
     #[error("the node is stopping; come back when it has been restarted")]

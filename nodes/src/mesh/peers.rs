@@ -1,0 +1,291 @@
+//! The connections to the two peers: dialled, accepted, checked, and made again when they break.
+
+use super::{
+    error::MeshError,
+    registry::Registry,
+    wire::{PREAMBLE, read_preamble},
+};
+use quinn::{Connection, ConnectionError, Endpoint, Incoming, RecvStream, VarInt};
+use rustls::pki_types::CertificateDer;
+use sha2::{Digest, Sha256};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{sync::watch, task::JoinSet};
+use trefoil_engine::Party;
+
+/// The first and the longest pause before dialling again.
+const BACK_OFF: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(2)];
+/// Handshakes of unknown callers under way at once.
+const MAX_HANDSHAKES: usize = 16;
+/// The time a new stream has to say what it is for.
+const PREAMBLE_TIME: Duration = Duration::from_secs(10);
+/// The application error code of a stream that is not wanted.
+const REFUSED: VarInt = VarInt::from_u32(1);
+
+/// Where the nodes are and who they are, in party order.
+pub(super) struct Addresses {
+    pub(super) nodes: [SocketAddr; 3],
+    pub(super) names: [String; 3],
+    pub(super) fingerprints: [[u8; 32]; 3],
+}
+
+/// What is known of one peer.
+#[derive(Clone, Debug)]
+pub struct PeerStatus {
+    /// The peer.
+    pub peer: Party,
+    /// Whether it is connected.
+    pub connected: bool,
+    /// The smoothed round-trip time.
+    pub rtt: Option<Duration>,
+    /// The UDP payload the path carries, in bytes, as found so far.
+    pub mtu: Option<u16>,
+    /// The last thing that went wrong.
+    pub last_error: Option<String>,
+}
+
+/// The two connections, kept up by background tasks that end with this value.
+pub(super) struct Peers {
+    slots: [Arc<Slot>; 2],
+    _tasks: JoinSet<()>,
+}
+
+struct Slot {
+    peer: Party,
+    connection: watch::Sender<Option<Connection>>,
+    last_error: Mutex<Option<String>>,
+}
+
+impl Peers {
+    pub(super) fn start(
+        me: Party,
+        endpoint: &Endpoint,
+        client: quinn::ClientConfig,
+        addresses: &Addresses,
+        registry: &Arc<Registry>,
+    ) -> Self {
+        let slots = me
+            .peers()
+            .map(|peer| Arc::new(Slot { peer, connection: watch::Sender::default(), last_error: Mutex::default() }));
+        let mut tasks = JoinSet::new();
+        let dialler = Dialler {
+            endpoint: endpoint.clone(),
+            client,
+            address: addresses.nodes[me.next().index()],
+            name: addresses.names[me.next().index()].clone(),
+            fingerprint: addresses.fingerprints[me.next().index()],
+        };
+        tasks.spawn(dial(dialler, slots[0].clone(), registry.clone()));
+        let expected = addresses.fingerprints[me.prev().index()];
+        tasks.spawn(accept(endpoint.clone(), expected, slots[1].clone(), registry.clone()));
+        Self { slots, _tasks: tasks }
+    }
+
+    /// Both connections, next first, waited for as long as `patience`.
+    pub(super) async fn connections(&self, patience: Duration) -> Result<[Connection; 2], MeshError> {
+        let deadline = tokio::time::Instant::now() + patience;
+        let mut found = Vec::with_capacity(2);
+        for slot in &self.slots {
+            let connection = tokio::time::timeout_at(deadline, slot.connected()).await;
+            found.push(connection.map_err(|_| {
+                let last = slot.last_error().unwrap_or_else(|| "it has not been seen".into());
+                MeshError::Unreachable { peer: slot.peer, last }
+            })?);
+        }
+        let Ok(found) = found.try_into() else { unreachable!("there are two peers") };
+        Ok(found)
+    }
+
+    pub(super) async fn connected(&self) {
+        for slot in &self.slots {
+            slot.connected().await;
+        }
+    }
+
+    pub(super) fn status(&self) -> [PeerStatus; 2] {
+        self.slots.each_ref().map(|slot| {
+            let connection = slot.connection.borrow();
+            PeerStatus {
+                peer: slot.peer,
+                connected: connection.is_some(),
+                rtt: connection.as_ref().map(Connection::rtt),
+                mtu: connection.as_ref().map(|c| c.stats().path.current_mtu),
+                last_error: slot.last_error(),
+            }
+        })
+    }
+}
+
+impl Slot {
+    async fn connected(&self) -> Connection {
+        let mut connection = self.connection.subscribe();
+        loop {
+            if let Some(c) = connection.borrow_and_update().clone() {
+                return c;
+            }
+            if connection.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    fn last_error(&self) -> Option<String> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn failed(&self, cause: String) {
+        let mut last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.as_ref() != Some(&cause) {
+            tracing::warn!(peer = %self.peer, %cause, "no connection to a peer");
+            *last = Some(cause);
+        }
+    }
+
+    /// Serves a connection until it ends.
+    async fn serve(&self, connection: Connection, registry: &Arc<Registry>) {
+        tracing::info!(peer = %self.peer, address = %connection.remote_address(), "connected");
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        // A peer that has restarted is faster than the death of its old connection.
+        if let Some(old) = self.connection.send_replace(Some(connection.clone())) {
+            old.close(VarInt::from_u32(0), b"replaced by a newer connection");
+        }
+        let cause = loop {
+            match connection.accept_uni().await {
+                Ok(stream) => {
+                    tokio::spawn(sort(self.peer, stream, registry.clone()));
+                }
+                Err(e) => break e,
+            }
+        };
+        let gone = self.connection.send_if_modified(|current| {
+            let mine = current.as_ref().is_some_and(|c| c.stable_id() == connection.stable_id());
+            if mine {
+                *current = None;
+            }
+            mine
+        });
+        if gone {
+            self.failed(cause.to_string());
+        }
+    }
+}
+
+struct Dialler {
+    endpoint: Endpoint,
+    client: quinn::ClientConfig,
+    address: SocketAddr,
+    name: String,
+    fingerprint: [u8; 32],
+}
+
+impl Dialler {
+    async fn connect(&self) -> Result<Connection, String> {
+        let connecting = self.endpoint.connect_with(self.client.clone(), self.address, &self.name);
+        let connection = connecting.map_err(|e| e.to_string())?.await.map_err(|e| explain(&e))?;
+        if certificate(&connection) == Some(self.fingerprint) {
+            return Ok(connection);
+        }
+        connection.close(VarInt::from_u32(2), b"not the certificate of the cluster file");
+        Err(format!("{} shows another certificate than the cluster file lists for it", self.address))
+    }
+}
+
+async fn dial(dialler: Dialler, slot: Arc<Slot>, registry: Arc<Registry>) {
+    let [first, longest] = BACK_OFF;
+    let mut pause = first;
+    loop {
+        match dialler.connect().await {
+            Ok(connection) => {
+                pause = first;
+                slot.serve(connection, &registry).await;
+            }
+            Err(cause) => {
+                slot.failed(cause);
+                pause = (2 * pause).min(longest);
+            }
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+async fn accept(endpoint: Endpoint, expected: [u8; 32], slot: Arc<Slot>, registry: Arc<Registry>) {
+    let mut handshakes = JoinSet::new();
+    while let Some(incoming) = endpoint.accept().await {
+        while handshakes.try_join_next().is_some() {}
+        if slot_is_full(&handshakes, &slot) {
+            incoming.refuse();
+            continue;
+        }
+        handshakes.spawn(admit(incoming, expected, slot.clone(), registry.clone()));
+    }
+}
+
+/// Handshakes and the connection being served count alike; strangers cannot take all places for long, since handshakes time out.
+fn slot_is_full(handshakes: &JoinSet<()>, slot: &Slot) -> bool {
+    handshakes.len() >= MAX_HANDSHAKES + usize::from(slot.connection.borrow().is_some())
+}
+
+async fn admit(incoming: Incoming, expected: [u8; 32], slot: Arc<Slot>, registry: Arc<Registry>) {
+    let from = incoming.remote_address();
+    match incoming.await {
+        Err(e) => slot.failed(format!("a caller from {from} was refused: {}", explain(&e))),
+        Ok(connection) if certificate(&connection) == Some(expected) => slot.serve(connection, &registry).await,
+        Ok(connection) => {
+            connection.close(VarInt::from_u32(2), b"not the certificate of the cluster file");
+            slot.failed(format!(
+                "a caller from {from} showed another certificate than the cluster file lists for {}",
+                slot.peer
+            ));
+        }
+    }
+}
+
+/// Reads what a stream is for and hands it to its session.
+async fn sort(peer: Party, mut stream: RecvStream, registry: Arc<Registry>) {
+    let mut preamble = [0; PREAMBLE];
+    let refused = match tokio::time::timeout(PREAMBLE_TIME, stream.read_exact(&mut preamble)).await {
+        Err(_) => Some("it did not say what it is for".to_owned()),
+        Ok(Err(e)) => Some(e.to_string()),
+        Ok(Ok(())) => match read_preamble(&preamble) {
+            Err(fault) => Some(fault.to_string()),
+            Ok((session, kind)) => match registry.arrived(peer, session, kind, stream) {
+                None => return,
+                Some(back) => {
+                    stream = back;
+                    Some("no session waits for it".to_owned())
+                }
+            },
+        },
+    };
+    if let Some(cause) = refused {
+        tracing::debug!(%peer, cause, "a stream was refused");
+        let _ = stream.stop(REFUSED);
+    }
+}
+
+/// SHA-256 of the certificate the other end has shown, and proved to own.
+fn certificate(connection: &Connection) -> Option<[u8; 32]> {
+    let identity = connection.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
+    identity.first().map(|der| Sha256::digest(der.as_ref()).into())
+}
+
+/// The TLS alert of a peer that knows no common protocol (RFC 7301).
+const NO_APPLICATION_PROTOCOL: u8 = 120;
+
+fn explain(e: &ConnectionError) -> String {
+    let code = match e {
+        ConnectionError::TransportError(e) => Some(e.code),
+        ConnectionError::ConnectionClosed(c) => Some(c.error_code),
+        _ => None,
+    };
+    if code == Some(quinn::TransportErrorCode::crypto(NO_APPLICATION_PROTOCOL)) {
+        let mine = String::from_utf8_lossy(super::ALPN);
+        return format!(
+            "it speaks another version of the protocol than {mine}; run the same release on all three nodes"
+        );
+    }
+    e.to_string()
+}
