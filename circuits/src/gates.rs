@@ -79,6 +79,18 @@ pub trait Gates {
     /// # Errors
     /// The widths differ; on shares, what [`Ctx::mul`] reports. Not cancel safe.
     fn and(&mut self, x: &Self::Bits, y: &Self::Bits) -> impl Future<Output = Result<Self::Bits, Self::Error>> + Send;
+
+    /// Sums of products: bit `j` of the result is the sum of `x AND y` over the next `terms[j]` bits. One round, and on
+    /// shares one bit sent for each bit of the result, whatever the number of its terms.
+    ///
+    /// # Errors
+    /// `x` or `y` has not as many bits as there are terms; on shares, what [`Ctx::bilinear`] reports. Not cancel safe.
+    fn sums_of_products(
+        &mut self,
+        x: &Self::Bits,
+        y: &Self::Bits,
+        terms: &[usize],
+    ) -> impl Future<Output = Result<Self::Bits, Self::Error>> + Send;
 }
 
 /// Gates on shares: bit `i` of a vector is its words `i * words ..`, one lane for each instance.
@@ -136,6 +148,44 @@ impl<M: Mode> Gates for OnShares<'_, M> {
     async fn and(&mut self, x: &Shares<Lanes>, y: &Shares<Lanes>) -> Result<Shares<Lanes>, Error> {
         self.ctx.mul(x.view(), y.view()).await
     }
+
+    async fn sums_of_products(
+        &mut self,
+        x: &Shares<Lanes>,
+        y: &Shares<Lanes>,
+        terms: &[usize],
+    ) -> Result<Shares<Lanes>, Error> {
+        let expected = terms.iter().sum::<usize>() * self.words;
+        if x.len() != expected || y.len() != expected {
+            let got = if x.len() == expected { y.len() } else { x.len() };
+            return Err(Error::Shape { what: "the factors of sums of products", expected, got });
+        }
+        if terms.iter().all(|&terms| terms == 1) {
+            return self.and(x, y).await;
+        }
+        let kernel = SumsOfProducts { terms, words: self.words };
+        self.ctx.bilinear(&kernel, x.view(), y.view(), terms.len() * self.words).await
+    }
+}
+
+/// Neighbouring vectors of `words` words are multiplied and added up, `terms[j]` of them for output `j`.
+struct SumsOfProducts<'a> {
+    terms: &'a [usize],
+    words: usize,
+}
+
+impl Bilinear<Lanes> for SumsOfProducts<'_> {
+    fn eval(&self, x: &[Lanes], y: &[Lanes], out: &mut [Lanes]) {
+        let words = self.words.max(1);
+        let mut products = x.chunks_exact(words).zip(y.chunks_exact(words));
+        for (out, &terms) in out.chunks_exact_mut(words).zip(self.terms) {
+            for (x, y) in products.by_ref().take(terms) {
+                for ((sum, &x), &y) in out.iter_mut().zip(x).zip(y) {
+                    *sum = *sum + x * y;
+                }
+            }
+        }
+    }
 }
 
 impl Gates for Builder {
@@ -171,6 +221,28 @@ impl Gates for Builder {
     async fn and(&mut self, x: &Vec<Signal>, y: &Vec<Signal>) -> Result<Vec<Signal>, BuildError> {
         pairs(x, y)?;
         Ok(x.iter().zip(y).map(|(&x, &y)| Self::and(self, x, y)).collect())
+    }
+
+    async fn sums_of_products(
+        &mut self,
+        x: &Vec<Signal>,
+        y: &Vec<Signal>,
+        terms: &[usize],
+    ) -> Result<Vec<Signal>, BuildError> {
+        pairs(x, y)?;
+        let count = terms.iter().sum();
+        if x.len() != count {
+            return Err(BuildError::Widths(x.len(), count));
+        }
+        let mut pairs = x.iter().zip(y);
+        let sums = terms.iter().map(|&terms| {
+            let sum = pairs.by_ref().take(terms).fold(None, |sum, (&x, &y)| {
+                let product = Self::and(self, x, y);
+                Some(sum.map_or(product, |sum| Self::xor(self, sum, product)))
+            });
+            sum.unwrap_or_else(|| Self::constant(self, false))
+        });
+        Ok(sums.collect())
     }
 }
 
