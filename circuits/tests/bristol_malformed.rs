@@ -176,6 +176,10 @@ fn limits_hold() {
         read(ONE_AND, Limits { max_wires: 2, ..limits }),
         Err((1, Fault::TooManyWires { declared: 3, limit: 2 }))
     );
+    let all = Limits { max_wires: u32::MAX, ..limits };
+    let most = u32::MAX - 2;
+    let declared = u64::from(most) + 1;
+    assert_eq!(read(&format!("1 {declared}\n"), all), Err((1, Fault::TooManyWires { declared, limit: most })));
     // One line of a file may hold many gates.
     let mand = "1 6\n1 4\n1 2\n4 2 0 2 1 3 4 5 MAND\n";
     let limits = Limits { max_gates: 1, ..Limits::default() };

@@ -40,7 +40,7 @@ pub enum BuildError {
     #[error("the circuit waits for something else than its gates; a recording computes nothing and cannot wait")]
     Pending,
     /// More wires than 32 bits can number.
-    #[error("the circuit has 2^32 wires or more; split it")]
+    #[error("the circuit has more wires than 32 bits can number; split it")]
     TooLarge,
     /// Operands of different widths.
     #[error("operands of {0} and {1} bits; extend the shorter one")]
@@ -119,7 +119,8 @@ impl Builder {
     }
 
     fn check(&self) -> Result<(), BuildError> {
-        if u32::try_from(self.signals.len() + self.exposed.len()).is_err() {
+        // Two numbers stay free for the constants of a schedule.
+        if self.signals.len() + self.exposed.len() > (u32::MAX - 2) as usize {
             return Err(BuildError::TooLarge);
         }
         for (i, gate) in self.signals.iter().enumerate() {

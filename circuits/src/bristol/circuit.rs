@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::schedule::and_depths;
+
 /// Number of a wire. The input wires come first, the output wires last.
 pub type Wire = u32;
 
@@ -136,22 +138,16 @@ impl Circuit {
 
     /// Counts the gates and the AND depth. Time and memory proportional to the circuit.
     pub fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
-        let mut depth = vec![0usize; self.wires as usize];
+        let and_depth = and_depths(self).into_iter().max().unwrap_or(0) as usize;
+        let mut counts = Counts { and_depth, ..Counts::default() };
         for gate in self.gates() {
-            let mut deepest = gate.operands().map(|w| depth[w as usize]).max().unwrap_or(0);
-            match gate {
-                Gate::And { .. } => {
-                    counts.and += 1;
-                    deepest += 1;
-                }
-                Gate::Xor { .. } => counts.xor += 1,
-                Gate::Not { .. } => counts.not += 1,
-                Gate::Copy { .. } => counts.copy += 1,
-                Gate::Constant { .. } => counts.constant += 1,
-            }
-            depth[gate.out() as usize] = deepest;
-            counts.and_depth = counts.and_depth.max(deepest);
+            *match gate {
+                Gate::And { .. } => &mut counts.and,
+                Gate::Xor { .. } => &mut counts.xor,
+                Gate::Not { .. } => &mut counts.not,
+                Gate::Copy { .. } => &mut counts.copy,
+                Gate::Constant { .. } => &mut counts.constant,
+            } += 1;
         }
         counts
     }

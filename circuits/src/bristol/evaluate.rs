@@ -3,7 +3,7 @@
 use trefoil_engine::{Cost, prelude::*};
 
 use super::packing::Packing;
-use super::schedule::{Round, Schedule, Slot, Step};
+use super::schedule::{Schedule, Slot, Step};
 
 impl Schedule {
     /// Evaluates the circuit on shared inputs, all instances together.
@@ -39,16 +39,17 @@ impl Schedule {
         let one = Shares::public(ctx.me(), &vec![Lanes::ONES; lay.width]);
         state.copy_from(lay.width * (self.zero_slot() + 1), one.view())?;
 
-        let (rounds, last) = self.steps();
         let mut brought: &[Slot] = &[];
-        for round in rounds {
+        for i in 0..self.rounds() {
+            let round = self.round(i);
             let words = packing.words(round.products.len());
-            state.update(|state| lay.step(state.split_at_mut(message), brought, round, words));
+            state.update(|state| lay.step(state.split_at_mut(message), brought, round.steps, words));
             let (x, y) = (state.view().slice(message, words)?, state.view().slice(message + words, words)?);
             let products = ctx.mul(x, y).await?;
             state.copy_from(message, products.view())?;
-            brought = &round.products;
+            brought = round.products;
         }
+        let last = self.round(self.rounds()).steps;
         state.update(|state| lay.step(state.split_at_mut(message), brought, last, 0));
         let words = packing.words(self.output_wires());
         Ok(Shares::rearrange(state.view(), words, |state, outputs| {
@@ -87,13 +88,13 @@ impl Lay {
 
     /// On one component: puts the products of the last message where they belong, takes the round's steps, and lays
     /// out its operands, `words` for each side.
-    fn step(self, (slots, message): (&mut [Lanes], &mut [Lanes]), brought: &[Slot], round: &Round, words: usize) {
+    fn step(self, (slots, message): (&mut [Lanes], &mut [Lanes]), brought: &[Slot], steps: &[Step], words: usize) {
         for (i, &slot) in brought.iter().enumerate() {
             self.unpack(message, i, slots, slot);
         }
         let (x, y) = message.split_at_mut(words);
         let mut ands = 0;
-        for &step in &round.steps {
+        for &step in steps {
             match step {
                 Step::Xor { a, b, out } => self.xor(slots, [a, b, out].map(|slot| slot as usize * self.width)),
                 Step::Gather { a, b } => {

@@ -39,6 +39,7 @@ mod error;
 mod evaluate;
 mod export;
 mod lines;
+mod net;
 mod packing;
 mod parse;
 mod plain;

@@ -109,8 +109,10 @@ impl Header {
         if gates > limits.max_gates {
             return Err(Fault::TooManyGates { declared: gates.into(), limit: limits.max_gates });
         }
-        if wires > limits.max_wires {
-            return Err(Fault::TooManyWires { declared: wires.into(), limit: limits.max_wires });
+        // Two numbers stay free for the constants of a schedule.
+        let limit = limits.max_wires.min(u32::MAX - 2);
+        if wires > limit {
+            return Err(Fault::TooManyWires { declared: wires.into(), limit });
         }
         Ok((gates, wires))
     }
