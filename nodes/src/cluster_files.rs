@@ -3,6 +3,7 @@
 use crate::{
     Error,
     config::{CLUSTER_FORMAT, ClusterFile, ClusterId, Limits, Listen, NODE_FORMAT, NodeEntry, NodeFile},
+    mesh::TransportSettings,
     pki::{Authority, Issued, Lifetime, create_directory, create_private, create_public},
 };
 use std::{
@@ -20,6 +21,8 @@ pub struct ClusterPlan {
     pub nodes: [(Listen, Listen); 3],
     /// Days for which its certificates are valid.
     pub days: u32,
+    /// Worker threads of each node; 0 stands for one per core.
+    pub threads: usize,
 }
 
 /// The paths of the files of one cluster.
@@ -113,7 +116,12 @@ impl ClusterPlan {
         for (party, (public, listen)) in Party::ALL.into_iter().zip(&self.nodes) {
             let mut hosts = vec![public.mesh.host(), public.api.host()];
             hosts.dedup();
-            nodes.push((party, public, node_file(party, listen), authority.issue_node(party, &hosts, lifetime)?));
+            nodes.push((
+                party,
+                public,
+                node_file(party, listen, self.threads),
+                authority.issue_node(party, &hosts, lifetime)?,
+            ));
         }
         let name = "client".parse().map_err(Error::Bug)?;
         let client = authority.issue_client(&name, lifetime)?;
@@ -141,16 +149,17 @@ struct Contents {
     cluster: ClusterFile,
 }
 
-fn node_file(party: Party, listen: &Listen) -> NodeFile {
+fn node_file(party: Party, listen: &Listen, threads: usize) -> NodeFile {
     NodeFile {
         format: NODE_FORMAT,
         party: party.index() as u8,
         cluster: "../cluster.toml".into(),
         certificate: "node.crt".into(),
         key: "node.key".into(),
-        threads: 0,
+        threads,
         listen: listen.clone(),
         limits: Limits::default(),
+        transport: TransportSettings::default(),
     }
 }
 

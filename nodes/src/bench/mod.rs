@@ -1,4 +1,5 @@
 //! End-to-end benchmarks: named scenarios, result rows.
 
 pub mod row;
+pub mod runner;
 pub mod scenario;

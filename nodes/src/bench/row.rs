@@ -82,6 +82,17 @@ pub fn cpu() -> String {
     format!("{} x {}", cores, name.map_or(std::env::consts::ARCH, str::trim))
 }
 
+/// The program's version; inside a checkout, with the commit checked out.
+#[must_use]
+pub fn version() -> String {
+    let git = std::process::Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
+    let commit = git.ok().filter(|o| o.status.success()).map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned());
+    match commit {
+        Some(commit) => format!("{}+{commit}", env!("CARGO_PKG_VERSION")),
+        None => env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,8 @@
 use crate::executor::Tasks;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use std::{sync::Arc, time::Instant};
+use serde_json::json;
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 use trefoil_circuits::{
     aes::{EncryptionKeys, KeySize, SboxForm, State, encrypt, expand_key, reference},
     program::Executor,
@@ -81,6 +82,27 @@ impl Scenario {
             Self::And { .. } => "and",
             Self::Aes { .. } => "aes",
             Self::LatencyAes { .. } | Self::LatencyAnd { .. } => "latency",
+        }
+    }
+
+    /// The parameters, for the result row.
+    #[must_use]
+    pub fn params(&self) -> BTreeMap<&'static str, serde_json::Value> {
+        match self {
+            Self::Ring { frame, strands, frames } => {
+                BTreeMap::from([("frame", json!(frame)), ("strands", json!(strands)), ("frames", json!(frames))])
+            }
+            Self::And { words, strands, batches } => {
+                BTreeMap::from([("batch", json!(64 * words)), ("strands", json!(strands)), ("batches", json!(batches))])
+            }
+            Self::Aes { sbox, batch, strands, batches } => BTreeMap::from([
+                ("sbox", json!(sbox)),
+                ("batch", json!(batch)),
+                ("strands", json!(strands)),
+                ("batches", json!(batches)),
+            ]),
+            Self::LatencyAes { .. } => BTreeMap::from([("what", json!("one AES-128 block, key expanded"))]),
+            Self::LatencyAnd { .. } => BTreeMap::from([("what", json!("one AND"))]),
         }
     }
 

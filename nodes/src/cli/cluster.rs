@@ -91,7 +91,7 @@ impl InitArgs {
             nodes.push((public, listen));
         }
         let nodes = nodes.try_into().map_err(|_| Error::Bug("three hosts make three nodes".to_owned()))?;
-        Ok(ClusterPlan { dir: self.dir.clone(), nodes, days: self.days })
+        Ok(ClusterPlan { dir: self.dir.clone(), nodes, days: self.days, threads: 0 })
     }
 }
 

@@ -19,6 +19,7 @@
 //! A command that talks to a cluster flattens [`ClusterArgs`]. Asynchronous work runs in
 //! [`block_on`].
 
+mod bench;
 mod cluster;
 mod exit;
 mod logging;
@@ -54,6 +55,11 @@ enum Command {
     Cluster(cluster::ClusterCommand),
     /// Say what a circuit will cost: rounds, bits, memory, time
     Plan(plan::PlanArgs),
+    /// Measure: ring, AND gates, AES, latency
+    Bench(bench::BenchArgs),
+    /// One party of a benchmark
+    #[command(hide = true)]
+    BenchWorker(bench::WorkerArgs),
 }
 
 const EXAMPLES: &str = "\
@@ -65,7 +71,7 @@ impl Command {
     /// The log filter when neither `--log` nor `TREFOIL_LOG` gives one.
     fn default_filter(&self) -> &'static str {
         match self {
-            Self::Cluster(_) | Self::Plan(_) => "warn",
+            Self::Cluster(_) | Self::Plan(_) | Self::Bench(_) | Self::BenchWorker(_) => "warn",
         }
     }
 
@@ -73,6 +79,8 @@ impl Command {
         match self {
             Self::Cluster(command) => cluster::run(command),
             Self::Plan(args) => plan::run(&args),
+            Self::Bench(args) => bench::run(&args),
+            Self::BenchWorker(args) => bench::work(&args),
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::{Address, Cluster, ConfigError, Source, Span};
 use crate::{
     Error,
+    mesh::TransportSettings,
     pki::{CertificateFault, Identity, Role},
     tls,
 };
@@ -42,6 +43,9 @@ pub struct NodeFile {
     /// What the node accepts.
     #[serde(default)]
     pub limits: Limits,
+    /// How the links to the other nodes are tuned.
+    #[serde(default)]
+    pub transport: TransportSettings,
 }
 
 /// Local addresses. Behind a firewall or address translation they differ from those of the cluster file.
@@ -101,6 +105,8 @@ pub struct NodeConfig {
     pub listen: Listen,
     /// What it accepts.
     pub limits: Limits,
+    /// How its links to the other nodes are tuned.
+    pub transport: TransportSettings,
 }
 
 /// What is checked after parsing, with its positions.
@@ -140,7 +146,15 @@ impl NodeConfig {
         let threads = NonZeroUsize::new(file.threads)
             .or_else(|| thread::available_parallelism().ok())
             .unwrap_or(NonZeroUsize::MIN);
-        Ok(Self { party, cluster, identity, threads, listen: file.listen, limits: file.limits })
+        Ok(Self {
+            party,
+            cluster,
+            identity,
+            threads,
+            listen: file.listen,
+            limits: file.limits,
+            transport: file.transport,
+        })
     }
 }
 

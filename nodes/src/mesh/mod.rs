@@ -26,11 +26,19 @@ pub use settings::TransportSettings;
 pub use socket::SocketBuffers;
 pub use wire::ALPN;
 
+use crate::{
+    config::{Address, NodeConfig},
+    tls,
+};
 use peers::Peers;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use registry::Registry;
 use session::Terms;
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::{SocketAddr, ToSocketAddrs},
+    sync::Arc,
+};
 use trefoil_engine::{Party, transport::SessionId};
 
 /// What a node must know to take its place in the mesh.
@@ -42,8 +50,6 @@ pub struct MeshConfig {
     pub listen: SocketAddr,
     /// Where the nodes are reached, in party order.
     pub nodes: [SocketAddr; 3],
-    /// The names the nodes' certificates are checked for, in party order.
-    pub names: [String; 3],
     /// SHA-256 of each node's certificate, in party order.
     pub fingerprints: [[u8; 32]; 3],
     /// SHA-256 of the cluster's definition, which all nodes must share.
@@ -54,6 +60,36 @@ pub struct MeshConfig {
     pub client: rustls::ClientConfig,
     /// Tuning and deadlines.
     pub settings: TransportSettings,
+}
+
+impl MeshConfig {
+    /// The place of a configured node: looks up the addresses of the cluster file and prepares TLS.
+    ///
+    /// # Errors
+    /// [`crate::Error::System`] if a host name has no address, [`crate::Error::Certificate`] if the node's identity
+    /// cannot be used.
+    pub fn of_node(node: &NodeConfig) -> Result<Self, crate::Error> {
+        let lookup = |address: &Address| {
+            let found = (address.host(), address.port()).to_socket_addrs();
+            let found = found.and_then(|mut all| all.next().ok_or_else(|| io::ErrorKind::NotFound.into()));
+            found.map_err(crate::Error::system(format!("find the address of {address}")))
+        };
+        let entries = Party::ALL.map(|p| node.cluster.node(p));
+        let mut nodes = [SocketAddr::from(([0; 4], 0)); 3];
+        for (node, entry) in nodes.iter_mut().zip(entries) {
+            *node = lookup(&entry.mesh)?;
+        }
+        Ok(Self {
+            me: node.party,
+            listen: lookup(&node.listen.mesh)?,
+            nodes,
+            fingerprints: entries.map(|e| *e.certificate_sha256.as_bytes()),
+            cluster_digest: *node.cluster.digest().as_bytes(),
+            server: tls::mesh_server(&node.identity, &node.cluster, node.party, ALPN)?,
+            client: tls::mesh_client(&node.identity, &node.cluster, node.party.next(), ALPN)?,
+            settings: node.transport.clone(),
+        })
+    }
 }
 
 /// A node's end of the mesh. Connects, and connects again, in the background until dropped.
@@ -73,8 +109,7 @@ impl Mesh {
     /// # Errors
     /// [`MeshError::Listen`] or [`MeshError::Tls`].
     pub fn start(config: MeshConfig) -> Result<Self, MeshError> {
-        let MeshConfig { me, listen, nodes, names, fingerprints, cluster_digest, mut server, mut client, settings } =
-            config;
+        let MeshConfig { me, listen, nodes, fingerprints, cluster_digest, mut server, mut client, settings } = config;
         server.alpn_protocols = vec![ALPN.to_vec()];
         client.alpn_protocols = vec![ALPN.to_vec()];
         let tls = |e: &dyn std::fmt::Display| MeshError::Tls(e.to_string());
@@ -91,7 +126,7 @@ impl Mesh {
         let endpoint = quinn::Endpoint::new(settings.endpoint(&nodes), Some(server), socket, runtime)
             .map_err(|cause| MeshError::Listen { address: listen, cause })?;
         let registry = Arc::new(Registry::new(settings.join()));
-        let peers = Peers::start(me, &endpoint, client, &peers::Addresses { nodes, names, fingerprints }, &registry);
+        let peers = Peers::start(me, &endpoint, client, &peers::Addresses { nodes, fingerprints }, &registry);
         Ok(Self { me, cluster: cluster_digest, settings, registry, peers, endpoint, buffers })
     }
 

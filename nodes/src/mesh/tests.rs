@@ -15,7 +15,7 @@ type Identity = (rustls::pki_types::CertificateDer<'static>, Vec<u8>);
 
 fn identity() -> Identity {
     let key = KeyPair::generate().unwrap();
-    let cert = CertificateParams::new(vec!["node".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let cert = CertificateParams::new(vec!["node.trefoil".to_owned()]).unwrap().self_signed(&key).unwrap();
     (cert.der().clone(), key.serialize_der())
 }
 
@@ -44,7 +44,6 @@ fn config(me: Party, ids: &[Identity; 3], shown: &Identity, nodes: [SocketAddr; 
         me,
         listen: nodes[me.index()],
         nodes,
-        names: ["node"; 3].map(str::to_owned),
         fingerprints: ids.each_ref().map(|(cert, _)| Sha256::digest(cert).into()),
         cluster_digest: [1; 32],
         server: server.with_client_cert_verifier(verifier).with_single_cert(vec![shown.0.clone()], key()).unwrap(),

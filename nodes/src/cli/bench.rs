@@ -1,0 +1,189 @@
+//! `trefoil bench`: end-to-end measurements over three processes.
+
+use super::{Exit, Output, OutputArgs};
+use crate::{
+    Error,
+    bench::{
+        row::Row,
+        runner::{self, Bench, Carrier},
+        scenario::Scenario,
+    },
+    config::NodeConfig,
+};
+use std::{fs, io::Write as _, path::PathBuf};
+use trefoil_circuits::aes::SboxForm;
+
+const EXAMPLES: &str = "\
+Examples:
+  trefoil bench ring
+  trefoil bench aes --runs 10
+  trefoil bench aes --sbox boyar-peralta --batch 4096 --strands 4 --json
+  trefoil bench aes --link memory
+  trefoil bench all --csv results.csv
+
+Figures are medians over the runs, each run being as slow as its slowest party. All three parties share this machine.";
+
+/// Arguments of `trefoil bench`, as typed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct BenchArgs {
+    /// What to measure
+    #[arg(value_enum)]
+    scenario: Named,
+    /// Measured runs; one more warms up
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    runs: u16,
+    /// How S-boxes are computed: tower17, tower18 or boyar-peralta
+    #[arg(long, default_value = "tower17", value_parser = sbox)]
+    sbox: SboxForm,
+    /// AES blocks in a batch
+    #[arg(long, default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    batch: u32,
+    /// Strands in flight
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
+    strands: u16,
+    /// Worker threads of each party
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: u16,
+    /// Bytes of a frame of the ring scenario
+    #[arg(long, default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1..=64 << 20))]
+    frame: u32,
+    /// Scales the work of each run; 1 takes about half a second
+    #[arg(long, default_value_t = 1.0)]
+    scale: f64,
+    /// What carries the messages
+    #[arg(long, value_enum, default_value_t = Link::Quic)]
+    link: Link,
+    /// Also write the rows to this file as CSV
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// The scenarios by name.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Named {
+    /// Frames around the ring, nothing computed
+    Ring,
+    /// AND gates
+    And,
+    /// AES-128 blocks with expanded keys
+    Aes,
+    /// One AES block, and one AND round, after the other
+    Latency,
+    /// All of these in turns
+    All,
+}
+
+/// What carries the messages.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Link {
+    /// Three processes over mutually authenticated QUIC
+    Quic,
+    /// One process, memory only: the computation alone
+    Memory,
+}
+
+fn sbox(name: &str) -> Result<SboxForm, String> {
+    let found = SboxForm::ALL.into_iter().find(|f| f.name() == name);
+    found.ok_or_else(|| format!("choose one of {}", SboxForm::ALL.map(SboxForm::name).join(", ")))
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Error::Cluster`] if a party fails, [`Error::System`] if a process or a file is refused.
+pub fn run(args: &BenchArgs) -> Result<Exit, Error> {
+    let bench = args.resolve()?;
+    let output = args.output.resolve();
+    let rows = bench.run()?;
+    if output == Output::Text {
+        super::line(format_args!(
+            "{:<8} {:>14} {:>14} {:>14}  {:<9} parameters",
+            "scenario", "median", "min", "max", "unit"
+        ))?;
+    }
+    for row in &rows {
+        output.print(row, text(row))?;
+    }
+    if let Some(path) = &args.csv {
+        let write = || {
+            let mut file = fs::File::create(path)?;
+            writeln!(file, "{}", Row::CSV_HEAD)?;
+            rows.iter().try_for_each(|row| writeln!(file, "{}", row.csv()))
+        };
+        write().map_err(Error::system(format!("write {}", path.display())))?;
+    }
+    Ok(Exit::Ok)
+}
+
+fn text(row: &Row) -> String {
+    let params: Vec<String> =
+        row.params.iter().map(|(k, v)| format!("{k}={}", v.to_string().trim_matches('"'))).collect();
+    format!(
+        "{:<8} {:>14} {:>14} {:>14}  {:<9} {} bytes_per_item={:.3} rounds={}",
+        row.scenario,
+        number(row.median),
+        number(row.min),
+        number(row.max),
+        row.unit,
+        params.join(" "),
+        row.bytes_per_item,
+        row.rounds
+    )
+}
+
+fn number(x: f64) -> String {
+    if x >= 1e5 { format!("{x:.0}") } else { format!("{x:.3}") }
+}
+
+impl BenchArgs {
+    fn resolve(&self) -> Result<Bench, Error> {
+        if !(self.scale > 0.0 && self.scale <= 1000.0) {
+            return Err(Error::Usage("--scale must be above 0 and at most 1000".into()));
+        }
+        let (batch, strands) = (self.batch as usize, usize::from(self.strands));
+        // So much of everything takes about half a second on two cores.
+        let times = |whole: f64, part: usize| ((whole * self.scale / part as f64).ceil() as usize).max(1);
+        let ring =
+            Scenario::Ring { frame: self.frame as usize, strands, frames: times(400e6, self.frame as usize * strands) };
+        let words = 8192;
+        let and = Scenario::And { words, strands, batches: times(1.6e9, 64 * words * strands) };
+        let aes =
+            Scenario::Aes { sbox: self.sbox.name().into(), batch, strands, batches: times(500e3, batch * strands) };
+        let latency =
+            [Scenario::LatencyAes { blocks: times(100.0, 1) }, Scenario::LatencyAnd { rounds: times(4000.0, 1) }];
+        let scenarios = match self.scenario {
+            Named::Ring => vec![ring],
+            Named::And => vec![and],
+            Named::Aes => vec![aes],
+            Named::Latency => latency.to_vec(),
+            Named::All => [vec![ring, and, aes], latency.to_vec()].concat(),
+        };
+        let carrier = match self.link {
+            Link::Quic => Carrier::Quic,
+            Link::Memory => Carrier::Memory,
+        };
+        let runs = usize::from(self.runs);
+        Ok(Bench { scenarios, runs, threads: usize::from(self.threads), carrier, namespaces: None })
+    }
+}
+
+/// Arguments of the worker process, which `trefoil bench` starts.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: started by `trefoil bench`")]
+pub struct WorkerArgs {
+    /// The worker's node.toml
+    #[arg(long)]
+    config: PathBuf,
+}
+
+/// Runs a worker.
+///
+/// # Errors
+/// As [`runner::work`].
+pub fn work(args: &WorkerArgs) -> Result<Exit, Error> {
+    runner::work(&NodeConfig::load(&args.config)?)?;
+    Ok(Exit::Ok)
+}
