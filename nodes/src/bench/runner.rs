@@ -17,7 +17,6 @@ use std::{
     io::{BufRead, BufReader, Write},
     net::UdpSocket,
     process::{Child, Command, Stdio},
-    sync::Arc,
 };
 use trefoil_engine::{
     Ctx, Mode, Party, SemiHonest,

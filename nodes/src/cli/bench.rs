@@ -145,6 +145,7 @@ impl BenchArgs {
         }
         let (batch, strands) = (self.batch as usize, usize::from(self.strands));
         // So much of everything takes about half a second on two cores.
+        #[allow(clippy::cast_sign_loss)] // all factors are positive
         let times = |whole: f64, part: usize| ((whole * self.scale / part as f64).ceil() as usize).max(1);
         let ring =
             Scenario::Ring { frame: self.frame as usize, strands, frames: times(400e6, self.frame as usize * strands) };

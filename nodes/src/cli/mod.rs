@@ -71,7 +71,9 @@ impl Command {
     /// The log filter when neither `--log` nor `TREFOIL_LOG` gives one.
     fn default_filter(&self) -> &'static str {
         match self {
-            Self::Cluster(_) | Self::Plan(_) | Self::Bench(_) | Self::BenchWorker(_) => "warn",
+            // The ends of its sessions are no news.
+            Self::BenchWorker(_) => "error",
+            Self::Cluster(_) | Self::Plan(_) | Self::Bench(_) => "warn",
         }
     }
 
