@@ -2,7 +2,8 @@
 
 use crate::{
     Error,
-    config::{CLUSTER_FORMAT, ClusterFile, ClusterId, Limits, Listen, NODE_FORMAT, NodeEntry, NodeFile},
+    config::{CLUSTER_FORMAT, ClusterFile, ClusterId, Listen, NODE_FORMAT, NodeEntry, NodeFile},
+    job::Limits,
     mesh::TransportSettings,
     pki::{Authority, Issued, Lifetime, create_directory, create_private, create_public},
 };

@@ -1,7 +1,7 @@
 //! Values of configuration keys, checked while they are parsed so that errors carry their line.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::{fmt, net::Ipv6Addr, str::FromStr, time::Duration};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use std::{fmt, net::Ipv6Addr, str::FromStr};
 
 /// A host (name or address) and a port: `node0.example:7750`, `10.0.0.1:7750`, `[::1]:7750`.
 ///
@@ -77,55 +77,52 @@ impl From<Address> for String {
     }
 }
 
-/// A length of time with its unit, such as `"30s"`, `"1h 30m"` or `"250ms"`; never zero.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct Span(Duration);
+/// A length of time with its unit, such as `"30s"`, `"1h 30m"` or `"250ms"`, and never zero; for `#[serde(with = ..)]`.
+pub mod span {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use std::time::Duration;
 
-impl Span {
-    /// A number of whole seconds, at least one.
-    pub const fn seconds(seconds: u64) -> Self {
-        Self(Duration::from_secs(if seconds == 0 { 1 } else { seconds }))
+    /// Reads a length of time.
+    ///
+    /// # Errors
+    /// A text with the forms accepted, for anything else and for zero.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        parse(&String::deserialize(from)?).map_err(D::Error::custom)
     }
 
-    /// The span as a duration.
-    pub const fn get(self) -> Duration {
-        self.0
+    /// Writes a length of time as it can be read again.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(span: &Duration, into: S) -> Result<S::Ok, S::Error> {
+        into.collect_str(&humantime::format_duration(*span))
     }
-}
 
-impl FromStr for Span {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Duration, String> {
         match humantime::parse_duration(text) {
-            Ok(d) if !d.is_zero() => Ok(Self(d)),
+            Ok(d) if !d.is_zero() => Ok(d),
             Ok(_) => Err(format!("`{text}` is zero; write a length of time above zero, such as \"30s\"")),
             Err(e) => Err(format!("`{text}` is not a length of time ({e}); write e.g. \"250ms\", \"30s\" or \"1h\"")),
         }
     }
 }
 
-impl fmt::Display for Span {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", humantime::format_duration(self.0))
+/// A whole number above zero; for `#[serde(deserialize_with = ..)]`.
+///
+/// # Errors
+/// A text that says so, for zero.
+pub fn nonzero<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default + PartialEq>(from: D) -> Result<T, D::Error> {
+    let value = T::deserialize(from)?;
+    if value == T::default() {
+        return Err(D::Error::custom("0 would stop the node from doing anything; write a number above zero"));
     }
-}
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-impl Serialize for Span {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
-    }
+    Ok(value)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn addresses_are_read_and_written_alike() {
@@ -139,10 +136,9 @@ mod tests {
 
     #[test]
     fn spans_carry_their_unit() {
-        assert_eq!("1h 30m".parse::<Span>().expect("a span").get(), Duration::from_mins(90));
-        assert_eq!(Span::seconds(90).to_string(), "1m 30s");
+        assert_eq!(span::parse("1h 30m"), Ok(Duration::from_mins(90)));
         for bad in ["", "30", "0s", "-1s", "1 fortnight"] {
-            assert!(bad.parse::<Span>().is_err(), "{bad}");
+            assert!(span::parse(bad).is_err(), "{bad}");
         }
     }
 }

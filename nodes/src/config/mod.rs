@@ -8,8 +8,8 @@ mod field;
 mod node;
 
 pub use cluster::{CLUSTER_FORMAT, Cluster, ClusterDigest, ClusterFile, ClusterId, NodeEntry};
-pub use field::{Address, Span};
-pub use node::{Limits, Listen, NODE_FORMAT, NodeConfig, NodeFile};
+pub use field::{Address, nonzero, span};
+pub use node::{Listen, NODE_FORMAT, NodeConfig, NodeFile};
 
 use serde::de::DeserializeOwned;
 use std::{

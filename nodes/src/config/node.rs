@@ -1,8 +1,9 @@
 //! `node.toml`: what one node needs beyond the cluster file.
 
-use super::{Address, Cluster, ConfigError, Source, Span};
+use super::{Address, Cluster, ConfigError, Source};
 use crate::{
     Error,
+    job::Limits,
     mesh::TransportSettings,
     pki::{CertificateFault, Identity, Role},
     tls,
@@ -58,38 +59,6 @@ pub struct Listen {
     pub api: Address,
 }
 
-/// Bounds on what a node accepts, so that no client and no peer can exhaust it.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// Largest request body in bytes. A body is held in memory once while it is read. Default: 256 MiB.
-    pub body_bytes: u64,
-    /// Jobs that may be waiting for their inputs or running at one time; further ones are refused with
-    /// status 503. Default: 64.
-    pub concurrent_jobs: u32,
-    /// Longest time from the submission of a job to its end. Default: 1 hour.
-    pub job_deadline: Span,
-    /// Longest time a running job waits for a message of a peer before it fails. Default: 30 s.
-    pub peer_deadline: Span,
-    /// Longest time for one request to arrive in full. Default: 5 minutes.
-    pub request_deadline: Span,
-    /// How long the outcome of a finished job is kept for its client. Default: 10 minutes.
-    pub keep_results: Span,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            body_bytes: 256 << 20,
-            concurrent_jobs: 64,
-            job_deadline: Span::seconds(3600),
-            peer_deadline: Span::seconds(30),
-            request_deadline: Span::seconds(300),
-            keep_results: Span::seconds(600),
-        }
-    }
-}
-
 /// Everything a node needs to start, read and checked.
 #[derive(Debug)]
 pub struct NodeConfig {
@@ -114,14 +83,6 @@ pub struct NodeConfig {
 struct Marks {
     format: Spanned<u32>,
     party: Spanned<u8>,
-    #[serde(default)]
-    limits: LimitMarks,
-}
-
-#[derive(Default, Deserialize)]
-struct LimitMarks {
-    body_bytes: Option<Spanned<u64>>,
-    concurrent_jobs: Option<Spanned<u32>>,
 }
 
 impl NodeConfig {
@@ -168,12 +129,6 @@ fn parse(source: &Source) -> Result<(NodeFile, Party), ConfigError> {
     let party = Party::from_index(usize::from(file.party)).ok_or_else(|| {
         source.at(&marks.party.span(), format!("party {} does not exist; the parties are 0, 1 and 2", file.party))
     })?;
-    if let Some(mark) = marks.limits.body_bytes.filter(|m| *m.get_ref() < 4096) {
-        return Err(source.at(&mark.span(), "limits.body_bytes must be at least 4096".to_owned()));
-    }
-    if let Some(mark) = marks.limits.concurrent_jobs.filter(|m| *m.get_ref() == 0) {
-        return Err(source.at(&mark.span(), "limits.concurrent_jobs must be at least 1".to_owned()));
-    }
     Ok((file, party))
 }
 
@@ -207,8 +162,7 @@ mod tests {
             (GOOD.replace("127.0.0.1:1\"", "127.0.0.1\""), "line 7", "host:port"),
             (format!("{GOOD}[limits]\npeer_deadline = \"soon\"\n"), "line 10", "\"30s\""),
             (format!("{GOOD}[limits]\npeer_deadline = 3\n"), "line 10", "peer_deadline = 3"),
-            (format!("{GOOD}[limits]\nconcurrent_jobs = 0\n"), "line 10", "at least 1"),
-            (format!("{GOOD}[limits]\nbody_bytes = 1\n"), "line 10", "at least 4096"),
+            (format!("{GOOD}[limits]\nrunning_jobs = 0\n"), "line 10", "above zero"),
             (format!("{GOOD}[limits]\nbody = 1\n"), "line 10", "unknown field `body`"),
             (GOOD.replace("[listen]", "[listen"), "line 6", "[listen"),
         ];

@@ -1,38 +1,55 @@
 //! What a node takes on.
 
 use super::spec::Shape;
+use crate::config::{nonzero, span};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Bounds on what clients can make a node hold and do.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// Bounds on what clients can make a node hold and do: the table `[limits]` of `node.toml`. None may be zero; lengths of
+/// time are written with their unit, such as `"30s"`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Largest body of a submission in bytes: attachment and input shares. Default 64 MiB.
+    #[serde(deserialize_with = "nonzero")]
     pub body_bytes: u64,
     /// Largest output of one job in bytes, counting one component. Default 64 MiB.
+    #[serde(deserialize_with = "nonzero")]
     pub output_bytes: u64,
     /// Bytes of attachments, inputs and outputs held for all jobs together. A job reserves its part before its body is read.
     /// Default 1 GiB.
+    #[serde(deserialize_with = "nonzero")]
     pub held_bytes: u64,
     /// Working memory of one job's computation in bytes, for circuits with many wires or instances. Default 256 MiB.
+    #[serde(deserialize_with = "nonzero")]
     pub work_bytes: u64,
     /// Jobs that compute at the same time. The value of node 0 counts for the whole cluster. Default 4.
+    #[serde(deserialize_with = "nonzero")]
     pub running_jobs: u32,
     /// Jobs received, waiting or running. Beyond it clients are told to come back later. Default 256.
+    #[serde(deserialize_with = "nonzero")]
     pub waiting_jobs: u32,
     /// Jobs that have ended and can still be asked for; the oldest go first. Default 1,024.
+    #[serde(deserialize_with = "nonzero")]
     pub finished_jobs: u32,
     /// How long an ended job is kept when the client does not delete it. Default 10 min.
+    #[serde(with = "span")]
     pub retention: Duration,
     /// How long a job waits for the other two nodes to have it. Default 30 s.
+    #[serde(with = "span")]
     pub join_deadline: Duration,
     /// How long a running job waits for a message of a peer. Default 30 s.
+    #[serde(with = "span")]
     pub peer_deadline: Duration,
     /// How long a job may wait and run in all. Default 1 h.
+    #[serde(with = "span")]
     pub job_deadline: Duration,
     /// How long a client may take for its TLS handshake, for the headers of a request, and between two parts of a body.
     /// Default 10 s. A whole body has this and one second more for every 16 KiB.
+    #[serde(with = "span")]
     pub client_timeout: Duration,
     /// Connections of clients at the same time. Default 256.
+    #[serde(deserialize_with = "nonzero")]
     pub connections: u32,
 }
 
