@@ -22,8 +22,19 @@ pub struct ClusterPlan {
     pub nodes: [(Listen, Listen); 3],
     /// Days for which its certificates are valid.
     pub days: u32,
-    /// Worker threads of each node; 0 stands for one per core.
+    /// What else goes into each `node.toml`.
+    pub settings: NodeSettings,
+}
+
+/// The settings of a node that do not depend on where it is.
+#[derive(Clone, Debug, Default)]
+pub struct NodeSettings {
+    /// Worker threads; 0 stands for one per core.
     pub threads: usize,
+    /// What it accepts.
+    pub limits: Limits,
+    /// How its links are tuned.
+    pub transport: TransportSettings,
 }
 
 /// The paths of the files of one cluster.
@@ -66,6 +77,17 @@ impl ClusterFiles {
     /// A node's configuration.
     pub fn node(&self, party: Party) -> PathBuf {
         self.node_dir(party).join("node.toml")
+    }
+
+    /// Removes what `create` wrote, and the directories of the nodes if nothing else is in them.
+    pub(crate) fn remove(&self) {
+        // What is gone already needs no removing; what cannot be removed will be named by the next `create`.
+        for path in self.all().iter().rev() {
+            let _ = fs::remove_file(path);
+        }
+        for party in Party::ALL {
+            let _ = fs::remove_dir(self.node_dir(party));
+        }
     }
 
     fn ca(&self, extension: &str) -> PathBuf {
@@ -117,12 +139,7 @@ impl ClusterPlan {
         for (party, (public, listen)) in Party::ALL.into_iter().zip(&self.nodes) {
             let mut hosts = vec![public.mesh.host(), public.api.host()];
             hosts.dedup();
-            nodes.push((
-                party,
-                public,
-                node_file(party, listen, self.threads),
-                authority.issue_node(party, &hosts, lifetime)?,
-            ));
+            nodes.push((party, public, self.node_file(party, listen), authority.issue_node(party, &hosts, lifetime)?));
         }
         let name = "client".parse().map_err(Error::Bug)?;
         let client = authority.issue_client(&name, lifetime)?;
@@ -141,6 +158,20 @@ impl ClusterPlan {
         let nodes = nodes.into_iter().map(|(party, _, file, issued)| (party, file, issued)).collect();
         Ok(Contents { authority, nodes, client, cluster })
     }
+
+    fn node_file(&self, party: Party, listen: &Listen) -> NodeFile {
+        NodeFile {
+            format: NODE_FORMAT,
+            party: party.index() as u8,
+            cluster: "../cluster.toml".into(),
+            certificate: "node.crt".into(),
+            key: "node.key".into(),
+            threads: self.settings.threads,
+            listen: listen.clone(),
+            limits: self.settings.limits.clone(),
+            transport: self.settings.transport.clone(),
+        }
+    }
 }
 
 struct Contents {
@@ -148,20 +179,6 @@ struct Contents {
     nodes: Vec<(Party, NodeFile, Issued)>,
     client: Issued,
     cluster: ClusterFile,
-}
-
-fn node_file(party: Party, listen: &Listen, threads: usize) -> NodeFile {
-    NodeFile {
-        format: NODE_FORMAT,
-        party: party.index() as u8,
-        cluster: "../cluster.toml".into(),
-        certificate: "node.crt".into(),
-        key: "node.key".into(),
-        threads,
-        listen: listen.clone(),
-        limits: Limits::default(),
-        transport: TransportSettings::default(),
-    }
 }
 
 fn write_all(files: &ClusterFiles, contents: &Contents, created: &mut Vec<PathBuf>) -> Result<(), Error> {

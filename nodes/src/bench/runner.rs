@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     Error,
-    cluster_files::{ClusterFiles, ClusterPlan},
+    cluster_files::{ClusterFiles, ClusterPlan, NodeSettings},
     config::{Address, Listen, NodeConfig},
     mesh::{Mesh, MeshConfig},
 };
@@ -164,9 +164,9 @@ impl Bench {
 
     fn over_quic(&self) -> Result<[Vec<Report>; 3], Error> {
         let dir = tempfile::tempdir().map_err(Error::system("create a temporary directory"))?;
+        let settings = NodeSettings { threads: self.threads, ..NodeSettings::default() };
         let files =
-            ClusterPlan { dir: dir.path().join("cluster"), nodes: self.listens()?, days: 1, threads: self.threads }
-                .create()?;
+            ClusterPlan { dir: dir.path().join("cluster"), nodes: self.listens()?, days: 1, settings }.create()?;
         let orders = Orders { scenarios: self.scenarios.clone(), runs: self.runs, session: random()? };
         let orders = serde_json::to_string(&orders).map_err(|e| Error::Bug(format!("orders as JSON: {e}")))?;
         let mut workers = Vec::new();

@@ -3,7 +3,7 @@
 use super::{Exit, OutputArgs};
 use crate::{
     Error,
-    cluster_files::{ClusterFiles, ClusterPlan, default_hosts},
+    cluster_files::{ClusterFiles, ClusterPlan, NodeSettings, default_hosts},
     config::{Address, Cluster, Listen},
     pki::Lifetime,
 };
@@ -91,7 +91,7 @@ impl InitArgs {
             nodes.push((public, listen));
         }
         let nodes = nodes.try_into().map_err(|_| Error::Bug("three hosts make three nodes".to_owned()))?;
-        Ok(ClusterPlan { dir: self.dir.clone(), nodes, days: self.days, threads: 0 })
+        Ok(ClusterPlan { dir: self.dir.clone(), nodes, days: self.days, settings: NodeSettings::default() })
     }
 }
 

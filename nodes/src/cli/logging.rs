@@ -7,11 +7,12 @@ use tracing_subscriber::EnvFilter;
 /// The environment variable that holds a log filter.
 pub const VARIABLE: &str = "TREFOIL_LOG";
 
-/// Starts logging with the first filter given by `--log`, the environment or the command's default.
+/// Starts logging with the first filter given by `--log`, the environment or the command's default, and returns that
+/// filter.
 ///
 /// # Errors
 /// [`Error::Usage`] if the filter does not parse.
-pub fn start(option: Option<&str>, default: &str) -> Result<(), Error> {
+pub fn start(option: Option<&str>, default: &str) -> Result<String, Error> {
     let variable = std::env::var(VARIABLE).ok().filter(|v| !v.trim().is_empty());
     let (origin, text) = match (option, &variable) {
         (Some(text), _) => ("--log", text),
@@ -28,5 +29,6 @@ pub fn start(option: Option<&str>, default: &str) -> Result<(), Error> {
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .try_init()
-        .map_err(|e| Error::Bug(format!("logging started twice: {e}")))
+        .map_err(|e| Error::Bug(format!("logging started twice: {e}")))?;
+    Ok(text.to_owned())
 }

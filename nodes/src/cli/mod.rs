@@ -21,6 +21,7 @@
 
 mod bench;
 mod cluster;
+mod doctor;
 mod exit;
 mod logging;
 mod output;
@@ -53,6 +54,8 @@ enum Command {
     /// Create the files of a cluster
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
+    /// Say whether a cluster works, and what to do if it does not
+    Doctor(doctor::DoctorArgs),
     /// Say what a circuit will cost: rounds, bits, memory, time
     Plan(plan::PlanArgs),
     /// Measure: ring, AND gates, AES, latency
@@ -65,6 +68,7 @@ enum Command {
 const EXAMPLES: &str = "\
 Examples:
   trefoil cluster init --dir demo --hosts a.example,b.example,c.example
+  trefoil doctor --cluster demo/cluster.toml
   trefoil plan aes-128 --instances 1000000";
 
 impl Command {
@@ -73,13 +77,14 @@ impl Command {
         match self {
             // The ends of its sessions are no news.
             Self::BenchWorker(_) => "error",
-            Self::Cluster(_) | Self::Plan(_) | Self::Bench(_) => "warn",
+            Self::Cluster(_) | Self::Doctor(_) | Self::Plan(_) | Self::Bench(_) => "warn",
         }
     }
 
     fn run(self) -> Result<Exit, Error> {
         match self {
             Self::Cluster(command) => cluster::run(command),
+            Self::Doctor(args) => doctor::run(&args),
             Self::Plan(args) => plan::run(&args),
             Self::Bench(args) => bench::run(&args),
             Self::BenchWorker(args) => bench::work(&args),
@@ -97,7 +102,7 @@ pub fn main() -> ExitCode {
             return if e.print().is_ok() { exit } else { Exit::System }.into();
         }
     };
-    let done = logging::start(cli.log.as_deref(), cli.command.default_filter()).and_then(|()| cli.command.run());
+    let done = logging::start(cli.log.as_deref(), cli.command.default_filter()).and_then(|_| cli.command.run());
     match done {
         Ok(exit) => exit.into(),
         Err(e) => {

@@ -1,0 +1,225 @@
+//! What is wrong with a cluster, and what to do about it.
+//!
+//! [`probe`] asks every node for its [`NodeStatus`](crate::status::NodeStatus); [`diagnose`] turns the
+//! answers into findings. A cluster works if no finding is an [`Level::Error`].
+
+mod probe;
+
+pub use probe::{Probe, probe};
+
+use crate::{config::Cluster, pki::date, status::PeerStatus};
+use serde::Serialize;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use trefoil_engine::Party;
+
+/// Days of remaining validity below which a certificate is worth a warning.
+const EXPIRY_WARNING: i64 = 30;
+/// Clock difference that is worth a warning: far less than certificates bear, far more than a kept clock drifts.
+const SKEW_WARNING: Duration = Duration::from_secs(5);
+/// The smallest datagram QUIC works with at all. A path that carries no more has a tunnel or a filter in it.
+const SMALLEST_MTU: u16 = 1_200;
+const DAY: i64 = 86_400;
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// As it should be.
+    Ok,
+    /// The cluster works, but not for long or not well.
+    Warning,
+    /// The cluster cannot run jobs.
+    Error,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Finding {
+    /// How bad it is.
+    pub level: Level,
+    /// Where: `P0`, `P0-P1` for the link between two nodes, or `client`.
+    pub place: String,
+    /// What was looked at, in one word.
+    pub check: &'static str,
+    /// What was found.
+    pub found: String,
+    /// What to do about it; absent if nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+/// What the diagnosis is made from, beside the answers of the nodes.
+#[derive(Clone, Debug)]
+pub struct Setting<'a> {
+    /// Our copy of the cluster file.
+    pub cluster: &'a Cluster,
+    /// Our version.
+    pub version: &'a str,
+    /// End of the validity of our own certificate, in seconds since 1970-01-01 UTC.
+    pub identity_not_after: i64,
+    /// Now.
+    pub now: SystemTime,
+}
+
+/// Whether a cluster with these findings can run jobs.
+pub fn works(findings: &[Finding]) -> bool {
+    findings.iter().all(|f| f.level != Level::Error)
+}
+
+/// Turns the answers of the three nodes, or why there was none, into findings.
+pub fn diagnose(setting: &Setting<'_>, probes: &[Result<Probe, String>; 3]) -> Vec<Finding> {
+    let mut all = vec![expiry("client".to_owned(), setting.identity_not_after, setting.now)];
+    for (party, probe) in Party::ALL.into_iter().zip(probes) {
+        match probe {
+            Err(cause) => {
+                let address = &setting.cluster.node(party).api;
+                let remedy = "see that the node runs, that its log has no error, and that TCP to this address passes";
+                all.push(bad(Level::Error, party, "api", format!("{address}: {cause}")).remedy(remedy));
+            }
+            Ok(probe) => all.extend(node(setting, party, probe)),
+        }
+    }
+    all.extend(protocols(probes));
+    for a in Party::ALL {
+        all.extend(link(a, a.next(), probes));
+    }
+    all
+}
+
+fn node(setting: &Setting<'_>, party: Party, probe: &Probe) -> Vec<Finding> {
+    let status = &probe.status;
+    let mut all = Vec::new();
+    let time = format!("answers in {:.1} ms", probe.round_trip.as_secs_f64() * 1e3);
+    all.push(fine(party, "api", format!("{}, {time}", setting.cluster.node(party).api)));
+
+    all.push(if status.cluster_digest == setting.cluster.digest() {
+        fine(party, "cluster", "has the same cluster file".to_owned())
+    } else {
+        bad(Level::Error, party, "cluster", "has another cluster file than this client".to_owned())
+            .remedy("copy the current cluster.toml to every node and client, and restart the nodes")
+    });
+    all.push(if status.version == setting.version {
+        fine(party, "version", format!("trefoil {}", status.version))
+    } else {
+        bad(Level::Warning, party, "version", format!("trefoil {}; this is {}", status.version, setting.version))
+            .remedy("install the same version everywhere")
+    });
+    all.push(expiry(party.to_string(), status.certificate.not_after, setting.now));
+    all.push(skew(party, probe));
+    let buffers = status.socket_buffers;
+    all.push(if buffers.granted >= buffers.requested {
+        fine(party, "buffers", format!("{} KiB for the mesh socket", buffers.granted >> 10))
+    } else {
+        let found =
+            format!("{} KiB for the mesh socket instead of {} KiB", buffers.granted >> 10, buffers.requested >> 10);
+        let n = buffers.requested;
+        bad(Level::Warning, party, "buffers", found).remedy(format!(
+            "on that machine: sysctl -w net.core.rmem_max={n} net.core.wmem_max={n} (and in /etc/sysctl.d), then restart \
+             the node"
+        ))
+    });
+    all
+}
+
+/// The node's clock against ours. The answer was written at some moment of the round trip, so half of it is uncertain.
+fn skew(party: Party, probe: &Probe) -> Finding {
+    let middle = probe.sent + probe.round_trip / 2;
+    let ours = middle.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let theirs = Duration::from_millis(probe.status.time_unix_ms);
+    let (sign, gap) = (if theirs >= ours { "ahead" } else { "behind" }, theirs.abs_diff(ours));
+    let doubt = probe.round_trip / 2;
+    let found = format!("{:.3} s {sign}, to within {:.3} s", gap.as_secs_f64(), doubt.as_secs_f64());
+    if gap.saturating_sub(doubt) < SKEW_WARNING {
+        return fine(party, "clock", found);
+    }
+    bad(Level::Warning, party, "clock", found).remedy("run a time service (chrony, systemd-timesyncd) on both machines")
+}
+
+fn expiry(place: String, not_after: i64, now: SystemTime) -> Finding {
+    let now = now.duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX));
+    let days = not_after.saturating_sub(now).div_euclid(DAY);
+    let level = match days {
+        ..0 => Level::Error,
+        0..EXPIRY_WARNING => Level::Warning,
+        _ => Level::Ok,
+    };
+    let found = match level {
+        Level::Error => format!("expired on {}", date(not_after)),
+        _ => format!("certificate valid until {} ({days} days)", date(not_after)),
+    };
+    let remedy = (level != Level::Ok).then(|| {
+        "create new certificates with `trefoil cluster init` in a new directory and replace the files on all machines".to_owned()
+    });
+    Finding { level, place, check: "expiry", found, remedy }
+}
+
+/// Nodes of different protocol versions do not connect; this says why.
+fn protocols(probes: &[Result<Probe, String>; 3]) -> Option<Finding> {
+    let spoken =
+        Party::ALL.into_iter().zip(probes).filter_map(|(p, probe)| Some((p, &probe.as_ref().ok()?.status.protocol)));
+    let list: Vec<_> = spoken.collect();
+    let (first, rest) = list.split_first()?;
+    if rest.iter().all(|(_, protocol)| protocol == &first.1) {
+        return None;
+    }
+    let found = list.iter().map(|(p, protocol)| format!("{p} speaks {protocol}")).collect::<Vec<_>>().join(", ");
+    let finding = Finding { level: Level::Error, place: "mesh".to_owned(), check: "protocol", found, remedy: None };
+    Some(finding.remedy("install the same version of Trefoil on all nodes"))
+}
+
+/// The link between two nodes, as both ends report it.
+fn link(a: Party, b: Party, probes: &[Result<Probe, String>; 3]) -> Option<Finding> {
+    let view = |from: Party, to: Party| -> Option<&PeerStatus> {
+        let status = &probes[from.index()].as_ref().ok()?.status;
+        status.peers.iter().find(|p| usize::from(p.party) == to.index())
+    };
+    let ends: Vec<(Party, &PeerStatus)> =
+        [(a, b), (b, a)].into_iter().filter_map(|(from, to)| Some((from, view(from, to)?))).collect();
+    if ends.is_empty() {
+        // Neither end answers: that is the finding about the nodes.
+        return None;
+    }
+    let finding = |level, found| Finding { level, place: format!("{a}-{b}"), check: "link", found, remedy: None };
+    let down: Vec<_> = ends.iter().filter(|(_, view)| !view.connected).collect();
+    if !down.is_empty() {
+        let said = down
+            .iter()
+            .map(|(from, view)| format!("{from}: {}", view.last_error.as_deref().unwrap_or("not connected")));
+        let found = format!("down ({})", said.collect::<Vec<_>>().join("; "));
+        return Some(finding(Level::Error, found).remedy(
+            "see that both nodes run, that their mesh addresses in the cluster file are right, and that UDP passes both ways",
+        ));
+    }
+    let mtu = ends.iter().filter_map(|(_, view)| view.mtu).min();
+    let rtt = ends.iter().filter_map(|(_, view)| view.rtt_us).min();
+    let text = |v: Option<String>| v.unwrap_or_else(|| "not measured yet".to_owned());
+    let found = format!(
+        "up, round trip {}, datagrams {}",
+        text(rtt.map(|us| format!("{:.2} ms", us as f64 / 1e3))),
+        text(mtu.map(|bytes| format!("of {bytes} bytes"))),
+    );
+    if mtu.is_some_and(|bytes| bytes <= SMALLEST_MTU) {
+        return Some(finding(Level::Warning, found).remedy(
+            "the path carries only the smallest datagrams, which is slow: look for a tunnel or a filter that drops large UDP packets",
+        ));
+    }
+    Some(finding(Level::Ok, found))
+}
+
+fn fine(party: Party, check: &'static str, found: String) -> Finding {
+    bad(Level::Ok, party, check, found)
+}
+
+fn bad(level: Level, party: Party, check: &'static str, found: String) -> Finding {
+    Finding { level, place: party.to_string(), check, found, remedy: None }
+}
+
+impl Finding {
+    fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+use super::*;
+use crate::{
+    cluster_files::{ClusterPlan, NodeSettings},
+    config::{Address, ClusterDigest, Listen},
+    status::{CertificateStatus, NodeStatus, SocketBuffers},
+};
+
+const NOW: u64 = 1_800_000_000;
+
+fn cluster() -> Cluster {
+    let dir = tempfile::tempdir().expect("a directory");
+    let nodes = Party::ALL.map(|p| {
+        let address = |base| Address::new("localhost", base + p.index() as u16).expect("an address");
+        let listen = Listen { mesh: address(100), api: address(200) };
+        (listen.clone(), listen)
+    });
+    let plan = ClusterPlan { dir: dir.path().to_owned(), nodes, days: 1, settings: NodeSettings::default() };
+    Cluster::load(&plan.create().expect("created").cluster()).expect("good")
+}
+
+fn now() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(NOW)
+}
+
+/// The answers of three healthy nodes.
+fn healthy(digest: ClusterDigest) -> [Result<Probe, String>; 3] {
+    Party::ALL.map(|me| {
+        let peer = |p: Party| PeerStatus {
+            party: p.index() as u8,
+            connected: true,
+            rtt_us: Some(210),
+            mtu: Some(1452),
+            last_error: None,
+        };
+        let status = NodeStatus {
+            version: "1.2.3".to_owned(),
+            protocol: "trefoil/1".to_owned(),
+            party: me.index() as u8,
+            cluster_digest: digest,
+            time_unix_ms: NOW * 1000 + 10,
+            peers: me.peers().map(peer).to_vec(),
+            socket_buffers: SocketBuffers { requested: 1 << 22, granted: 1 << 22 },
+            certificate: CertificateStatus { not_after: NOW.cast_signed() + 100 * DAY },
+        };
+        Ok(Probe { status, sent: now(), round_trip: Duration::from_millis(20) })
+    })
+}
+
+/// What is found beyond "ok" after `change` was applied to the healthy answers.
+fn found(change: impl FnOnce(&mut [Result<Probe, String>; 3])) -> Vec<Finding> {
+    let cluster = cluster();
+    let mut probes = healthy(cluster.digest());
+    change(&mut probes);
+    let setting =
+        Setting { cluster: &cluster, version: "1.2.3", identity_not_after: NOW.cast_signed() + 100 * DAY, now: now() };
+    diagnose(&setting, &probes).into_iter().filter(|f| f.level != Level::Ok).collect()
+}
+
+fn status(probes: &mut [Result<Probe, String>; 3], party: Party) -> &mut NodeStatus {
+    &mut probes[party.index()].as_mut().expect("healthy").status
+}
+
+fn one(change: impl FnOnce(&mut [Result<Probe, String>; 3])) -> (Level, String, &'static str, String, String) {
+    let mut all = found(change);
+    assert_eq!(all.len(), 1, "{all:?}");
+    let f = all.remove(0);
+    (f.level, f.place, f.check, f.found, f.remedy.expect("each bad finding has a remedy"))
+}
+
+#[test]
+fn a_healthy_cluster_has_nothing_to_say() {
+    assert_eq!(found(|_| ()), []);
+}
+
+#[test]
+fn a_silent_node_is_an_error_and_its_links_are_told_by_the_others() {
+    let all = found(|p| p[1] = Err("connection refused".to_owned()));
+    assert!(!works(&all));
+    assert_eq!(all.len(), 1, "the links are still up as P0 and P2 see them: {all:?}");
+    assert!(all[0].found.contains("connection refused") && all[0].found.contains("localhost:201"), "{all:?}");
+}
+
+#[test]
+fn a_link_that_either_end_calls_down_is_an_error() {
+    let (level, place, check, text, remedy) = one(|p| {
+        let peer = status(p, Party::P2).peers.iter_mut().find(|v| v.party == 0).expect("a peer");
+        peer.connected = false;
+        peer.last_error = Some("timed out".to_owned());
+    });
+    assert_eq!((level, place.as_str(), check), (Level::Error, "P2-P0", "link"));
+    assert!(text.contains("P2: timed out") && remedy.contains("UDP"), "{text} {remedy}");
+}
+
+#[test]
+fn another_cluster_file_or_protocol_is_an_error() {
+    let (level, place, check, ..) = one(|p| {
+        let other = cluster().digest();
+        status(p, Party::P1).cluster_digest = other;
+    });
+    assert_eq!((level, place.as_str(), check), (Level::Error, "P1", "cluster"));
+    let (level, _, check, text, _) = one(|p| status(p, Party::P2).protocol = "trefoil/2".to_owned());
+    assert_eq!((level, check), (Level::Error, "protocol"));
+    assert!(text.contains("P2 speaks trefoil/2"), "{text}");
+}
+
+#[test]
+fn expiry_warns_a_month_ahead() {
+    for (days, level) in [(30, None), (29, Some(Level::Warning)), (0, Some(Level::Warning)), (-1, Some(Level::Error))] {
+        let all = found(|p| status(p, Party::P0).certificate.not_after = NOW.cast_signed() + days * DAY);
+        assert_eq!(all.first().map(|f| f.level), level, "{days} days");
+        assert!(all.iter().all(|f| f.check == "expiry"));
+    }
+}
+
+#[test]
+fn what_slows_a_cluster_down_is_a_warning_with_the_setting_to_change() {
+    let (level, _, check, _, remedy) = one(|p| status(p, Party::P1).socket_buffers.granted = 1 << 17);
+    assert_eq!((level, check), (Level::Warning, "buffers"));
+    assert!(remedy.contains("sysctl -w net.core.rmem_max=4194304"), "{remedy}");
+    let (level, place, ..) = one(|p| {
+        for peer in &mut status(p, Party::P0).peers {
+            peer.mtu = (peer.party == 1).then_some(1200);
+        }
+    });
+    assert_eq!((level, place.as_str()), (Level::Warning, "P0-P1"));
+    let (level, _, check, ..) = one(|p| status(p, Party::P1).version = "1.2.2".to_owned());
+    assert_eq!((level, check), (Level::Warning, "version"));
+}
+
+#[test]
+fn a_clock_is_blamed_only_for_what_the_round_trip_does_not_explain() {
+    // The middle of the round trip is 10 ms after NOW.
+    let slow = |p: &mut [Result<Probe, String>; 3], round_trip, behind| {
+        let probe = p[0].as_mut().expect("healthy");
+        probe.round_trip = round_trip;
+        probe.status.time_unix_ms = (NOW - behind) * 1000;
+    };
+    let (level, _, check, text, _) = one(|p| slow(p, Duration::from_millis(20), 6));
+    assert_eq!((level, check), (Level::Warning, "clock"));
+    assert!(text.contains("6.010 s behind"), "{text}");
+    // Six seconds behind the middle, but perhaps only four.
+    assert_eq!(found(|p| slow(p, Duration::from_secs(4), 4)), []);
+}
