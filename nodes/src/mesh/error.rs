@@ -8,7 +8,7 @@ use trefoil_engine::{Error, LinkFault, Party, transport::SessionId};
 #[non_exhaustive]
 pub enum MeshError {
     /// The socket could not be opened. This node's operator must act.
-    #[error("cannot listen on {address}: {cause}; free the port or change `mesh_listen` in node.toml")]
+    #[error("cannot listen on {address}: {cause}; free the port or change `listen.mesh` in node.toml")]
     Listen {
         /// The address asked for.
         address: SocketAddr,

@@ -8,7 +8,7 @@
 //! **Deadlock.** Each strand has one frame under way in each direction and reads while it sends; strands have windows of their own. As long
 //! as the connection window holds one frame of every strand, no strand waits for another.
 //! **Failure.** The first fault of a session is told to both peers on its control streams. A peer that is silent is noticed after
-//! `idle_seconds`, one that is alive but does not move after `stall_seconds`.
+//! `idle_deadline`, one that is alive but does not move after `stall_deadline`.
 
 mod error;
 mod link;
@@ -125,7 +125,7 @@ impl Mesh {
         let runtime = Arc::new(quinn::TokioRuntime);
         let endpoint = quinn::Endpoint::new(settings.endpoint(&nodes), Some(server), socket, runtime)
             .map_err(|cause| MeshError::Listen { address: listen, cause })?;
-        let registry = Arc::new(Registry::new(settings.join()));
+        let registry = Arc::new(Registry::new(settings.join_deadline));
         let peers = Peers::start(me, &endpoint, client, &peers::Addresses { nodes, fingerprints }, &registry);
         Ok(Self { me, cluster: cluster_digest, settings, registry, peers, endpoint, buffers })
     }
@@ -141,9 +141,9 @@ impl Mesh {
             return Err(MeshError::RepeatedSession(session));
         }
         let leave = Leave { registry: &self.registry, session: Some(session) };
-        let join = self.settings.join();
+        let join = self.settings.join_deadline;
         let connections = self.peers.connections(join).await?;
-        let terms = Terms { session, cluster: self.cluster, job: job_digest, join, stall: self.settings.stall() };
+        let terms = Terms { session, cluster: self.cluster, job: job_digest, join, stall: self.settings.stall_deadline };
         let started = Session::start(self.me, terms, self.registry.clone(), connections).await;
         leave.keep(started)
     }

@@ -1,5 +1,6 @@
 //! How QUIC is tuned: every knob with its unit, default and cost.
 
+use crate::config::{nonzero, span};
 use quinn::{
     EndpointConfig, MtuDiscoveryConfig, TransportConfig, VarInt,
     congestion::{Controller, ControllerFactory},
@@ -17,11 +18,12 @@ const MAX_UDP_PAYLOAD: u16 = 65_507;
 /// quinn writes a two-byte length into padded long-header packets: an initial size above this panics.
 const MAX_INITIAL_MTU: u16 = 9_000;
 
-/// Settings of the links between nodes: the `[transport]` table of `node.toml`.
+/// Settings of the links between nodes: the `[transport]` table of `node.toml`. Lengths of time are written with their unit,
+/// such as `"30s"`.
 ///
 /// ```
-/// let settings: trefoil_nodes::mesh::TransportSettings = toml::from_str("mtu = 9000\nstall_seconds = 20").unwrap();
-/// assert_eq!((settings.mtu, settings.stall_seconds), (Some(9000), 20));
+/// let settings: trefoil_nodes::mesh::TransportSettings = toml::from_str("mtu = 9000\nstall_deadline = '20s'").unwrap();
+/// assert_eq!((settings.mtu, settings.stall_deadline.as_secs()), (Some(9000), 20));
 /// assert!(toml::from_str::<trefoil_nodes::mesh::TransportSettings>("mtv = 9000").is_err());
 /// ```
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -31,24 +33,32 @@ pub struct TransportSettings {
     /// node is on a loopback address, 1,452 (Ethernet) otherwise; set 8,952 on a network of jumbo frames.
     pub mtu: Option<u16>,
     /// Receive window of one stream, in bytes: what a peer may send ahead on one strand. At least the largest frame.
+    #[serde(deserialize_with = "nonzero")]
     pub stream_window: u32,
     /// Receive window of one connection, in bytes: bounds the memory a peer can fill. At least the strands in flight times the largest frame.
+    #[serde(deserialize_with = "nonzero")]
     pub connection_window: u32,
     /// Data under way to one peer, in bytes. Small enough to stay in the second-level cache.
+    #[serde(deserialize_with = "nonzero")]
     pub send_window: u32,
     /// A fixed congestion window in bytes, for loopback and dedicated networks. Left out: 524,288 if every node is on a loopback
     /// address, otherwise congestion is controlled (Cubic).
     pub congestion_window: Option<u32>,
     /// Send and receive buffers of the UDP socket, in bytes. The system caps them at `net.core.rmem_max` and `net.core.wmem_max`.
+    #[serde(deserialize_with = "nonzero")]
     pub socket_buffer: u32,
-    /// Seconds between packets on an idle connection that keep it alive.
-    pub keep_alive_seconds: u16,
-    /// Seconds of silence after which a peer counts as dead.
-    pub idle_seconds: u16,
-    /// Seconds a strand waits for a message while its peer's connection is alive.
-    pub stall_seconds: u16,
-    /// Seconds a session waits for all three nodes to join.
-    pub join_seconds: u16,
+    /// Time between packets on an idle connection that keep it alive.
+    #[serde(with = "span")]
+    pub keep_alive: Duration,
+    /// Silence after which a peer counts as dead. Several times `keep_alive`.
+    #[serde(with = "span")]
+    pub idle_deadline: Duration,
+    /// How long a strand waits for a message while its peer's connection is alive.
+    #[serde(with = "span")]
+    pub stall_deadline: Duration,
+    /// How long a session waits for all three nodes to join.
+    #[serde(with = "span")]
+    pub join_deadline: Duration,
 }
 
 impl Default for TransportSettings {
@@ -60,27 +70,15 @@ impl Default for TransportSettings {
             send_window: 1 << 20,
             congestion_window: None,
             socket_buffer: 32 << 20,
-            keep_alive_seconds: 1,
-            idle_seconds: 5,
-            stall_seconds: 30,
-            join_seconds: 30,
+            keep_alive: Duration::from_secs(1),
+            idle_deadline: Duration::from_secs(5),
+            stall_deadline: Duration::from_secs(30),
+            join_deadline: Duration::from_secs(30),
         }
     }
 }
 
 impl TransportSettings {
-    /// The time a strand waits for a message.
-    #[must_use]
-    pub fn stall(&self) -> Duration {
-        Duration::from_secs(self.stall_seconds.into())
-    }
-
-    /// The time a session waits for its parties.
-    #[must_use]
-    pub fn join(&self) -> Duration {
-        Duration::from_secs(self.join_seconds.into())
-    }
-
     /// The largest UDP payload tried among nodes at these addresses.
     #[must_use]
     pub fn mtu_among(&self, nodes: &[SocketAddr; 3]) -> u16 {
@@ -104,9 +102,8 @@ impl TransportSettings {
             // A batch of ten segments must stay below the largest datagram, or the system drops it without a word.
             .enable_segmentation_offload(mtu <= MAX_UDP_PAYLOAD / 10)
             .send_fairness(false)
-            .keep_alive_interval(Some(Duration::from_secs(self.keep_alive_seconds.into())));
-        let idle = Duration::from_secs(self.idle_seconds.into());
-        t.max_idle_timeout(Some(idle.try_into().unwrap_or_else(|_| VarInt::from_u32(5_000).into())));
+            .keep_alive_interval(Some(self.keep_alive));
+        t.max_idle_timeout(Some(self.idle_deadline.try_into().unwrap_or_else(|_| VarInt::from_u32(5_000).into())));
         let window = self.congestion_window.or_else(|| loopback(nodes).then_some(512 << 10));
         if let Some(bytes) = window {
             t.congestion_controller_factory(Arc::new(Fixed(bytes.into())));

@@ -20,7 +20,12 @@ fn identity() -> Identity {
 }
 
 fn settings() -> TransportSettings {
-    TransportSettings { idle_seconds: 2, stall_seconds: 4, join_seconds: 4, ..TransportSettings::default() }
+    TransportSettings {
+        idle_deadline: Duration::from_secs(2),
+        stall_deadline: Duration::from_secs(4),
+        join_deadline: Duration::from_secs(4),
+        ..TransportSettings::default()
+    }
 }
 
 /// Free ports, held until the meshes take them over one by one.
