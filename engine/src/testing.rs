@@ -12,10 +12,12 @@
 //! assert_eq!(out, [vec![Z64(42)], vec![Z64(42)], vec![Z64(42)]]);
 //! ```
 
+pub mod views;
+
 use crate::{
     Ctx, Error, Mode, Party, Shares,
     client::{self, InputShare, OutputShare},
-    prss::{PairSecret, SessionBinding, all_keys},
+    prss::{PairSecret, SessionBinding, SessionKeys, all_keys},
     ring::Ring,
     transport::{
         SessionId,
@@ -68,19 +70,34 @@ where
     F: AsyncFn(Ctx<M>) -> Result<T, Error>,
 {
     let Setup { seed, conditions } = setup;
-    let net = Memory::new(conditions);
-    let secrets = [0_u8, 1, 2].map(|i| {
-        let mut secret = [i; 32];
+    three_under(session_keys(seed, [0, 1, 2]), conditions, f)
+}
+
+const SESSION: SessionId = SessionId([7; 16]);
+
+/// The keys of a test session in which party `i` and its `prev` hold pairwise secret number `pairs[i]`.
+fn session_keys(seed: u64, pairs: [u8; 3]) -> [SessionKeys; 3] {
+    let secrets = pairs.map(|pair| {
+        let mut secret = [pair; 32];
         secret[..8].copy_from_slice(&seed.to_le_bytes());
         PairSecret::new(secret)
     });
-    let binding = SessionBinding { session: SessionId([7; 16]), job_digest: [0; 32], nonces: [[0; 32]; 3] };
-    let mut keys = all_keys(&secrets, &binding).into_iter();
+    let binding = SessionBinding { session: SESSION, job_digest: [0; 32], nonces: [[0; 32]; 3] };
+    all_keys(&secrets, &binding)
+}
+
+/// As [`three_with`], under given keys.
+fn three_under<M: Mode, T, F>(keys: [SessionKeys; 3], conditions: Conditions, f: F) -> [Result<T, Error>; 3]
+where
+    F: AsyncFn(Ctx<M>) -> Result<T, Error>,
+{
+    let net = Memory::new(conditions);
+    let mut keys = keys.into_iter();
     let parties = Party::ALL.map(|p| {
         let (keys, net, f) = (keys.next(), net.seat(p), &f);
         async move {
             let keys = keys.expect("three parties, three sets of keys");
-            f(Ctx::root(p, binding.session, keys, net).await?).await
+            f(Ctx::root(p, SESSION, keys, net).await?).await
         }
     });
     // A party that has returned is dropped at once, so that its peers see its strands end.

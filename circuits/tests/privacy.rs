@@ -1,0 +1,72 @@
+//! The views of AES and of comparisons are uniform and do not depend on key, block or operands.
+
+use trefoil_circuits::{
+    aes::{KeySize, SboxForm, State, encrypt, expand_key, sbox_layer},
+    boolean::{CarryForm, Order, less_than, popcount, to_planes},
+    gates::OnShares,
+};
+use trefoil_engine::{
+    prelude::*,
+    testing::views::{Experiment, Randomness, observe},
+};
+
+const GATES: Experiment = Experiment { first: 0, runs: 1024, pairs: [0, 1, 2], randomness: Randomness::OfGates };
+/// For views of thousands of words.
+const LONG: Experiment = Experiment { first: 0, runs: 512, randomness: Randomness::LeftOut, ..GATES };
+
+/// Every party's view passes on two sets of inputs and between them, and P0's no longer does when P1 stops masking.
+fn private_only_if_masked<F>(honest: Experiment, inputs: [&[&[Lanes]]; 2], f: F)
+where
+    F: AsyncFn(&mut Ctx<SemiHonest>, Vec<Shares<Lanes>>) -> Result<Shares<Lanes>, Error>,
+{
+    let a = observe::<SemiHonest, Lanes, _>(honest, inputs[0], &f);
+    let b = observe::<SemiHonest, Lanes, _>(Experiment { first: honest.runs, ..honest }, inputs[1], &f);
+    for (a, b) in a.iter().zip(&b) {
+        for v in [a.uniform(), b.uniform(), a.same_as(b)] {
+            assert!(v.passes(), "{v:?}");
+            // All tests of this file together raise a false alarm with probability below 2^-40.
+            assert!(v.tests < 1 << 27, "{v:?}");
+        }
+    }
+    // P1 holds one secret twice and masks with F(k) - F(k) = 0: what it sends to P0 is its bare term.
+    let [p0, ..] = observe::<SemiHonest, Lanes, _>(Experiment { pairs: [0, 1, 1], ..honest }, inputs[1], f);
+    let v = p0.uniform();
+    assert!(!v.passes(), "{v:?}");
+}
+
+#[test]
+fn views_of_an_sbox_layer_are_noise() {
+    // The same byte in all lanes; 0 is the one without an inverse.
+    for form in SboxForm::ALL {
+        let planes =
+            |byte: u8| (0..8).map(|b| if byte >> b & 1 == 1 { Lanes::ONES } else { Lanes(0) }).collect::<Vec<_>>();
+        let (zero, other) = (planes(0), planes(0x53));
+        private_only_if_masked(GATES, [&[&zero], &[&other]], async |ctx, x| sbox_layer(ctx, form, x[0].view()).await);
+    }
+}
+
+#[test]
+fn views_of_an_aes_block_are_noise() {
+    let (zeros, key) = ([Lanes(0); 2], [Lanes(0x0706_0504_0302_0100), Lanes(0x0f0e_0d0c_0b0a_0908)]);
+    let block = [Lanes(0x7766_5544_3322_1100), Lanes(0xffee_ddcc_bbaa_9988)];
+    private_only_if_masked(LONG, [&[&zeros, &zeros], &[&key, &block]], async |ctx, x| {
+        let keys = expand_key(ctx, SboxForm::default(), KeySize::Aes128, x[0].view()).await?;
+        let state = State::from_blocks(x[1].view())?;
+        let state = encrypt(ctx, SboxForm::default(), &keys.for_encryption(ctx.me())?, &state).await?;
+        Ok(state.to_blocks())
+    });
+}
+
+#[test]
+fn views_of_a_comparison_and_of_a_count_are_noise() {
+    let planes = |x: u64| to_planes(8, &[x; 64]);
+    let [low, high, middle] = [0, 255, 0x5a].map(planes);
+    for form in CarryForm::ALL {
+        private_only_if_masked(GATES, [&[&low, &high], &[&middle, &middle]], async |ctx, x| {
+            less_than(&mut OnShares::new(ctx, 1), form, Order::Unsigned, &x[0], &x[1]).await
+        });
+    }
+    private_only_if_masked(GATES, [&[&low], &[&high]], async |ctx, x| {
+        popcount(&mut OnShares::new(ctx, 1), &x[0]).await
+    });
+}
