@@ -203,12 +203,18 @@ fn write_all(files: &ClusterFiles, contents: &Contents, created: &mut Vec<PathBu
     public(files.identity(), &contents.client.certificate_pem)?;
     for (party, file, issued) in &contents.nodes {
         public(files.node_dir(*party).join("node.crt"), &issued.certificate_pem)?;
-        public(files.node(*party), &text("this node's own settings", file)?)?;
+        public(
+            files.node(*party),
+            &text("node.toml", "the settings of one node; what is left out has its default", file)?,
+        )?;
     }
-    public(files.cluster(), &text("public: every node and every client has the same copy", &contents.cluster)?)
+    public(
+        files.cluster(),
+        &text("cluster.toml", "public, the same for every node and every client", &contents.cluster)?,
+    )
 }
 
-fn text(title: &str, file: &impl serde::Serialize) -> Result<String, Error> {
+fn text(name: &str, title: &str, file: &impl serde::Serialize) -> Result<String, Error> {
     let body = toml::to_string(file).map_err(|e| Error::Bug(format!("configuration as TOML: {e}")))?;
-    Ok(format!("# Trefoil, {title}. Every key is explained in deploy/ of the source.\n{body}"))
+    Ok(format!("# Trefoil, {title}. Every key is explained in deploy/{name} of the source.\n{body}"))
 }

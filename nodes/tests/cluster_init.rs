@@ -146,7 +146,7 @@ fn a_nodes_files_are_checked_before_it_starts() {
     assert!(load(Party::P0).contains("node P1 where node P0 is required"), "another node's certificate");
 
     let toml = files.node(Party::P2);
-    let edited = text(&fs::read(&toml).expect("readable")).replace("threads = 0", "treads = 0");
+    let edited = text(&fs::read(&toml).expect("readable")).replace("[listen]", "treads = 0\n[listen]");
     fs::write(&toml, edited).expect("written");
     let error = load(Party::P2);
     assert!(error.contains("node.toml, line") && error.contains("unknown field `treads`"), "{error}");

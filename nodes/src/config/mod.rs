@@ -5,10 +5,12 @@
 
 mod cluster;
 mod field;
+mod networks;
 mod node;
 
 pub use cluster::{CLUSTER_FORMAT, Cluster, ClusterDigest, ClusterFile, ClusterId, NodeEntry};
 pub use field::{Address, nonzero, span};
+pub use networks::network_profiles;
 pub use node::{Listen, NODE_FORMAT, NodeConfig, NodeFile};
 
 use serde::de::DeserializeOwned;

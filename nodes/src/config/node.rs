@@ -37,15 +37,15 @@ pub struct NodeFile {
     /// The private key of the certificate, PEM, readable by the node alone.
     pub key: PathBuf,
     /// Worker threads; 0 stands for one per core.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub threads: usize,
     /// Where the node listens.
     pub listen: Listen,
     /// What the node accepts.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub limits: Limits,
     /// How the links to the other nodes are tuned.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub transport: TransportSettings,
 }
 
@@ -117,6 +117,11 @@ impl NodeConfig {
             transport: file.transport,
         })
     }
+}
+
+/// What has its default value is not written, so that it follows the default of the version that reads it.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 fn parse(source: &Source) -> Result<(NodeFile, Party), ConfigError> {
