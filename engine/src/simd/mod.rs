@@ -68,7 +68,9 @@ fn quadratic_at<K: Quadratic<I, O>, const I: usize, const O: usize>(
     let done = x86::quadratic(level, kernel, &own, &next, &mut acc);
     #[cfg(not(target_arch = "x86_64"))]
     let done = scalar_only(level);
-    quadratic_scalar(kernel, own.map(|x| &x[done..]), next.map(|x| &x[done..]), acc.map(|z| &mut z[done..]));
+    if acc.iter().any(|z| z.len() > done) {
+        quadratic_scalar(kernel, own.map(|x| &x[done..]), next.map(|x| &x[done..]), acc.map(|z| &mut z[done..]));
+    }
 }
 
 fn linear_at<K: Linear<I, O>, const I: usize, const O: usize>(
@@ -82,7 +84,9 @@ fn linear_at<K: Linear<I, O>, const I: usize, const O: usize>(
     let done = x86::linear(level, kernel, &x, add, &mut out);
     #[cfg(not(target_arch = "x86_64"))]
     let done = scalar_only(level);
-    linear_scalar(kernel, x.map(|x| &x[done..]), add, out.map(|z| &mut z[done..]));
+    if out.iter().any(|z| z.len() > done) {
+        linear_scalar(kernel, x.map(|x| &x[done..]), add, out.map(|z| &mut z[done..]));
+    }
 }
 
 #[cfg(not(target_arch = "x86_64"))]

@@ -143,7 +143,8 @@ impl Mesh {
         let leave = Leave { registry: &self.registry, session: Some(session) };
         let join = self.settings.join_deadline;
         let connections = self.peers.connections(join).await?;
-        let terms = Terms { session, cluster: self.cluster, job: job_digest, join, stall: self.settings.stall_deadline };
+        let terms =
+            Terms { session, cluster: self.cluster, job: job_digest, join, stall: self.settings.stall_deadline };
         let started = Session::start(self.me, terms, self.registry.clone(), connections).await;
         leave.keep(started)
     }
