@@ -13,7 +13,12 @@ use std::fmt;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// The two components of an input that the client sends to one party. Opaque, wiped on drop.
+/// The two components of an input that the client sends to one party. Opaque, wiped on drop; a strand takes it by value.
+///
+/// ```compile_fail
+/// use trefoil_engine::{Z64, client::InputShare};
+/// fn copy(x: &InputShare<Z64>) -> InputShare<Z64> { x.clone() }
+/// ```
 pub struct InputShare<R: Ring>(Shares<R>);
 
 impl<R: Ring> InputShare<R> {
@@ -53,7 +58,13 @@ impl<R: Ring> fmt::Debug for InputShare<R> {
 
 /// The two components of an output that one party sends to the client. Opaque, wiped on drop.
 ///
-/// Made by [`Verified::output`](crate::Verified::output) on a node, and from the wire form at the client.
+/// Made by [`Verified::output`](crate::Verified::output) on a node, and from the wire form at the client: a node cannot release
+/// shares that were not checked.
+///
+/// ```compile_fail
+/// use trefoil_engine::{Party, Shares, Z64, client::OutputShare};
+/// fn unchecked(x: Shares<Z64>) -> OutputShare<Z64> { OutputShare::new(Party::P0, x) }
+/// ```
 pub struct OutputShare<R: Ring> {
     party: Party,
     shares: Shares<R>,

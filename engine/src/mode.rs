@@ -11,6 +11,18 @@ use std::future::Future;
 ///
 /// A type parameter and not a flag: a circuit is written once for every mode, and a value computed in one
 /// mode cannot reach a strand of another. Sealed: modes are part of the audited core.
+///
+/// ```compile_fail
+/// use trefoil_engine::prelude::*;
+/// struct Careless;
+/// impl Mode for Careless {
+///     const NAME: &'static str = "careless";
+///     type Log = ();
+///     fn record<R: Ring>((): &mut (), _: &[View<'_, R>], _: &Shares<R>) {}
+///     fn absorb((): &mut (), (): ()) {}
+///     async fn check(_: &mut Ctx<Self>) -> Result<(), Error> { Ok(()) }
+/// }
+/// ```
 pub trait Mode: sealed::Sealed + Send + Sized + 'static {
     /// The name used on the command line and in result rows.
     const NAME: &'static str;

@@ -24,6 +24,13 @@ use std::fmt;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// A secret that exactly two parties hold. Wiped on drop; `Debug` is opaque.
+///
+/// ```compile_fail
+/// fn copy(s: &trefoil_engine::PairSecret) -> trefoil_engine::PairSecret { s.clone() }
+/// ```
+/// ```compile_fail
+/// fn read(s: &trefoil_engine::PairSecret) -> [u8; 32] { s.0 }
+/// ```
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct PairSecret([u8; 32]);
 
@@ -52,7 +59,12 @@ pub struct SessionBinding {
     pub nonces: [[u8; 32]; 3],
 }
 
-/// The two session secrets of one party: `k_i`, held with `prev`, and `k_{i+1}`, held with `next`.
+/// The two session secrets of one party: `k_i`, held with `prev`, and `k_{i+1}`, held with `next`. Wiped on drop, opaque in `Debug`,
+/// and used up by the session's root strand, so that no second one draws the same randomness.
+///
+/// ```compile_fail
+/// fn copy(k: &trefoil_engine::SessionKeys) -> trefoil_engine::SessionKeys { k.clone() }
+/// ```
 pub struct SessionKeys {
     own: Zeroizing<[u8; 32]>,
     next: Zeroizing<[u8; 32]>,
@@ -167,8 +179,11 @@ impl fmt::Debug for Stream {
 /// Elements of the second stream that are held at once while a zero sharing is drawn (fits the L1 cache).
 const ZERO_CHUNK_BYTES: usize = 8 << 10;
 
-/// The two streams of one strand.
-#[derive(Debug)]
+/// The two streams of one strand. Linear, like [`Stream`]; wiped on drop, opaque in `Debug`.
+///
+/// ```compile_fail
+/// fn twice(p: &trefoil_engine::prss::Prss) -> trefoil_engine::prss::Prss { p.clone() }
+/// ```
 pub struct Prss {
     own: Stream,
     next: Stream,
@@ -214,6 +229,13 @@ impl Prss {
             }
         }
         Ok(zero)
+    }
+}
+
+impl fmt::Debug for Prss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not derived: `scratch` holds randomness that masks messages.
+        f.write_str("Prss(..)")
     }
 }
 

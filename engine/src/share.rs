@@ -174,6 +174,10 @@ impl<R: Ring> fmt::Debug for Shares<R> {
 }
 
 /// Borrowed [`Shares`], or a part of them.
+///
+/// ```compile_fail
+/// fn leak<'a>(x: trefoil_engine::View<'a, trefoil_engine::Z64>) -> &'a [trefoil_engine::Z64] { x.next }
+/// ```
 #[derive(Clone, Copy)]
 pub struct View<'a, R: Ring> {
     pub(crate) own: &'a [R],

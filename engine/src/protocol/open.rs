@@ -19,7 +19,23 @@ impl<M: Mode> Ctx<M> {
 
 /// A strand whose gates have all been checked: the only thing that can open or release a value.
 ///
-/// Made by [`Ctx::verify`] alone.
+/// Made by [`Ctx::verify`] alone, and nothing can be computed on it any more.
+///
+/// ```compile_fail
+/// use trefoil_engine::prelude::*;
+/// fn unchecked(ctx: Ctx<SemiHonest>) -> Verified<SemiHonest> { Verified { ctx } }
+/// ```
+/// ```compile_fail
+/// use trefoil_engine::prelude::*;
+/// async fn afterwards(mut v: Verified<SemiHonest>, x: View<'_, Z64>) { let _ = v.mul(x, x).await; }
+/// ```
+/// ```compile_fail
+/// use trefoil_engine::prelude::*;
+/// async fn go_on(mut ctx: Ctx<SemiHonest>, x: View<'_, Z64>) {
+///     let checked = ctx.verify().await;
+///     let _ = ctx.mul(x, x).await;
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Verified<M: Mode> {
     ctx: Ctx<M>,
