@@ -1,6 +1,12 @@
 //! What can go wrong around a node, sorted by who must act.
 
-use crate::{cli::Exit, config::ConfigError, pki::CertificateFault};
+use crate::{
+    api::Problem,
+    cli::Exit,
+    config::ConfigError,
+    job::{Failure, FailureKind},
+    pki::CertificateFault,
+};
 use std::{io, path::PathBuf};
 
 /// Why a command or a node could not do its work.
@@ -40,6 +46,31 @@ pub enum Error {
         /// Why, with the remedy where it is known.
         cause: String,
     },
+    /// A node refused a request.
+    #[error("{node} refused: {title}: {detail}", title = problem.title, detail = problem.detail)]
+    Refused {
+        /// The node and its address.
+        node: String,
+        /// What it answered.
+        problem: Box<Problem>,
+    },
+    /// A job failed.
+    #[error("the job failed at {node}: {cause}", cause = failure.cause)]
+    Job {
+        /// The node that reported it, and its address.
+        node: String,
+        /// Why.
+        failure: Box<Failure>,
+    },
+    /// Nodes contradict each other, so one of them deviated from the protocol. Nothing was put together.
+    #[error("{0}")]
+    Integrity(String),
+    /// The user ended the command.
+    #[error("interrupted")]
+    Interrupted,
+    /// A rule of the protocol engine was broken.
+    #[error(transparent)]
+    Engine(#[from] trefoil_engine::Error),
     /// A node process that this program started ended, or never became ready.
     #[error("{0}")]
     Cluster(String),
@@ -60,7 +91,17 @@ impl Error {
             Self::Usage(_) | Self::Config(_) | Self::Certificate { .. } => Exit::Usage,
             Self::System { .. } => Exit::System,
             Self::Unreachable { .. } => Exit::Unreachable,
-            Self::Cluster(_) | Self::Bug(_) => Exit::Failed,
+            Self::Integrity(_) | Self::Engine(trefoil_engine::Error::Peer { .. } | trefoil_engine::Error::Abort) => {
+                Exit::Integrity
+            }
+            Self::Job { failure, .. } => match failure.kind {
+                FailureKind::Misbehaved => Exit::Integrity,
+                FailureKind::Missing | FailureKind::Link | FailureKind::Stopped => Exit::Unreachable,
+                _ => Exit::Failed,
+            },
+            Self::Refused { .. } | Self::Interrupted | Self::Engine(_) | Self::Cluster(_) | Self::Bug(_) => {
+                Exit::Failed
+            }
         }
     }
 }

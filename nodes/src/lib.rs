@@ -1,8 +1,10 @@
 //! The Trefoil node, its client library and the `trefoil` program: everything with input and output.
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod bench;
 pub mod cli;
+pub mod client;
 pub mod cluster_files;
 pub mod config;
 pub mod doctor;
@@ -11,6 +13,7 @@ pub mod executor;
 pub mod job;
 pub mod local;
 pub mod mesh;
+pub mod node;
 pub mod pki;
 pub mod status;
 pub mod tls;

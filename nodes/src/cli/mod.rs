@@ -24,6 +24,7 @@ mod cluster;
 mod doctor;
 mod exit;
 mod logging;
+mod node;
 mod output;
 mod plan;
 mod target;
@@ -54,6 +55,8 @@ enum Command {
     /// Create the files of a cluster
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
+    /// Run one node of a cluster
+    Node(node::NodeArgs),
     /// Say whether a cluster works, and what to do if it does not
     Doctor(doctor::DoctorArgs),
     /// Say what a circuit will cost: rounds, bits, memory, time
@@ -77,6 +80,7 @@ impl Command {
         match self {
             // The ends of its sessions are no news.
             Self::BenchWorker(_) => "error",
+            Self::Node(_) => "info",
             Self::Cluster(_) | Self::Doctor(_) | Self::Plan(_) | Self::Bench(_) => "warn",
         }
     }
@@ -84,6 +88,7 @@ impl Command {
     fn run(self) -> Result<Exit, Error> {
         match self {
             Self::Cluster(command) => cluster::run(command),
+            Self::Node(args) => node::run(&args),
             Self::Doctor(args) => doctor::run(&args),
             Self::Plan(args) => plan::run(&args),
             Self::Bench(args) => bench::run(&args),

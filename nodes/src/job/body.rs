@@ -52,7 +52,7 @@ pub enum BodyFault {
     Overlong,
     /// It came too slowly.
     #[error(
-        "the body did not arrive in time: this node waits {0:?} for the next part, and one second more for every 16 KiB of the whole"
+        "the body did not arrive in time: this node waits {0:?} for the next part, and limits.request_deadline for all"
     )]
     Slow(Duration),
     /// The connection failed.
@@ -101,7 +101,7 @@ where
     /// [`BodyFault`].
     pub async fn read(stream: S, announced: u64, limits: &Limits) -> Result<Self, BodyFault> {
         limits.check_body(announced)?;
-        let mut rest = Reader::new(stream, announced, limits.client_timeout);
+        let mut rest = Reader::new(stream, announced, limits);
         let mut length = [0; 4];
         rest.fill(&mut length).await?;
         let length = u32::from_le_bytes(length) as usize;
@@ -153,17 +153,14 @@ struct Reader<S> {
     deadline: Instant,
 }
 
-/// What a client has to send in a second, on average, once its patience is used up.
-const LEAST_RATE: u64 = 16 << 10;
-
 impl<S, E> Reader<S>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
     E: std::fmt::Display,
 {
-    fn new(stream: S, left: u64, patience: Duration) -> Self {
-        let deadline = Instant::now() + patience + Duration::from_secs(left / LEAST_RATE);
-        Self { stream, chunk: Bytes::new(), left, patience, deadline }
+    fn new(stream: S, left: u64, limits: &Limits) -> Self {
+        let deadline = Instant::now() + limits.request_deadline;
+        Self { stream, chunk: Bytes::new(), left, patience: limits.client_timeout, deadline }
     }
 
     async fn fill(&mut self, mut into: &mut [u8]) -> Result<(), BodyFault> {

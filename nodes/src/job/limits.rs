@@ -35,17 +35,14 @@ pub struct Limits {
     /// How long an ended job is kept when the client does not delete it. Default 10 min.
     #[serde(with = "span")]
     pub retention: Duration,
-    /// How long a job waits for the other two nodes to have it. Default 30 s.
-    #[serde(with = "span")]
-    pub join_deadline: Duration,
-    /// How long a running job waits for a message of a peer. Default 30 s.
-    #[serde(with = "span")]
-    pub peer_deadline: Duration,
     /// How long a job may wait and run in all. Default 1 h.
     #[serde(with = "span")]
     pub job_deadline: Duration,
+    /// How long a whole body may take to arrive. Default 5 min.
+    #[serde(with = "span")]
+    pub request_deadline: Duration,
     /// How long a client may take for its TLS handshake, for the headers of a request, and between two parts of a body.
-    /// Default 10 s. A whole body has this and one second more for every 16 KiB.
+    /// Default 10 s.
     #[serde(with = "span")]
     pub client_timeout: Duration,
     /// Connections of clients at the same time. Default 256.
@@ -64,9 +61,8 @@ impl Default for Limits {
             waiting_jobs: 256,
             finished_jobs: 1024,
             retention: Duration::from_mins(10),
-            join_deadline: Duration::from_secs(30),
-            peer_deadline: Duration::from_secs(30),
             job_deadline: Duration::from_hours(1),
+            request_deadline: Duration::from_mins(5),
             client_timeout: Duration::from_secs(10),
             connections: 256,
         }

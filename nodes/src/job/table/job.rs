@@ -2,6 +2,7 @@
 
 use super::{Owner, Room};
 use crate::job::{Failure, JobCost, JobId, JobState, JobStatus};
+use sha2::{Digest, Sha256};
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
@@ -31,19 +32,27 @@ struct Kept {
 #[derive(Debug)]
 pub struct Output {
     share: OutputShare<Lanes>,
+    next_digest: [u8; 32],
     /// Counted as held until then.
     room: Option<Room>,
 }
 
 impl Output {
-    /// Wraps what the computation released.
+    /// Wraps what the computation released. Hashes one component of it.
     pub fn new(share: OutputShare<Lanes>) -> Self {
-        Self { share, room: None }
+        let [_, next] = share.as_bytes();
+        let next_digest = Sha256::digest(next).into();
+        Self { share, next_digest, room: None }
     }
 
     /// The share.
     pub fn share(&self) -> &OutputShare<Lanes> {
         &self.share
+    }
+
+    /// SHA-256 of the component `next`.
+    pub fn next_digest(&self) -> &[u8; 32] {
+        &self.next_digest
     }
 
     fn bytes(&self) -> u64 {

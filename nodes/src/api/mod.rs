@@ -1,0 +1,86 @@
+//! The API for clients: HTTPS with a client certificate, HTTP/1.1 and HTTP/2.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `PUT /v1/jobs/{id}` | submits a job; see [`job::encode_head`](crate::job::encode_head) for the body. 202 and [`JobStatus`](crate::job::JobStatus); 200 if the client has submitted this job before, whose body is then not read again |
+//! | `GET /v1/jobs/{id}?wait=SECONDS` | [`JobStatus`](crate::job::JobStatus), at once or when the job has ended, at the latest after `wait` and one minute |
+//! | `GET /v1/jobs/{id}/output` | this node's output share: the component `own`, then 32 bytes, the SHA-256 of the component `next` |
+//! | `DELETE /v1/jobs/{id}` | 204; cancels the job if it has not ended, and forgets it |
+//! | `GET /v1/status` | [`NodeStatus`] |
+//! | `GET /livez` | 200 while the node runs |
+//! | `GET /readyz` | 200 while both other nodes are connected, 503 otherwise |
+//!
+//! Everything else is a [`Problem`]. A job belongs to the certificate that submitted it: for others it does not exist.
+
+mod jobs;
+mod problem;
+mod server;
+
+pub use problem::{PROBLEM_TYPE, Problem, ProblemKind};
+pub use server::Server;
+
+use crate::{
+    job::{Runner, Table},
+    pki::{Fingerprint, Role},
+    status::NodeStatus,
+};
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, State},
+    routing,
+};
+use std::{fmt, sync::Arc};
+
+/// Who is at the other end of a connection, by its certificate.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Caller {
+    /// The role the certificate names.
+    pub role: Role,
+    /// The certificate itself.
+    pub fingerprint: Fingerprint,
+}
+
+/// What the handlers work on.
+pub struct Api {
+    /// The jobs of this node.
+    pub table: Arc<Table>,
+    /// Runs them.
+    pub runner: Arc<Runner>,
+    /// Reports on the node, at this moment.
+    pub status: Box<dyn Fn() -> NodeStatus + Send + Sync>,
+}
+
+impl Api {
+    /// The routes. Every request must carry a [`Caller`] as an extension; [`Server`] sees to that.
+    pub fn router(self: Arc<Self>) -> Router {
+        let job = routing::put(jobs::put).get(jobs::get).delete(jobs::delete);
+        Router::new()
+            .route("/v1/jobs/{id}", job)
+            .route("/v1/jobs/{id}/output", routing::get(jobs::output))
+            .route("/v1/status", routing::get(async |State(api): State<Arc<Self>>| Json((api.status)())))
+            .route("/livez", routing::get(async || "alive\n"))
+            .route("/readyz", routing::get(ready))
+            .fallback(async || ProblemKind::NotFound.because("the API is described in the manual of the node"))
+            .method_not_allowed_fallback(async || ProblemKind::Method.because("this resource has other methods"))
+            // Bodies are read by a reader of our own, which knows how long each may be.
+            .layer(DefaultBodyLimit::disable())
+            .with_state(self)
+    }
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").field("table", &self.table).finish_non_exhaustive()
+    }
+}
+
+async fn ready(State(api): State<Arc<Api>>) -> Result<&'static str, Problem> {
+    let down: Vec<String> =
+        (api.status)().peers.into_iter().filter(|p| !p.connected).map(|p| format!("P{}", p.party)).collect();
+    if down.is_empty() {
+        Ok("ready\n")
+    } else {
+        let detail = format!("no link to {}; run `trefoil doctor` to find out why", down.join(" and "));
+        Err(ProblemKind::Unready.because(detail))
+    }
+}

@@ -1,0 +1,170 @@
+//! Errors of the API as problem documents (RFC 9457).
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+
+/// The media type of a problem document.
+pub const PROBLEM_TYPE: &str = "application/problem+json";
+
+/// The body of every answer that is not a success.
+///
+/// A client of another version may read this, so unknown fields are ignored.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Problem {
+    /// Which problem: `urn:trefoil:problem:` and the name of a [`ProblemKind`].
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The problem in a few words, always the same for one kind.
+    pub title: String,
+    /// The status code.
+    pub status: u16,
+    /// What happened this time, and what to do about it.
+    pub detail: String,
+}
+
+/// The problems the API knows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ProblemKind {
+    /// A header, a parameter or the form of the body is wrong.
+    BadRequest,
+    /// No such resource, or one that belongs to another client.
+    NotFound,
+    /// The resource has no such method.
+    Method,
+    /// The certificate is not a client's.
+    Forbidden,
+    /// No length was announced.
+    LengthRequired,
+    /// The body has another media type.
+    MediaType,
+    /// A limit of this node that waiting does not lift.
+    TooLarge,
+    /// The specification or its attachment is not valid.
+    InvalidJob,
+    /// The name is taken.
+    Conflict,
+    /// The same job is arriving on another connection.
+    Uploading,
+    /// The body came too slowly.
+    Slow,
+    /// A limit of this node that other jobs use up now.
+    Busy,
+    /// The node is stopping or does not reach the other nodes.
+    Unready,
+    /// There is no output yet.
+    Unfinished,
+    /// There will never be an output.
+    Failed,
+    /// The node broke one of its own rules.
+    Internal,
+}
+
+const PREFIX: &str = "urn:trefoil:problem:";
+
+impl ProblemKind {
+    const ALL: [Self; 16] = [
+        Self::BadRequest,
+        Self::NotFound,
+        Self::Method,
+        Self::Forbidden,
+        Self::LengthRequired,
+        Self::MediaType,
+        Self::TooLarge,
+        Self::InvalidJob,
+        Self::Conflict,
+        Self::Uploading,
+        Self::Slow,
+        Self::Busy,
+        Self::Unready,
+        Self::Unfinished,
+        Self::Failed,
+        Self::Internal,
+    ];
+
+    /// Name, status and title.
+    const fn row(self) -> (&'static str, StatusCode, &'static str) {
+        match self {
+            Self::BadRequest => ("bad-request", StatusCode::BAD_REQUEST, "The request is malformed"),
+            Self::NotFound => ("not-found", StatusCode::NOT_FOUND, "There is nothing here"),
+            Self::Method => ("method", StatusCode::METHOD_NOT_ALLOWED, "The method is not allowed here"),
+            Self::Forbidden => ("forbidden", StatusCode::FORBIDDEN, "The certificate is not a client's"),
+            Self::LengthRequired => ("length-required", StatusCode::LENGTH_REQUIRED, "The length must be announced"),
+            Self::MediaType => ("media-type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The media type is another"),
+            Self::TooLarge => ("too-large", StatusCode::PAYLOAD_TOO_LARGE, "The job is too large for this node"),
+            Self::InvalidJob => ("invalid-job", StatusCode::UNPROCESSABLE_ENTITY, "The job is not valid"),
+            Self::Conflict => ("conflict", StatusCode::CONFLICT, "The job id is taken"),
+            Self::Uploading => ("uploading", StatusCode::CONFLICT, "The job is being uploaded"),
+            Self::Slow => ("slow", StatusCode::REQUEST_TIMEOUT, "The request did not arrive in time"),
+            Self::Busy => ("busy", StatusCode::SERVICE_UNAVAILABLE, "The node is busy"),
+            Self::Unready => ("unready", StatusCode::SERVICE_UNAVAILABLE, "The node cannot run jobs now"),
+            Self::Unfinished => ("unfinished", StatusCode::CONFLICT, "The job has not ended yet"),
+            Self::Failed => ("failed", StatusCode::CONFLICT, "The job has failed"),
+            Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "The node broke one of its own rules"),
+        }
+    }
+
+    /// A problem of this kind.
+    pub fn because(self, detail: impl Into<String>) -> Problem {
+        let (name, status, title) = self.row();
+        Problem {
+            kind: format!("{PREFIX}{name}"),
+            title: title.to_owned(),
+            status: status.as_u16(),
+            detail: detail.into(),
+        }
+    }
+}
+
+impl Problem {
+    /// Its kind, if this version knows it.
+    pub fn kind(&self) -> Option<ProblemKind> {
+        let name = self.kind.strip_prefix(PREFIX)?;
+        ProblemKind::ALL.into_iter().find(|kind| kind.row().0 == name)
+    }
+}
+
+/// How soon a client may come back to a busy node, in seconds.
+const RETRY_AFTER: &str = "1";
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_found_by_their_names() {
+        for kind in ProblemKind::ALL {
+            let problem = kind.because("why");
+            let text = serde_json::to_string(&problem).expect("strings and a number");
+            let read: Problem = serde_json::from_str(&text).expect("what was written");
+            assert_eq!(read.kind(), Some(kind));
+        }
+        let unknown = Problem { kind: "about:blank".into(), ..ProblemKind::Busy.because("") };
+        assert_eq!(unknown.kind(), None);
+    }
+
+    #[test]
+    fn a_busy_node_says_when_to_come_back() {
+        let response = ProblemKind::Busy.because("full").into_response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[header::RETRY_AFTER], RETRY_AFTER);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], PROBLEM_TYPE);
+        assert!(!ProblemKind::TooLarge.because("").into_response().headers().contains_key(header::RETRY_AFTER));
+    }
+}

@@ -1,0 +1,261 @@
+//! Connections of clients: accepting, the TLS handshake, time limits, the end.
+
+use super::Caller;
+use crate::{Error, config::Cluster, job::Limits, pki::Fingerprint, tls};
+use axum::{Router, body::Body};
+use hyper::{
+    Request,
+    body::Incoming,
+    service::{Service as _, service_fn},
+};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use std::{
+    net::SocketAddr,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    task::JoinSet,
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tracing::{debug, info, warn};
+
+/// A connection without a request is closed after this time.
+const IDLE: Duration = Duration::from_mins(1);
+
+/// What is under way when a connection is to be closed may take this much longer.
+const GRACE: Duration = Duration::from_mins(5);
+
+/// The same when the node stops.
+const STOP_GRACE: Duration = Duration::from_secs(2);
+
+/// Requests of one connection at the same time.
+const STREAMS: u32 = 64;
+
+/// Accepts clients and hands their requests to the API.
+pub struct Server {
+    listener: TcpListener,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    acceptor: TlsAcceptor,
+    cluster: Cluster,
+    router: Router,
+    timeout: Duration,
+    connections: Arc<Semaphore>,
+    /// Handshakes are counted apart, so that callers without a certificate keep nobody out who has one.
+    handshakes: Arc<Semaphore>,
+}
+
+impl Server {
+    /// Serves `router` on a bound socket.
+    pub fn new(
+        listener: TcpListener,
+        tls: rustls::ServerConfig,
+        cluster: Cluster,
+        router: Router,
+        limits: &Limits,
+    ) -> Self {
+        let connections = limits.connections as usize;
+        let shared = Shared {
+            acceptor: TlsAcceptor::from(Arc::new(tls)),
+            cluster,
+            router,
+            timeout: limits.client_timeout,
+            connections: Arc::new(Semaphore::new(connections)),
+            handshakes: Arc::new(Semaphore::new(connections)),
+        };
+        Self { listener, shared: Arc::new(shared) }
+    }
+
+    /// The address clients reach.
+    ///
+    /// # Errors
+    /// [`Error::System`] if the system does not tell.
+    pub fn address(&self) -> Result<SocketAddr, Error> {
+        self.listener.local_addr().map_err(Error::system("read the address of the API's socket"))
+    }
+
+    /// Serves until `stop` turns true or its sender is gone; then ends the connections.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let mut open = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => break,
+                accepted = self.accept() => accepted,
+                Some(_) = open.join_next() => continue,
+            };
+            match accepted {
+                Ok((stream, address, handshake)) => {
+                    open.spawn(self.shared.clone().serve(stream, address, handshake, stop.clone()));
+                }
+                Err(e) => {
+                    // Out of file descriptors, as a rule: connections have to end before another can begin.
+                    warn!("cannot accept a client: {e}; raise the limit of open files if this stays");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+        drop(self.listener);
+        while open.join_next().await.is_some() {}
+    }
+
+    async fn accept(&self) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+        let permit = self.shared.handshakes.clone().acquire_owned().await.map_err(std::io::Error::other)?;
+        let (stream, address) = self.listener.accept().await?;
+        Ok((stream, address, permit))
+    }
+}
+
+impl Shared {
+    async fn serve(
+        self: Arc<Self>,
+        stream: TcpStream,
+        address: SocketAddr,
+        handshake: OwnedSemaphorePermit,
+        stop: watch::Receiver<bool>,
+    ) {
+        // A small answer must not wait for the acknowledgement of the one before; without the option it only takes longer.
+        let _ = stream.set_nodelay(true);
+        let accepted = tokio::time::timeout(self.timeout, self.acceptor.accept(stream)).await;
+        drop(handshake);
+        let stream = match accepted {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(e)) => {
+                let cause = tls::explain(&e).unwrap_or_else(|| e.to_string());
+                return info!("refused a client at {address}: {cause}");
+            }
+            Err(_) => return info!("refused a client at {address}: no TLS handshake within {:?}", self.timeout),
+        };
+        let Ok(_permit) = self.connections.clone().try_acquire_owned() else {
+            return warn!("refused a client at {address}: there are as many connections as limits.connections allows");
+        };
+        match self.caller(&stream) {
+            Ok(caller) => self.converse(stream, caller, stop).await,
+            Err(fault) => info!("refused a client at {address}: {fault}"),
+        }
+    }
+
+    fn caller(&self, stream: &TlsStream<TcpStream>) -> Result<Caller, crate::pki::CertificateFault> {
+        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let role = tls::peer_role(chain, &self.cluster)?;
+        // `peer_role` refuses an empty chain.
+        Ok(Caller { role, fingerprint: Fingerprint::of(&chain[0]) })
+    }
+
+    async fn converse(&self, stream: TlsStream<TcpStream>, caller: Caller, mut stop: watch::Receiver<bool>) {
+        let activity = Arc::new(Activity::default());
+        let router = TowerToHyperService::new(self.router.clone());
+        let service = {
+            let activity = activity.clone();
+            service_fn(move |mut request: Request<Incoming>| {
+                let busy = Activity::begin(&activity);
+                let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+                request.extensions_mut().insert(caller.clone());
+                let (answer, who) = (router.call(request.map(Body::new)), caller.role.to_string());
+                async move {
+                    let answer = answer.await;
+                    drop(busy);
+                    if let Ok(response) = &answer {
+                        debug!("{who}: {method} {path}: {}", response.status());
+                    }
+                    answer
+                }
+            })
+        };
+        let builder = self.builder();
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        let mut end = None;
+        loop {
+            let deadline = end.unwrap_or_else(|| activity.idle_until());
+            tokio::select! {
+                ended = &mut connection => {
+                    if let Err(e) = ended {
+                        debug!("a connection ended: {e}");
+                    }
+                    return;
+                }
+                () = tokio::time::sleep_until(deadline.into()) => {
+                    if end.is_some() {
+                        return;
+                    }
+                    if activity.idle_until() <= Instant::now() {
+                        connection.as_mut().graceful_shutdown();
+                        end = Some(Instant::now() + GRACE);
+                    }
+                }
+                _ = stop.wait_for(|stop| *stop), if end.is_none_or(|end| end > Instant::now() + STOP_GRACE) => {
+                    connection.as_mut().graceful_shutdown();
+                    end = Some(Instant::now() + STOP_GRACE);
+                }
+            }
+        }
+    }
+
+    fn builder(&self) -> auto::Builder<TokioExecutor> {
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(self.timeout).max_buf_size(64 << 10);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS)
+            .max_header_list_size(16 << 10)
+            .initial_stream_window_size(1 << 20)
+            .initial_connection_window_size(4 << 20)
+            .max_send_buf_size(256 << 10)
+            .keep_alive_interval(IDLE / 2)
+            .keep_alive_timeout(self.timeout);
+        builder
+    }
+}
+
+/// When a connection last did something.
+struct Activity(Mutex<(u32, Instant)>);
+
+impl Default for Activity {
+    fn default() -> Self {
+        Self(Mutex::new((0, Instant::now())))
+    }
+}
+
+/// A request under way.
+struct Busy(Arc<Activity>);
+
+impl Activity {
+    fn begin(this: &Arc<Self>) -> Busy {
+        this.change(|(requests, last)| (requests + 1, last));
+        Busy(this.clone())
+    }
+
+    /// When the connection has been without a request for too long, if none comes before.
+    fn idle_until(&self) -> Instant {
+        let (requests, last) = self.change(|now| now);
+        if requests == 0 { last + IDLE } else { Instant::now() + IDLE }
+    }
+
+    fn change(&self, f: impl FnOnce((u32, Instant)) -> (u32, Instant)) -> (u32, Instant) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *state = f(*state);
+        *state
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.change(|(requests, _)| (requests - 1, Instant::now()));
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("listener", &self.listener).finish_non_exhaustive()
+    }
+}

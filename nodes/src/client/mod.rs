@@ -1,0 +1,124 @@
+//! What a client does: split the input, submit it to the three nodes, wait, fetch, compare, put together.
+//!
+//! ```no_run
+//! # async fn f() -> Result<(), trefoil_nodes::Error> {
+//! use trefoil_nodes::{cli::ClusterArgs, client::Client, job::JobSpec};
+//! # let args: ClusterArgs = unimplemented!();
+//! # let spec: JobSpec = unimplemented!();
+//! # let key = [trefoil_engine::Lanes(0); 2];
+//! let target = args.resolve()?;
+//! let client = Client::connect(&target.cluster, &target.identity).await?;
+//! let outcome = client.run(&spec, Default::default(), &key).await?;
+//! println!("{} words after {} rounds", outcome.output.len(), outcome.costs[0].rounds);
+//! # Ok(()) }
+//! ```
+
+mod ctr;
+mod job;
+mod node;
+mod upload;
+
+pub use ctr::{AesKey, Ctr, CtrReport};
+pub use job::{JobHandle, Outcome};
+
+use crate::{
+    Error,
+    config::{Cluster, ClusterDigest},
+    job::JobSpec,
+    pki::Identity,
+    status::NodeStatus,
+};
+use bytes::Bytes;
+use node::NodeClient;
+use std::{fmt, sync::Arc, time::Duration};
+use trefoil_engine::{Lanes, Party};
+
+/// A client of one cluster. Cheap to clone; clones share their connections.
+#[derive(Clone)]
+pub struct Client {
+    nodes: Arc<[NodeClient; 3]>,
+    digest: ClusterDigest,
+    patience: Duration,
+}
+
+/// How long a client comes back to busy nodes before it gives up.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+impl Client {
+    /// A client that has not called any node yet.
+    ///
+    /// # Errors
+    /// [`Error::Certificate`] if the identity cannot be used.
+    pub fn new(cluster: &Cluster, identity: &Identity) -> Result<Self, Error> {
+        let node = |party| NodeClient::new(cluster, identity, party);
+        let nodes = Arc::new([node(Party::P0)?, node(Party::P1)?, node(Party::P2)?]);
+        Ok(Self { nodes, digest: cluster.digest(), patience: PATIENCE })
+    }
+
+    /// A client that has called all three nodes and found them to be of one cluster, and connected to each other.
+    ///
+    /// Cancel safe.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] or [`Error::Refused`] names the first node that is not, and the remedy.
+    pub async fn connect(cluster: &Cluster, identity: &Identity) -> Result<Self, Error> {
+        let client = Self::new(cluster, identity)?;
+        for (node, status) in client.nodes.iter().zip(client.status().await) {
+            let status = status?;
+            let down = |cause: String| Error::Unreachable { node: node.name().to_owned(), cause };
+            if status.cluster_digest != client.digest {
+                let cause = "it runs with another cluster file; copy one cluster.toml to all nodes and here";
+                return Err(down(cause.to_owned()));
+            }
+            if let Some(peer) = status.peers.iter().find(|peer| !peer.connected) {
+                let why = peer.last_error.as_deref().unwrap_or("it has not answered yet");
+                return Err(down(format!("it has no link to P{}: {why}; run `trefoil doctor`", peer.party)));
+            }
+        }
+        Ok(client)
+    }
+
+    /// Asks the three nodes for their status, in party order.
+    ///
+    /// Cancel safe.
+    pub async fn status(&self) -> [Result<NodeStatus, Error>; 3] {
+        let [a, b, c] = &*self.nodes;
+        let (a, b, c) = tokio::join!(a.status(), b.status(), c.status());
+        [a, b, c]
+    }
+
+    /// Splits `input` and submits a job to the three nodes. While a node is busy, comes back for two minutes.
+    ///
+    /// If a node refuses, the job is deleted at the others. Cancelled, it may leave a job at some nodes, which fails there
+    /// when the others do not come.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] or [`Error::Unreachable`] names the node and the remedy; [`Error::Usage`] if the input has not as
+    /// many words as the specification says.
+    pub async fn submit(&self, spec: &JobSpec, attachment: Bytes, input: &[Lanes]) -> Result<JobHandle, Error> {
+        upload::submit(self, spec, attachment, input).await
+    }
+
+    /// Submits a job, waits for its end, fetches its output and deletes it.
+    ///
+    /// Cancelled, it deletes the job in the background.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit), [`JobHandle::wait`] and [`JobHandle::output`].
+    pub async fn run(&self, spec: &JobSpec, attachment: Bytes, input: &[Lanes]) -> Result<Outcome, Error> {
+        let job = self.submit(spec, attachment, input).await?;
+        let outcome = job.outcome().await;
+        job.delete().await;
+        outcome
+    }
+
+    fn node(&self, party: Party) -> &NodeClient {
+        &self.nodes[party.index()]
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("cluster", &self.digest).finish_non_exhaustive()
+    }
+}

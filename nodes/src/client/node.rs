@@ -1,0 +1,219 @@
+//! Requests to one node.
+
+use crate::{
+    Error,
+    api::{Problem, ProblemKind},
+    config::{Address, Cluster},
+    job::{JobId, JobStatus, MEDIA_TYPE},
+    pki::Identity,
+    status::NodeStatus,
+    tls::{self, API_ALPN},
+};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use reqwest::{Body, RequestBuilder, Response, StatusCode, header};
+use serde::de::DeserializeOwned;
+use std::{convert::Infallible, future::Future, time::Duration};
+use trefoil_engine::Party;
+use zeroize::Zeroizing;
+
+/// How long a connection may take, with its handshake.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long an answer may take that needs no work.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// How long the state of a job is waited for at the node before it is asked for again.
+const POLL: Duration = Duration::from_secs(20);
+
+/// How long a body may take, either way.
+const TRANSFER: Duration = Duration::from_mins(5);
+
+/// Requests that fail on the way are sent again this often.
+const ATTEMPTS: u32 = 3;
+
+/// Answers that carry neither a share nor an output are this long at most.
+const MAX_ANSWER: usize = 1 << 20;
+
+/// One node as a client sees it.
+pub(super) struct NodeClient {
+    party: Party,
+    name: String,
+    address: Address,
+    http: reqwest::Client,
+}
+
+impl NodeClient {
+    pub(super) fn new(cluster: &Cluster, identity: &Identity, party: Party) -> Result<Self, Error> {
+        let mut tls = tls::api_client(identity, cluster, party)?;
+        tls.alpn_protocols = API_ALPN.map(<[u8]>::to_vec).to_vec();
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .https_only(true)
+            // A node is what the cluster file says, reached directly.
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .tcp_nodelay(true)
+            .connect_timeout(CONNECT)
+            .http2_initial_stream_window_size(4 << 20)
+            .http2_initial_connection_window_size(16 << 20)
+            .http2_keep_alive_interval(ANSWER)
+            .http2_keep_alive_timeout(ANSWER)
+            .user_agent(concat!("trefoil/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|e| Error::Bug(format!("an HTTP client: {e}")))?;
+        let entry = cluster.node(party);
+        Ok(Self { party, name: entry.describe(&entry.api), address: entry.api.clone(), http })
+    }
+
+    pub(super) fn party(&self) -> Party {
+        self.party
+    }
+
+    /// The node as messages name it.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) async fn status(&self) -> Result<NodeStatus, Error> {
+        let request = || self.http.get(self.url("status")).timeout(ANSWER);
+        self.json(self.answer(self.persist(request).await?).await?).await
+    }
+
+    /// Submits one share. The parts can be sent more than once: the node takes the job once.
+    pub(super) async fn put(&self, id: JobId, parts: &[Bytes]) -> Result<JobStatus, Error> {
+        let length: usize = parts.iter().map(Bytes::len).sum();
+        let request = || {
+            let parts = stream::iter(parts.to_vec()).map(Ok::<_, Infallible>);
+            self.http
+                .put(self.job(id))
+                .timeout(TRANSFER)
+                .header(header::CONTENT_TYPE, MEDIA_TYPE)
+                .header(header::CONTENT_LENGTH, length)
+                .body(Body::wrap_stream(parts))
+        };
+        self.json(self.answer(self.persist(request).await?).await?).await
+    }
+
+    /// The state of a job, as soon as it has ended or some time has passed.
+    pub(super) async fn job_status(&self, id: JobId) -> Result<JobStatus, Error> {
+        let url = format!("{}?wait={}", self.job(id), POLL.as_secs());
+        let request = || self.http.get(&url).timeout(POLL + ANSWER);
+        self.json(self.answer(self.persist(request).await?).await?).await
+    }
+
+    /// The output of a job: `own` of so many bytes, and the digest of `next`.
+    pub(super) async fn output(&self, id: JobId, length: usize) -> Result<(Zeroizing<Vec<u8>>, [u8; 32]), Error> {
+        let url = format!("{}/output", self.job(id));
+        let response = self.answer(self.persist(|| self.http.get(&url).timeout(TRANSFER)).await?).await?;
+        let mut own = self.body(response, length + 32).await?;
+        match own.split_last_chunk() {
+            Some((rest, digest)) if rest.len() == length => {
+                let digest = *digest;
+                own.truncate(length);
+                Ok((own, digest))
+            }
+            _ => Err(self.nonsense(&format!("an output of {} bytes where {} are due", own.len(), length + 32))),
+        }
+    }
+
+    pub(super) async fn delete(&self, id: JobId) -> Result<(), Error> {
+        let response = self.persist(|| self.http.delete(self.job(id)).timeout(ANSWER)).await?;
+        match response.status() {
+            StatusCode::NOT_FOUND => Ok(()),
+            _ => self.answer(response).await.map(drop),
+        }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("https://{}/v1/{path}", self.address)
+    }
+
+    fn job(&self, id: JobId) -> String {
+        self.url(&format!("jobs/{id}"))
+    }
+
+    /// Sends a request; if it fails on the way, sends it again. All requests of this API may be repeated.
+    async fn persist(&self, request: impl Fn() -> RequestBuilder) -> Result<Response, Error> {
+        let mut attempt = 1;
+        loop {
+            let e = match request().send().await {
+                Ok(response) => return Ok(response),
+                Err(e) => e,
+            };
+            // A handshake refused once is refused again; a timeout has taken long enough.
+            let explained = tls::explain(&e);
+            if attempt == ATTEMPTS || e.is_timeout() || explained.is_some() {
+                let cause = explained.unwrap_or_else(|| describe(&e));
+                return Err(Error::Unreachable { node: self.name.clone(), cause });
+            }
+            tokio::time::sleep(Duration::from_millis(100) * attempt).await;
+            attempt += 1;
+        }
+    }
+
+    /// A good answer, or what the problem document says.
+    async fn answer(&self, response: Response) -> Result<Response, Error> {
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body = self.body(response, MAX_ANSWER).await?;
+        let problem = serde_json::from_slice::<Problem>(&body)
+            .map_err(|_| self.nonsense(&format!("status {status} without a problem document")))?;
+        Err(Error::Refused { node: self.name.clone(), problem: Box::new(problem) })
+    }
+
+    async fn json<T: DeserializeOwned>(&self, response: Response) -> Result<T, Error> {
+        let body = self.body(response, MAX_ANSWER).await?;
+        serde_json::from_slice(&body).map_err(|e| self.nonsense(&format!("an answer that cannot be read ({e})")))
+    }
+
+    /// Reads a body of so many bytes at most, into memory that is wiped.
+    async fn body(&self, response: Response, most: usize) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let announced = response.content_length().and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
+        let mut body = Zeroizing::new(Vec::with_capacity(announced.min(most)));
+        let mut chunks = response.bytes_stream();
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|e| Error::Unreachable { node: self.name.clone(), cause: describe(&e) })?;
+            if body.len() + chunk.len() > most {
+                return Err(self.nonsense(&format!("an answer of more than {most} bytes")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    fn nonsense(&self, what: &str) -> Error {
+        let cause = format!("it sent {what}; install the same version of Trefoil on all machines");
+        Error::Unreachable { node: self.name.clone(), cause }
+    }
+}
+
+/// The cause at the bottom, which is the one people understand.
+fn describe(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "it did not answer in time; check that it runs and that no firewall is between".to_owned();
+    }
+    let mut bottom: &dyn std::error::Error = error;
+    while let Some(cause) = bottom.source() {
+        bottom = cause;
+    }
+    format!("{bottom}; check that the node runs and that the cluster file has its address")
+}
+
+/// Runs one request per node at the same time.
+pub(super) async fn all<'a, T, F: Future<Output = T>>(
+    nodes: &'a [NodeClient; 3],
+    request: impl Fn(&'a NodeClient) -> F,
+) -> [T; 3] {
+    let [a, b, c] = nodes;
+    let (a, b, c) = tokio::join!(request(a), request(b), request(c));
+    [a, b, c]
+}
+
+/// Whether a node that refused may take the same job a moment later.
+pub(super) fn is_busy(error: &Error) -> bool {
+    matches!(error, Error::Refused { problem, .. }
+        if matches!(problem.kind(), Some(ProblemKind::Busy | ProblemKind::Uploading)))
+}

@@ -1,0 +1,160 @@
+//! Running jobs: from an accepted job to its output or its failure.
+
+use super::{Failure, FailureKind, Job, JobCost, Output, Prepared, Table, Turns};
+use crate::executor::Tasks;
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::task::JoinHandle;
+use tracing::{info, warn};
+use trefoil_engine::{
+    Ctx, Error, Lanes, LinkFault, Party, SemiHonest,
+    client::InputShare,
+    transport::{BoxFuture, SessionId, Transport},
+};
+
+/// The sessions of a node with its two peers.
+pub trait Sessions: Send + Sync + 'static {
+    /// Joins a session: waits, within a deadline, until both peers have joined it too, for a job with the same digest.
+    ///
+    /// Dropped, it gives the session up.
+    ///
+    /// # Errors
+    /// [`Failure`] says which node is missing or disagrees.
+    fn join(&self, session: SessionId, digest: [u8; 32]) -> BoxFuture<'_, Result<Box<dyn Session>, Failure>>;
+}
+
+/// A session that all three nodes have joined. Dropped without [`end`](Self::end), it ends as failed.
+pub trait Session: Send {
+    /// Its root strand: asked for once.
+    ///
+    /// # Errors
+    /// As [`Ctx::root`].
+    fn strand(&mut self) -> BoxFuture<'_, Result<Ctx<SemiHonest>, Error>>;
+
+    /// The links beside its strands.
+    fn network(&self) -> Arc<dyn Transport>;
+
+    /// Ends it: well, or by telling the peers why.
+    fn end(self: Box<Self>, failure: Option<&Failure>);
+}
+
+/// Runs the jobs of one node.
+pub struct Runner {
+    table: Arc<Table>,
+    sessions: Box<dyn Sessions>,
+    turns: Turns,
+}
+
+impl Runner {
+    /// A runner that records what becomes of its jobs in `table`. `stall` is the time after which a silent peer is given up.
+    pub fn new(me: Party, table: Arc<Table>, sessions: Box<dyn Sessions>, stall: Duration) -> Arc<Self> {
+        let turns = Turns::new(me, table.limits().running_jobs, stall / 4);
+        Arc::new(Self { table, sessions, turns })
+    }
+
+    /// Starts a job as a task of its own. It ends in the table, whatever happens.
+    pub fn start(self: &Arc<Self>, job: Arc<Job>, prepared: Prepared, input: InputShare<Lanes>) -> JoinHandle<()> {
+        let this = self.clone();
+        tokio::spawn(async move {
+            // In a task of its own, so that a panic is a failure of this job and of nothing else.
+            let run = {
+                let (this, job) = (this.clone(), job.clone());
+                tokio::spawn(async move { this.attend(&job, prepared, input).await })
+            };
+            let end = run
+                .await
+                .unwrap_or_else(|e| Err(Failure::new(FailureKind::Internal, format!("{e}; please report this"))));
+            this.record(&job, end);
+        })
+    }
+
+    fn record(&self, job: &Job, end: Result<(Output, JobCost), Failure>) {
+        let id = job.id();
+        match &end {
+            Ok((_, cost)) => {
+                info!(%id, "done: {} rounds, {} bytes sent, {:.3} s", cost.rounds, cost.bytes_sent, cost.seconds);
+            }
+            Err(failure) if failure.kind == FailureKind::Cancelled => info!(%id, "cancelled"),
+            Err(failure) => warn!(%id, "failed: {}", failure.cause),
+        }
+        self.table.finish(job, end);
+    }
+
+    /// Runs a job under its deadline and until somebody stops it.
+    async fn attend(
+        &self,
+        job: &Job,
+        prepared: Prepared,
+        input: InputShare<Lanes>,
+    ) -> Result<(Output, JobCost), Failure> {
+        let limits = self.table.limits();
+        let join = self.sessions.join(job.id().session(), job.digest());
+        let mut session = tokio::select! {
+            reason = job.stopped() => return Err(reason),
+            joined = join => joined?,
+        };
+        let deadline = job.admitted() + limits.job_deadline;
+        let result = tokio::select! {
+            reason = job.stopped() => Err(reason),
+            () = tokio::time::sleep_until(deadline.into()) => Err(Failure::new(
+                FailureKind::Deadline,
+                format!("not done within {:?}; split the job, or raise limits.job_deadline on every node", limits.job_deadline),
+            )),
+            result = self.compute(job, &mut *session, &prepared, input) => result.map_err(|e| failure(&e)),
+        };
+        session.end(result.as_ref().err());
+        result
+    }
+
+    async fn compute(
+        &self,
+        job: &Job,
+        session: &mut dyn Session,
+        prepared: &Prepared,
+        input: InputShare<Lanes>,
+    ) -> Result<(Output, JobCost), Error> {
+        let turn = self.turns.wait(job.id().session(), &*session.network()).await?;
+        job.running();
+        let start = Instant::now();
+        let ctx = session.strand().await?;
+        let (share, cost) = prepared.run(ctx, input, &Tasks).await?;
+        let cost = JobCost::new(cost, start.elapsed().as_secs_f64());
+        turn.done().await?;
+        Ok((Output::new(share), cost))
+    }
+}
+
+impl fmt::Debug for Runner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runner").field("turns", &self.turns).finish_non_exhaustive()
+    }
+}
+
+/// What a failed protocol step means for the job.
+fn failure(error: &Error) -> Failure {
+    let again = "submit the job again";
+    match error {
+        Error::Peer { peer, .. } => Failure::new(
+            FailureKind::Misbehaved,
+            format!("{error}; find out what runs at {peer} before anything is submitted again"),
+        )
+        .blaming(*peer),
+        Error::Link { peer, cause: LinkFault::Ended(cause) } => {
+            Failure::new(FailureKind::Link, format!("{cause}; {again}")).blaming(*peer)
+        }
+        Error::Link { peer, .. } => {
+            Failure::new(FailureKind::Link, format!("{error}; {again} when `trefoil doctor` finds {peer} well"))
+                .blaming(*peer)
+        }
+        Error::Abort => Failure::new(FailureKind::Misbehaved, error.to_string()),
+        Error::StreamExhausted => Failure::new(FailureKind::Deadline, error.to_string()),
+        Error::Entropy(_) => Failure::new(FailureKind::Internal, format!("{error}; {again}")),
+        _ => Failure::new(FailureKind::Internal, format!("{error}; please report this")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! A node: the mesh, the jobs and the API, put together.
+
+mod sessions;
+
+use crate::{
+    Error,
+    api::{Api, Server},
+    config::{Address, NodeConfig},
+    job::{Runner, Table},
+    mesh::{ALPN, Mesh, MeshConfig, MeshError},
+    status::{CertificateStatus, NodeStatus, PeerStatus, SocketBuffers},
+    tls,
+};
+use sessions::MeshSessions;
+use std::{
+    fmt,
+    future::Future,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tracing::info;
+
+/// How often ended jobs are looked through for those whose time is over.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// How long jobs have to end when the node stops.
+const STOP: Duration = Duration::from_secs(3);
+
+/// A node that serves. Dropping it ends everything at once; [`stop`](Self::stop) tells clients and peers.
+pub struct Node {
+    mesh: Arc<Mesh>,
+    table: Arc<Table>,
+    addresses: (SocketAddr, SocketAddr),
+    stop: watch::Sender<bool>,
+    server: JoinHandle<()>,
+    sweeper: JoinHandle<()>,
+}
+
+impl Node {
+    /// Opens both sockets and serves. Returns at once, whether or not the other nodes are there.
+    ///
+    /// # Errors
+    /// [`Error::System`] if a socket cannot be opened, [`Error::Certificate`] if the identity cannot be used.
+    pub async fn start(config: NodeConfig) -> Result<Self, Error> {
+        let mesh = Arc::new(Mesh::start(MeshConfig::of_node(&config)?).map_err(cannot_start)?);
+        let stall = config.transport.stall_deadline;
+        let NodeConfig { party, cluster, identity, listen, limits, .. } = config;
+        let table = Table::new(limits.clone());
+        let runner = Runner::new(party, table.clone(), Box::new(MeshSessions::new(mesh.clone())), stall);
+        let status = {
+            let (mesh, cluster_digest) = (mesh.clone(), cluster.digest());
+            let certificate = CertificateStatus { not_after: identity.facts().not_after };
+            move || NodeStatus {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                protocol: String::from_utf8_lossy(ALPN).into_owned(),
+                party: party.index() as u8,
+                cluster_digest,
+                time_unix_ms: now_unix_ms(),
+                peers: peers(&mesh),
+                socket_buffers: buffers(&mesh),
+                certificate,
+            }
+        };
+        let listener = bind(&listen.api).await?;
+        let api = Arc::new(Api { table: table.clone(), runner, status: Box::new(status) });
+        let tls = tls::api_server(&identity, &cluster)?;
+        let server = Server::new(listener, tls, cluster, api.router(), &limits);
+        let mesh_address = mesh.local_addr().map_err(Error::system("read the address of the mesh socket"))?;
+        let addresses = (mesh_address, server.address()?);
+        let (stop, stopped) = watch::channel(false);
+        let sweeper = tokio::spawn(sweep(table.clone()));
+        let server = tokio::spawn(server.run(stopped));
+        info!("{party} listens for nodes on {} and for clients on {}", addresses.0, addresses.1);
+        Ok(Self { mesh, table, addresses, stop, server, sweeper })
+    }
+
+    /// The addresses the mesh socket and the API are bound to.
+    pub fn addresses(&self) -> (SocketAddr, SocketAddr) {
+        self.addresses
+    }
+
+    /// Returns when both other nodes are connected. Cancel safe.
+    pub async fn connected(&self) {
+        self.mesh.connected().await;
+    }
+
+    /// What the operator can do if the system grants smaller socket buffers than were asked for.
+    pub fn remedy(&self) -> Option<String> {
+        self.mesh.buffers().remedy()
+    }
+
+    /// Ends the jobs, tells the peers and the clients, and closes the sockets. Takes a few seconds at most.
+    pub async fn stop(mut self) {
+        self.table.stop();
+        let end = Instant::now() + STOP;
+        // The jobs end by themselves now; peers learn the reason from their sessions.
+        while self.table.load().0 > 0 && Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        self.stop.send_replace(true);
+        // The server ends its connections within a limit of its own.
+        let _ = (&mut self.server).await;
+        self.mesh.close().await;
+    }
+
+    /// Serves until `until` resolves, then stops.
+    pub async fn run(self, until: impl Future<Output = ()>) {
+        until.await;
+        self.stop().await;
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.sweeper.abort();
+        self.server.abort();
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("mesh", &self.mesh).field("table", &self.table).finish_non_exhaustive()
+    }
+}
+
+async fn sweep(table: Arc<Table>) {
+    let mut interval = tokio::time::interval(SWEEP);
+    loop {
+        interval.tick().await;
+        table.sweep(Instant::now());
+    }
+}
+
+async fn bind(address: &Address) -> Result<TcpListener, Error> {
+    let action = || format!("listen for clients on {address} (free the port or change listen.api in node.toml)");
+    TcpListener::bind((address.host(), address.port())).await.map_err(Error::system(action()))
+}
+
+fn cannot_start(error: MeshError) -> Error {
+    match error {
+        MeshError::Listen { address, cause } => Error::System {
+            action: format!("listen for nodes on {address} (free the port or change listen.mesh in node.toml)"),
+            source: cause,
+        },
+        other => Error::Bug(other.to_string()),
+    }
+}
+
+fn peers(mesh: &Mesh) -> Vec<PeerStatus> {
+    let status = mesh.status().into_iter().map(|peer| PeerStatus {
+        party: peer.peer.index() as u8,
+        connected: peer.connected,
+        rtt_us: peer.rtt.and_then(|rtt| rtt.as_micros().try_into().ok()),
+        mtu: peer.mtu,
+        last_error: peer.last_error,
+    });
+    status.collect()
+}
+
+fn buffers(mesh: &Mesh) -> SocketBuffers {
+    let buffers = mesh.buffers();
+    SocketBuffers { requested: buffers.requested as u64, granted: buffers.granted as u64 }
+}
+
+/// Zero for a clock before 1970: the doctor will find that it is wrong.
+fn now_unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,64 @@
+//! The sessions of the mesh, as jobs use them.
+
+use crate::{
+    job::{Failure, FailureKind, Session, Sessions},
+    mesh::{self, Mesh, MeshError},
+};
+use std::sync::Arc;
+use trefoil_engine::{
+    Ctx, Error, SemiHonest,
+    transport::{BoxFuture, SessionId, Transport},
+};
+
+/// Sessions over QUIC.
+pub(super) struct MeshSessions(Arc<Mesh>);
+
+impl MeshSessions {
+    pub(super) fn new(mesh: Arc<Mesh>) -> Self {
+        Self(mesh)
+    }
+}
+
+impl Sessions for MeshSessions {
+    fn join(&self, session: SessionId, digest: [u8; 32]) -> BoxFuture<'_, Result<Box<dyn Session>, Failure>> {
+        Box::pin(async move {
+            let session = self.0.session(session, digest).await.map_err(|e| failure(&e))?;
+            Ok(Box::new(session) as Box<dyn Session>)
+        })
+    }
+}
+
+impl Session for mesh::Session {
+    fn strand(&mut self) -> BoxFuture<'_, Result<Ctx<SemiHonest>, Error>> {
+        Box::pin(mesh::Session::strand(self))
+    }
+
+    fn network(&self) -> Arc<dyn Transport> {
+        mesh::Session::network(self)
+    }
+
+    fn end(self: Box<Self>, failure: Option<&Failure>) {
+        match failure {
+            None => self.finish(),
+            // The first fault stays: if the session has ended already, this changes nothing.
+            Some(failure) => self.abort(&failure.cause),
+        }
+    }
+}
+
+/// Why a session did not start, as the client is told.
+fn failure(error: &MeshError) -> Failure {
+    let kind = match error {
+        MeshError::Unreachable { .. } | MeshError::NotJoined { .. } => FailureKind::Missing,
+        MeshError::OtherCluster { .. } | MeshError::OtherJob { .. } | MeshError::RepeatedSession(_) => {
+            FailureKind::Mismatch
+        }
+        MeshError::Ended { .. } => FailureKind::Link,
+        MeshError::Listen { .. } | MeshError::Tls(_) | MeshError::Entropy(_) => FailureKind::Internal,
+    };
+    let failure = Failure::new(kind, error.to_string());
+    match error.blamed() {
+        Some(party) => failure.blaming(party),
+        None => failure,
+    }
+}
