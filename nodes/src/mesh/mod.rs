@@ -31,6 +31,7 @@ use crate::{
     tls,
 };
 use peers::Peers;
+use quinn::Runtime;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use registry::Registry;
 use session::Terms;
@@ -113,18 +114,22 @@ impl Mesh {
         server.alpn_protocols = vec![ALPN.to_vec()];
         client.alpn_protocols = vec![ALPN.to_vec()];
         let tls = |e: &dyn std::fmt::Display| MeshError::Tls(e.to_string());
-        let transport = Arc::new(settings.quinn(&nodes));
+        let (socket, buffers) =
+            socket::bind(listen, &settings).map_err(|cause| MeshError::Listen { address: listen, cause })?;
+        let transport = Arc::new(settings.quinn(&nodes, buffers.granted));
         let server = QuicServerConfig::try_from(server).map_err(|e| tls(&e))?;
         let mut server = quinn::ServerConfig::with_crypto(Arc::new(server));
         server.transport_config(transport.clone());
         let client = QuicClientConfig::try_from(client).map_err(|e| tls(&e))?;
         let mut client = quinn::ClientConfig::new(Arc::new(client));
         client.transport_config(transport);
-        let (socket, buffers) =
-            socket::bind(listen, &settings).map_err(|cause| MeshError::Listen { address: listen, cause })?;
         let runtime = Arc::new(quinn::TokioRuntime);
-        let endpoint = quinn::Endpoint::new(settings.endpoint(&nodes), Some(server), socket, runtime)
-            .map_err(|cause| MeshError::Listen { address: listen, cause })?;
+        let not_listening = |cause| MeshError::Listen { address: listen, cause };
+        let socket = Runtime::wrap_udp_socket(&*runtime, socket).map_err(not_listening)?;
+        let socket = socket::Datagrams::new(socket, settings.mtu_among(&nodes));
+        let endpoint =
+            quinn::Endpoint::new_with_abstract_socket(settings.endpoint(&nodes), Some(server), socket, runtime)
+                .map_err(not_listening)?;
         let registry = Arc::new(Registry::new(settings.join_deadline));
         let peers = Peers::start(me, &endpoint, client, &peers::Addresses { nodes, fingerprints }, &registry);
         Ok(Self { me, cluster: cluster_digest, settings, registry, peers, endpoint, buffers })

@@ -14,7 +14,7 @@ use std::{
 };
 
 /// The largest UDP payload over IPv4.
-const MAX_UDP_PAYLOAD: u16 = 65_507;
+pub(super) const MAX_UDP_PAYLOAD: u16 = 65_507;
 /// quinn writes a two-byte length into padded long-header packets: an initial size above this panics.
 const MAX_INITIAL_MTU: u16 = 9_000;
 
@@ -85,7 +85,8 @@ impl TransportSettings {
         self.mtu.unwrap_or(if loopback(nodes) { MAX_UDP_PAYLOAD } else { 1_452 }).clamp(1_200, MAX_UDP_PAYLOAD)
     }
 
-    pub(super) fn quinn(&self, nodes: &[SocketAddr; 3]) -> TransportConfig {
+    /// `granted` is what the socket's buffers hold, in bytes.
+    pub(super) fn quinn(&self, nodes: &[SocketAddr; 3], granted: usize) -> TransportConfig {
         let mtu = self.mtu_among(nodes);
         let mut discovery = MtuDiscoveryConfig::default();
         discovery.upper_bound(mtu);
@@ -99,12 +100,12 @@ impl TransportSettings {
             .initial_mtu(mtu.min(MAX_INITIAL_MTU))
             .min_mtu(1_200)
             .mtu_discovery_config(Some(discovery))
-            // A batch of ten segments must stay below the largest datagram, or the system drops it without a word.
-            .enable_segmentation_offload(mtu <= MAX_UDP_PAYLOAD / 10)
             .send_fairness(false)
             .keep_alive_interval(Some(self.keep_alive));
         t.max_idle_timeout(Some(self.idle_deadline.try_into().unwrap_or_else(|_| VarInt::from_u32(5_000).into())));
-        let window = self.congestion_window.or_else(|| loopback(nodes).then_some(512 << 10));
+        // A fixed window must fit the receiver's buffer several times, or it only loses packets.
+        let roomy = granted >= 4 * LOOPBACK_WINDOW as usize;
+        let window = self.congestion_window.or_else(|| (loopback(nodes) && roomy).then_some(LOOPBACK_WINDOW));
         if let Some(bytes) = window {
             t.congestion_controller_factory(Arc::new(Fixed(bytes.into())));
         }
@@ -126,6 +127,9 @@ impl TransportSettings {
 
 /// Streams a peer may have open towards us: strands, and one control stream for each session.
 const MAX_STREAMS: u32 = 4_096;
+
+/// The data under way on loopback: enough to keep both ends busy, little enough to stay in the second-level cache.
+const LOOPBACK_WINDOW: u32 = 512 << 10;
 
 fn loopback(nodes: &[SocketAddr; 3]) -> bool {
     nodes.iter().all(|a| a.ip().is_loopback())
@@ -171,7 +175,7 @@ mod tests {
         for (asked, used) in [(0, 1_200), (9_000, 9_000), (65_535, 65_507)] {
             s.mtu = Some(asked);
             assert_eq!(s.mtu_among(&local), used);
-            let _ = s.quinn(&local);
+            let _ = s.quinn(&local, 4 << 20);
         }
     }
 }

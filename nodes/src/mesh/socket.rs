@@ -1,11 +1,18 @@
 //! The UDP socket and its buffers.
 
-use super::TransportSettings;
+use super::{TransportSettings, settings::MAX_UDP_PAYLOAD};
 use nix::sys::socket::{setsockopt, sockopt};
+use quinn::{
+    AsyncUdpSocket, UdpPoller,
+    udp::{RecvMeta, Transmit},
+};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
-    io,
+    io::{self, IoSliceMut},
     net::{SocketAddr, UdpSocket},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
 };
 
 /// The buffers of the UDP socket, in bytes.
@@ -25,6 +32,51 @@ impl SocketBuffers {
             let bytes = self.requested;
             format!("run `sysctl -w net.core.rmem_max={bytes} net.core.wmem_max={bytes}` as root, or set `socket_buffer` lower in node.toml")
         })
+    }
+}
+
+/// A socket that knows how many datagrams of this size fit one system call.
+///
+/// The library sends up to ten segments at once and would lose the whole batch, without a word, where segments times
+/// size exceed the largest datagram. It also sets aside room for 64 segments in each receive buffer, which large datagrams never use.
+#[derive(Debug)]
+pub(super) struct Datagrams {
+    inner: Arc<dyn AsyncUdpSocket>,
+    segments: usize,
+}
+
+impl Datagrams {
+    pub(super) fn new(inner: Arc<dyn AsyncUdpSocket>, mtu: u16) -> Arc<Self> {
+        Arc::new(Self { inner, segments: usize::from(MAX_UDP_PAYLOAD / mtu.max(1)).max(1) })
+    }
+}
+
+impl AsyncUdpSocket for Datagrams {
+    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
+        self.inner.clone().create_io_poller()
+    }
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        self.inner.try_send(transmit)
+    }
+    fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        buffers: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        self.inner.poll_recv(cx, buffers, meta)
+    }
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.inner.local_addr()
+    }
+    fn max_transmit_segments(&self) -> usize {
+        self.inner.max_transmit_segments().min(self.segments)
+    }
+    fn max_receive_segments(&self) -> usize {
+        self.inner.max_receive_segments().min(self.segments)
+    }
+    fn may_fragment(&self) -> bool {
+        self.inner.may_fragment()
     }
 }
 
