@@ -138,11 +138,7 @@ impl<M: Mode> Gates for OnShares<'_, M> {
     }
 
     fn concat(&mut self, parts: &[&Shares<Lanes>]) -> Shares<Lanes> {
-        let mut all = Shares::zeros(0);
-        for part in parts {
-            all.extend(part.view());
-        }
-        all
+        Shares::concat(&parts.iter().map(|part| part.view()).collect::<Vec<_>>())
     }
 
     async fn and(&mut self, x: &Shares<Lanes>, y: &Shares<Lanes>) -> Result<Shares<Lanes>, Error> {

@@ -125,6 +125,20 @@ impl<R: Ring> Shares<R> {
         grow(&mut self.next, o.next);
     }
 
+    /// Vectors one after the other.
+    #[must_use]
+    pub fn concat(parts: &[View<'_, R>]) -> Self {
+        let mut all = Self::zeros(parts.iter().map(View::len).sum());
+        let (mut own, mut next) = (&mut all.own[..], &mut all.next[..]);
+        for part in parts {
+            let (o, n) = (own.split_at_mut(part.len()), next.split_at_mut(part.len()));
+            o.0.copy_from_slice(part.own);
+            n.0.copy_from_slice(part.next);
+            (own, next) = (o.1, n.1);
+        }
+        all
+    }
+
     /// Overwrites the elements from `at` on with `o`.
     ///
     /// # Errors
