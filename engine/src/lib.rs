@@ -23,6 +23,7 @@ compile_error!("ring elements go on the wire as they lie in memory, little-endia
 pub mod client;
 mod ctx;
 mod error;
+pub mod manual;
 mod memory;
 mod mode;
 mod party;
