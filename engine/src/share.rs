@@ -265,8 +265,9 @@ impl<R: Ring> View<'_, R> {
         let n = equal_lengths(&x)?;
         let mut out = Shares::zeros(O * n);
         let zero = [R::default(); O];
-        R::linear(kernel, x.map(|v| v.own), zero, split_planes(&mut out.own, n));
-        R::linear(kernel, x.map(|v| v.next), zero, split_planes(&mut out.next, n));
+        let (own, next) = components(&x);
+        R::linear(kernel, own, zero, split_planes(&mut out.own, n));
+        R::linear(kernel, next, zero, split_planes(&mut out.next, n));
         Ok(out)
     }
 
@@ -285,10 +286,12 @@ impl<R: Ring> View<'_, R> {
     ) -> Result<(), Error> {
         let n = equal_lengths(&x)?;
         same("the elements added by an affine map", O, add.len())?;
-        let own = split_at(&mut out.own, at, n)?;
-        R::linear(kernel, x.map(|v| v.own), std::array::from_fn(|j| add.own[j]), own);
-        let next = split_at(&mut out.next, at, n)?;
-        R::linear(kernel, x.map(|v| v.next), std::array::from_fn(|j| add.next[j]), next);
+        let (own, next) = components(&x);
+        let mut constants = [R::default(); O];
+        constants.copy_from_slice(add.own);
+        R::linear(kernel, own, constants, split_at(&mut out.own, at, n)?);
+        constants.copy_from_slice(add.next);
+        R::linear(kernel, next, constants, split_at(&mut out.next, at, n)?);
         Ok(())
     }
 }
@@ -314,6 +317,15 @@ pub(crate) fn split_planes<R, const O: usize>(v: &mut [R], n: usize) -> [&mut [R
         rest = tail;
         plane
     })
+}
+
+/// The two components of `I` vectors. A plain loop: for many vectors `array::map` takes as long as a kernel.
+pub(crate) fn components<'a, R: Ring, const I: usize>(x: &[View<'a, R>; I]) -> ([&'a [R]; I], [&'a [R]; I]) {
+    let (mut own, mut next) = ([&[] as &[R]; I], [&[] as &[R]; I]);
+    for ((own, next), x) in own.iter_mut().zip(&mut next).zip(x) {
+        (*own, *next) = (x.own, x.next);
+    }
+    (own, next)
 }
 
 /// `O` parts of `n` elements at ascending places of one vector.

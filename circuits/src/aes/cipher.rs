@@ -109,7 +109,7 @@ impl Shift {
     }
 }
 
-/// One local pass: byte moves, columns, round key.
+/// One local pass: byte moves, columns, round key. The key comes [by column](by_column).
 fn local(
     column: &impl Linear<32, 32>,
     shift: Shift,
@@ -121,17 +121,24 @@ fn local(
     for c in 0..4 {
         let mut x = [planes.slice(0, 0)?; 32];
         let mut at = [0; 32];
-        let mut bits = Shares::zeros(32);
         for b in 0..8 {
             for r in 0..4 {
                 x[4 * b + r] = planes.slice((16 * b + shift.source(r, c)) * w, w)?;
                 at[4 * b + r] = (16 * b + 4 * c + r) * w;
             }
-            bits.copy_from(4 * b, key.slice(16 * b + 4 * c, 4)?)?;
         }
-        View::map_into(column, x, bits.view(), at, &mut out)?;
+        View::map_into(column, x, key.slice(32 * c, 32)?, at, &mut out)?;
     }
     Ok(out)
+}
+
+/// A round key in the order its columns are added: bit `b` of row `r` of column `c` at `32 c + 4 b + r`.
+pub(super) fn by_column(key: View<'_, Lanes>) -> Shares<Lanes> {
+    Shares::rearrange(key, PLANES, |from, to| {
+        for (at, to) in to.iter_mut().enumerate() {
+            *to = from[16 * (at % 32 / 4) + 4 * (at / 32) + at % 4];
+        }
+    })
 }
 
 /// `InvMixColumns` of a round key.

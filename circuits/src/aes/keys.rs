@@ -1,6 +1,7 @@
 //! Keys on shares, and their expansion.
 
 use super::{
+    cipher::{by_column, inv_mix_columns},
     sbox::{SboxForm, sub_bytes},
     tower::Forward,
 };
@@ -66,7 +67,7 @@ pub struct RoundKeys {
     keys: Vec<Shares<Lanes>>,
 }
 
-/// Round keys prepared for encryption: the S-box's constant folded in.
+/// Round keys prepared for encryption: the S-box's constant folded in, ordered by column.
 #[derive(Debug)]
 pub struct EncryptionKeys {
     pub(super) keys: Vec<Shares<Lanes>>,
@@ -93,7 +94,7 @@ impl RoundKeys {
         for key in keys.iter_mut().skip(1) {
             key.add_public(me, &constant())?;
         }
-        Ok(EncryptionKeys { keys })
+        Ok(EncryptionKeys { keys: keys.iter().map(|k| by_column(k.view())).collect() })
     }
 
     /// Prepares them for decryption. Local.
@@ -104,15 +105,12 @@ impl RoundKeys {
         let last = self.keys.len() - 1;
         let mut keys = Vec::with_capacity(self.keys.len());
         for (round, key) in self.keys.iter().enumerate().rev() {
-            let mut key = if round == 0 || round == last {
-                key.view().to_shares()
-            } else {
-                super::cipher::inv_mix_columns(key.view())?
-            };
+            let mut key =
+                if round == 0 || round == last { key.view().to_shares() } else { inv_mix_columns(key.view())? };
             if round > 0 {
                 key.add_public(me, &constant())?;
             }
-            keys.push(key);
+            keys.push(by_column(key.view()));
         }
         Ok(DecryptionKeys { keys })
     }

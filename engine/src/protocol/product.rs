@@ -5,7 +5,7 @@ use crate::{
     client::InputShare,
     memory::zeros,
     ring::{Bilinear, Product, Quadratic, Ring},
-    share::{Shares, View, equal_lengths, same, split_planes},
+    share::{Shares, View, components, equal_lengths, same, split_planes},
 };
 use bytes::Bytes;
 
@@ -60,7 +60,8 @@ impl<M: Mode> Ctx<M> {
     ) -> Result<Shares<R>, Error> {
         let n = equal_lengths(&x)?;
         let mut z = self.prss.zero::<R>(O * n)?;
-        R::quadratic(kernel, x.map(|v| v.own), x.map(|v| v.next), split_planes::<R, O>(&mut z, n));
+        let (own, next) = components(&x);
+        R::quadratic(kernel, own, next, split_planes::<R, O>(&mut z, n));
         self.reshare(&x, z).await
     }
 

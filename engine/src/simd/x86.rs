@@ -202,8 +202,7 @@ pub(super) fn quadratic<K: Quadratic<I, O>, const I: usize, const O: usize>(
     acc: &mut [&mut [Lanes]; O],
 ) -> usize {
     let n = shortest(own.iter().chain(next).map(|x| x.len()).chain(acc.iter().map(|z| z.len())));
-    let s =
-        Slices { x: own.map(<[_]>::as_ptr), y: next.map(<[_]>::as_ptr), z: acc.each_mut().map(|z| z.as_mut_ptr()), n };
+    let s = Slices { x: starts(own), y: starts(next), z: starts_mut(acc), n };
     match level.min(Level::detect()) {
         Level::Scalar => 0,
         // SAFETY: n elements of each slice are there, `acc` is borrowed exclusively, the level was detected.
@@ -222,7 +221,7 @@ pub(super) fn linear<K: Linear<I, O>, const I: usize, const O: usize>(
     out: &mut [&mut [Lanes]; O],
 ) -> usize {
     let n = shortest(x.iter().map(|x| x.len()).chain(out.iter().map(|z| z.len())));
-    let s = Slices { x: x.map(<[_]>::as_ptr), y: [], z: out.each_mut().map(|z| z.as_mut_ptr()), n };
+    let s = Slices { x: starts(x), y: [], z: starts_mut(out), n };
     match level.min(Level::detect()) {
         Level::Scalar => 0,
         // SAFETY: n elements of each slice are there, `out` is borrowed exclusively, the level was detected.
@@ -230,6 +229,24 @@ pub(super) fn linear<K: Linear<I, O>, const I: usize, const O: usize>(
         // SAFETY: as above.
         Level::Avx512 => unsafe { linear_512(kernel, add, &s) },
     }
+}
+
+// Plain loops: for the 32 columns of an AES state, `array::map` took as long as the kernel itself.
+
+fn starts<const I: usize>(x: &[&[Lanes]; I]) -> [*const Lanes; I] {
+    let mut starts = [std::ptr::null(); I];
+    for (start, x) in starts.iter_mut().zip(x) {
+        *start = x.as_ptr();
+    }
+    starts
+}
+
+fn starts_mut<const O: usize>(z: &mut [&mut [Lanes]; O]) -> [*mut Lanes; O] {
+    let mut starts = [std::ptr::null_mut(); O];
+    for (start, z) in starts.iter_mut().zip(z) {
+        *start = z.as_mut_ptr();
+    }
+    starts
 }
 
 fn shortest(lengths: impl Iterator<Item = usize>) -> usize {
