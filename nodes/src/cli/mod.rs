@@ -27,7 +27,9 @@ mod logging;
 mod node;
 mod output;
 mod plan;
+mod signals;
 mod target;
+mod up;
 
 pub use exit::Exit;
 pub use output::{Output, OutputArgs, line};
@@ -57,6 +59,8 @@ enum Command {
     Cluster(cluster::ClusterCommand),
     /// Run one node of a cluster
     Node(node::NodeArgs),
+    /// Run a cluster of three nodes on this machine
+    Up(up::UpArgs),
     /// Say whether a cluster works, and what to do if it does not
     Doctor(doctor::DoctorArgs),
     /// Say what a circuit will cost: rounds, bits, memory, time
@@ -71,6 +75,7 @@ enum Command {
 const EXAMPLES: &str = "\
 Examples:
   trefoil cluster init --dir demo --hosts a.example,b.example,c.example
+  trefoil up --dir demo
   trefoil doctor --cluster demo/cluster.toml
   trefoil plan aes-128 --instances 1000000";
 
@@ -80,15 +85,17 @@ impl Command {
         match self {
             // The ends of its sessions are no news.
             Self::BenchWorker(_) => "error",
-            Self::Node(_) => "info",
+            Self::Node(_) | Self::Up(_) => "info",
             Self::Cluster(_) | Self::Doctor(_) | Self::Plan(_) | Self::Bench(_) => "warn",
         }
     }
 
-    fn run(self) -> Result<Exit, Error> {
+    /// Runs the command. `filter` is the log filter in effect, for commands that start others.
+    fn run(self, filter: &str) -> Result<Exit, Error> {
         match self {
             Self::Cluster(command) => cluster::run(command),
             Self::Node(args) => node::run(&args),
+            Self::Up(args) => up::run(args, filter),
             Self::Doctor(args) => doctor::run(&args),
             Self::Plan(args) => plan::run(&args),
             Self::Bench(args) => bench::run(&args),
@@ -107,7 +114,8 @@ pub fn main() -> ExitCode {
             return if e.print().is_ok() { exit } else { Exit::System }.into();
         }
     };
-    let done = logging::start(cli.log.as_deref(), cli.command.default_filter()).and_then(|_| cli.command.run());
+    let done =
+        logging::start(cli.log.as_deref(), cli.command.default_filter()).and_then(|filter| cli.command.run(&filter));
     match done {
         Ok(exit) => exit.into(),
         Err(e) => {

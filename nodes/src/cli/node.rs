@@ -1,13 +1,13 @@
 //! `trefoil node`: one node of a cluster.
 
-use super::{Exit, Output, OutputArgs, line};
+use super::{Exit, OutputArgs, signals::Stop};
 use crate::{Error, config::NodeConfig, local::ReadyLine, node::Node};
-use std::{future::Future, io::Read, path::PathBuf};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::oneshot,
-};
+use std::{future::Future, io::Read, path::PathBuf, time::Duration};
+use tokio::sync::oneshot;
 use tracing::{info, warn};
+
+/// How long a node whose parent is gone may take to stop in order. Nobody is left to kill it.
+const LAST_RESORT: Duration = Duration::from_secs(15);
 
 /// The options of `trefoil node`.
 #[derive(Debug, clap::Args)]
@@ -17,7 +17,7 @@ pub struct NodeArgs {
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
     /// Stop when standard input is closed, as it is when the program that started this one ends
-    #[arg(long)]
+    #[arg(long, hide = true)]
     exit_with_parent: bool,
     #[command(flatten)]
     output: OutputArgs,
@@ -45,7 +45,7 @@ pub fn run(args: &NodeArgs) -> Result<Exit, Error> {
 }
 
 async fn serve(args: &NodeArgs, config: NodeConfig) -> Result<Exit, Error> {
-    let stop = stop_signal(args.exit_with_parent)?;
+    let stop = stop(args.exit_with_parent)?;
     let mut stop = std::pin::pin!(stop);
     let party = config.party;
     let node = Node::start(config).await?;
@@ -54,27 +54,24 @@ async fn serve(args: &NodeArgs, config: NodeConfig) -> Result<Exit, Error> {
             "the system grants smaller socket buffers than asked for, so the mesh is slower than it could be: {remedy}"
         );
     }
-    tokio::select! {
-        () = &mut stop => {}
+    let why = tokio::select! {
+        why = &mut stop => why,
         () = node.connected() => {
             let (mesh, api) = node.addresses();
             let ready = ReadyLine { party: party.index() as u8, mesh: mesh.to_string(), api: api.to_string() };
-            match args.output.resolve() {
-                Output::Json => Output::Json.print(&ready, "")?,
-                Output::Text => line(format!("{party} is connected to both others; clients reach it on {api}"))?,
-            }
-            stop.await;
+            let text = format!("{party} is connected to both others; clients reach it on {api}");
+            args.output.resolve().print(&ready, text)?;
+            stop.await
         }
-    }
-    info!("{party} stops");
+    };
+    info!("{party} stops: {why}");
     node.stop().await;
     Ok(Exit::Ok)
 }
 
-/// Resolves at SIGTERM, SIGINT or, if asked for, the end of standard input.
-fn stop_signal(with_parent: bool) -> Result<impl Future<Output = ()>, Error> {
-    let handler = |kind| signal(kind).map_err(Error::system("handle signals"));
-    let (mut term, mut int) = (handler(SignalKind::terminate())?, handler(SignalKind::interrupt())?);
+/// Resolves when the node is to stop, with the reason: a signal or, if asked for, the end of standard input.
+fn stop(with_parent: bool) -> Result<impl Future<Output = &'static str>, Error> {
+    let mut signal = Stop::listen()?;
     let parent = with_parent.then(end_of_input);
     Ok(async move {
         let parent = async {
@@ -85,20 +82,22 @@ fn stop_signal(with_parent: bool) -> Result<impl Future<Output = ()>, Error> {
             }
         };
         tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
-            () = parent => {}
+            name = signal.received() => name,
+            () = parent => "the program that started it is gone or wants it to end",
         }
     })
 }
 
-/// Resolves when standard input ends. Waits on a thread of its own, as nothing can interrupt the read; it ends with the process.
+/// Resolves when standard input ends. Waits on a thread of its own, as nothing can interrupt the read; it ends with the
+/// process, and ends the process if that does not stop by itself.
 fn end_of_input() -> oneshot::Receiver<()> {
     let (ended, end) = oneshot::channel();
     std::thread::spawn(move || {
         let (mut input, mut sink) = (std::io::stdin().lock(), [0; 64]);
         while input.read(&mut sink).is_ok_and(|n| n > 0) {}
         drop(ended);
+        std::thread::sleep(LAST_RESORT);
+        std::process::exit(i32::from(Exit::Failed as u8));
     });
     end
 }

@@ -87,6 +87,16 @@ impl Client {
         [a, b, c]
     }
 
+    /// Asks one node for its status.
+    ///
+    /// Cancel safe.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] or [`Error::Refused`], with the remedy.
+    pub async fn node_status(&self, party: Party) -> Result<NodeStatus, Error> {
+        self.nodes[party.index()].status().await
+    }
+
     /// Splits `input` and submits a job to the three nodes. While a node is busy, comes back for two minutes.
     ///
     /// If a node refuses, the job is deleted at the others. Cancelled, it may leave a job at some nodes, which fails there

@@ -6,18 +6,22 @@ use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, OpenOptions},
     path::PathBuf,
-    process::{ExitStatus, Stdio},
+    process::Stdio,
     time::Duration,
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader, Lines},
     process::{ChildStdin, ChildStdout, Command},
+    task::JoinHandle,
     time::timeout,
 };
 use trefoil_engine::Party;
 
 /// How long a node may take to stop after it was asked to.
 const STOP: Duration = Duration::from_secs(10);
+
+/// How long the rest of the log of a process that has ended is waited for.
+const FLUSH: Duration = Duration::from_secs(1);
 
 /// Lines of a node's log that are shown when it fails.
 const TAIL: usize = 10;
@@ -52,21 +56,28 @@ pub(super) struct Child {
     output: Lines<BufReader<ChildStdout>>,
     /// The node stops when this closes.
     lifeline: Option<ChildStdin>,
-    /// The log, if it goes to a file.
-    log: Option<PathBuf>,
+    log: Log,
+}
+
+#[derive(Debug)]
+enum Log {
+    /// A file.
+    File(PathBuf),
+    /// A task that copies it to our standard error until the process ends.
+    PassedOn(JoinHandle<()>),
 }
 
 impl Child {
     pub(super) fn start(options: &LocalOptions, files: &ClusterFiles, party: Party) -> Result<Self, Error> {
         let started = || format!("start node {party} ({})", options.executable.display());
-        let log = (options.logs == Logs::Files).then(|| files.node_dir(party).join("node.log"));
-        let stderr = match &log {
-            None => Stdio::piped(),
-            Some(path) => OpenOptions::new()
+        let file = files.node_dir(party).join("node.log");
+        let stderr = match options.logs {
+            Logs::Prefixed => Stdio::piped(),
+            Logs::Files => OpenOptions::new()
                 .append(true)
                 .create(true)
-                .open(path)
-                .map_err(Error::system(format!("write {}", path.display())))?
+                .open(&file)
+                .map_err(Error::system(format!("write {}", file.display())))?
                 .into(),
         };
         let mut process = Command::new(&options.executable)
@@ -80,9 +91,10 @@ impl Child {
             .kill_on_drop(true)
             .spawn()
             .map_err(Error::system(started()))?;
-        if let Some(stderr) = process.stderr.take() {
-            tokio::spawn(pass_on(party, stderr));
-        }
+        let log = match process.stderr.take() {
+            Some(stderr) => Log::PassedOn(tokio::spawn(pass_on(party, stderr))),
+            None => Log::File(file),
+        };
         let missing = || Error::Bug(format!("node {party} was started without its pipes"));
         let output = BufReader::new(process.stdout.take().ok_or_else(missing)?).lines();
         let lifeline = Some(process.stdin.take().ok_or_else(missing)?);
@@ -103,9 +115,12 @@ impl Child {
                 let status =
                     self.process.wait().await.map_err(Error::system(format!("wait for node {}", self.party)))?;
                 let exit = (status.code() == Some(Exit::System as i32)).then_some(Exit::System);
-                Err(Launch { exit, error: self.failure(&format!("could not start ({})", describe(status))) })
+                Err(Launch { exit, error: self.failure(&format!("could not start ({status})")).await })
             }
-            Err(_) => Err(self.failure(&format!("was not connected to both others within {within:?}")).into()),
+            Err(_) => {
+                let what = format!("was not connected to both others within {within:?}");
+                Err(self.failure(&what).await.into())
+            }
         }
     }
 
@@ -117,7 +132,7 @@ impl Child {
     /// Waits until the process ends, and says how. Cancel safe.
     pub(super) async fn ended(&mut self) -> Error {
         match self.process.wait().await {
-            Ok(status) => self.failure(&format!("ended unexpectedly ({})", describe(status))),
+            Ok(status) => self.failure(&format!("ended unexpectedly ({status})")).await,
             Err(e) => Error::system(format!("wait for node {}", self.party))(e),
         }
     }
@@ -137,23 +152,24 @@ impl Child {
         let _ = self.process.kill().await;
     }
 
-    fn failure(&self, what: &str) -> Error {
-        let mut text = format!("node {} {what}", self.party);
-        if let Some(path) = &self.log {
-            let log = fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
-            let lines: Vec<_> = log.lines().collect();
-            let tail = &lines[lines.len().saturating_sub(TAIL)..];
-            text = format!("{text}; the end of its log {}:\n  {}", path.display(), tail.join("\n  "));
-        } else {
-            text.push_str("; its log is above");
-        }
+    async fn failure(&mut self, what: &str) -> Error {
+        let text = match &mut self.log {
+            Log::PassedOn(copy) => {
+                // What the process said last is to be read before what we say about it.
+                if !copy.is_finished() {
+                    let _ = timeout(FLUSH, copy).await;
+                }
+                format!("node {} {what}; its log is above", self.party)
+            }
+            Log::File(path) => {
+                let log = fs::read(&path).map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default();
+                let lines: Vec<_> = log.lines().collect();
+                let tail = lines[lines.len().saturating_sub(TAIL)..].join("\n  ");
+                format!("node {} {what}; the end of its log {}:\n  {tail}", self.party, path.display())
+            }
+        };
         Error::Cluster(text)
     }
-}
-
-fn describe(status: ExitStatus) -> String {
-    // "exit status: 3" or "signal: 9 (SIGKILL)"
-    status.to_string()
 }
 
 /// Copies a node's log to ours, line by line.

@@ -1,0 +1,72 @@
+//! `trefoil up`: a cluster of three processes on this machine.
+
+use super::{Exit, OutputArgs, block_on};
+use crate::{
+    Error,
+    local::{LocalCluster, LocalOptions, Logs},
+};
+use serde::Serialize;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  trefoil up
+  trefoil up --dir demo --json
+  trefoil up --log debug
+
+While it runs, in another terminal:
+  trefoil doctor --cluster demo/cluster.toml";
+
+/// What `trefoil up` is given.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct UpArgs {
+    /// Where the cluster's files are, or are to be created [default: a temporary directory, removed at the end]
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Runs the cluster until Ctrl-C, SIGTERM or the end of one of its nodes.
+///
+/// # Errors
+/// [`Error::Cluster`] naming the node that ended, and those of [`LocalCluster::start`].
+pub fn run(args: UpArgs, filter: &str) -> Result<Exit, Error> {
+    let output = args.output.resolve();
+    let options =
+        LocalOptions { dir: args.dir, logs: Logs::Prefixed, filter: filter.to_owned(), ..LocalOptions::new()? };
+    block_on(async {
+        let mut signal = super::signals::Stop::listen()?;
+        let mut cluster = tokio::select! {
+            started = LocalCluster::start(&options) => started?,
+            _ = signal.received() => return Ok(Exit::Ok),
+        };
+        let files = cluster.files();
+        let up = Up { event: "ready", cluster: files.cluster(), identity: files.identity(), pids: cluster.pids() };
+        output.print(&up, up.text())?;
+        let ended = tokio::select! {
+            error = cluster.failed() => Err(error),
+            _ = signal.received() => Ok(Exit::Ok),
+        };
+        cluster.shutdown().await;
+        ended
+    })
+}
+
+/// The result as JSON.
+#[derive(Serialize)]
+struct Up {
+    event: &'static str,
+    cluster: PathBuf,
+    identity: PathBuf,
+    pids: [u32; 3],
+}
+
+impl Up {
+    fn text(&self) -> String {
+        let [a, b, c] = self.pids;
+        let cluster = self.cluster.display();
+        format!("three nodes are ready (processes {a}, {b} and {c})\ncluster file: {cluster}\nend them with Ctrl-C")
+    }
+}
