@@ -58,12 +58,18 @@ impl LocalOptions {
         Self {
             executable: executable.into(),
             dir: None,
-            settings: NodeSettings::default(),
+            settings: NodeSettings { threads: share_of_cores(), ..NodeSettings::default() },
             logs: Logs::Files,
             filter: "info".to_owned(),
             ready_within: Duration::from_secs(30),
         }
     }
+}
+
+/// The three nodes share this machine's cores.
+fn share_of_cores() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (cores / 3).max(1)
 }
 
 /// Three node processes that serve. Dropping it kills them.
