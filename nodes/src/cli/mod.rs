@@ -19,8 +19,11 @@
 //! A command that talks to a cluster flattens [`ClusterArgs`]. Asynchronous work runs in
 //! [`block_on`].
 
+mod aes;
 mod bench;
+mod circuit;
 mod cluster;
+mod demo;
 mod doctor;
 mod exit;
 mod logging;
@@ -54,6 +57,8 @@ struct Cli {
 /// The subcommands, in the order of `--help`.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// See it work: three nodes, a real file, every result checked
+    Demo(demo::DemoArgs),
     /// Create the files of a cluster
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
@@ -61,6 +66,11 @@ enum Command {
     Node(node::NodeArgs),
     /// Run a cluster of three nodes on this machine
     Up(up::UpArgs),
+    /// Encrypt or decrypt a file or a stream under a key that no node ever holds
+    Aes(aes::AesArgs),
+    /// Evaluate boolean circuits on shared inputs
+    #[command(subcommand)]
+    Circuit(circuit::CircuitCommand),
     /// Say whether a cluster works, and what to do if it does not
     Doctor(doctor::DoctorArgs),
     /// Say what a circuit will cost: rounds, bits, memory, time
@@ -74,6 +84,7 @@ enum Command {
 
 const EXAMPLES: &str = "\
 Examples:
+  trefoil demo
   trefoil cluster init --dir demo --hosts a.example,b.example,c.example
   trefoil up --dir demo
   trefoil doctor --cluster demo/cluster.toml
@@ -86,7 +97,13 @@ impl Command {
             // The ends of its sessions are no news.
             Self::BenchWorker(_) => "error",
             Self::Node(_) | Self::Up(_) => "info",
-            Self::Cluster(_) | Self::Doctor(_) | Self::Plan(_) | Self::Bench(_) => "warn",
+            Self::Aes(_)
+            | Self::Circuit(_)
+            | Self::Demo(_)
+            | Self::Cluster(_)
+            | Self::Doctor(_)
+            | Self::Plan(_)
+            | Self::Bench(_) => "warn",
         }
     }
 
@@ -94,8 +111,11 @@ impl Command {
     fn run(self, filter: &str) -> Result<Exit, Error> {
         match self {
             Self::Cluster(command) => cluster::run(command),
+            Self::Demo(args) => demo::run(&args),
             Self::Node(args) => node::run(&args),
             Self::Up(args) => up::run(args, filter),
+            Self::Aes(args) => aes::run(&args),
+            Self::Circuit(command) => circuit::run(command),
             Self::Doctor(args) => doctor::run(&args),
             Self::Plan(args) => plan::run(&args),
             Self::Bench(args) => bench::run(&args),
@@ -130,11 +150,14 @@ pub fn main() -> ExitCode {
 /// # Errors
 /// What the work returns, or [`Error::System`] if no runtime can be started.
 pub fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(Error::system("start the worker threads"))?
-        .block_on(work)
+        .map_err(Error::system("start the worker threads"))?;
+    let result = runtime.block_on(work);
+    // A read of a pipe or a terminal may be under way on a thread, and nothing can interrupt it.
+    runtime.shutdown_background();
+    result
 }
 
 /// Prints an error and the causes its own text does not already contain.

@@ -8,7 +8,7 @@ use crate::{
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesOrdered};
-use std::{fmt, time::Instant};
+use std::{fmt, future::Future, time::Instant};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     sync::watch,
@@ -76,7 +76,7 @@ pub struct CtrReport {
     pub seconds: f64,
 }
 
-/// What is done with a chunk of text: its length and what its job cost.
+/// A chunk of text with the key stream added, and what its job cost each node.
 struct Done {
     text: Zeroizing<Vec<u8>>,
     costs: [crate::job::JobCost; 3],
@@ -88,24 +88,29 @@ impl Ctr {
         Self { client, key, counter }
     }
 
-    /// Reads `input` to its end, adds the key stream and writes the result to `output`, in order. Calls `progress` with the
-    /// bytes written so far.
+    /// Reads `input` to its end, adds the key stream and writes the result to `output`, in order, unless `stop` resolves before.
+    /// Calls `progress` with the bytes written so far.
     ///
     /// Not cancel safe: what was written stays written. Jobs under way are deleted in the background.
     ///
     /// # Errors
-    /// As [`Client::run`]; [`Error::System`] if reading or writing fails. The jobs under way are deleted before it returns.
+    /// As [`Client::run`]; [`Error::System`] if reading or writing fails, [`Error::Interrupted`] if `stop` resolves. The jobs
+    /// under way are deleted before it returns.
     pub async fn apply(
         &self,
         input: impl AsyncRead + Unpin,
         output: impl AsyncWrite + Unpin,
+        stop: impl Future<Output = ()>,
         progress: impl FnMut(u64),
     ) -> Result<CtrReport, Error> {
-        let (stop, stopped) = watch::channel(false);
+        let (end, stopped) = watch::channel(false);
         let mut queue = FuturesOrdered::new();
-        let result = self.pump(&mut queue, &stopped, input, output, progress).await;
+        let result = tokio::select! {
+            result = self.pump(&mut queue, &stopped, input, output, progress) => result,
+            () = stop => Err(Error::Interrupted),
+        };
         // Only an error leaves anything in the queue.
-        stop.send_replace(true);
+        end.send_replace(true);
         while queue.next().await.is_some() {}
         result
     }

@@ -109,7 +109,11 @@ impl JobHandle {
         delete(&self.client, self.id).await;
     }
 
-    pub(super) async fn outcome(&self) -> Result<Outcome, Error> {
+    /// Waits for its end and fetches its output. Cancel safe.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait) and [`output`](Self::output).
+    pub async fn outcome(&self) -> Result<Outcome, Error> {
         let costs = self.wait().await?;
         Ok(Outcome { output: self.output().await?, costs })
     }
