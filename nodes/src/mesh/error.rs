@@ -34,6 +34,12 @@ pub enum MeshError {
         /// The deadline.
         seconds: u64,
     },
+    /// A peer left a session before it had begun.
+    #[error("{peer} gave up the session before it had begun; its own log says why")]
+    GaveUp {
+        /// The peer.
+        peer: Party,
+    },
     /// A peer belongs to another cluster, or has another version of the cluster file.
     #[error("{peer} has another cluster file; give all three nodes the same cluster.toml")]
     OtherCluster {
@@ -56,8 +62,8 @@ pub enum MeshError {
         /// The cause.
         cause: String,
     },
-    /// A session id was used before.
-    #[error("session {0} is running or has been; every run needs an id of its own")]
+    /// This node takes part in a session of this id already.
+    #[error("session {0} is running already; every run needs an id of its own")]
     RepeatedSession(SessionId),
     /// The operating system refused to give randomness.
     #[error("the system's random source failed: {0}")]
@@ -71,6 +77,7 @@ impl MeshError {
         match self {
             Self::Unreachable { peer, .. }
             | Self::NotJoined { peer, .. }
+            | Self::GaveUp { peer }
             | Self::OtherCluster { peer }
             | Self::OtherJob { peer }
             | Self::Ended { peer, .. } => Some(*peer),
@@ -86,6 +93,17 @@ pub struct SessionFault {
     pub blamed: Party,
     /// What happened.
     pub cause: LinkFault,
+}
+
+impl SessionFault {
+    /// How an error of a strand of `me` reads to the other parties of the session.
+    pub(super) fn of(e: &Error, me: Party) -> Self {
+        match e {
+            Error::Link { peer, cause } => Self { blamed: *peer, cause: cause.clone() },
+            Error::Peer { peer, fault } => Self { blamed: *peer, cause: LinkFault::Ended(fault.to_string()) },
+            other => Self { blamed: me, cause: LinkFault::Ended(other.to_string()) },
+        }
+    }
 }
 
 impl From<SessionFault> for Error {

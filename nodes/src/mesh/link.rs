@@ -2,12 +2,20 @@
 
 use super::{
     error::SessionFault,
-    session::Shared,
-    wire::{FRAME_HEADER, FrameTag, StreamKind, preamble},
+    registry::Unavailable,
+    shared::Shared,
+    wire::{FRAME_HEADER, FrameTag, RunId, StreamName, preamble},
 };
 use bytes::Bytes;
 use quinn::{ReadError, ReadExactError, RecvStream, SendStream, WriteError};
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 use trefoil_engine::{
     Error, LinkFault, Party, PeerFault,
     transport::{BoxFuture, Link, Path},
@@ -15,9 +23,16 @@ use trefoil_engine::{
 
 pub(super) struct QuicLink {
     shared: Arc<Shared>,
-    path: Path,
+    strand: Strand,
     next: End,
     prev: End,
+}
+
+/// Which strand of which run.
+#[derive(Clone, Copy)]
+struct Strand {
+    run: RunId,
+    path: Path,
 }
 
 /// Both directions to one peer.
@@ -41,17 +56,17 @@ struct In {
 }
 
 impl QuicLink {
-    pub(super) fn new(shared: Arc<Shared>, path: Path) -> Self {
-        let (me, session) = (shared.me, shared.session);
+    pub(super) fn new(shared: Arc<Shared>, run: RunId, path: Path) -> Self {
+        let me = shared.me;
         let end = |peer| End {
-            out: Out { peer, tag: FrameTag::new(session, path, me, peer), stream: None, seq: 0 },
-            into: In { peer, tag: FrameTag::new(session, path, peer, me), stream: None, seq: 0 },
+            out: Out { peer, tag: FrameTag::new(run, path, me, peer), stream: None, seq: 0 },
+            into: In { peer, tag: FrameTag::new(run, path, peer, me), stream: None, seq: 0 },
         };
-        Self { next: end(me.next()), prev: end(me.prev()), shared, path }
+        Self { next: end(me.next()), prev: end(me.prev()), shared, strand: Strand { run, path } }
     }
 
     /// The sending side to one peer and the receiving side from another, at the same time.
-    fn ends(&mut self, to: Party, from: Party) -> (&Shared, Path, &mut Out, &mut In) {
+    fn ends(&mut self, to: Party, from: Party) -> (&Shared, Strand, &mut Out, &mut In) {
         let next = self.shared.me.next();
         let (out, into) = match (to == next, from == next) {
             (true, true) => (&mut self.next.out, &mut self.next.into),
@@ -59,63 +74,72 @@ impl QuicLink {
             (false, true) => (&mut self.prev.out, &mut self.next.into),
             (false, false) => (&mut self.prev.out, &mut self.prev.into),
         };
-        (&self.shared, self.path, out, into)
+        (&self.shared, self.strand, out, into)
     }
 }
 
 impl Out {
-    async fn send(&mut self, shared: &Shared, path: Path, frame: Bytes) -> Result<(), Error> {
+    async fn send(&mut self, shared: &Shared, strand: Strand, frame: Bytes) -> Result<(), Error> {
         let lost = |e: WriteError| link(self.peer, lost(&e));
         let stream = match &mut self.stream {
             Some(stream) => stream,
             none => {
                 let opened = shared.connection(self.peer).open_uni().await;
                 let mut stream = opened.map_err(|e| link(self.peer, LinkFault::Lost(e.to_string())))?;
-                stream.write_all(&preamble(shared.session, StreamKind::Strand(path))).await.map_err(lost)?;
+                stream.write_all(&preamble(StreamName::Strand(strand.run, strand.path))).await.map_err(lost)?;
+                shared.meter.opened();
                 none.insert(stream)
             }
         };
-        let len = u32::try_from(frame.len()).map_err(|_| Error::Shape {
+        let bytes = frame.len();
+        let len = u32::try_from(bytes).map_err(|_| Error::Shape {
             what: "a frame, in bytes",
             expected: u32::MAX as usize,
-            got: frame.len(),
+            got: bytes,
         })?;
         let header = Bytes::copy_from_slice(&self.tag.header(self.seq, len));
         self.seq = self.seq.checked_add(1).ok_or(Error::StreamExhausted)?;
         // Handed over, not copied.
-        stream.write_all_chunks(&mut [header, frame]).await.map_err(lost)
+        stream.write_all_chunks(&mut [header, frame]).await.map_err(lost)?;
+        shared.meter.sent(bytes);
+        Ok(())
     }
 }
 
 impl In {
-    async fn recv(&mut self, shared: &Shared, path: Path, into: &mut [u8]) -> Result<(), Error> {
+    async fn recv(&mut self, shared: &Shared, strand: Strand, into: &mut [u8]) -> Result<(), Error> {
         let peer = self.peer;
         let stream = match &mut self.stream {
             Some(stream) => stream,
             none => {
-                let arrival = shared.registry.take(peer, shared.session, StreamKind::Strand(path));
-                let arrival =
-                    arrival.ok_or_else(|| fault(peer, PeerFault::Malformed("this strand is open already".into())))?;
-                none.insert(arrival.await.map_err(|_| link(peer, LinkFault::Lost("the session is over".into())))?)
+                let over = || link(peer, LinkFault::Ended("the session is over".into()));
+                let arrival = shared.registry.strand(strand.run, peer, strand.path).map_err(|e| match e {
+                    Unavailable::Over => over(),
+                    // Two links of one path on this node: a bug of the caller, as with any poisoned strand.
+                    Unavailable::Taken => Error::Poisoned,
+                })?;
+                none.insert(arrival.await.map_err(|_| over())?)
             }
         };
         let mut header = [0; FRAME_HEADER];
         stream.read_exact(&mut header).await.map_err(|e| broken(peer, &e))?;
         self.tag.check(&header, self.seq, into.len()).map_err(|f| fault(peer, f))?;
         self.seq = self.seq.checked_add(1).ok_or(Error::StreamExhausted)?;
-        stream.read_exact(into).await.map_err(|e| broken(peer, &e))
+        stream.read_exact(into).await.map_err(|e| broken(peer, &e))?;
+        shared.meter.received(into.len());
+        Ok(())
     }
 }
 
 impl Link for QuicLink {
     fn send(&mut self, to: Party, frame: Bytes) -> BoxFuture<'_, Result<(), Error>> {
-        let (shared, path, out, _) = self.ends(to, to);
-        Box::pin(guarded(shared, to, out.send(shared, path, frame)))
+        let (shared, strand, out, _) = self.ends(to, to);
+        Box::pin(guarded(shared, strand, move || to, out.send(shared, strand, frame)))
     }
 
     fn recv<'a>(&'a mut self, from: Party, into: &'a mut [u8]) -> BoxFuture<'a, Result<(), Error>> {
-        let (shared, path, _, side) = self.ends(from, from);
-        Box::pin(guarded(shared, from, side.recv(shared, path, into)))
+        let (shared, strand, _, side) = self.ends(from, from);
+        Box::pin(guarded(shared, strand, move || from, side.recv(shared, strand, into)))
     }
 
     fn exchange<'a>(
@@ -125,10 +149,21 @@ impl Link for QuicLink {
         from: Party,
         into: &'a mut [u8],
     ) -> BoxFuture<'a, Result<(), Error>> {
-        let (shared, path, out, side) = self.ends(to, from);
-        Box::pin(guarded(shared, from, async move {
-            tokio::try_join!(out.send(shared, path, frame), side.recv(shared, path, into)).map(|_| ())
-        }))
+        let (shared, strand, out, side) = self.ends(to, from);
+        Box::pin(async move {
+            let received = AtomicBool::new(false);
+            let both = async {
+                let receive = async {
+                    side.recv(shared, strand, into).await?;
+                    received.store(true, Relaxed);
+                    Ok(())
+                };
+                tokio::try_join!(out.send(shared, strand, frame), receive).map(|_| ())
+            };
+            // Once its frame is here, a peer that takes nothing is the one waited for.
+            let awaited = || if received.load(Relaxed) { to } else { from };
+            guarded(shared, strand, awaited, both).await
+        })
     }
 }
 
@@ -138,7 +173,8 @@ impl Link for QuicLink {
 /// reason, which comes on the control stream, is waited for.
 async fn guarded(
     shared: &Shared,
-    awaited: Party,
+    strand: Strand,
+    awaited: impl Fn() -> Party + Send,
     work: impl Future<Output = Result<(), Error>> + Send,
 ) -> Result<(), Error> {
     let error = tokio::select! {
@@ -148,14 +184,14 @@ async fn guarded(
             Err(e) => e,
         },
         fault = shared.ended() => return Err(fault.into()),
-        fault = shared.stalled(awaited) => fault.into(),
+        fault = shared.stalled(strand.path, awaited) => fault.into(),
     };
     if matches!(&error, Error::Link { cause: LinkFault::Ended(_), .. })
         && let Ok(fault) = tokio::time::timeout(REASON, shared.ended()).await
     {
         return Err(fault.into());
     }
-    match shared.fail((&error).into()) {
+    match shared.fail(SessionFault::of(&error, shared.me)) {
         Ok(()) => Err(error),
         Err(earlier) => Err(earlier.into()),
     }
@@ -183,16 +219,5 @@ fn broken(peer: Party, e: &ReadExactError) -> Error {
             link(peer, LinkFault::Ended("the peer gave up the strand".into()))
         }
         ReadExactError::ReadError(e) => link(peer, LinkFault::Lost(e.to_string())),
-    }
-}
-
-impl From<&Error> for SessionFault {
-    /// How a strand's error reads to the other parties of the session.
-    fn from(e: &Error) -> Self {
-        match e {
-            Error::Link { peer, cause } => Self { blamed: *peer, cause: cause.clone() },
-            Error::Peer { peer, fault } => Self { blamed: *peer, cause: LinkFault::Ended(fault.to_string()) },
-            other => Self { blamed: Party::P0, cause: LinkFault::Ended(other.to_string()) },
-        }
     }
 }

@@ -4,19 +4,24 @@
 //! fingerprint the cluster file lists for that party; nothing a peer writes is believed. The protocol version is the
 //! ALPN name, so another version fails in the handshake.
 //!
-//! **Memory.** What a peer sends ahead stays in receive windows: at most `connection_window` bytes for each of the two peers.
-//! **Deadlock.** Each strand has one frame under way in each direction and reads while it sends; strands have windows of their own. As long
-//! as the connection window holds one frame of every strand, no strand waits for another.
+//! **Memory.** What a peer sends ahead stays in receive windows: at most `streams` times `stream_window` bytes for each of the two
+//! peers, and an honest one is at most one frame ahead on each strand.
+//! **Deadlock.** A strand reads while it sends, and has a window of its own. The window of the connection is that of all strands
+//! together, so that no strand waits for another; data sent is acknowledged by the peer's QUIC whether or not its strand reads, so that the
+//! send window does not tie them together either.
 //! **Failure.** The first fault of a session is told to both peers on its control streams. A peer that is silent is noticed after
 //! `idle_deadline`, one that is alive but does not move after `stall_deadline`.
 
+mod control;
 mod error;
 mod link;
 mod peers;
 mod registry;
 mod session;
 mod settings;
+mod shared;
 mod socket;
+mod traffic;
 mod wire;
 
 pub use error::{MeshError, SessionFault};
@@ -24,23 +29,32 @@ pub use peers::PeerStatus;
 pub use session::Session;
 pub use settings::TransportSettings;
 pub use socket::SocketBuffers;
+pub use traffic::Traffic;
 pub use wire::ALPN;
 
 use crate::{
     config::{Address, NodeConfig},
     tls,
 };
+use control::decline;
 use peers::Peers;
-use quinn::Runtime;
-use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::{
+    Runtime as _,
+    crypto::rustls::{QuicClientConfig, QuicServerConfig},
+};
 use registry::Registry;
 use session::Terms;
+use socket::Datagrams;
 use std::{
     io,
     net::{SocketAddr, ToSocketAddrs},
     sync::Arc,
 };
+use tokio::time::Instant;
 use trefoil_engine::{Party, transport::SessionId};
+
+/// Calls that may wait to be looked at.
+const MAX_INCOMING: usize = 256;
 
 /// What a node must know to take its place in the mesh.
 #[derive(Clone)]
@@ -114,22 +128,21 @@ impl Mesh {
         server.alpn_protocols = vec![ALPN.to_vec()];
         client.alpn_protocols = vec![ALPN.to_vec()];
         let tls = |e: &dyn std::fmt::Display| MeshError::Tls(e.to_string());
-        let (socket, buffers) =
-            socket::bind(listen, &settings).map_err(|cause| MeshError::Listen { address: listen, cause })?;
+        let refused = |cause| MeshError::Listen { address: listen, cause };
+        let (socket, buffers) = socket::bind(listen, &settings).map_err(refused)?;
         let transport = Arc::new(settings.quinn(&nodes, buffers.granted));
         let server = QuicServerConfig::try_from(server).map_err(|e| tls(&e))?;
         let mut server = quinn::ServerConfig::with_crypto(Arc::new(server));
-        server.transport_config(transport.clone());
+        server.transport_config(transport.clone()).max_incoming(MAX_INCOMING);
         let client = QuicClientConfig::try_from(client).map_err(|e| tls(&e))?;
         let mut client = quinn::ClientConfig::new(Arc::new(client));
         client.transport_config(transport);
         let runtime = Arc::new(quinn::TokioRuntime);
-        let not_listening = |cause| MeshError::Listen { address: listen, cause };
-        let socket = Runtime::wrap_udp_socket(&*runtime, socket).map_err(not_listening)?;
-        let socket = socket::Datagrams::new(socket, settings.mtu_among(&nodes));
+        let socket = runtime.wrap_udp_socket(socket).map_err(refused)?;
+        let socket = Datagrams::new(socket, settings.mtu_among(&nodes));
         let endpoint =
             quinn::Endpoint::new_with_abstract_socket(settings.endpoint(&nodes), Some(server), socket, runtime)
-                .map_err(not_listening)?;
+                .map_err(refused)?;
         let registry = Arc::new(Registry::new(settings.join_deadline));
         let peers = Peers::start(me, &endpoint, client, &peers::Addresses { nodes, fingerprints }, &registry);
         Ok(Self { me, cluster: cluster_digest, settings, registry, peers, endpoint, buffers })
@@ -142,16 +155,23 @@ impl Mesh {
     /// # Errors
     /// [`MeshError::RepeatedSession`] for an id in use; the others if a peer is missing, late, or of another opinion.
     pub async fn session(&self, session: SessionId, job_digest: [u8; 32]) -> Result<Session, MeshError> {
-        if !self.registry.join(session) {
-            return Err(MeshError::RepeatedSession(session));
+        let membership = self.registry.join(session).ok_or(MeshError::RepeatedSession(session))?;
+        let (join, stall) = (self.settings.join_deadline, self.settings.stall_deadline);
+        let begin = Instant::now();
+        let terms = Terms { session, cluster: self.cluster, job: job_digest, deadline: begin + join, join, stall };
+        // Half the time, so that a peer that is connected learns in time who is not.
+        match self.peers.connections(begin + join / 2).await {
+            Ok(connections) => Session::start(self.me, terms, membership, connections).await,
+            Err(missing) => {
+                for (connection, hello) in self.peers.present().iter().zip(&terms.hellos()?) {
+                    if let Some(connection) = connection {
+                        let told = decline(connection, session, hello, &missing);
+                        let _ = tokio::time::timeout_at(terms.deadline, told).await;
+                    }
+                }
+                Err(missing)
+            }
         }
-        let leave = Leave { registry: &self.registry, session: Some(session) };
-        let join = self.settings.join_deadline;
-        let connections = self.peers.connections(join).await?;
-        let terms =
-            Terms { session, cluster: self.cluster, job: job_digest, join, stall: self.settings.stall_deadline };
-        let started = Session::start(self.me, terms, self.registry.clone(), connections).await;
-        leave.keep(started)
     }
 
     /// What is known of the peers: next, then prev.
@@ -195,29 +215,6 @@ impl Drop for Mesh {
 impl std::fmt::Debug for Mesh {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Mesh({})", self.me)
-    }
-}
-
-/// Forgets a session that did not start, also when the future is dropped.
-struct Leave<'a> {
-    registry: &'a Registry,
-    session: Option<SessionId>,
-}
-
-impl Leave<'_> {
-    fn keep<T, E>(mut self, started: Result<T, E>) -> Result<T, E> {
-        if started.is_ok() {
-            self.session = None;
-        }
-        started
-    }
-}
-
-impl Drop for Leave<'_> {
-    fn drop(&mut self) {
-        if let Some(session) = self.session {
-            self.registry.leave(session);
-        }
     }
 }
 

@@ -9,23 +9,31 @@ use quinn::{Connection, ConnectionError, Endpoint, Incoming, RecvStream, VarInt}
 use rustls::pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    task::JoinSet,
+    time::Instant,
+};
 use trefoil_engine::Party;
 
 /// TLS wants a name; who answers is settled by the certificate's fingerprint.
 const SERVER_NAME: &str = "node.trefoil";
 /// The first and the longest pause before dialling again.
 const BACK_OFF: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(2)];
-/// Handshakes of unknown callers under way at once.
+/// Handshakes under way at once with callers from the address of `prev`, and likewise with callers from elsewhere.
 const MAX_HANDSHAKES: usize = 16;
+/// The time a caller has for its handshake.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// The time a new stream has to say what it is for.
 const PREAMBLE_TIME: Duration = Duration::from_secs(10);
 /// The application error code of a stream that is not wanted.
 const REFUSED: VarInt = VarInt::from_u32(1);
+/// The application error code of a connection to somebody else.
+const NOT_LISTED: VarInt = VarInt::from_u32(2);
 
 /// Where the nodes are and who they are, in party order.
 pub(super) struct Addresses {
@@ -44,6 +52,8 @@ pub struct PeerStatus {
     pub rtt: Option<Duration>,
     /// The UDP payload the path carries, in bytes, as found so far.
     pub mtu: Option<u16>,
+    /// Bytes of UDP payload sent and received over the present connection, by all sessions.
+    pub udp_bytes: Option<[u64; 2]>,
     /// The last thing that went wrong.
     pub last_error: Option<String>,
 }
@@ -79,14 +89,14 @@ impl Peers {
             fingerprint: addresses.fingerprints[me.next().index()],
         };
         tasks.spawn(dial(dialler, slots[0].clone(), registry.clone()));
-        let expected = addresses.fingerprints[me.prev().index()];
+        let prev = me.prev().index();
+        let expected = Expected { address: addresses.nodes[prev].ip(), fingerprint: addresses.fingerprints[prev] };
         tasks.spawn(accept(endpoint.clone(), expected, slots[1].clone(), registry.clone()));
         Self { slots, _tasks: tasks }
     }
 
-    /// Both connections, next first, waited for as long as `patience`.
-    pub(super) async fn connections(&self, patience: Duration) -> Result<[Connection; 2], MeshError> {
-        let deadline = tokio::time::Instant::now() + patience;
+    /// Both connections, next first, waited for until `deadline`.
+    pub(super) async fn connections(&self, deadline: Instant) -> Result<[Connection; 2], MeshError> {
         let mut found = Vec::with_capacity(2);
         for slot in &self.slots {
             let connection = tokio::time::timeout_at(deadline, slot.connected()).await;
@@ -99,6 +109,11 @@ impl Peers {
         Ok(found)
     }
 
+    /// The connections there are at the moment, next first.
+    pub(super) fn present(&self) -> [Option<Connection>; 2] {
+        self.slots.each_ref().map(|slot| slot.connection.borrow().clone())
+    }
+
     pub(super) async fn connected(&self) {
         for slot in &self.slots {
             slot.connected().await;
@@ -107,12 +122,13 @@ impl Peers {
 
     pub(super) fn status(&self) -> [PeerStatus; 2] {
         self.slots.each_ref().map(|slot| {
-            let connection = slot.connection.borrow();
+            let stats = slot.connection.borrow().as_ref().map(Connection::stats);
             PeerStatus {
                 peer: slot.peer,
-                connected: connection.is_some(),
-                rtt: connection.as_ref().map(Connection::rtt),
-                mtu: connection.as_ref().map(|c| c.stats().path.current_mtu),
+                connected: stats.is_some(),
+                rtt: stats.map(|s| s.path.rtt),
+                mtu: stats.map(|s| s.path.current_mtu),
+                udp_bytes: stats.map(|s| [s.udp_tx.bytes, s.udp_rx.bytes]),
                 last_error: slot.last_error(),
             }
         })
@@ -134,6 +150,15 @@ impl Slot {
 
     fn last_error(&self) -> Option<String> {
         self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A call came to nothing. While the peer is connected, it was somebody else's.
+    fn refused(&self, cause: String) {
+        if self.connection.borrow().is_some() {
+            tracing::debug!(peer = %self.peer, %cause, "a call was refused");
+        } else {
+            self.failed(cause);
+        }
     }
 
     fn failed(&self, cause: String) {
@@ -187,7 +212,7 @@ impl Dialler {
         if certificate(&connection) == Some(self.fingerprint) {
             return Ok(connection);
         }
-        connection.close(VarInt::from_u32(2), b"not the certificate of the cluster file");
+        connection.close(NOT_LISTED, b"not the certificate of the cluster file");
         Err(format!("{} shows another certificate than the cluster file lists for it", self.address))
     }
 }
@@ -210,31 +235,55 @@ async fn dial(dialler: Dialler, slot: Arc<Slot>, registry: Arc<Registry>) {
     }
 }
 
-async fn accept(endpoint: Endpoint, expected: [u8; 32], slot: Arc<Slot>, registry: Arc<Registry>) {
-    let mut handshakes = JoinSet::new();
+/// Where and as whom `prev` calls.
+struct Expected {
+    address: IpAddr,
+    fingerprint: [u8; 32],
+}
+
+/// Serves calls. Who calls is known only after the handshake, so strangers cost one; a flood of them must not keep `prev` out:
+/// calls from its address have places of their own, and under load a caller must first show that it receives at the address
+/// it writes from (a QUIC retry), so that nobody takes those places in its name.
+async fn accept(endpoint: Endpoint, expected: Expected, slot: Arc<Slot>, registry: Arc<Registry>) {
+    let places = [(); 2].map(|()| Arc::new(Semaphore::new(MAX_HANDSHAKES)));
+    let expected = Arc::new(expected);
+    let mut calls = JoinSet::new();
     while let Some(incoming) = endpoint.accept().await {
-        while handshakes.try_join_next().is_some() {}
-        if slot_is_full(&handshakes, &slot) {
-            incoming.refuse();
+        while calls.try_join_next().is_some() {}
+        let places = &places[usize::from(incoming.remote_address().ip() == expected.address)];
+        if places.available_permits() <= MAX_HANDSHAKES / 2 && incoming.may_retry() {
+            // Fails only for a caller that has been asked before.
+            let _ = incoming.retry();
             continue;
         }
-        handshakes.spawn(admit(incoming, expected, slot.clone(), registry.clone()));
+        match places.clone().try_acquire_owned() {
+            Ok(place) => {
+                calls.spawn(admit(incoming, place, expected.clone(), slot.clone(), registry.clone()));
+            }
+            Err(_) => incoming.refuse(),
+        }
     }
 }
 
-/// Handshakes and the connection being served count alike; strangers cannot take all places for long, since handshakes time out.
-fn slot_is_full(handshakes: &JoinSet<()>, slot: &Slot) -> bool {
-    handshakes.len() >= MAX_HANDSHAKES + usize::from(slot.connection.borrow().is_some())
-}
-
-async fn admit(incoming: Incoming, expected: [u8; 32], slot: Arc<Slot>, registry: Arc<Registry>) {
-    let from = incoming.remote_address();
-    match incoming.await {
-        Err(e) => slot.failed(format!("a caller from {from} was refused: {}", explain(&e))),
-        Ok(connection) if certificate(&connection) == Some(expected) => slot.serve(connection, &registry).await,
-        Ok(connection) => {
-            connection.close(VarInt::from_u32(2), b"not the certificate of the cluster file");
-            slot.failed(format!(
+async fn admit(
+    incoming: Incoming,
+    place: OwnedSemaphorePermit,
+    expected: Arc<Expected>,
+    slot: Arc<Slot>,
+    registry: Arc<Registry>,
+) {
+    let from = incoming.remote_address().ip();
+    let shaken = tokio::time::timeout(HANDSHAKE_TIME, incoming).await;
+    drop(place);
+    match shaken {
+        Err(_) => slot.refused(format!("a caller from {from} did not finish its handshake")),
+        Ok(Err(e)) => slot.refused(format!("a caller from {from} was refused: {}", explain(&e))),
+        Ok(Ok(connection)) if certificate(&connection) == Some(expected.fingerprint) => {
+            slot.serve(connection, &registry).await;
+        }
+        Ok(Ok(connection)) => {
+            connection.close(NOT_LISTED, b"not the certificate of the cluster file");
+            slot.refused(format!(
                 "a caller from {from} showed another certificate than the cluster file lists for {}",
                 slot.peer
             ));
@@ -250,7 +299,7 @@ async fn sort(peer: Party, mut stream: RecvStream, registry: Arc<Registry>) {
         Ok(Err(e)) => Some(e.to_string()),
         Ok(Ok(())) => match read_preamble(&preamble) {
             Err(fault) => Some(fault.to_string()),
-            Ok((session, kind)) => match registry.arrived(peer, session, kind, stream) {
+            Ok(name) => match registry.arrived(peer, name, stream) {
                 None => return,
                 Some(back) => {
                     stream = back;

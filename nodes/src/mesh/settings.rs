@@ -17,6 +17,8 @@ use std::{
 pub(super) const MAX_UDP_PAYLOAD: u16 = 65_507;
 /// quinn writes a two-byte length into padded long-header packets: an initial size above this panics.
 const MAX_INITIAL_MTU: u16 = 9_000;
+/// What every path must carry (RFC 9000, section 14).
+const MIN_MTU: u16 = 1_200;
 
 /// Settings of the links between nodes: the `[transport]` table of `node.toml`. Lengths of time are written with their unit,
 /// such as `"30s"`.
@@ -32,17 +34,18 @@ pub struct TransportSettings {
     /// Largest UDP payload that is tried, in bytes. Path MTU discovery finds what the path carries up to it. Left out: 65,507 if every
     /// node is on a loopback address, 1,452 (Ethernet) otherwise; set 8,952 on a network of jumbo frames.
     pub mtu: Option<u16>,
-    /// Receive window of one stream, in bytes: what a peer may send ahead on one strand. At least the largest frame.
+    /// Receive window of one stream, in bytes: what a peer may send ahead on one strand. Frames may be larger. `streams` times this bounds
+    /// the memory each peer can fill.
     #[serde(deserialize_with = "nonzero")]
     pub stream_window: u32,
-    /// Receive window of one connection, in bytes: bounds the memory a peer can fill. At least the strands in flight times the largest frame.
+    /// Streams each peer may have open at once: one for each strand and one for each session. A strand beyond waits for another to end.
     #[serde(deserialize_with = "nonzero")]
-    pub connection_window: u32,
-    /// Data under way to one peer, in bytes. Small enough to stay in the second-level cache.
-    #[serde(deserialize_with = "nonzero")]
-    pub send_window: u32,
-    /// A fixed congestion window in bytes, for loopback and dedicated networks. Left out: 524,288 if every node is on a loopback
-    /// address, otherwise congestion is controlled (Cubic).
+    pub streams: u32,
+    /// Data under way to one peer, in bytes: at least rate times round-trip time. Left out: 1,048,576 if every node is on a loopback
+    /// address, which stays in the second-level cache; 8,388,608 otherwise.
+    pub send_window: Option<u32>,
+    /// A fixed congestion window in bytes, for loopback and dedicated networks. Left out: if every node is on a loopback address
+    /// 524,288, or less if the sockets have small buffers; otherwise congestion is controlled (Cubic).
     pub congestion_window: Option<u32>,
     /// Send and receive buffers of the UDP socket, in bytes. The system caps them at `net.core.rmem_max` and `net.core.wmem_max`.
     #[serde(deserialize_with = "nonzero")]
@@ -65,9 +68,9 @@ impl Default for TransportSettings {
     fn default() -> Self {
         Self {
             mtu: None,
-            stream_window: 8 << 20,
-            connection_window: 256 << 20,
-            send_window: 1 << 20,
+            stream_window: 512 << 10,
+            streams: 1_024,
+            send_window: None,
             congestion_window: None,
             socket_buffer: 32 << 20,
             keep_alive: Duration::from_secs(1),
@@ -82,32 +85,36 @@ impl TransportSettings {
     /// The largest UDP payload tried among nodes at these addresses.
     #[must_use]
     pub fn mtu_among(&self, nodes: &[SocketAddr; 3]) -> u16 {
-        self.mtu.unwrap_or(if loopback(nodes) { MAX_UDP_PAYLOAD } else { 1_452 }).clamp(1_200, MAX_UDP_PAYLOAD)
+        self.mtu.unwrap_or(if loopback(nodes) { MAX_UDP_PAYLOAD } else { 1_452 }).clamp(MIN_MTU, MAX_UDP_PAYLOAD)
     }
 
-    /// `granted` is what the socket's buffers hold, in bytes.
+    /// The QUIC configuration among nodes at these addresses, where sockets have buffers of `granted` bytes.
     pub(super) fn quinn(&self, nodes: &[SocketAddr; 3], granted: usize) -> TransportConfig {
         let mtu = self.mtu_among(nodes);
+        // Discovery climbs from what every path carries. Loopback carries more, and the climb takes fewer steps.
+        let initial = if loopback(nodes) { mtu.min(MAX_INITIAL_MTU) } else { MIN_MTU };
+        let send_window = self.send_window.unwrap_or(if loopback(nodes) { 1 << 20 } else { 8 << 20 });
         let mut discovery = MtuDiscoveryConfig::default();
         discovery.upper_bound(mtu);
         let mut t = TransportConfig::default();
         t.stream_receive_window(self.stream_window.into())
-            .receive_window(self.connection_window.into())
-            .send_window(self.send_window.into())
-            .max_concurrent_uni_streams(VarInt::from_u32(MAX_STREAMS))
+            // As much as all streams together: with less, strands whose frames wait unread would keep out the frames they wait for.
+            .receive_window(product(self.stream_window, self.streams))
+            .send_window(send_window.into())
+            .max_concurrent_uni_streams(self.streams.into())
             .max_concurrent_bidi_streams(VarInt::from_u32(0))
             .datagram_receive_buffer_size(None)
-            .initial_mtu(mtu.min(MAX_INITIAL_MTU))
-            .min_mtu(1_200)
+            .initial_mtu(initial)
+            .min_mtu(MIN_MTU)
             .mtu_discovery_config(Some(discovery))
+            // The socket cuts batches to the largest datagram; see `Datagrams`.
+            .enable_segmentation_offload(mtu <= MAX_UDP_PAYLOAD / 2)
             .send_fairness(false)
             .keep_alive_interval(Some(self.keep_alive));
         t.max_idle_timeout(Some(self.idle_deadline.try_into().unwrap_or_else(|_| VarInt::from_u32(5_000).into())));
-        // A fixed window must fit the receiver's buffer several times, or it only loses packets.
-        let roomy = granted >= 4 * LOOPBACK_WINDOW as usize;
-        let window = self.congestion_window.or_else(|| (loopback(nodes) && roomy).then_some(LOOPBACK_WINDOW));
-        if let Some(bytes) = window {
-            t.congestion_controller_factory(Arc::new(Fixed(bytes.into())));
+        let window = self.congestion_window.map(u64::from);
+        if let Some(bytes) = window.or_else(|| loopback(nodes).then(|| loopback_window(granted, mtu))) {
+            t.congestion_controller_factory(Arc::new(Fixed(bytes)));
         }
         t
     }
@@ -125,11 +132,17 @@ impl TransportSettings {
     }
 }
 
-/// Streams a peer may have open towards us: strands, and one control stream for each session.
-const MAX_STREAMS: u32 = 4_096;
+/// Fits the variable-length integers of QUIC in any case: they have 62 bits.
+fn product(a: u32, b: u32) -> VarInt {
+    VarInt::from_u64(u64::from(a) * u64::from(b)).unwrap_or(VarInt::MAX)
+}
 
-/// The data under way on loopback: enough to keep both ends busy, little enough to stay in the second-level cache.
-const LOOPBACK_WINDOW: u32 = 512 << 10;
+/// What fits both into the second-level cache and, from two peers at once, into the socket's buffer: a datagram that finds it
+/// full is lost. The system counts up to twice `granted`.
+fn loopback_window(granted: usize, mtu: u16) -> u64 {
+    let shared = (granted as u64 * 2 / 3).min(512 << 10);
+    shared.max(2 * u64::from(mtu))
+}
 
 fn loopback(nodes: &[SocketAddr; 3]) -> bool {
     nodes.iter().all(|a| a.ip().is_loopback())
@@ -165,6 +178,14 @@ impl ControllerFactory for Fixed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_loopback_window_fits_the_socket_of_an_unprivileged_process() {
+        // Linux grants 212,992 bytes by default and counts to twice that; both peers may fill their windows.
+        let window = loopback_window(212_992, MAX_UDP_PAYLOAD);
+        assert!(2 * window < 2 * 212_992 && window >= 2 * u64::from(MAX_UDP_PAYLOAD), "{window}");
+        assert_eq!(loopback_window(32 << 20, MAX_UDP_PAYLOAD), 512 << 10);
+    }
 
     #[test]
     fn the_datagram_size_follows_the_addresses_and_its_bounds() {

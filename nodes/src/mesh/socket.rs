@@ -38,16 +38,17 @@ impl SocketBuffers {
 /// A socket that knows how many datagrams of this size fit one system call.
 ///
 /// The library sends up to ten segments at once and would lose the whole batch, without a word, where segments times
-/// size exceed the largest datagram. It also sets aside room for 64 segments in each receive buffer, which large datagrams never use.
+/// size exceed the largest datagram. It also sets aside room for 64 segments of the largest size in each receive buffer, though
+/// what the system joins is at most 64 KiB.
 #[derive(Debug)]
 pub(super) struct Datagrams {
     inner: Arc<dyn AsyncUdpSocket>,
-    segments: usize,
+    mtu: usize,
 }
 
 impl Datagrams {
     pub(super) fn new(inner: Arc<dyn AsyncUdpSocket>, mtu: u16) -> Arc<Self> {
-        Arc::new(Self { inner, segments: usize::from(MAX_UDP_PAYLOAD / mtu.max(1)).max(1) })
+        Arc::new(Self { inner, mtu: mtu.max(1).into() })
     }
 }
 
@@ -70,10 +71,11 @@ impl AsyncUdpSocket for Datagrams {
         self.inner.local_addr()
     }
     fn max_transmit_segments(&self) -> usize {
-        self.inner.max_transmit_segments().min(self.segments)
+        self.inner.max_transmit_segments().min((usize::from(MAX_UDP_PAYLOAD) / self.mtu).max(1))
     }
     fn max_receive_segments(&self) -> usize {
-        self.inner.max_receive_segments().min(self.segments)
+        // Rounded up: the peer's segments may be smaller than ours, and more of them are joined.
+        self.inner.max_receive_segments().min(65_536_usize.div_ceil(self.mtu))
     }
     fn may_fragment(&self) -> bool {
         self.inner.may_fragment()

@@ -2,14 +2,16 @@
 //!
 //! | message | bytes |
 //! |---|---|
-//! | stream preamble | kind 1, session 16, strand 32 |
+//! | preamble of a control stream | 0, session 16, zeros 32 |
+//! | preamble of a strand | 1, run 16, path 32 |
 //! | hello (control stream) | cluster digest 32, job digest 32, nonce 32, pair contribution 32 |
 //! | confirmation (control stream) | digest of the three hellos 32 |
 //! | end (control stream) | 1, party 1, length 2, text |
-//! | waiting (control stream) | 2, party 1 |
+//! | waiting (control stream) | 2, set of parties 1 |
 //! | frame header (strand) | tag 8, number 4, length 4 |
 //!
-//! The protocol version is in the ALPN name, so two versions never meet here.
+//! The protocol version is in the ALPN name, so two versions never meet here. A run is named by the digest of its hellos, nonces
+//! included: frames that are left over from an earlier run of the same session id are never taken for its own.
 
 use sha2::{Digest, Sha256};
 use trefoil_engine::{
@@ -21,33 +23,44 @@ use zeroize::Zeroizing;
 /// The protocol and its version, as negotiated in the TLS handshake.
 pub const ALPN: &[u8] = b"trefoil/1";
 
+/// Names one run of a session: the digest of the hellos, truncated.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) struct RunId([u8; 16]);
+
+impl RunId {
+    pub(super) fn of(transcript: &[u8; 32]) -> Self {
+        Self(array(&transcript[..16]))
+    }
+}
+
 /// What a stream is for.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(super) enum StreamKind {
+pub(super) enum StreamName {
     /// Hello, confirmation, end of a session.
-    Control,
+    Control(SessionId),
     /// The frames of one strand.
-    Strand(Path),
+    Strand(RunId, Path),
 }
 
 pub(super) const PREAMBLE: usize = 1 + 16 + 32;
 
-pub(super) fn preamble(session: SessionId, kind: StreamKind) -> [u8; PREAMBLE] {
-    let mut out = [0; PREAMBLE];
-    out[1..17].copy_from_slice(&session.0);
-    if let StreamKind::Strand(path) = kind {
-        out[0] = 1;
-        out[17..].copy_from_slice(&path.0);
-    }
+pub(super) fn preamble(name: StreamName) -> [u8; PREAMBLE] {
+    let (kind, id, path) = match name {
+        StreamName::Control(session) => (0, session.0, [0; 32]),
+        StreamName::Strand(run, path) => (1, run.0, path.0),
+    };
+    let mut out = [kind; PREAMBLE];
+    out[1..17].copy_from_slice(&id);
+    out[17..].copy_from_slice(&path);
     out
 }
 
-pub(super) fn read_preamble(bytes: &[u8; PREAMBLE]) -> Result<(SessionId, StreamKind), PeerFault> {
+pub(super) fn read_preamble(bytes: &[u8; PREAMBLE]) -> Result<StreamName, PeerFault> {
     let (head, path) = bytes.split_at(17);
-    let session = SessionId(array(&head[1..]));
+    let id = array(&head[1..]);
     match (head[0], array(path)) {
-        (0, zero) if zero == [0; 32] => Ok((session, StreamKind::Control)),
-        (1, path) => Ok((session, StreamKind::Strand(Path(path)))),
+        (0, zero) if zero == [0; 32] => Ok(StreamName::Control(SessionId(id))),
+        (1, path) => Ok(StreamName::Strand(RunId(id), Path(path))),
         (kind, _) => Err(PeerFault::Malformed(format!("stream of unknown kind {kind}"))),
     }
 }
@@ -97,22 +110,28 @@ pub(super) fn transcript(session: SessionId, hellos: [&Hello; 3]) -> [u8; 32] {
 pub(super) enum Control {
     /// The session is over.
     End { blamed: Party, cause: String },
-    /// A strand of the sender has been waiting for a message of this party for long.
-    Waiting { on: Party },
+    /// Strands of the sender have been waiting for messages of these parties for long, and for no others.
+    Waiting { on: PartySet },
 }
 
-/// The longest text of an end message.
+/// The longest text of an end message, in bytes.
 pub(super) const MAX_CAUSE: usize = 512;
+
+/// The first two bytes of a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Head {
+    /// Of an end: a length and a text follow.
+    End { blamed: Party },
+    /// All of a waiting message.
+    Waiting { on: PartySet },
+}
 
 impl Control {
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         match self {
-            Self::Waiting { on } => vec![2, on.index() as u8],
+            Self::Waiting { on } => vec![2, on.0],
             Self::End { blamed, cause } => {
-                let mut end = cause.len().min(MAX_CAUSE);
-                while !cause.is_char_boundary(end) {
-                    end -= 1;
-                }
+                let end = cause.floor_char_boundary(MAX_CAUSE);
                 let mut out = vec![1, blamed.index() as u8];
                 out.extend_from_slice(&(end as u16).to_le_bytes());
                 out.extend_from_slice(&cause.as_bytes()[..end]);
@@ -121,20 +140,37 @@ impl Control {
         }
     }
 
-    /// The kind and party of a message, from its first two bytes.
-    pub(super) fn head([kind, party]: [u8; 2]) -> Result<(bool, Party), PeerFault> {
-        let malformed = || PeerFault::Malformed("control message of unknown kind or party".into());
-        let party = Party::from_index(party.into()).ok_or_else(malformed)?;
-        match kind {
-            1 => Ok((true, party)),
-            2 => Ok((false, party)),
-            _ => Err(malformed()),
+    pub(super) fn head([kind, value]: [u8; 2]) -> Result<Head, PeerFault> {
+        match (kind, Party::from_index(value.into())) {
+            (1, Some(blamed)) => Ok(Head::End { blamed }),
+            (2, _) if value < 8 => Ok(Head::Waiting { on: PartySet(value) }),
+            _ => Err(PeerFault::Malformed("control message of unknown kind or party".into())),
         }
     }
 
     /// The text of an end message: printable characters only, whatever the peer sent.
     pub(super) fn cause(bytes: &[u8]) -> String {
         String::from_utf8_lossy(bytes).chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    }
+}
+
+/// A set of parties, one bit each.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct PartySet(u8);
+
+impl PartySet {
+    pub(super) fn contains(self, party: Party) -> bool {
+        self.0 & (1 << party.index()) != 0
+    }
+
+    pub(super) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl FromIterator<Party> for PartySet {
+    fn from_iter<I: IntoIterator<Item = Party>>(parties: I) -> Self {
+        Self(parties.into_iter().fold(0, |set, p| set | 1 << p.index()))
     }
 }
 
@@ -145,10 +181,10 @@ pub(super) const FRAME_HEADER: usize = 16;
 pub(super) struct FrameTag([u8; 8]);
 
 impl FrameTag {
-    pub(super) fn new(session: SessionId, path: Path, from: Party, to: Party) -> Self {
+    pub(super) fn new(run: RunId, path: Path, from: Party, to: Party) -> Self {
         let mut h = Sha256::new();
         h.update(b"trefoil/v1/frame");
-        h.update(session.0);
+        h.update(run.0);
         h.update(path.0);
         h.update([from.index() as u8, to.index() as u8]);
         let digest: [u8; 32] = h.finalize().into();
@@ -188,14 +224,15 @@ mod tests {
     use proptest::prelude::*;
 
     const S: SessionId = SessionId([3; 16]);
+    const RUN: RunId = RunId([4; 16]);
 
     proptest! {
         #[test]
         fn any_preamble_is_read_or_refused(bytes in any::<[u8; 32]>(), kind in any::<u8>()) {
-            let path = Path(bytes);
-            let (session, back) = read_preamble(&preamble(S, StreamKind::Strand(path))).unwrap();
-            prop_assert_eq!((session, back), (S, StreamKind::Strand(path)));
-            let mut raw = preamble(S, StreamKind::Strand(path));
+            for name in [StreamName::Strand(RUN, Path(bytes)), StreamName::Control(S)] {
+                prop_assert_eq!(read_preamble(&preamble(name)).unwrap(), name);
+            }
+            let mut raw = preamble(StreamName::Strand(RUN, Path(bytes)));
             raw[0] = kind;
             prop_assert_eq!(read_preamble(&raw).is_ok(), kind == 1 || kind == 0 && bytes == [0; 32]);
         }
@@ -204,20 +241,44 @@ mod tests {
         fn control_messages_are_bounded_and_printable(cause in "\\PC{0,700}", bytes in proptest::collection::vec(any::<u8>(), 0..600), head in any::<[u8; 2]>()) {
             let raw = Control::End { blamed: Party::P2, cause: cause.clone() }.to_bytes();
             prop_assert!(raw.len() <= 4 + MAX_CAUSE);
-            prop_assert_eq!(Control::head([raw[0], raw[1]]).unwrap(), (true, Party::P2));
+            prop_assert_eq!(Control::head([raw[0], raw[1]]).unwrap(), Head::End { blamed: Party::P2 });
             prop_assert!(cause.starts_with(&Control::cause(&raw[4..])));
             prop_assert!(Control::cause(&bytes).chars().all(|c| !c.is_control()));
-            prop_assert_eq!(Control::head(head).is_ok(), (1..=2).contains(&head[0]) && head[1] < 3);
+            prop_assert_eq!(Control::head(head).is_ok(), head[0] == 1 && head[1] < 3 || head[0] == 2 && head[1] < 8);
         }
 
         #[test]
         fn a_header_that_is_not_due_is_refused(seq in any::<u32>(), len in any::<u32>(), flip in 0_usize..128) {
-            let tag = FrameTag::new(S, Path::root(), Party::P0, Party::P2);
+            let tag = FrameTag::new(RUN, Path::root(), Party::P0, Party::P2);
             let mut header = tag.header(seq, len);
             prop_assert!(tag.check(&header, seq, len as usize).is_ok());
             header[flip / 8] ^= 1 << (flip % 8);
             prop_assert!(tag.check(&header, seq, len as usize).is_err());
         }
+    }
+
+    #[test]
+    fn sets_of_parties_survive_the_wire() {
+        for on in (0..8).map(|bits| Party::ALL.into_iter().filter(|p| bits >> p.index() & 1 == 1).collect::<PartySet>())
+        {
+            let raw = Control::Waiting { on }.to_bytes();
+            assert_eq!(Control::head([raw[0], raw[1]]).unwrap(), Head::Waiting { on });
+            assert_eq!(on.is_empty(), !Party::ALL.into_iter().any(|p| on.contains(p)));
+        }
+    }
+
+    #[test]
+    fn frames_of_another_run_path_or_direction_are_refused() {
+        let due = FrameTag::new(RUN, Path::root(), Party::P0, Party::P2);
+        for other in [
+            FrameTag::new(RunId([5; 16]), Path::root(), Party::P0, Party::P2),
+            FrameTag::new(RUN, Path::root().child(0), Party::P0, Party::P2),
+            FrameTag::new(RUN, Path::root(), Party::P2, Party::P0),
+        ] {
+            assert_eq!(due.check(&other.header(0, 8), 0, 8), Err(PeerFault::WrongStrand));
+        }
+        let far = PeerFault::WrongLength { expected: 8, got: u32::MAX as usize };
+        assert_eq!(due.check(&due.header(0, u32::MAX), 0, 8), Err(far));
     }
 
     #[test]

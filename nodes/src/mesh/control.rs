@@ -1,0 +1,309 @@
+//! The control streams of a session: hellos, their confirmation, and the end.
+
+use super::{
+    error::{MeshError, SessionFault},
+    registry::Membership,
+    session::Terms,
+    shared::Shared,
+    wire::{Control, HELLO, Head, Hello, MAX_CAUSE, PartySet, RunId, StreamName, preamble, transcript},
+};
+use quinn::{Connection, ReadError, ReadExactError, RecvStream, SendStream, WriteError};
+use std::sync::{Arc, PoisonError};
+use trefoil_engine::{LinkFault, Party, transport::SessionId};
+use zeroize::Zeroizing;
+
+/// Says hello to both peers, hears them, and confirms to both that the same three hellos were heard. Then the run may begin.
+/// Gives the peers' hellos, next first.
+///
+/// Streams stay in `controls` whatever happens, so that a failure can be told on them.
+pub(super) async fn negotiate(
+    shared: &Shared,
+    terms: &Terms,
+    mine: &[Hello; 2],
+    controls: &mut [Controls; 2],
+    membership: &mut Membership,
+) -> Result<[Hello; 2], MeshError> {
+    for (control, hello) in controls.iter_mut().zip(mine) {
+        control.greet(shared, hello).await?;
+    }
+    let [next, prev] = controls;
+    let theirs = [next.hear(shared, terms).await?, prev.hear(shared, terms).await?];
+    let digest = transcript(terms.session, in_order(shared.me, &mine[0], &theirs[0], &theirs[1]));
+    let run = RunId::of(&digest);
+    // A peer opens strands once both others have confirmed, so not before this node has.
+    membership.begin(run);
+    let _ = shared.run.set(run);
+    for control in &mut *controls {
+        control.agreed = false;
+        control.confirm(&digest).await?;
+    }
+    for control in controls {
+        control.confirmed(shared, &digest).await?;
+    }
+    Ok(theirs)
+}
+
+/// Tells a peer why this node cannot join a session, so that it need not wait for the deadline.
+pub(super) async fn decline(connection: &Connection, session: SessionId, hello: &Hello, cause: &MeshError) {
+    let Ok(mut out) = connection.open_uni().await else { return };
+    let Some(blamed) = cause.blamed() else { return };
+    let end = Control::End { blamed, cause: cause.to_string() }.to_bytes();
+    for part in [&preamble(StreamName::Control(session))[..], &*hello.to_bytes(), &end] {
+        if out.write_all(part).await.is_err() {
+            return;
+        }
+    }
+    let _ = out.finish();
+}
+
+/// Mine, next's and prev's, in party order.
+pub(super) fn in_order<'a>(me: Party, mine: &'a Hello, next: &'a Hello, prev: &'a Hello) -> [&'a Hello; 3] {
+    Party::ALL.map(|p| {
+        if p == me {
+            mine
+        } else if p == me.next() {
+            next
+        } else {
+            prev
+        }
+    })
+}
+
+/// The control streams to and from one peer.
+pub(super) struct Controls {
+    pub(super) peer: Party,
+    /// Whether the peer has done its part of the present step: tells who is awaited.
+    pub(super) agreed: bool,
+    out: Option<SendStream>,
+    into: Option<RecvStream>,
+}
+
+impl Controls {
+    pub(super) fn new(peer: Party) -> Self {
+        Self { peer, agreed: false, out: None, into: None }
+    }
+
+    fn gone(&self, last: &dyn ToString) -> MeshError {
+        MeshError::Unreachable { peer: self.peer, last: last.to_string() }
+    }
+
+    fn unwritten(&self, e: &WriteError) -> MeshError {
+        match e {
+            WriteError::Stopped(_) => MeshError::GaveUp { peer: self.peer },
+            e => self.gone(&e),
+        }
+    }
+
+    fn unread(&self, e: &ReadExactError) -> MeshError {
+        match e {
+            ReadExactError::FinishedEarly(_) | ReadExactError::ReadError(ReadError::Reset(_)) => {
+                MeshError::GaveUp { peer: self.peer }
+            }
+            ReadExactError::ReadError(e) => self.gone(&e),
+        }
+    }
+
+    async fn greet(&mut self, shared: &Shared, hello: &Hello) -> Result<(), MeshError> {
+        let opened = shared.connection(self.peer).open_uni().await;
+        let mut out = opened.map_err(|e| self.gone(&e))?;
+        // That a session ends must not wait behind the frames of its strands.
+        let _ = out.set_priority(1);
+        let written = async {
+            out.write_all(&preamble(StreamName::Control(shared.session))).await?;
+            out.write_all(&*hello.to_bytes()).await
+        };
+        let written = written.await;
+        self.out = Some(out);
+        written.map_err(|e| self.unwritten(&e))
+    }
+
+    async fn hear(&mut self, shared: &Shared, terms: &Terms) -> Result<Hello, MeshError> {
+        let peer = self.peer;
+        let arrival = shared.registry.control(shared.session, peer);
+        let arrival = arrival.ok_or_else(|| self.gone(&"it opened this session before"))?;
+        let connection = shared.connection(peer);
+        let stream = tokio::select! {
+            stream = arrival => stream.map_err(|_| self.gone(&"the session is over"))?,
+            cause = connection.closed() => return Err(self.gone(&cause)),
+        };
+        let stream = self.into.insert(stream);
+        let mut bytes = Zeroizing::new([0; HELLO]);
+        let read = stream.read_exact(bytes.as_mut()).await;
+        read.map_err(|e| self.unread(&e))?;
+        let hello = Hello::from_bytes(&bytes);
+        if hello.cluster != terms.cluster {
+            return Err(MeshError::OtherCluster { peer });
+        }
+        if hello.job != terms.job {
+            return Err(MeshError::OtherJob { peer });
+        }
+        self.agreed = true;
+        Ok(hello)
+    }
+
+    async fn confirm(&mut self, digest: &[u8; 32]) -> Result<(), MeshError> {
+        let mut message = [0; 33];
+        message[1..].copy_from_slice(digest);
+        let Some(out) = &mut self.out else { return Err(self.gone(&"this node has not said hello")) };
+        let written = out.write_all(&message).await;
+        written.map_err(|e| self.unwritten(&e))
+    }
+
+    async fn confirmed(&mut self, shared: &Shared, digest: &[u8; 32]) -> Result<(), MeshError> {
+        let Some(stream) = &mut self.into else { return Err(self.gone(&"it has not said hello")) };
+        match confirmation(self.peer, stream).await {
+            Ok(Confirmation::Digest(theirs)) if &theirs == digest => {
+                self.agreed = true;
+                Ok(())
+            }
+            Ok(Confirmation::Digest(_)) => {
+                let cause = "it heard other hellos than this node; one node told two stories".into();
+                Err(MeshError::Ended { peer: self.peer, cause })
+            }
+            Ok(Confirmation::End(fault)) => Err(shared.fail(fault.clone()).err().unwrap_or(fault).into()),
+            Err(Unheard::Stream(e)) => Err(self.unread(&e)),
+            Err(Unheard::Malformed(cause)) => Err(MeshError::Ended { peer: self.peer, cause }),
+        }
+    }
+
+    /// Tells the peer the end of a session that did not start.
+    pub(super) async fn close(self, shared: &Shared) {
+        let Some(mut out) = self.out else { return };
+        let fault = shared.state.borrow().fault.clone();
+        if let Some(SessionFault { blamed, cause }) = fault {
+            let _ = out.write_all(&Control::End { blamed, cause: text(&cause) }.to_bytes()).await;
+        }
+        let _ = out.finish();
+    }
+
+    /// Starts the tasks that pass on this node's end of the session, and hear the peer's.
+    pub(super) fn run(self, shared: &Arc<Shared>) {
+        let (Some(out), Some(mut into)) = (self.out, self.into) else { return };
+        tokio::spawn(tell(out, shared.clone()));
+        let (peer, shared) = (self.peer, shared.clone());
+        tokio::spawn(async move {
+            let mut own = shared.state.subscribe();
+            let over = own.wait_for(|s| s.finished || s.fault.is_some());
+            tokio::select! {
+                _ = over => {}
+                fault = listen(&shared, peer, &mut into) => {
+                    if let Some(fault) = fault {
+                        let _ = shared.fail(fault);
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// Passes on to a peer for whom this node waits, and how the session ends.
+async fn tell(mut out: SendStream, shared: Arc<Shared>) {
+    let mut state = shared.state.subscribe();
+    let mut told = PartySet::default();
+    loop {
+        let now = state.borrow_and_update().clone();
+        if let Some(SessionFault { blamed, cause }) = now.fault {
+            let _ = out.write_all(&Control::End { blamed, cause: text(&cause) }.to_bytes()).await;
+            break;
+        }
+        if now.finished {
+            break;
+        }
+        let on = now.waiting();
+        if on != told {
+            told = on;
+            if out.write_all(&Control::Waiting { on }.to_bytes()).await.is_err() {
+                break;
+            }
+        }
+        // The sender is in `shared`, so this cannot fail.
+        let _ = state.changed().await;
+    }
+    let _ = out.finish();
+}
+
+/// Hears a peer's control stream to its end: the fault that ended the session, or `None` if the peer is done.
+async fn listen(shared: &Shared, peer: Party, stream: &mut RecvStream) -> Option<SessionFault> {
+    loop {
+        let mut head = [0; 2];
+        let message = match stream.read_exact(&mut head).await {
+            Ok(()) => rest(peer, stream, head).await,
+            Err(ReadExactError::FinishedEarly(0)) => return None,
+            Err(e) => Err(e.into()),
+        };
+        let cause = match message {
+            Ok(Message::End(fault)) => return Some(fault),
+            Ok(Message::Waiting(on)) => {
+                shared.claims.lock().unwrap_or_else(PoisonError::into_inner)[peer.index()] = on;
+                continue;
+            }
+            Err(Unheard::Stream(e)) => LinkFault::Lost(e.to_string()),
+            Err(Unheard::Malformed(cause)) => LinkFault::Ended(cause),
+        };
+        return Some(SessionFault { blamed: peer, cause });
+    }
+}
+
+enum Message {
+    End(SessionFault),
+    Waiting(PartySet),
+}
+
+/// What follows a hello: the digest the peer confirms, or the fault by which it ends the session instead.
+enum Confirmation {
+    Digest([u8; 32]),
+    End(SessionFault),
+}
+
+/// Why a message was not heard.
+enum Unheard {
+    Stream(ReadExactError),
+    Malformed(String),
+}
+
+impl From<ReadExactError> for Unheard {
+    fn from(e: ReadExactError) -> Self {
+        Self::Stream(e)
+    }
+}
+
+async fn confirmation(peer: Party, stream: &mut RecvStream) -> Result<Confirmation, Unheard> {
+    let mut kind = [0];
+    stream.read_exact(&mut kind).await?;
+    if kind == [0] {
+        let mut digest = [0; 32];
+        stream.read_exact(&mut digest).await?;
+        return Ok(Confirmation::Digest(digest));
+    }
+    let mut value = [0];
+    stream.read_exact(&mut value).await?;
+    match rest(peer, stream, [kind[0], value[0]]).await? {
+        Message::End(fault) => Ok(Confirmation::End(fault)),
+        Message::Waiting(_) => Err(Unheard::Malformed("it sent no confirmation of the hellos".into())),
+    }
+}
+
+/// Reads what follows the head of a message. No length from the peer is trusted before it is compared with its bound.
+async fn rest(peer: Party, stream: &mut RecvStream, head: [u8; 2]) -> Result<Message, Unheard> {
+    let blamed = match Control::head(head).map_err(|f| Unheard::Malformed(f.to_string()))? {
+        Head::Waiting { on } => return Ok(Message::Waiting(on)),
+        Head::End { blamed } => blamed,
+    };
+    let mut len = [0; 2];
+    stream.read_exact(&mut len).await?;
+    let len = usize::from(u16::from_le_bytes(len));
+    if len > MAX_CAUSE {
+        return Err(Unheard::Malformed(format!("an end message of {len} bytes, {MAX_CAUSE} being allowed")));
+    }
+    let mut cause = vec![0; len];
+    stream.read_exact(&mut cause).await?;
+    let cause = LinkFault::Ended(format!("{} (reported by {peer})", Control::cause(&cause)));
+    Ok(Message::End(SessionFault { blamed, cause }))
+}
+
+fn text(cause: &LinkFault) -> String {
+    match cause {
+        LinkFault::Ended(cause) => cause.clone(),
+        other => other.to_string(),
+    }
+}
