@@ -2,10 +2,13 @@
 
 use crate::{
     Error,
-    config::{CLUSTER_FORMAT, ClusterFile, ClusterId, Listen, NODE_FORMAT, NodeEntry, NodeFile},
+    config::{CLUSTER_FORMAT, Cluster, ClusterFile, ClusterId, Listen, NODE_FORMAT, NodeEntry, NodeFile},
     job::Limits,
     mesh::TransportSettings,
-    pki::{Authority, Issued, Lifetime, create_directory, create_private, create_public},
+    pki::{
+        Authority, CertificateFault, ClientName, Issued, Lifetime, create_directory, create_private, create_public,
+        read_private,
+    },
 };
 use std::{
     fs,
@@ -74,6 +77,37 @@ impl ClusterFiles {
         self.dir.join(format!("node-{}", party.index()))
     }
 
+    /// The certificate of a client of the given name; its key is beside it.
+    pub fn client(&self, name: &ClientName) -> PathBuf {
+        self.dir.join(format!("{name}.crt"))
+    }
+
+    /// Issues a further client identity with the authority's key, and returns the path of its certificate.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if there is one of that name already; [`Error::System`], [`Error::Config`] or
+    /// [`Error::Certificate`] if the cluster file or the authority cannot be read.
+    pub fn add_client(&self, name: &ClientName, lifetime: Lifetime) -> Result<PathBuf, Error> {
+        let certificate = self.client(name);
+        let key = self.dir.join(format!("{name}.key"));
+        refuse_existing(&[certificate.clone(), key.clone()])?;
+        let cluster = Cluster::load(&self.cluster())?;
+        let ca = self.ca("crt");
+        let pem = fs::read_to_string(&ca).map_err(Error::system(format!("read {}", ca.display())))?;
+        let secret = read_private(&self.ca("key"))?;
+        let fault = |fault| Error::Certificate { path: self.ca("key"), fault };
+        let authority = Authority::open(&cluster.id().to_string(), &pem, &secret).map_err(fault)?;
+        if authority.certificate() != cluster.authority() {
+            let subject = "this authority".to_owned();
+            let cause = "its certificate is not the one in cluster.toml".to_owned();
+            return Err(Error::Certificate { path: ca, fault: CertificateFault::ForeignAuthority { subject, cause } });
+        }
+        let issued = authority.issue_client(name, lifetime)?;
+        create_private(&key, issued.key_pem.as_bytes())?;
+        create_public(&certificate, issued.certificate_pem.as_bytes())?;
+        Ok(certificate)
+    }
+
     /// A node's configuration.
     pub fn node(&self, party: Party) -> PathBuf {
         self.node_dir(party).join("node.toml")
@@ -113,12 +147,7 @@ impl ClusterPlan {
     /// file cannot be written; then what was written is removed again.
     pub fn create(&self) -> Result<ClusterFiles, Error> {
         let files = ClusterFiles::at(&self.dir);
-        if let Some(there) = files.all().into_iter().find(|p| p.symlink_metadata().is_ok()) {
-            return Err(Error::Usage(format!(
-                "{} exists; keys are never overwritten: choose another --dir, or remove that cluster first",
-                there.display()
-            )));
-        }
+        refuse_existing(&files.all())?;
         let contents = self.contents()?;
         let mut created = Vec::new();
         let result = write_all(&files, &contents, &mut created);
@@ -152,7 +181,7 @@ impl ClusterPlan {
         let cluster = ClusterFile {
             format: CLUSTER_FORMAT,
             cluster_id: id,
-            ca_certificate: authority.certificate_pem(),
+            ca_certificate: authority.certificate_pem().to_owned(),
             node: nodes.iter().map(entry).collect(),
         };
         let nodes = nodes.into_iter().map(|(party, _, file, issued)| (party, file, issued)).collect();
@@ -181,6 +210,14 @@ struct Contents {
     cluster: ClusterFile,
 }
 
+fn refuse_existing(paths: &[PathBuf]) -> Result<(), Error> {
+    let Some(there) = paths.iter().find(|p| p.symlink_metadata().is_ok()) else { return Ok(()) };
+    Err(Error::Usage(format!(
+        "{} exists; keys are never overwritten: choose another directory or name, or remove the old files first",
+        there.display()
+    )))
+}
+
 fn write_all(files: &ClusterFiles, contents: &Contents, created: &mut Vec<PathBuf>) -> Result<(), Error> {
     let mut private = |path: PathBuf, bytes: &[u8]| {
         create_private(&path, bytes)?;
@@ -199,7 +236,7 @@ fn write_all(files: &ClusterFiles, contents: &Contents, created: &mut Vec<PathBu
         created.push(path);
         Ok::<_, Error>(())
     };
-    public(files.ca("crt"), &contents.authority.certificate_pem())?;
+    public(files.ca("crt"), contents.authority.certificate_pem())?;
     public(files.identity(), &contents.client.certificate_pem)?;
     for (party, file, issued) in &contents.nodes {
         public(files.node_dir(*party).join("node.crt"), &issued.certificate_pem)?;

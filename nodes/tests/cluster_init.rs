@@ -113,6 +113,41 @@ fn hosts_and_ports_are_taken_over() {
 }
 
 #[test]
+fn a_further_client_gets_an_identity_of_its_own() {
+    let temp = tempfile::tempdir().expect("a directory");
+    assert!(init(temp.path(), &[]).status.success());
+    let client = |name: &str| {
+        trefoil(&["cluster", "client", "--dir", temp.path().to_str().expect("UTF-8"), "--name", name, "--json"])
+    };
+    let done = client("alice");
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let result: serde_json::Value = serde_json::from_slice(&done.stdout).expect("one JSON line");
+    let path = Path::new(result["identity"].as_str().expect("a path"));
+    let alice = Identity::named(path).expect("a good identity");
+    assert!(matches!(alice.role(), Role::Client(name) if name.as_str() == "alice"));
+    let cluster = Cluster::load(&ClusterFiles::at(temp.path()).cluster()).expect("good");
+    assert_eq!(tls::check_identity(&alice, &cluster), Ok(()));
+    assert_eq!(fs::metadata(path.with_extension("key")).expect("there").permissions().mode() & 0o777, 0o600);
+
+    let before = snapshot(temp.path());
+    for name in ["alice", "client", "ca", "../alice", ""] {
+        assert_eq!(client(name).status.code(), Some(2), "{name}");
+    }
+    assert_eq!(snapshot(temp.path()), before);
+
+    // The key of another cluster's authority signs nothing here.
+    let other = tempfile::tempdir().expect("a directory");
+    assert!(init(other.path(), &[]).status.success());
+    fs::copy(other.path().join("ca.key"), temp.path().join("ca.key")).expect("copied");
+    let refused = client("bob");
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("does not belong to the certificate"), "{}", text(&refused.stderr));
+    fs::copy(other.path().join("ca.crt"), temp.path().join("ca.crt")).expect("copied");
+    let refused = client("bob");
+    assert!(text(&refused.stderr).contains("not the one in cluster.toml"), "{}", text(&refused.stderr));
+}
+
+#[test]
 fn wrong_arguments_are_refused_with_a_reason() {
     let temp = tempfile::tempdir().expect("a directory");
     for (more, reason) in [

@@ -5,7 +5,7 @@ use crate::{
     Error,
     cluster_files::{ClusterFiles, ClusterPlan, NodeSettings, default_hosts},
     config::{Address, Cluster, Listen},
-    pki::Lifetime,
+    pki::{ClientName, Lifetime},
 };
 use serde::Serialize;
 use std::{net::IpAddr, path::PathBuf};
@@ -22,13 +22,19 @@ pub enum ClusterCommand {
     /// submits jobs), and `ca.crt` and `ca.key` (the cluster's authority; keep the key off the nodes). Nothing that
     /// exists is ever overwritten.
     Init(InitArgs),
+    /// Create a further client identity with the authority's key
+    ///
+    /// Writes NAME.crt and NAME.key beside the cluster file. Jobs belong to the identity that submitted them: others can
+    /// neither see nor cancel them.
+    Client(ClientArgs),
 }
 
 const EXAMPLES: &str = "\
 Examples:
   trefoil cluster init --dir demo
   trefoil cluster init --dir prod --hosts a.example,b.example,c.example --days 90
-  trefoil cluster init --dir lab --hosts 10.0.0.1,10.0.0.2,10.0.0.3 --json";
+  trefoil cluster init --dir lab --hosts 10.0.0.1,10.0.0.2,10.0.0.3 --json
+  trefoil cluster client --dir prod --name alice";
 
 /// What `trefoil cluster init` is given.
 #[derive(Debug, clap::Args)]
@@ -53,17 +59,48 @@ pub struct InitArgs {
     output: OutputArgs,
 }
 
+/// What `trefoil cluster client` is given.
+#[derive(Debug, clap::Args)]
+#[command(after_help = CLIENT_EXAMPLES)]
+pub struct ClientArgs {
+    /// The directory of the cluster, with cluster.toml, ca.crt and ca.key
+    #[arg(long)]
+    dir: PathBuf,
+    /// The client's name: letters, digits, `.`, `_` and `-`
+    #[arg(long)]
+    name: String,
+    /// Days for which the certificate is valid
+    #[arg(long, default_value_t = Lifetime::DEFAULT_DAYS, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    days: u32,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+const CLIENT_EXAMPLES: &str = "\
+Examples:
+  trefoil cluster client --dir prod --name alice --days 90
+  trefoil doctor --cluster prod/cluster.toml --identity prod/alice.crt";
+
 /// Runs a subcommand of `trefoil cluster`.
 ///
 /// # Errors
 /// [`Error::Usage`] for hosts that are not three or files that exist, [`Error::System`] if files cannot
 /// be written.
 pub fn run(command: ClusterCommand) -> Result<Exit, Error> {
-    let ClusterCommand::Init(args) = command;
-    let output = args.output.resolve();
-    let plan = args.resolve()?;
-    let files = plan.create()?;
-    output.print(&Created::of(&files, args.days)?, next_steps(&files))?;
+    match command {
+        ClusterCommand::Init(args) => {
+            let output = args.output.resolve();
+            let files = args.resolve()?.create()?;
+            output.print(&Created::of(&files, args.days)?, next_steps(&files))?;
+        }
+        ClusterCommand::Client(args) => {
+            let output = args.output.resolve();
+            let name: ClientName = args.name.parse().map_err(|e| Error::Usage(format!("--name: {e}")))?;
+            let identity = ClusterFiles::at(&args.dir).add_client(&name, Lifetime::days(args.days))?;
+            let text = format!("created {}; use it with --identity", identity.display());
+            output.print(&serde_json::json!({ "identity": identity, "valid_days": args.days }), text)?;
+        }
+    }
     Ok(Exit::Ok)
 }
 

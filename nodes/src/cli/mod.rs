@@ -48,7 +48,7 @@ use std::{error::Error as _, future::Future, io, io::Write, process::ExitCode};
 struct Cli {
     /// What to log to standard error, such as `debug` or `warn,trefoil_nodes::mesh=trace` [default: the variable
     /// `TREFOIL_LOG`, else `info` for nodes and `warn` for everything else]
-    #[arg(long, global = true, value_name = "FILTER")]
+    #[arg(long, global = true, value_name = "FILTER", display_order = 100)]
     log: Option<String>,
     #[command(subcommand)]
     command: Command,
@@ -59,7 +59,7 @@ struct Cli {
 enum Command {
     /// See it work: three nodes, a real file, every result checked
     Demo(demo::DemoArgs),
-    /// Create the files of a cluster
+    /// Create the files of a cluster, or a further client
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
     /// Run one node of a cluster
@@ -87,6 +87,7 @@ Examples:
   trefoil demo
   trefoil cluster init --dir demo --hosts a.example,b.example,c.example
   trefoil up --dir demo
+  trefoil aes --cluster demo/cluster.toml --key-file key --iv 000102030405060708090a0b0c0d0e0f --encrypt --in a --out b
   trefoil doctor --cluster demo/cluster.toml
   trefoil plan aes-128 --instances 1000000";
 

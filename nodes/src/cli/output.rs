@@ -17,7 +17,7 @@ pub enum Output {
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct OutputArgs {
     /// Print results as JSON, one object per line
-    #[arg(long)]
+    #[arg(long, display_order = 99)]
     json: bool,
 }
 

@@ -3,12 +3,13 @@
 use crate::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGINT (Ctrl-C), SIGTERM and SIGHUP (the terminal is gone), each a request to stop in order.
+/// SIGINT (Ctrl-C) and SIGTERM, each a request to stop in order.
+///
+/// SIGHUP is left alone, so that a program started with `nohup` survives its terminal.
 #[derive(Debug)]
 pub struct Stop {
     interrupt: Signal,
     terminate: Signal,
-    hangup: Signal,
 }
 
 impl Stop {
@@ -21,7 +22,6 @@ impl Stop {
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
-            hangup: listen(SignalKind::hangup())?,
         })
     }
 
@@ -30,7 +30,6 @@ impl Stop {
         tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",
             _ = self.terminate.recv() => "SIGTERM",
-            _ = self.hangup.recv() => "SIGHUP",
         }
     }
 }

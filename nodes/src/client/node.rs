@@ -20,6 +20,9 @@ use zeroize::Zeroizing;
 /// How long a connection may take, with its handshake.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// How long a node that closed a connection is given to say why.
+const REFUSAL: Duration = Duration::from_secs(1);
+
 /// How long an answer may take that needs no work.
 const ANSWER: Duration = Duration::from_secs(10);
 
@@ -41,6 +44,7 @@ pub(super) struct NodeClient {
     name: String,
     address: Address,
     http: reqwest::Client,
+    tls: rustls::ClientConfig,
 }
 
 impl NodeClient {
@@ -48,7 +52,7 @@ impl NodeClient {
         let mut tls = tls::api_client(identity, cluster, party)?;
         tls.alpn_protocols = API_ALPN.map(<[u8]>::to_vec).to_vec();
         let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
+            .tls_backend_preconfigured(tls.clone())
             .https_only(true)
             // A node is what the cluster file says, reached directly.
             .no_proxy()
@@ -63,7 +67,7 @@ impl NodeClient {
             .build()
             .map_err(|e| Error::Bug(format!("an HTTP client: {e}")))?;
         let entry = cluster.node(party);
-        Ok(Self { party, name: entry.describe(&entry.api), address: entry.api.clone(), http })
+        Ok(Self { party, name: entry.describe(&entry.api), address: entry.api.clone(), http, tls })
     }
 
     pub(super) fn party(&self) -> Party {
@@ -144,12 +148,20 @@ impl NodeClient {
             // A handshake refused once is refused again; a timeout has taken long enough.
             let explained = tls::explain(&e);
             if attempt == ATTEMPTS || e.is_timeout() || explained.is_some() {
-                let cause = explained.unwrap_or_else(|| describe(&e));
+                let cause = match explained {
+                    Some(cause) => cause,
+                    None => self.refusal().await.unwrap_or_else(|| describe(&e)),
+                };
                 return Err(Error::Unreachable { node: self.name.clone(), cause });
             }
             tokio::time::sleep(Duration::from_millis(100) * attempt).await;
             attempt += 1;
         }
+    }
+
+    /// Whether the node refuses our certificate, and why.
+    async fn refusal(&self) -> Option<String> {
+        tokio::time::timeout(REFUSAL, tls::refusal(&self.address, self.tls.clone())).await.ok().flatten()
     }
 
     /// A good answer, or what the problem document says.

@@ -73,7 +73,9 @@ pub fn diagnose(setting: &Setting<'_>, probes: &[Result<Probe, String>; 3]) -> V
         match probe {
             Err(cause) => {
                 let address = &setting.cluster.node(party).api;
+                // Our own errors give the remedy after a semicolon.
                 let remedy = "see that the node runs, that its log has no error, and that TCP to this address passes";
+                let (cause, remedy) = cause.split_once("; ").unwrap_or((cause, remedy));
                 all.push(bad(Level::Error, party, "api", format!("{address}: {cause}")).remedy(remedy));
             }
             Ok(probe) => all.extend(node(setting, party, probe)),

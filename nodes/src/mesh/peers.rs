@@ -5,6 +5,7 @@ use super::{
     registry::Registry,
     wire::{PREAMBLE, read_preamble},
 };
+use crate::tls;
 use quinn::{Connection, ConnectionError, Endpoint, Incoming, RecvStream, VarInt};
 use rustls::pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
@@ -320,20 +321,6 @@ fn certificate(connection: &Connection) -> Option<[u8; 32]> {
     identity.first().map(|der| Sha256::digest(der.as_ref()).into())
 }
 
-/// The TLS alert of a peer that knows no common protocol (RFC 7301).
-const NO_APPLICATION_PROTOCOL: u8 = 120;
-
 fn explain(e: &ConnectionError) -> String {
-    let code = match e {
-        ConnectionError::TransportError(e) => Some(e.code),
-        ConnectionError::ConnectionClosed(c) => Some(c.error_code),
-        _ => None,
-    };
-    if code == Some(quinn::TransportErrorCode::crypto(NO_APPLICATION_PROTOCOL)) {
-        let mine = String::from_utf8_lossy(super::ALPN);
-        return format!(
-            "it speaks another version of the protocol than {mine}; run the same release on all three nodes"
-        );
-    }
-    e.to_string()
+    tls::explain_quic(e).unwrap_or_else(|| e.to_string())
 }

@@ -1,15 +1,16 @@
 //! The cluster's own certificate authority.
 
-use super::{ClientName, Fingerprint, Role};
+use super::{CertificateFault, ClientName, Fingerprint, Role};
 use crate::Error;
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType,
 };
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use std::{fmt, net::IpAddr};
 use time::{Duration, OffsetDateTime};
 use trefoil_engine::Party;
+use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
 /// From when to when a certificate is valid.
@@ -52,7 +53,8 @@ pub struct Issued {
 /// A certificate authority that signs for one cluster.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    certificate: Certificate,
+    certificate: CertificateDer<'static>,
+    certificate_pem: String,
 }
 
 impl Authority {
@@ -61,22 +63,42 @@ impl Authority {
     /// # Errors
     /// [`Error::Bug`] if the cryptographic library refuses.
     pub fn create(cluster_id: &str, lifetime: Lifetime) -> Result<Self, Error> {
-        let mut params = parameters(&format!("Trefoil cluster {cluster_id}"), lifetime);
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let params = own_parameters(cluster_id, lifetime);
         let key = new_key()?;
         let certificate = params.self_signed(&key).map_err(refused)?;
-        Ok(Self { issuer: Issuer::new(params, key), certificate })
+        let (certificate, certificate_pem) = (certificate.der().clone(), certificate.pem());
+        Ok(Self { issuer: Issuer::new(params, key), certificate, certificate_pem })
+    }
+
+    /// Takes up the authority of a cluster again, from its certificate and its private key, both as PEM.
+    ///
+    /// # Errors
+    /// [`CertificateFault`] if the key cannot be read or is not that of the certificate.
+    pub fn open(cluster_id: &str, certificate_pem: &str, key_pem: &[u8]) -> Result<Self, CertificateFault> {
+        let unreadable = |what, cause: String| CertificateFault::Unreadable { what, cause };
+        let key = std::str::from_utf8(key_pem).map_err(|e| e.to_string());
+        let key = key.and_then(|pem| KeyPair::from_pem(pem).map_err(|e| e.to_string()));
+        let key = key.map_err(|e| unreadable("private key", e))?;
+        let certificate = CertificateDer::from_pem_slice(certificate_pem.as_bytes())
+            .map_err(|e| unreadable("certificate", e.to_string()))?;
+        let (_, x509) =
+            X509Certificate::from_der(&certificate).map_err(|e| unreadable("certificate", e.to_string()))?;
+        if x509.public_key().raw != key.subject_public_key_info() {
+            return Err(CertificateFault::KeyMismatch);
+        }
+        // What an issuer passes on are its name and its key; both are those it had when it was created.
+        let issuer = Issuer::new(own_parameters(cluster_id, Lifetime::days(1)), key);
+        Ok(Self { issuer, certificate, certificate_pem: certificate_pem.to_owned() })
     }
 
     /// The authority's certificate as PEM.
-    pub fn certificate_pem(&self) -> String {
-        self.certificate.pem()
+    pub fn certificate_pem(&self) -> &str {
+        &self.certificate_pem
     }
 
     /// The authority's certificate.
     pub fn certificate(&self) -> &CertificateDer<'static> {
-        self.certificate.der()
+        &self.certificate
     }
 
     /// The authority's private key as PEM, wiped from memory when dropped.
@@ -123,6 +145,13 @@ impl Authority {
             fingerprint: Fingerprint::of(certificate.der()),
         })
     }
+}
+
+fn own_parameters(cluster_id: &str, lifetime: Lifetime) -> CertificateParams {
+    let mut params = parameters(&format!("Trefoil cluster {cluster_id}"), lifetime);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
 }
 
 fn parameters(common_name: &str, lifetime: Lifetime) -> CertificateParams {

@@ -31,7 +31,27 @@ pub fn explain(error: &(dyn Error + 'static)) -> Option<String> {
     None
 }
 
-/// Explains a TLS alert by its number, as QUIC reports it (error code 0x100 plus the alert).
+/// Explains the failure of a QUIC handshake, with its remedy.
+///
+/// `None` if the connection ended for another reason than TLS.
+pub fn explain_quic(error: &quinn::ConnectionError) -> Option<String> {
+    // RFC 9001, section 4.8: 0x100 plus the alert.
+    let alert = |code: quinn::TransportErrorCode| u64::from(code).checked_sub(0x100).and_then(|a| u8::try_from(a).ok());
+    match error {
+        quinn::ConnectionError::TransportError(e) => {
+            let number = alert(e.code)?;
+            // Our own verifier's fault says more than the alert that stands for it.
+            if AlertDescription::from(number) == AlertDescription::CertificateUnknown {
+                return Some(e.reason.clone());
+            }
+            Some(explain_alert(number, Refused::Theirs).unwrap_or_else(|| e.reason.clone()))
+        }
+        quinn::ConnectionError::ConnectionClosed(close) => explain_alert(alert(close.error_code)?, Refused::Ours),
+        _ => None,
+    }
+}
+
+/// Explains a TLS alert by its number.
 ///
 /// `None` for alerts that do not concern certificates or the protocol version.
 pub fn explain_alert(alert: u8, refused: Refused) -> Option<String> {
@@ -60,8 +80,7 @@ pub fn explain_alert(alert: u8, refused: Refused) -> Option<String> {
         | AlertDescription::CertificateRevoked
         | AlertDescription::AccessDenied => format!("{who} refused {whose}: it is not fit for this use"),
         AlertDescription::NoApplicationProtocol | AlertDescription::ProtocolVersion => {
-            "the two ends speak different versions of the protocol; install the same version of Trefoil on all \
-             machines"
+            "the other end speaks another version of the protocol; install the same version of Trefoil on all machines"
                 .to_owned()
         }
         _ => return None,

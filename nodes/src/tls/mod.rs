@@ -8,9 +8,11 @@
 //! Sessions are never resumed, so that every connection checks the certificates again.
 
 mod explain;
+mod refusal;
 mod verify;
 
-pub use explain::{Refused, explain, explain_alert};
+pub use explain::{Refused, explain, explain_alert, explain_quic};
+pub use refusal::refusal;
 pub use verify::{Expect, Verifier};
 
 use crate::{

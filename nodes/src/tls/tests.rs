@@ -43,7 +43,7 @@ fn world(lifetime: Lifetime) -> World {
     let file = ClusterFile {
         format: CLUSTER_FORMAT,
         cluster_id: ClusterId::new([1; 16]),
-        ca_certificate: authority.certificate_pem(),
+        ca_certificate: authority.certificate_pem().to_owned(),
         node: Party::ALL.map(entry).to_vec(),
     };
     let cluster = load(dir.path(), &file);

@@ -17,7 +17,7 @@ fn sample() -> ClusterFile {
     ClusterFile {
         format: CLUSTER_FORMAT,
         cluster_id: ClusterId::new([7; 16]),
-        ca_certificate: authority.certificate_pem(),
+        ca_certificate: authority.certificate_pem().to_owned(),
         node: node.to_vec(),
     }
 }
