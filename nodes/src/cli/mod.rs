@@ -12,7 +12,7 @@
 //! pub fn run(args: DoctorArgs) -> Result<Exit, Error> { /* resolve once, then work */ }
 //! ```
 //!
-//! and one variant in [`Command`]. Parsing does nothing but parse: `run` first resolves its raw
+//! and one variant in `Command`. Parsing does nothing but parse: `run` first resolves its raw
 //! arguments (reads files, checks combinations) and fails with [`Error::Usage`] before any work
 //! starts. Every command has an `EXAMPLES` constant. Results go to standard output through
 //! [`Output`], with [`OutputArgs`] flattened for `--json`; logs go to standard error by `tracing`.
@@ -87,7 +87,7 @@ Examples:
   trefoil demo
   trefoil cluster init --dir demo --hosts a.example,b.example,c.example
   trefoil up --dir demo
-  trefoil aes --cluster demo/cluster.toml --key-file key --iv 000102030405060708090a0b0c0d0e0f --encrypt --in a --out b
+  trefoil aes --cluster demo/cluster.toml --key-file key --iv $IV --encrypt --in letter.txt --out letter.aes
   trefoil doctor --cluster demo/cluster.toml
   trefoil plan aes-128 --instances 1000000";
 
