@@ -19,10 +19,7 @@ impl Stop {
     /// [`Error::System`] if the system refuses.
     pub fn listen() -> Result<Self, Error> {
         let listen = |kind| signal(kind).map_err(Error::system("listen for signals"));
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-        })
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
 
     /// Waits for the next of them and gives its name. Cancel safe.
