@@ -84,3 +84,6 @@ async fn ready(State(api): State<Arc<Api>>) -> Result<&'static str, Problem> {
         Err(ProblemKind::Unready.because(detail))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,11 +81,15 @@ pub fn run(args: &AesArgs) -> Result<Exit, Error> {
     let key = key::read(&args.key_file)?;
     let counter = counter(&args.iv)?;
     let (input, length) = open(&args.input)?;
-    let sink = if is_stream(&args.out) { Sink::standard_output()? } else { Sink::create(&args.out, args.force)? };
     let bits = key.size().bits();
     let report = block_on(async {
+        // From here on an interruption ends this in order, so that the unfinished file is removed.
         let mut stop = Stop::listen()?;
-        let client = Client::connect(&target.cluster, &target.identity).await?;
+        let sink = if is_stream(&args.out) { Sink::standard_output()? } else { Sink::create(&args.out, args.force)? };
+        let client = tokio::select! {
+            client = Client::connect(&target.cluster, &target.identity) => client?,
+            _ = stop.received() => return Err(Error::Interrupted),
+        };
         stream(Ctr::new(client, key, counter), input, length, sink, &mut stop).await
     })?;
     if !is_stream(&args.out) {

@@ -81,8 +81,14 @@ pub fn run(command: CircuitCommand) -> Result<Exit, Error> {
     let spec = spec(&circuit, &text);
     let outcome = block_on(async {
         let mut stop = Stop::listen()?;
-        let client = Client::connect(&target.cluster, &target.identity).await?;
-        let job = client.submit(&spec, Bytes::from(text), &words).await?;
+        let submit = async {
+            let client = Client::connect(&target.cluster, &target.identity).await?;
+            client.submit(&spec, Bytes::from(text), &words).await
+        };
+        let job = tokio::select! {
+            job = submit => job?,
+            _ = stop.received() => return Err(Error::Interrupted),
+        };
         let outcome = tokio::select! {
             outcome = job.outcome() => outcome,
             _ = stop.received() => Err(Error::Interrupted),

@@ -132,3 +132,6 @@ impl fmt::Debug for Client {
         f.debug_struct("Client").field("cluster", &self.digest).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

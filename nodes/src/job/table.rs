@@ -179,6 +179,18 @@ impl Table {
         self.accounts.load()
     }
 
+    /// A job, whoever it belongs to.
+    #[cfg(test)]
+    pub(crate) fn any(&self, id: JobId) -> Option<Arc<Job>> {
+        self.lock().jobs.get(&id).cloned()
+    }
+
+    /// Names that are remembered as used.
+    #[cfg(test)]
+    pub(crate) fn used(&self) -> usize {
+        self.lock().used.names.len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,0 +1,222 @@
+//! The client against three API servers over TLS, whose jobs the test ends as it likes.
+
+use super::*;
+use crate::{
+    api::{Api, Server},
+    cli::{ClusterArgs, Exit},
+    cluster_files::{ClusterFiles, ClusterPlan, NodeSettings},
+    config::{Address, Listen, NodeConfig},
+    job::{
+        AesCtrSpec, Failure, FailureKind, JobCost, JobState, Limits, ModeSpec, Output, ProgramSpec, Runner, Session,
+        Sessions, Table,
+    },
+    status::{CertificateStatus, PeerStatus, SocketBuffers},
+    tls,
+};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use trefoil_circuits::aes::KeySize;
+use trefoil_engine::{
+    client::OutputShare,
+    transport::{BoxFuture, SessionId},
+};
+
+/// The other nodes never come: a job waits until the test ends it.
+struct Alone;
+
+impl Sessions for Alone {
+    fn join(&self, _: SessionId, _: [u8; 32]) -> BoxFuture<'_, Result<Box<dyn Session>, Failure>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+struct Node {
+    table: Arc<Table>,
+    server: JoinHandle<()>,
+    _stop: watch::Sender<bool>,
+}
+
+struct World {
+    nodes: [Node; 3],
+    client: Client,
+    _dir: tempfile::TempDir,
+}
+
+/// Three servers with these limits, and their client.
+async fn world(limits: [Limits; 3]) -> World {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut listeners = Vec::new();
+    for _ in Party::ALL {
+        listeners.push(TcpListener::bind("127.0.0.1:0").await.expect("a port"));
+    }
+    let listen = Party::ALL.map(|p| {
+        let port = listeners[p.index()].local_addr().expect("bound").port();
+        let address = |port| Address::new("127.0.0.1", port).expect("an address");
+        // Nothing listens on the mesh's ports; they only have to differ.
+        let listen = Listen { mesh: address(1 + p.index() as u16), api: address(port) };
+        (listen.clone(), listen)
+    });
+    let plan = ClusterPlan { dir: dir.path().to_owned(), nodes: listen, days: 1, settings: NodeSettings::default() };
+    let files = plan.create().expect("files");
+    let mut nodes = Vec::new();
+    for ((party, listener), limits) in Party::ALL.into_iter().zip(listeners).zip(limits) {
+        nodes.push(serve(&files, party, listener, &limits));
+    }
+    let target = ClusterArgs { cluster: files.cluster(), identity: None }.resolve().expect("a target");
+    let client = Client::connect(&target.cluster, &target.identity).await.expect("three nodes");
+    let Ok(nodes) = nodes.try_into() else { panic!("three nodes") };
+    World { nodes, client, _dir: dir }
+}
+
+fn serve(files: &ClusterFiles, party: Party, listener: TcpListener, limits: &Limits) -> Node {
+    let config = NodeConfig::load(&files.node(party)).expect("a configuration");
+    let table = Table::new(limits.clone());
+    let runner = Runner::new(party, table.clone(), Box::new(Alone), Duration::from_mins(1));
+    let cluster_digest = config.cluster.digest();
+    let status = move || NodeStatus {
+        version: "0".to_owned(),
+        protocol: "p".to_owned(),
+        party: party.index() as u8,
+        cluster_digest,
+        time_unix_ms: 0,
+        peers: party
+            .peers()
+            .map(|p| PeerStatus { party: p.index() as u8, connected: true, rtt_us: None, mtu: None, last_error: None })
+            .to_vec(),
+        socket_buffers: SocketBuffers { requested: 0, granted: 0 },
+        certificate: CertificateStatus { not_after: 0 },
+    };
+    let api = Arc::new(Api { table: table.clone(), runner, status: Box::new(status) });
+    let tls = tls::api_server(&config.identity, &config.cluster).expect("TLS");
+    let (stop, stopped) = watch::channel(false);
+    let server = Server::new(listener, tls, config.cluster, api.router(), limits);
+    Node { table, server: tokio::spawn(server.run(stopped)), _stop: stop }
+}
+
+fn spec() -> JobSpec {
+    let aes = AesCtrSpec { key_bits: KeySize::Aes128, counter: 0, blocks: 1 };
+    JobSpec { program: ProgramSpec::AesCtr(aes), mode: ModeSpec::SemiHonest }
+}
+
+const KEY: [Lanes; 2] = [Lanes(7), Lanes(9)];
+
+impl World {
+    async fn usual() -> Self {
+        world(std::array::from_fn(|_| Limits::default())).await
+    }
+
+    async fn submit(&self) -> Result<JobHandle, Error> {
+        self.client.submit(&spec(), Bytes::new(), &KEY).await
+    }
+
+    fn end(&self, job: &JobHandle, party: Party, end: Result<[u8; 2], Failure>) {
+        let table = &self.nodes[party.index()].table;
+        let job = table.any(job.id()).expect("there");
+        let cost = JobCost { rounds: 1, bytes_sent: 2, products: 3, seconds: 0.0 };
+        table.finish(&job, end.map(|[own, next]| (Output::new(share(party, own, next)), cost)));
+    }
+
+    fn loads(&self) -> [(u32, u64); 3] {
+        self.nodes.each_ref().map(|node| node.table.load())
+    }
+}
+
+fn share(party: Party, own: u8, next: u8) -> OutputShare<Lanes> {
+    OutputShare::from_bytes(party, 2, &[own; 16], &[next; 16]).expect("two words")
+}
+
+#[tokio::test]
+async fn three_consistent_shares_are_put_together() {
+    let world = World::usual().await;
+    let job = world.submit().await.expect("accepted");
+    for (p, parts) in Party::ALL.into_iter().zip([[1, 2], [2, 4], [4, 1]]) {
+        world.end(&job, p, Ok(parts));
+    }
+    assert_eq!(job.wait().await.expect("done").map(|c| c.rounds), [1; 3]);
+    assert_eq!(**job.output().await.expect("consistent"), [Lanes(0x0707_0707_0707_0707); 2]);
+    job.delete().await;
+    assert_eq!(world.loads(), [(0, 0); 3]);
+}
+
+#[tokio::test]
+async fn nodes_that_contradict_each_other_are_named() {
+    // P1's copy of the third component differs from P2's own.
+    let world = World::usual().await;
+    let job = world.submit().await.expect("accepted");
+    for (p, parts) in Party::ALL.into_iter().zip([[1, 2], [2, 5], [4, 1]]) {
+        world.end(&job, p, Ok(parts));
+    }
+    job.wait().await.expect("done");
+    let error = job.output().await.expect_err("a contradiction");
+    assert!(
+        matches!(&error, Error::Integrity(text) if text.starts_with("P1 (") && text.contains(" and P2 (")),
+        "{error}"
+    );
+    assert_eq!(error.exit(), Exit::Integrity);
+}
+
+#[tokio::test]
+async fn the_failure_that_tells_most_is_reported() {
+    let world = World::usual().await;
+    let job = world.submit().await.expect("accepted");
+    let failure = |kind, cause: &str| Failure::new(kind, cause);
+    world.end(&job, Party::P0, Err(failure(FailureKind::Link, "the session was ended")));
+    world.end(&job, Party::P1, Err(failure(FailureKind::Misbehaved, "P2 sent garbage").blaming(Party::P2)));
+    world.end(&job, Party::P2, Err(failure(FailureKind::Link, "the session was ended")));
+    let error = job.wait().await.expect_err("failed");
+    assert!(error.to_string().starts_with("the job failed at P1 (") && error.to_string().ends_with("P2 sent garbage"));
+    assert_eq!(error.exit(), Exit::Integrity);
+}
+
+#[tokio::test]
+async fn what_one_node_refuses_is_deleted_at_the_others() {
+    let small = Limits { output_bytes: 8, ..Limits::default() };
+    let world = world([Limits::default(), Limits::default(), small]).await;
+    let error = world.submit().await.expect_err("too large for P2");
+    assert!(matches!(&error, Error::Refused { .. }), "{error}");
+    assert!(error.to_string().starts_with("P2 (") && error.to_string().contains("limits.output_bytes"), "{error}");
+    wait_until(|| world.loads() == [(0, 0); 3]).await;
+}
+
+#[tokio::test]
+async fn a_node_that_is_gone_is_named_and_the_job_deleted_at_the_others() {
+    let world = World::usual().await;
+    world.nodes[1].server.abort();
+    let error = world.submit().await.expect_err("P1 is gone");
+    assert!(matches!(&error, Error::Unreachable { node, .. } if node.starts_with("P1 (")), "{error}");
+    assert_eq!(error.exit(), Exit::Unreachable);
+    wait_until(|| world.loads() == [(0, 0); 3]).await;
+}
+
+#[tokio::test]
+async fn a_busy_node_is_asked_again_until_it_has_room() {
+    let one = Limits { waiting_jobs: 1, ..Limits::default() };
+    let world = world([Limits::default(), one, Limits::default()]).await;
+    let first = world.submit().await.expect("accepted");
+    let (second, ()) = tokio::join!(world.submit(), async {
+        // The second is refused by P1 while the first is there. Then the first is deleted.
+        let refused = || world.nodes[0].table.used() > 0;
+        wait_until(refused).await;
+        first.delete().await;
+    });
+    let second = second.expect("accepted in the end");
+    let owner = |node: &Node| node.table.any(second.id()).map(|job| job.state());
+    assert!(world.nodes.iter().all(|node| owner(node) == Some(JobState::Accepted)));
+    second.delete().await;
+}
+
+#[tokio::test]
+async fn an_input_of_the_wrong_length_is_not_sent() {
+    let world = World::usual().await;
+    let error = world.client.submit(&spec(), Bytes::new(), &KEY[..1]).await.expect_err("one word");
+    assert!(matches!(&error, Error::Usage(text) if text.contains("2 words of input")), "{error}");
+    assert_eq!(world.loads(), [(0, 0); 3]);
+}
+
+async fn wait_until(condition: impl Fn() -> bool) {
+    let wait = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), wait).await.expect("within a minute");
+}

@@ -1,0 +1,266 @@
+//! Nodes that die, stall or disagree while jobs run, and clients that send garbage: real processes, real sockets.
+
+use bytes::Bytes;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+use trefoil_circuits::aes::{KeySize, reference};
+use trefoil_engine::{Lanes, Party, client::split};
+use trefoil_nodes::{
+    Error,
+    cli::{ClusterArgs, Exit, Target},
+    client::{Client, JobHandle},
+    cluster_files::NodeSettings,
+    job::{
+        AesCtrSpec, FailureKind, JobId, JobSpec, JobState, JobStatus, Limits, MEDIA_TYPE, ModeSpec, ProgramSpec,
+        encode_head,
+    },
+    local::{LocalCluster, LocalOptions},
+    mesh::TransportSettings,
+    tls,
+};
+
+const KEY: [Lanes; 2] = [Lanes(0x1717_1717_1717_1717); 2];
+
+fn aes(blocks: u64) -> JobSpec {
+    let aes = AesCtrSpec { key_bits: KeySize::Aes128, counter: 0, blocks };
+    JobSpec { program: ProgramSpec::AesCtr(aes), mode: ModeSpec::SemiHonest }
+}
+
+/// A cluster that gives up on a silent peer after a few seconds.
+struct Faulty {
+    cluster: LocalCluster,
+    options: LocalOptions,
+    target: Target,
+    client: Client,
+}
+
+impl Faulty {
+    async fn start(limits: Limits) -> Self {
+        let transport = TransportSettings {
+            stall_deadline: Duration::from_secs(3),
+            join_deadline: Duration::from_secs(3),
+            idle_deadline: Duration::from_secs(3),
+            ..TransportSettings::default()
+        };
+        let settings = NodeSettings { limits, transport, ..NodeSettings::default() };
+        let options = LocalOptions { settings, ..LocalOptions::of(env!("CARGO_BIN_EXE_trefoil")) };
+        let cluster = LocalCluster::start(&options).await.expect("a cluster");
+        let target = ClusterArgs { cluster: cluster.cluster_file(), identity: None }.resolve().expect("a target");
+        let client = Client::connect(&target.cluster, &target.identity).await.expect("a client");
+        Self { cluster, options, target, client }
+    }
+
+    fn signal(&self, party: Party, signal: Signal) {
+        let pid = self.cluster.pids()[party.index()];
+        kill(Pid::from_raw(pid.try_into().expect("a pid")), signal).expect("it runs");
+    }
+
+    /// A job that takes far longer than the faults of these tests.
+    async fn long_job(&self) -> JobHandle {
+        let job = self.client.submit(&aes(4_000_000), Bytes::new(), &KEY).await.expect("accepted");
+        self.until_running(&job).await;
+        job
+    }
+
+    async fn until_running(&self, job: &JobHandle) {
+        let path = format!("/v1/jobs/{}", job.id());
+        let wait = async {
+            for p in Party::ALL {
+                while self.get::<JobStatus>(p, &path).await.state != JobState::Running {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_mins(1), wait).await.expect("it runs within a minute");
+    }
+
+    /// The three nodes compute together, and right.
+    async fn works(&self) {
+        let connect = async {
+            while Client::connect(&self.target.cluster, &self.target.identity).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_mins(1), connect).await.expect("connected within a minute");
+        let outcome = self.client.run(&aes(1), Bytes::new(), &KEY).await.expect("done");
+        let keys = reference::expand_key(&[0x17; 16]).expect("a key");
+        let block: Vec<u8> = outcome.output.iter().flat_map(|w| w.0.to_le_bytes()).collect();
+        assert_eq!(block, reference::encrypt(&keys, [0; 16]));
+    }
+
+    fn http(&self, party: Party) -> reqwest::Client {
+        let tls = tls::api_client(&self.target.identity, &self.target.cluster, party).expect("TLS");
+        reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build().expect("a client")
+    }
+
+    fn url(&self, party: Party, path: &str) -> String {
+        format!("https://{}{path}", self.target.cluster.node(party).api)
+    }
+
+    async fn get<T: serde::de::DeserializeOwned>(&self, party: Party, path: &str) -> T {
+        self.http(party).get(self.url(party, path)).send().await.expect("an answer").json().await.expect("JSON")
+    }
+
+    /// Submits to one node alone.
+    async fn put(&self, party: Party, id: JobId, spec: &JobSpec) {
+        let shares = split(&KEY).expect("randomness");
+        let [own, next] = shares[party.index()].as_bytes();
+        let body = [&encode_head(spec)[..], own, next].concat();
+        let request = self.http(party).put(self.url(party, &format!("/v1/jobs/{id}")));
+        let answer = request.header("content-type", MEDIA_TYPE).body(body).send().await.expect("an answer");
+        assert_eq!(answer.status(), 202);
+    }
+
+    async fn end(&self, party: Party, id: JobId) -> JobState {
+        let path = format!("/v1/jobs/{id}?wait=60");
+        self.get::<JobStatus>(party, &path).await.state
+    }
+}
+
+/// The error names the node, wherever it was seen first.
+fn names(error: &Error, party: Party) -> bool {
+    let blamed = match error {
+        Error::Job { failure, .. } => failure.blamed == Some(party.index() as u8),
+        Error::Unreachable { node, .. } => node.starts_with(&party.to_string()),
+        _ => false,
+    };
+    blamed && error.to_string().contains(&party.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_node_is_named_and_the_others_serve_on() {
+    let mut faulty = Faulty::start(Limits::default()).await;
+    for party in Party::ALL {
+        let job = faulty.long_job().await;
+        faulty.signal(party, Signal::SIGKILL);
+        let error =
+            tokio::time::timeout(Duration::from_mins(1), job.wait()).await.expect("no hang").expect_err("failed");
+        assert!(names(&error, party), "{party}: {error}");
+        assert_eq!(error.exit(), Exit::Unreachable);
+        for other in party.peers() {
+            let JobState::Failed { failure } = faulty.end(other, job.id()).await else { panic!("{other} goes on") };
+            assert_eq!(failure.blamed, Some(party.index() as u8), "{other}: {}", failure.cause);
+        }
+        faulty.cluster.restart(party, &faulty.options).await.expect("it starts again");
+        faulty.works().await;
+    }
+    faulty.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stalled_node_is_named_within_the_deadline_and_can_come_back() {
+    let faulty = Faulty::start(Limits::default()).await;
+    let job = faulty.long_job().await;
+    faulty.signal(Party::P1, Signal::SIGSTOP);
+    for other in Party::P1.peers() {
+        let JobState::Failed { failure } = faulty.end(other, job.id()).await else { panic!("{other} goes on") };
+        assert_eq!(failure.blamed, Some(1), "{other}: {}", failure.cause);
+        assert_eq!(failure.kind, FailureKind::Link);
+    }
+    faulty.signal(Party::P1, Signal::SIGCONT);
+    faulty.works().await;
+    faulty.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_one_node_does_not_have_fails_in_time() {
+    let faulty = Faulty::start(Limits::default()).await;
+    for absent in Party::ALL {
+        let id = JobId::random().expect("randomness");
+        for p in absent.peers() {
+            faulty.put(p, id, &aes(1)).await;
+        }
+        for p in absent.peers() {
+            let JobState::Failed { failure } = faulty.end(p, id).await else { panic!("{p} goes on") };
+            assert_eq!(failure.blamed, Some(absent.index() as u8), "{p}: {}", failure.cause);
+        }
+    }
+    faulty.works().await;
+    faulty.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_were_told_different_jobs_do_not_run_them() {
+    let faulty = Faulty::start(Limits::default()).await;
+    let id = JobId::random().expect("randomness");
+    for (p, blocks) in Party::ALL.into_iter().zip([1, 2, 1]) {
+        faulty.put(p, id, &aes(blocks)).await;
+    }
+    let mut mismatch = 0;
+    for p in Party::ALL {
+        let JobState::Failed { failure } = faulty.end(p, id).await else { panic!("{p} goes on") };
+        assert!(failure.cause.contains("specification"), "{p}: {}", failure.cause);
+        mismatch += usize::from(failure.kind == FailureKind::Mismatch);
+    }
+    assert!(mismatch > 0, "nobody says what it is");
+    faulty.works().await;
+    faulty.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_job_ends_everywhere_and_frees_its_place() {
+    let faulty = Faulty::start(Limits { running_jobs: 1, ..Limits::default() }).await;
+    let job = faulty.long_job().await;
+    let id = job.id();
+    // At one node alone; the others hear of it from their sessions.
+    let answer = faulty.http(Party::P2).delete(faulty.url(Party::P2, &format!("/v1/jobs/{id}"))).send().await;
+    assert_eq!(answer.expect("an answer").status(), 204);
+    for other in Party::P2.peers() {
+        let JobState::Failed { failure } = faulty.end(other, id).await else { panic!("{other} goes on") };
+        assert!(failure.cause.contains("cancelled"), "{}", failure.cause);
+    }
+    // The only place to compute is free again.
+    faulty.works().await;
+    job.delete().await;
+    faulty.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_and_silence_on_the_api_port_hurt_nobody() {
+    let limits = Limits { client_timeout: Duration::from_secs(2), ..Limits::default() };
+    let faulty = Faulty::start(limits).await;
+    let address = faulty.target.cluster.node(Party::P0).api.to_string();
+    let connect = || {
+        let stream = TcpStream::connect(&address).expect("connected");
+        stream.set_read_timeout(Some(Duration::from_mins(1))).expect("set");
+        stream
+    };
+    // A TLS record of the greatest length and beyond, plain HTTP, zeros.
+    let long = [&[0x16, 3, 1, 0xff, 0xff][..], &vec![0xaa; 1 << 17]].concat();
+    for garbage in [&long[..], b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", &[0; 5000]] {
+        let mut stream = connect();
+        // The server may close while this is written.
+        let _ = stream.write_all(garbage);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        assert!(answer.len() < 100, "{} bytes in answer to garbage", answer.len());
+    }
+    // Many who connect and say nothing: they are shown out, and meanwhile others are served.
+    let silent: Vec<_> = (0..100).map(|_| connect()).collect();
+    faulty.works().await;
+    for mut stream in silent {
+        let mut answer = Vec::new();
+        assert!(matches!(stream.read_to_end(&mut answer), Ok(0)), "shown out");
+    }
+    // Another cluster's certificate, and an announced body that is too large.
+    let stranger = Faulty::start(Limits::default()).await;
+    let tls = tls::api_client(&stranger.target.identity, &faulty.target.cluster, Party::P0).expect("TLS");
+    let http = reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build().expect("a client");
+    let error = http.get(faulty.url(Party::P0, "/livez")).send().await.expect_err("refused");
+    let cause = tls::explain(&error).expect("a TLS failure");
+    assert!(cause.contains("not issued by this cluster's authority"), "{cause}");
+    stranger.cluster.shutdown().await;
+    let huge = faulty.http(Party::P0).put(faulty.url(Party::P0, &format!("/v1/jobs/{}", "00".repeat(16))));
+    let huge = huge.header("content-type", MEDIA_TYPE).body(vec![0; 65 << 20]).send().await;
+    // The server answers before it has read the body, so the client may see the end of the connection first.
+    assert!(huge.is_err() || huge.is_ok_and(|answer| answer.status() == 413));
+    faulty.works().await;
+    faulty.cluster.shutdown().await;
+}
