@@ -1,5 +1,6 @@
 //! End-to-end benchmarks: named scenarios, result rows.
 
+pub mod namespaces;
 pub mod row;
 pub mod runner;
 pub mod scenario;

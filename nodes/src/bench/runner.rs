@@ -1,6 +1,7 @@
 //! Runs scenarios as three parties, each in a process of its own over QUIC, or in one process over memory.
 
 use super::{
+    namespaces::Namespaces,
     row::{self, Row},
     scenario::{Measured, Raw, Scenario},
 };
@@ -37,7 +38,7 @@ pub enum Carrier {
 }
 
 /// What to measure, how often and on what.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Bench {
     /// The scenarios, run in turns so that a change of the machine's speed meets all of them.
     pub scenarios: Vec<Scenario>,
@@ -49,15 +50,6 @@ pub struct Bench {
     pub carrier: Carrier,
     /// Each party's network namespace and address, if they are not to share the host's.
     pub namespaces: Option<Namespaces>,
-}
-
-/// Network namespaces that stand for three machines.
-#[derive(Clone, Debug)]
-pub struct Namespaces {
-    /// The profile's name, for the rows.
-    pub profile: String,
-    /// Name and address of each party's namespace.
-    pub parties: [(String, String); 3],
 }
 
 /// What a worker process is told on its standard input.

@@ -4,6 +4,7 @@ use super::{Exit, Output, OutputArgs};
 use crate::{
     Error,
     bench::{
+        namespaces::{Namespaces, Unavailable},
         row::Row,
         runner::{self, Bench, Carrier},
         scenario::Scenario,
@@ -19,6 +20,7 @@ Examples:
   trefoil bench aes --runs 10
   trefoil bench aes --sbox boyar-peralta --batch 4096 --strands 4 --json
   trefoil bench aes --link memory
+  trefoil bench aes --network wan --scale 0.02 --runs 3      # as root
   trefoil bench all --csv results.csv
 
 Figures are medians over the runs, each run being as slow as its slowest party. All three parties share this machine.";
@@ -54,6 +56,10 @@ pub struct BenchArgs {
     /// What carries the messages
     #[arg(long, value_enum, default_value_t = Link::Quic)]
     link: Link,
+    /// Run the three parties in network namespaces with the delay and rate of a profile: lan, metro or wan. Needs root and
+    /// iproute2, and is skipped with a message without them
+    #[arg(long, value_name = "PROFILE", conflicts_with = "link")]
+    network: Option<String>,
     /// Also write the rows to this file as CSV
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
@@ -95,7 +101,18 @@ fn sbox(name: &str) -> Result<SboxForm, String> {
 /// # Errors
 /// [`Error::Cluster`] if a party fails, [`Error::System`] if a process or a file is refused.
 pub fn run(args: &BenchArgs) -> Result<Exit, Error> {
-    let bench = args.resolve()?;
+    let mut bench = args.resolve()?;
+    if let Some(profile) = &args.network {
+        match Namespaces::create(profile) {
+            Ok(made) => bench.namespaces = Some(made),
+            Err(Unavailable::Failed(e)) => return Err(e),
+            Err(Unavailable::Skipped(why)) => {
+                // Not a failure: there is nothing to measure here.
+                eprintln!("skipped: {why}");
+                return Ok(Exit::Ok);
+            }
+        }
+    }
     let output = args.output.resolve();
     let rows = bench.run()?;
     if output == Output::Text {
