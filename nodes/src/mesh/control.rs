@@ -87,10 +87,12 @@ impl Controls {
         MeshError::Unreachable { peer: self.peer, last: last.to_string() }
     }
 
-    fn unwritten(&self, e: &WriteError) -> MeshError {
-        match e {
-            WriteError::Stopped(_) => MeshError::GaveUp { peer: self.peer },
-            e => self.gone(&e),
+    /// A peer that takes no more has given up, and why is on its own stream, which is read next: to name it here would
+    /// blame one that left because of the third.
+    fn written(&self, result: Result<(), WriteError>) -> Result<(), MeshError> {
+        match result {
+            Ok(()) | Err(WriteError::Stopped(_)) => Ok(()),
+            Err(e) => Err(self.gone(&e)),
         }
     }
 
@@ -114,7 +116,7 @@ impl Controls {
         };
         let written = written.await;
         self.out = Some(out);
-        written.map_err(|e| self.unwritten(&e))
+        self.written(written)
     }
 
     async fn hear(&mut self, shared: &Shared, terms: &Terms) -> Result<Hello, MeshError> {
@@ -146,7 +148,7 @@ impl Controls {
         message[1..].copy_from_slice(digest);
         let Some(out) = &mut self.out else { return Err(self.gone(&"this node has not said hello")) };
         let written = out.write_all(&message).await;
-        written.map_err(|e| self.unwritten(&e))
+        self.written(written)
     }
 
     async fn confirmed(&mut self, shared: &Shared, digest: &[u8; 32]) -> Result<(), MeshError> {
