@@ -85,7 +85,7 @@ pub struct AesCtr {
     pub size: KeySize,
     /// The first counter block, as a big-endian number.
     pub counter: u128,
-    /// Blocks of key stream.
+    /// Blocks of key stream: what fits in memory, at most `usize::MAX / 128`.
     pub blocks: usize,
     /// How S-boxes are computed.
     pub form: SboxForm,
@@ -129,9 +129,9 @@ impl Program for AesCtr {
         let keys = Arc::new(keys.for_encryption(ctx.me())?);
         let batch = me.tiling.batch.max(1);
         let batches = me.blocks.div_ceil(batch);
-        let strands = me.tiling.strands.clamp(1, batches.max(1));
+        let strands = me.tiling.strands.clamp(1, batches.clamp(1, 1 << 16));
         let mut tasks: Vec<BoxFuture<'static, _>> = Vec::with_capacity(strands);
-        for (first, mut strand) in ctx.fork(u32::try_from(strands).unwrap_or(u32::MAX)).await?.into_iter().enumerate() {
+        for (first, mut strand) in ctx.fork(strands as u32).await?.into_iter().enumerate() {
             let keys = keys.clone();
             tasks.push(Box::pin(async move {
                 let mut parts = Vec::new();

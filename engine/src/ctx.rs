@@ -150,7 +150,7 @@ impl<M: Mode> Ctx<M> {
     }
 
     fn owns(&self, child: &Self) -> Result<(), Error> {
-        if child.parent == Some(self.path) && child.seat.session == self.seat.session {
+        if child.parent == Some(self.path) && Arc::ptr_eq(&child.seat, &self.seat) {
             return Ok(());
         }
         Err(Error::ForeignStrand { child: child.path, parent: self.path })

@@ -36,7 +36,7 @@ pub enum Error {
         got: usize,
     },
     /// A strand was verified while children of it were neither joined nor verified (a bug of the caller).
-    #[error("{0} forked strand(s) were neither joined nor verified")]
+    #[error("{0} forked strand(s) were not taken back; `join` or `join_verified` each before `verify`")]
     UnjoinedFork(u32),
     /// A strand was joined into one that did not fork it (a bug of the caller).
     #[error("strand {child} is not a child of strand {parent}")]

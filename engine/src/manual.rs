@@ -20,8 +20,8 @@
 //!
 //! | attack or mistake | what stops it |
 //! |---|---|
-//! | a share is sent, printed, cloned or serialized by a circuit | [`Shares`](crate::Shares) has no accessor, an opaque `Debug`, no `Clone`, no `Serialize`; circuits cannot name a link |
-//! | a value is opened before its gates are checked | only [`Verified`](crate::Verified) opens, and only [`Ctx::verify`](crate::Ctx::verify) makes one |
+//! | a share is sent, printed, cloned or serialized by a circuit | [`Shares`](crate::Shares) has no accessor, an opaque `Debug`, no `Clone`, no `Serialize`; circuits cannot name a link. The closures of `rearrange`, `update` and [`Bilinear`](crate::ring::Bilinear) see one component at a time: they are what a reviewer of a circuit reads |
+//! | a value is opened before its gates are checked | only [`Verified`](crate::Verified) opens, and only [`Ctx::verify`](crate::Ctx::verify) makes one (of *some* strand: see the known limits) |
 //! | a forked strand is forgotten, and its gates with it | `verify` counts them: [`Error::UnjoinedFork`](crate::Error::UnjoinedFork) |
 //! | the same randomness masks two values | a [`Stream`](crate::prss::Stream) is not `Clone` and its counter only grows; strands have keys of their own, named by full-width fork paths |
 //! | a session id is repeated, by a crash or by malice | session keys depend on fresh nonces of all three parties |
@@ -35,5 +35,7 @@
 //!
 //! # 4. Known limits
 //!
-//! Program order is public, as are all shapes. Branching on a secret is impossible without opening it. A [`Verified`](crate::Verified) opens any vector of its
+//! Program order is public, as are all shapes. Nothing in the interface branches on a
+//! secret; a closure that branched on a component would break the sharing. Buffers of the transport and of TLS are not wiped, the frames handed
+//! to them are. A [`Verified`](crate::Verified) opens any vector of its
 //! session; that the vector was computed on a joined strand is the caller's care.

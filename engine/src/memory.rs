@@ -4,6 +4,7 @@
 //! from here is zero without being written a second time.
 
 use crate::ring::Ring;
+use bytes::Bytes;
 use std::cell::RefCell;
 
 /// Shorter vectors are left to the allocator.
@@ -55,12 +56,36 @@ pub(crate) fn retire<R: Ring>(mut v: Vec<R>) {
         // While the thread ends, the memory goes back to the allocator.
         let _ = KEPT.try_with(|kept| {
             let kept = &mut *kept.borrow_mut();
-            if kept.words + v.len() <= KEPT_WORDS {
-                kept.words += v.len();
-                kept.free.push(v);
+            if v.len() > KEPT_WORDS {
+                return;
             }
+            if kept.words + v.len() > KEPT_WORDS {
+                // Sizes that nobody asks for any more must not take the place of those in use.
+                kept.free.clear();
+                kept.words = 0;
+            }
+            kept.words += v.len();
+            kept.free.push(v);
         });
     }
+}
+
+/// A frame with a copy of `elements`, wiped when the transport has let go of it.
+pub(crate) fn frame<R: Ring>(elements: &[R]) -> Bytes {
+    struct Frame<R: Ring>(Vec<R>);
+    impl<R: Ring> AsRef<[u8]> for Frame<R> {
+        fn as_ref(&self) -> &[u8] {
+            bytemuck::cast_slice(&self.0)
+        }
+    }
+    impl<R: Ring> Drop for Frame<R> {
+        fn drop(&mut self) {
+            retire(std::mem::take(&mut self.0));
+        }
+    }
+    let mut copy = zeros::<R>(elements.len());
+    copy.copy_from_slice(elements);
+    Bytes::from_owner(Frame(copy))
 }
 
 #[cfg(test)]

@@ -193,7 +193,7 @@ pub struct Prss {
 impl Prss {
     /// The streams of the strand at `path`.
     #[must_use]
-    pub fn at(keys: &SessionKeys, path: Path) -> Self {
+    pub(crate) fn at(keys: &SessionKeys, path: Path) -> Self {
         Self {
             own: Stream::at(&keys.own, path),
             next: Stream::at(&keys.next, path),

@@ -18,8 +18,13 @@ use std::{
 /// What a kernel is evaluated on: one ring element, or a SIMD register full of them.
 pub trait Algebra: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Send + Sync + 'static {}
 
-/// A commutative ring with a fixed-width little-endian wire form (its memory, see the crate's target rule).
-pub trait Ring: Algebra + Pod + Default + Eq + Debug {
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// A commutative ring with a fixed-width little-endian wire form (its memory, see the crate's target rule). Sealed: the local part
+/// of every gate is in its hands.
+pub trait Ring: sealed::Sealed + Algebra + Pod + Default + Eq + Debug {
     /// The name used in opaque `Debug` output.
     const NAME: &'static str;
 
@@ -64,8 +69,9 @@ pub trait Linear<const I: usize, const O: usize>: Sync {
     fn eval<A: Algebra>(&self, x: [Deg1<A>; I]) -> [Deg1<A>; O];
 }
 
-/// A linear form in the inputs of a kernel. Its product with another is a [`Deg2`].
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// A linear form in the inputs of a kernel. Its product with another is a [`Deg2`]. There is no way in or out of it but the
+/// ring's operations, so a kernel cannot look at what it computes on, nor raise the degree.
+#[derive(Clone, Copy)]
 pub struct Deg1<A>(pub(crate) A);
 
 /// A form of degree at most two in the inputs of a kernel. It can be added but not multiplied.
@@ -74,28 +80,18 @@ pub struct Deg1<A>(pub(crate) A);
 /// use trefoil_engine::ring::{Algebra, Deg1, Deg2};
 /// fn cubic<A: Algebra>(x: Deg1<A>) -> Deg2<A> { x * x * x }
 /// ```
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// ```compile_fail
+/// use trefoil_engine::ring::{Algebra, Deg1, Deg2};
+/// fn laundered<A: Algebra>(x: Deg1<A>) -> Deg2<A> { let Deg2(y) = x * x; Deg1(y) * x }
+/// ```
+#[derive(Clone, Copy)]
 pub struct Deg2<A>(pub(crate) A);
 
-impl<A: Algebra> Deg1<A> {
-    /// Wraps a plain value, to evaluate a kernel as its own reference.
-    #[inline(always)]
-    pub const fn of(x: A) -> Self {
-        Self(x)
-    }
-    /// The plain value.
-    #[inline(always)]
-    pub fn value(self) -> A {
-        self.0
-    }
+/// A kernel on plain values: its own reference.
+pub fn plain<R: Ring, K: Quadratic<I, O>, const I: usize, const O: usize>(kernel: &K, x: [R; I]) -> [R; O] {
+    kernel.eval(x.map(Deg1)).map(|y| y.0)
 }
-impl<A: Algebra> Deg2<A> {
-    /// The plain value.
-    #[inline(always)]
-    pub fn value(self) -> A {
-        self.0
-    }
-}
+
 impl<A: Algebra> Add for Deg1<A> {
     type Output = Self;
     #[inline(always)]
@@ -228,6 +224,7 @@ impl Mul for Lanes {
 impl Algebra for Lanes {}
 /// Plain lanes are a client's secret before they are split and after they are reconstructed.
 impl zeroize::DefaultIsZeroes for Lanes {}
+impl sealed::Sealed for Lanes {}
 impl Ring for Lanes {
     const NAME: &'static str = "Lanes";
 
@@ -278,6 +275,7 @@ macro_rules! integer_ring {
             }
         }
         impl Algebra for $name {}
+        impl sealed::Sealed for $name {}
         impl Ring for $name {
             const NAME: &'static str = stringify!($name);
         }

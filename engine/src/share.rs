@@ -155,7 +155,8 @@ impl<R: Ring> Shares<R> {
 
     /// Applies one local map to both components: `f(component, out)` fills `out`, of length `len`.
     ///
-    /// For maps that mix elements (permutations, lane shuffles). `f` must be linear and the same on all parties;
+    /// For maps that mix elements (permutations, lane shuffles). `f` sees one component at a time; it must be pure, linear and the same
+    /// on all parties, and is what a reviewer of a circuit reads;
     /// element-wise maps are better served by [`map`](View::map), whose type enforces linearity.
     #[must_use]
     pub fn rearrange(x: View<'_, R>, len: usize, mut f: impl FnMut(&[R], &mut [R])) -> Self {
@@ -226,6 +227,7 @@ impl<R: Ring> View<'_, R> {
     /// # Errors
     /// [`Error::Shape`] if the length is not a multiple of `N`.
     pub fn planes<const N: usize>(self) -> Result<[Self; N], Error> {
+        const { assert!(N > 0, "a vector has at least one plane") };
         let n = self.len() / N;
         same("the planes", n * N, self.len())?;
         Ok(std::array::from_fn(|k| Self { own: &self.own[k * n..][..n], next: &self.next[k * n..][..n] }))

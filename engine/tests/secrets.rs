@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use trefoil_engine::{
     PairSecret, SessionBinding, SessionKeys, client,
     prelude::*,
-    prss::{Prss, Stream},
+    prss::Stream,
     testing::three,
     transport::{Path, SessionId},
 };
@@ -114,10 +114,6 @@ fn keys_and_streams() {
     stream.fill(&mut drawn).unwrap();
     let seen: Vec<u64> = drawn.iter().map(|x| x.0).chain(words.iter().copied()).collect();
     prints(&stream, "Stream(..)", &seen);
-
-    let mut prss = Prss::at(&keys, Path::root());
-    let zero: Vec<u64> = prss.zero::<Z64>(4).unwrap().iter().map(|x| x.0).collect();
-    prints(&prss, "Prss(..)", &zero);
 }
 
 /// Errors speak of lengths and positions.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use trefoil_engine::{
     Cost, LinkFault, PeerFault,
     prelude::*,
+    ring::plain,
     testing::{Setup, on_shares, three, three_with},
     transport::memory::{Conditions, Position},
 };
@@ -59,7 +60,7 @@ fn a_quadratic_gate_costs_its_outputs_and_not_its_products() {
         ctx.quadratic(&Mixed, [v[0].view(), v[1].view(), v[2].view()]).await
     });
     for e in 0..n {
-        let expected = Mixed.eval([v[0][e], v[1][e], v[2][e]].map(Deg1::of)).map(Deg2::value);
+        let expected = plain(&Mixed, [v[0][e], v[1][e], v[2][e]]);
         assert_eq!([z[e], z[n + e]], expected);
     }
     assert_eq!(cost, Cost { rounds: 1, bytes_sent: 2 * 8 * n as u64, products: 2 * n as u64 });
@@ -309,4 +310,31 @@ fn an_observer_sees_what_the_counters_say() {
     });
     let counted: u64 = out.into_iter().map(|b| b.unwrap()).sum();
     assert_eq!((counted, *seen.lock().unwrap()), (54, 54));
+}
+
+/// Assigns where a kernel should add: the result is right all the same, and nothing goes out unmasked.
+#[test]
+fn a_careless_bilinear_kernel_cannot_touch_the_mask() {
+    struct Assigns;
+    impl Bilinear<Z64> for Assigns {
+        fn eval(&self, x: &[Z64], y: &[Z64], out: &mut [Z64]) {
+            out[0] = x[0] * y[0];
+        }
+    }
+    let frames = Arc::new(Mutex::new(Vec::new()));
+    let seen = frames.clone();
+    let tamper = move |at: Position, f: Bytes| {
+        seen.lock().unwrap().push(u64::from_le_bytes(f[..].try_into().unwrap()));
+        vec![(at.seq, f)]
+    };
+    let conditions = Conditions { tamper: Some(Box::new(tamper)), ..Conditions::default() };
+    let out = three_with::<SemiHonest, _, _>(Setup { conditions, seed: 0 }, async |mut ctx| {
+        let (x, y) = (Shares::public(ctx.me(), &[Z64(6)]), Shares::public(ctx.me(), &[Z64(7)]));
+        let z = ctx.bilinear(&Assigns, x.view(), y.view(), 1).await?;
+        let mut v = ctx.verify().await?;
+        v.open(z.view()).await
+    });
+    assert!(out.into_iter().all(|z| z.is_ok_and(|z| z == [Z64(42)])));
+    // The bare local terms would be 42, 0 and 0.
+    assert!(frames.lock().unwrap()[..3].iter().all(|z| *z > 42), "a frame without its mask");
 }

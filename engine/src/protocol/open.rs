@@ -1,7 +1,6 @@
 //! What a verified strand can do: open, reveal, output.
 
-use crate::{Cost, Ctx, Error, Mode, Party, client::OutputShare, ring::Ring, share::View};
-use bytes::Bytes;
+use crate::{Cost, Ctx, Error, Mode, Party, client::OutputShare, memory::frame, ring::Ring, share::View};
 
 impl<M: Mode> Ctx<M> {
     /// Checks every gate of this strand and of those joined into it, and ends it: from here on values can be opened but
@@ -88,7 +87,7 @@ impl<M: Mode> Verified<M> {
             c.link.recv(me.next(), bytemuck::cast_slice_mut(&mut third)).await?;
             opened = Some(sum(x, &third));
         } else if me == to.next() {
-            let frame = Bytes::copy_from_slice(bytemuck::cast_slice(x.next));
+            let frame = frame(x.next);
             c.cost.bytes_sent += frame.len() as u64;
             c.link.send(to, frame).await?;
         }

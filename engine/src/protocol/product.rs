@@ -3,11 +3,10 @@
 use crate::{
     Ctx, Error, Mode, PeerFault,
     client::InputShare,
-    memory::zeros,
+    memory::{frame, zeros},
     ring::{Bilinear, Product, Quadratic, Ring},
     share::{Shares, View, components, equal_lengths, same, split_planes},
 };
-use bytes::Bytes;
 
 impl<M: Mode> Ctx<M> {
     /// A client's input, from the two components it sent this party.
@@ -84,12 +83,13 @@ impl<M: Mode> Ctx<M> {
             Shares::new(v.own.iter().zip(v.next).map(|(&a, &b)| a + b).collect(), vec![R::default(); v.len()])
         };
         let (xs, ys) = (sum(x), sum(y));
+        // The kernel never sees the mask: one that assigned where it should add would send bare terms, with a right result.
+        let mut terms = Shares::<R>::zeros(len);
+        kernel.eval(&xs.own, &ys.own, &mut terms.own);
+        kernel.eval(x.next, y.next, &mut terms.next);
         let mut z = self.prss.zero::<R>(len)?;
-        kernel.eval(&xs.own, &ys.own, &mut z);
-        let mut minus = Shares::<R>::zeros(len);
-        kernel.eval(x.next, y.next, &mut minus.own);
-        for (z, &m) in z.iter_mut().zip(&minus.own) {
-            *z = *z - m;
+        for ((z, &both), &one) in z.iter_mut().zip(&terms.own).zip(&terms.next) {
+            *z = *z + both - one;
         }
         self.reshare(&[x, y], z).await
     }
@@ -125,7 +125,7 @@ impl<M: Mode> Ctx<M> {
     /// One round: `mine` goes to `prev`, as many elements come from `next`.
     pub(crate) async fn exchange<R: Ring>(&mut self, mine: &[R], theirs: &mut [R]) -> Result<(), Error> {
         self.begin_round()?;
-        let frame = Bytes::copy_from_slice(bytemuck::cast_slice(mine));
+        let frame = frame(mine);
         let sent = frame.len() as u64;
         let me = self.seat.me;
         self.link.exchange(me.prev(), frame, me.next(), bytemuck::cast_slice_mut(theirs)).await?;
