@@ -13,6 +13,7 @@
 //! Everything else is a [`Problem`]. A job belongs to the certificate that submitted it: for others it does not exist.
 
 mod jobs;
+mod linger;
 mod problem;
 mod server;
 
@@ -60,7 +61,10 @@ impl Api {
             .route("/v1/status", routing::get(async |State(api): State<Arc<Self>>| Json((api.status)())))
             .route("/livez", routing::get(async || "alive\n"))
             .route("/readyz", routing::get(ready))
-            .fallback(async || ProblemKind::NotFound.because("the API is described in the manual of the node"))
+            .fallback(async || {
+                ProblemKind::NotFound
+                    .because("this API has /v1/jobs/{id}, /v1/jobs/{id}/output, /v1/status, /livez and /readyz")
+            })
             .method_not_allowed_fallback(async || ProblemKind::Method.because("this resource has other methods"))
             // Bodies are read by a reader of our own, which knows how long each may be.
             .layer(DefaultBodyLimit::disable())

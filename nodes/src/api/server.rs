@@ -1,6 +1,6 @@
 //! Connections of clients: accepting, the TLS handshake, time limits, the end.
 
-use super::Caller;
+use super::{Caller, linger::Lingering};
 use crate::{Error, config::Cluster, job::Limits, pki::Fingerprint, tls};
 use axum::{Router, body::Body};
 use hyper::{
@@ -121,11 +121,14 @@ impl Shared {
         stream: TcpStream,
         address: SocketAddr,
         handshake: OwnedSemaphorePermit,
-        stop: watch::Receiver<bool>,
+        mut stop: watch::Receiver<bool>,
     ) {
         // A small answer must not wait for the acknowledgement of the one before; without the option it only takes longer.
         let _ = stream.set_nodelay(true);
-        let accepted = tokio::time::timeout(self.timeout, self.acceptor.accept(stream)).await;
+        let accepted = tokio::select! {
+            accepted = tokio::time::timeout(self.timeout, self.acceptor.accept(stream)) => accepted,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
         drop(handshake);
         let stream = match accepted {
             Ok(Ok(stream)) => stream,
@@ -160,7 +163,8 @@ impl Shared {
                 let busy = Activity::begin(&activity);
                 let (method, path) = (request.method().clone(), request.uri().path().to_owned());
                 request.extensions_mut().insert(caller.clone());
-                let (answer, who) = (router.call(request.map(Body::new)), caller.role.to_string());
+                let (answer, who) =
+                    (router.call(request.map(|body| Body::new(Lingering::new(body)))), caller.role.to_string());
                 async move {
                     let answer = answer.await;
                     drop(busy);
