@@ -57,8 +57,13 @@ impl Namespaces {
             bridge: format!("tfb{id}"),
         };
         // From here on, dropping it removes what is there.
-        made.connect(network).map_err(Unavailable::Failed)?;
-        Ok(made)
+        match made.connect(network) {
+            Ok(()) => Ok(made),
+            Err(e) if e.to_string().contains("qdisc kind is unknown") => {
+                Err(Unavailable::Skipped("this kernel has no netem (the module sch_netem)".into()))
+            }
+            Err(e) => Err(Unavailable::Failed(e)),
+        }
     }
 
     fn connect(&self, network: &Network) -> Result<(), Error> {
