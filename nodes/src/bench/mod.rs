@@ -1,6 +1,7 @@
 //! End-to-end benchmarks: named scenarios, result rows.
 
 pub mod namespaces;
+pub mod plot;
 pub mod row;
 pub mod runner;
 pub mod scenario;

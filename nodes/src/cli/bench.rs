@@ -5,6 +5,7 @@ use crate::{
     Error,
     bench::{
         namespaces::{Namespaces, Unavailable},
+        plot,
         row::Row,
         runner::{self, Bench, Carrier},
         scenario::Scenario,
@@ -20,6 +21,7 @@ Examples:
   trefoil bench aes --runs 10
   trefoil bench aes --sbox boyar-peralta --batch 4096 --strands 4 --json
   trefoil bench aes --link memory
+  trefoil bench sweep --plot aes-batch.svg
   trefoil bench aes --network wan --scale 0.02 --runs 3      # as root
   trefoil bench all --csv results.csv
 
@@ -39,7 +41,7 @@ pub struct BenchArgs {
     #[arg(long, default_value = "tower17", value_parser = sbox)]
     sbox: SboxForm,
     /// AES blocks in a batch
-    #[arg(long, default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     batch: u32,
     /// Strands in flight
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -60,6 +62,9 @@ pub struct BenchArgs {
     /// iproute2, and is skipped with a message without them
     #[arg(long, value_name = "PROFILE", conflicts_with = "link")]
     network: Option<String>,
+    /// Also draw rate and latency against the batch as an SVG file, for `sweep`
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
     /// Also write the rows to this file as CSV
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
@@ -80,6 +85,8 @@ enum Named {
     Latency,
     /// All of these in turns
     All,
+    /// AES over batches from 64 to 65,536 blocks
+    Sweep,
 }
 
 /// What carries the messages.
@@ -123,6 +130,10 @@ pub fn run(args: &BenchArgs) -> Result<Exit, Error> {
     }
     for row in &rows {
         output.print(row, text(row))?;
+    }
+    if let Some(path) = &args.plot {
+        let failed = |e| Error::system(format!("draw {}", path.display()))(std::io::Error::other(e));
+        plot::draw(&rows, path).map_err(failed)?;
     }
     if let Some(path) = &args.csv {
         let write = || {
@@ -177,6 +188,15 @@ impl BenchArgs {
             Named::And => vec![and],
             Named::Aes => vec![aes],
             Named::Latency => latency.to_vec(),
+            Named::Sweep => (6..=16)
+                .step_by(2)
+                .map(|log| {
+                    let (sbox, batch) = (self.sbox.name().into(), 1 << log);
+                    // Small batches are slow: fewer of them take as long.
+                    let whole = if batch < 1024 { 50e3 } else { 500e3 };
+                    Scenario::Aes { sbox, batch, strands, batches: times(whole, batch * strands) }
+                })
+                .collect(),
             Named::All => [vec![ring, and, aes], latency.to_vec()].concat(),
         };
         let carrier = match self.link {
