@@ -45,8 +45,9 @@ struct Faulty {
 impl Faulty {
     async fn start(limits: Limits) -> Self {
         let transport = TransportSettings {
-            stall_deadline: Duration::from_secs(3),
-            join_deadline: Duration::from_secs(3),
+            // Well above the idle deadline, so that a dead node is seen to be dead before anybody waits too long for another.
+            stall_deadline: Duration::from_secs(12),
+            join_deadline: Duration::from_secs(6),
             idle_deadline: Duration::from_secs(3),
             ..TransportSettings::default()
         };
