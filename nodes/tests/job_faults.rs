@@ -46,9 +46,9 @@ impl Faulty {
     async fn start(limits: Limits) -> Self {
         let transport = TransportSettings {
             // Well above the idle deadline, so that a dead node is seen to be dead before anybody waits too long for another.
-            stall_deadline: Duration::from_secs(12),
-            join_deadline: Duration::from_secs(6),
-            idle_deadline: Duration::from_secs(3),
+            stall_deadline: Duration::from_secs(25),
+            join_deadline: Duration::from_secs(12),
+            idle_deadline: Duration::from_secs(8),
             ..TransportSettings::default()
         };
         let settings = NodeSettings { limits, transport, ..NodeSettings::default() };
