@@ -6,7 +6,7 @@ use crate::{
     Error,
     api::{Api, Server},
     config::{Address, NodeConfig},
-    job::{Runner, Table},
+    job::{Runner, Table, Turns},
     mesh::{ALPN, Mesh, MeshConfig, MeshError},
     status::{CertificateStatus, NodeStatus, PeerStatus, SocketBuffers},
     tls,
@@ -45,10 +45,12 @@ impl Node {
     /// [`Error::System`] if a socket cannot be opened, [`Error::Certificate`] if the identity cannot be used.
     pub async fn start(config: NodeConfig) -> Result<Self, Error> {
         let mesh = Arc::new(Mesh::start(MeshConfig::of_node(&config)?).map_err(cannot_start)?);
-        let stall = config.transport.stall_deadline;
+        // Those who wait for their turn hear of it well before they would take the coordinator for dead.
+        let heartbeat = config.transport.stall_deadline / 4;
+        let turns = Turns::new(config.party, config.limits.strands(config.threads), heartbeat);
         let NodeConfig { party, cluster, identity, listen, limits, .. } = config;
         let table = Table::new(limits.clone());
-        let runner = Runner::new(party, table.clone(), Box::new(MeshSessions::new(mesh.clone())), stall);
+        let runner = Runner::new(table.clone(), Box::new(MeshSessions::new(mesh.clone())), turns);
         let status = {
             let (mesh, cluster_digest) = (mesh.clone(), cluster.digest());
             let certificate = CertificateStatus { not_after: identity.facts().not_after };

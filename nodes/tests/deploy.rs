@@ -1,6 +1,6 @@
 //! The sample configuration under `deploy/` says what the program reads, completely.
 
-use std::{collections::BTreeSet, fs, path::Path, path::PathBuf};
+use std::{collections::BTreeSet, fs, num::NonZeroU32, path::Path, path::PathBuf};
 use toml::{Table, Value};
 use trefoil_engine::Party;
 use trefoil_nodes::{
@@ -54,9 +54,10 @@ fn the_node_file_shows_every_key_and_its_default() {
     // What has its default is not written, so nothing here has.
     let mut full: NodeFile = toml::from_str(&uncommented(&sample())).expect("good with its optional keys");
     assert_eq!((full.transport.mtu, full.transport.congestion_window), (Some(8952), Some(524_288)));
+    assert_eq!(full.limits.running_strands.map(NonZeroU32::get), Some(16));
     assert_eq!(full.transport.send_window, Some(8_388_608));
     full.threads = 3;
-    full.limits.running_jobs += 1;
+    full.limits.waiting_jobs += 1;
     full.transport.streams += 1;
     let all = keys(&Table::try_from(full).expect("a table"));
     let shown = keys(&uncommented(&sample()).parse().expect("a table"));

@@ -9,6 +9,7 @@ use nix::{
 use std::{
     io::{Read, Write},
     net::TcpStream,
+    num::NonZeroU32,
     time::Duration,
 };
 use trefoil_circuits::aes::{KeySize, reference};
@@ -184,7 +185,7 @@ async fn a_stalled_node_is_named_within_the_deadline_and_can_come_back() {
 /// Each node gets the jobs in another order, and one job computes at a time: none waits for another for ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_jobs_in_three_orders_are_all_done() {
-    let faulty = Faulty::start(Limits { running_jobs: 1, ..Limits::default() }).await;
+    let faulty = Faulty::start(Limits { running_strands: Some(NonZeroU32::MIN), ..Limits::default() }).await;
     let ids: Vec<_> = (0..50).map(|_| JobId::random().expect("randomness")).collect();
     let orders = Party::ALL.map(|p| {
         let (faulty, ids) = (&faulty, &ids);
@@ -242,7 +243,7 @@ async fn nodes_that_were_told_different_jobs_do_not_run_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_job_ends_everywhere_and_frees_its_place() {
-    let faulty = Faulty::start(Limits { running_jobs: 1, ..Limits::default() }).await;
+    let faulty = Faulty::start(Limits { running_strands: Some(NonZeroU32::MIN), ..Limits::default() }).await;
     let job = faulty.long_job().await;
     let id = job.id();
     // At one node alone; the others hear of it from their sessions.

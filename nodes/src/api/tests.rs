@@ -5,7 +5,7 @@ use crate::{
     config::ClusterDigest,
     job::{
         AesCtrSpec, CircuitSpec, Failure, FailureKind, JobCost, JobId, JobSpec, JobState, JobStatus, Limits,
-        MEDIA_TYPE, ModeSpec, Output, ProgramSpec, Session, Sessions, Sha256Hex, encode_head,
+        MEDIA_TYPE, ModeSpec, Output, ProgramSpec, Session, Sessions, Sha256Hex, Turns, encode_head,
     },
     status::{CertificateStatus, PeerStatus, SocketBuffers},
 };
@@ -87,7 +87,7 @@ fn bob() -> Caller {
 impl Node {
     fn new(limits: Limits) -> Self {
         let table = Table::new(limits);
-        let runner = Runner::new(Party::P0, table.clone(), Box::new(Alone), Duration::from_mins(1));
+        let runner = Runner::new(table.clone(), Box::new(Alone), Turns::new(Party::P0, 1, Duration::from_mins(1)));
         let api = Api { table: table.clone(), runner, status: Box::new(status) };
         Self { table, router: Arc::new(api).router() }
     }

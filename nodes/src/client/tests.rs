@@ -8,7 +8,7 @@ use crate::{
     config::{Address, Listen, NodeConfig},
     job::{
         AesCtrSpec, Failure, FailureKind, JobCost, JobState, Limits, ModeSpec, Output, ProgramSpec, Runner, Session,
-        Sessions, Table,
+        Sessions, Table, Turns,
     },
     status::{CertificateStatus, PeerStatus, SocketBuffers},
     tls,
@@ -70,7 +70,7 @@ async fn world(limits: [Limits; 3]) -> World {
 fn serve(files: &ClusterFiles, party: Party, listener: TcpListener, limits: &Limits) -> Node {
     let config = NodeConfig::load(&files.node(party)).expect("a configuration");
     let table = Table::new(limits.clone());
-    let runner = Runner::new(party, table.clone(), Box::new(Alone), Duration::from_mins(1));
+    let runner = Runner::new(table.clone(), Box::new(Alone), Turns::new(party, 1, Duration::from_mins(1)));
     let cluster_digest = config.cluster.digest();
     let status = move || NodeStatus {
         version: "0".to_owned(),

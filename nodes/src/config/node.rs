@@ -167,7 +167,7 @@ mod tests {
             (GOOD.replace("127.0.0.1:1\"", "127.0.0.1\""), "line 7", "host:port"),
             (format!("{GOOD}[limits]\njob_deadline = \"soon\"\n"), "line 10", "\"30s\""),
             (format!("{GOOD}[limits]\njob_deadline = 3\n"), "line 10", "job_deadline = 3"),
-            (format!("{GOOD}[limits]\nrunning_jobs = 0\n"), "line 10", "above zero"),
+            (format!("{GOOD}[limits]\nwaiting_jobs = 0\n"), "line 10", "above zero"),
             (format!("{GOOD}[limits]\nbody = 1\n"), "line 10", "unknown field `body`"),
             (GOOD.replace("[listen]", "[listen"), "line 6", "[listen"),
         ];

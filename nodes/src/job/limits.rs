@@ -3,7 +3,10 @@
 use super::spec::Shape;
 use crate::config::{nonzero, span};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    time::Duration,
+};
 
 /// Bounds on what clients can make a node hold and do: the table `[limits]` of `node.toml`. None may be zero; lengths of
 /// time are written with their unit, such as `"30s"`.
@@ -23,9 +26,9 @@ pub struct Limits {
     /// Working memory of one job's computation in bytes, for circuits with many wires or instances. Default 256 MiB.
     #[serde(deserialize_with = "nonzero")]
     pub work_bytes: u64,
-    /// Jobs that compute at the same time. The value of node 0 counts for the whole cluster. Default 4.
-    #[serde(deserialize_with = "nonzero")]
-    pub running_jobs: u32,
+    /// Strands that compute at the same time: a large job has four, a small one has one. More of them hide longer round trips
+    /// and fill the caches. The value of node 0 counts for the whole cluster. Left out: four for each of its worker threads.
+    pub running_strands: Option<NonZeroU32>,
     /// Jobs received, waiting or running. Beyond it clients are told to come back later. Default 256.
     #[serde(deserialize_with = "nonzero")]
     pub waiting_jobs: u32,
@@ -57,7 +60,7 @@ impl Default for Limits {
             output_bytes: 64 << 20,
             held_bytes: 1 << 30,
             work_bytes: 256 << 20,
-            running_jobs: 4,
+            running_strands: None,
             waiting_jobs: 256,
             finished_jobs: 1024,
             retention: Duration::from_mins(10),
@@ -81,7 +84,16 @@ pub struct TooLarge {
     key: &'static str,
 }
 
+/// Strands for each worker thread, unless the limits say otherwise.
+const STRANDS_PER_THREAD: u32 = 4;
+
 impl Limits {
+    /// Strands that compute at the same time on so many worker threads.
+    pub fn strands(&self, threads: NonZeroUsize) -> u32 {
+        let threads = u32::try_from(threads.get()).unwrap_or(u32::MAX);
+        self.running_strands.map_or(threads.saturating_mul(STRANDS_PER_THREAD), NonZeroU32::get)
+    }
+
     /// Checks the sizes of a job whose body has `body` bytes.
     ///
     /// # Errors

@@ -67,6 +67,15 @@ impl Prepared {
         }
     }
 
+    /// Strands that it computes on at the same time.
+    pub fn strands(&self) -> u32 {
+        let strands = match self {
+            Self::AesCtr(aes) => aes.tiling.strands.min(aes.blocks.div_ceil(aes.tiling.batch.max(1))),
+            Self::Circuit(evaluation) => evaluation.batches().1,
+        };
+        u32::try_from(strands).unwrap_or(u32::MAX).max(1)
+    }
+
     /// Runs on a root strand. What comes back has been verified.
     ///
     /// # Errors

@@ -2,15 +2,11 @@
 
 use super::{Failure, FailureKind, Job, JobCost, Output, Prepared, Table, Turns};
 use crate::executor::Tasks;
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{fmt, sync::Arc, time::Instant};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 use trefoil_engine::{
-    Ctx, Error, Lanes, LinkFault, Party, SemiHonest,
+    Ctx, Error, Lanes, LinkFault, SemiHonest,
     client::InputShare,
     transport::{BoxFuture, SessionId, Transport},
 };
@@ -49,9 +45,8 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// A runner that records what becomes of its jobs in `table`. `stall` is the time after which a silent peer is given up.
-    pub fn new(me: Party, table: Arc<Table>, sessions: Box<dyn Sessions>, stall: Duration) -> Arc<Self> {
-        let turns = Turns::new(me, table.limits().running_jobs, stall / 4);
+    /// A runner that records what becomes of its jobs in `table`.
+    pub fn new(table: Arc<Table>, sessions: Box<dyn Sessions>, turns: Turns) -> Arc<Self> {
         Arc::new(Self { table, sessions, turns })
     }
 
@@ -116,7 +111,7 @@ impl Runner {
         prepared: &Prepared,
         input: InputShare<Lanes>,
     ) -> Result<(Output, JobCost), Error> {
-        let turn = self.turns.wait(job.id().session(), &*session.network()).await?;
+        let turn = self.turns.wait(job.id().session(), &*session.network(), prepared.strands()).await?;
         job.running();
         let start = Instant::now();
         let ctx = session.strand().await?;

@@ -4,18 +4,18 @@
 //! each would wait for the other. So there is one limit, at one node, taken last:
 //!
 //! 1. A node that has a job joins its session. This takes none of the places to compute.
-//! 2. When all three have joined, and only then, the coordinator (P0) lets the job queue for one of its places, first come, first
-//!    served. It tells the followers [`GO`] when the job has got one, and [`WAIT`] from time to time until then.
+//! 2. When all three have joined, and only then, the coordinator (P0) lets the job queue for its places, one for each strand, first
+//!    come, first served. It tells the followers [`GO`] when the job has got them, and [`WAIT`] from time to time until then.
 //! 3. All three compute. A follower starts when it is told to, whatever else it is doing.
-//! 4. A follower that has finished says [`DONE`]. The coordinator gives the place back when it has finished itself and heard from
-//!    both.
+//! 4. A follower that has finished says [`DONE`]. The coordinator gives the places back when it has finished itself and heard
+//!    from both.
 //!
-//! *No deadlock.* The places of the coordinator are the only thing a job waits for while it holds something, and a job waits
-//! for one place once, when nothing more is needed from anybody for it to run: whoever holds a place runs to its end or to
-//! one of the deadlines of its session. So places always come free, and the queue moves.
+//! *No deadlock.* The places of the coordinator are the only thing a job waits for while it holds something, and it asks for all
+//! it takes at once, when nothing more is needed from anybody for it to run: whoever holds places runs to its end or to one
+//! of the deadlines of its session. So places always come free, and the queue moves.
 //!
 //! *The limit holds everywhere.* A follower runs a job only between GO and DONE, which lies within the time the
-//! coordinator's place is taken. So no node ever runs more jobs than the coordinator has places.
+//! coordinator's places are taken. So no node ever runs more strands than the coordinator has places.
 
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -27,15 +27,19 @@ use trefoil_engine::{
 /// The node that decides.
 pub const COORDINATOR: Party = Party::P0;
 
+/// More strands than this never compute at the same time.
+const MOST_PLACES: u32 = 1 << 16;
+
 const WAIT: u8 = 0;
 const GO: u8 = 1;
 const DONE: u8 = 2;
 
-/// The places of a node; those of the coordinator count.
+/// The places of a node, one for each strand; those of the coordinator count.
 #[derive(Debug)]
 pub struct Turns {
     me: Party,
     places: Arc<Semaphore>,
+    all: u32,
     heartbeat: Duration,
 }
 
@@ -43,29 +47,31 @@ impl Turns {
     /// So many places, and how often those who wait are told that they still have to: well below the time after which a silent
     /// peer is given up.
     pub fn new(me: Party, places: u32, heartbeat: Duration) -> Self {
-        Self { me, places: Arc::new(Semaphore::new(places as usize)), heartbeat }
+        let all = places.clamp(1, MOST_PLACES);
+        Self { me, places: Arc::new(Semaphore::new(all as usize)), all, heartbeat }
     }
 
-    /// Waits until it is the turn of a session that all three have joined.
+    /// Waits until it is the turn of a session that all three have joined. It takes a place for each of its strands, and all
+    /// places if it has more strands than there are.
     ///
     /// Not cancel safe: end the session if this is dropped.
     ///
     /// # Errors
     /// As [`Link`], and [`Error::Peer`] if the coordinator says what it may not say here.
-    pub async fn wait(&self, session: SessionId, net: &dyn Transport) -> Result<Turn, Error> {
+    pub async fn wait(&self, session: SessionId, net: &dyn Transport, strands: u32) -> Result<Turn, Error> {
         // No strand has this path: a strand forks fewer than 2^32 - 1 children.
         let mut link = net.open(session, Path::root().child(u32::MAX)).await?;
         if self.me != COORDINATOR {
             while receive(&mut *link, COORDINATOR, &[WAIT, GO]).await? == WAIT {}
             return Ok(Turn { me: self.me, link, _place: None });
         }
-        let place = self.place(&mut *link).await?;
+        let place = self.place(&mut *link, strands).await?;
         tell(&mut *link, self.me, GO).await?;
         Ok(Turn { me: self.me, link, _place: Some(place) })
     }
 
-    async fn place(&self, link: &mut dyn Link) -> Result<OwnedSemaphorePermit, Error> {
-        let mut place = std::pin::pin!(self.places.clone().acquire_owned());
+    async fn place(&self, link: &mut dyn Link, strands: u32) -> Result<OwnedSemaphorePermit, Error> {
+        let mut place = std::pin::pin!(self.places.clone().acquire_many_owned(strands.min(self.all)));
         loop {
             match tokio::time::timeout(self.heartbeat, &mut place).await {
                 Ok(Ok(place)) => return Ok(place),
@@ -151,7 +157,7 @@ mod tests {
                 let n = (u32::from(k) * [1, 21, 31][me.index()] % 50) as u8;
                 let (turns, net, most, running) = (turns.clone(), net.seat(me), most.clone(), running.clone());
                 nodes.spawn(async move {
-                    let turn = turns.wait(session(n), &*net).await?;
+                    let turn = turns.wait(session(n), &*net, 1).await?;
                     let now = running[me.index()].fetch_add(1, SeqCst) + 1;
                     most[me.index()].fetch_max(now, SeqCst);
                     tokio::task::yield_now().await;
@@ -166,13 +172,14 @@ mod tests {
         assert!(most.iter().all(|m| (1..=2).contains(&m.load(SeqCst))), "{most:?}");
     }
 
+    /// Nine strands on one place: a job that is larger than the limit runs alone.
     #[tokio::test]
     async fn a_place_is_taken_until_the_last_follower_is_done() {
         let net = Memory::new(Conditions::default());
         let turns = Party::ALL.map(|me| Turns::new(me, 1, Duration::from_millis(1)));
         let seats = Party::ALL.map(|me| net.seat(me));
         let wait = async |n: u8| {
-            let w = |p: usize| turns[p].wait(session(n), &*seats[p]);
+            let w = |p: usize| turns[p].wait(session(n), &*seats[p], 9);
             tokio::try_join!(w(0), w(1), w(2)).expect("a turn")
         };
         let (first, one, two) = wait(1).await;
@@ -192,7 +199,7 @@ mod tests {
         let mut link = seat.open(session(1), Path::root().child(u32::MAX)).await.expect("memory");
         link.send(Party::P1, vec![7].into()).await.expect("memory");
         let turns = Turns::new(Party::P1, 1, Duration::from_secs(1));
-        let error = turns.wait(session(1), &*net.seat(Party::P1)).await.expect_err("nonsense");
+        let error = turns.wait(session(1), &*net.seat(Party::P1), 1).await.expect_err("nonsense");
         assert!(matches!(error, Error::Peer { peer: Party::P0, .. }), "{error}");
     }
 }

@@ -4,12 +4,14 @@ use super::*;
 use crate::job::{Admission, AesCtrSpec, JobId, JobSpec, JobState, Limits, ModeSpec, ProgramSpec};
 use std::{
     collections::HashMap,
+    num::{NonZeroU32, NonZeroUsize},
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 use tokio::sync::Barrier;
 use trefoil_circuits::aes::{KeySize, reference};
 use trefoil_engine::{
-    PairSecret, SessionBinding, SessionKeys,
+    PairSecret, Party, SessionBinding, SessionKeys,
     client::{OutputShare, reconstruct, split},
     prss::all_keys,
     transport::memory::{Conditions, Memory},
@@ -70,7 +72,16 @@ fn nodes(patience: Duration) -> [InMemory; 3] {
 }
 
 fn runners(limits: &Limits, patience: Duration) -> [Arc<Runner>; 3] {
-    nodes(patience).map(|node| Runner::new(node.me, Table::new(limits.clone()), Box::new(node), STALL))
+    nodes(patience).map(|node| runner(node, limits))
+}
+
+fn runner(node: InMemory, limits: &Limits) -> Arc<Runner> {
+    let turns = Turns::new(node.me, limits.strands(NonZeroUsize::MIN), STALL);
+    Runner::new(Table::new(limits.clone()), Box::new(node), turns)
+}
+
+fn places(n: u32) -> Limits {
+    Limits { running_strands: NonZeroU32::new(n), ..Limits::default() }
 }
 
 const OWNER: [u8; 32] = [3; 32];
@@ -97,7 +108,7 @@ async fn end(job: &Job) -> JobState {
 /// Fifty jobs reach the three nodes in three orders, two places to compute: all are done, and right.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_jobs_in_three_orders_are_all_done() {
-    let limits = Limits { running_jobs: 2, ..Limits::default() };
+    let limits = places(2);
     let runners = runners(&limits, STALL);
     let (key, blocks) = ([0x24_u8; 16], 70);
     let words = [Lanes(0x2424_2424_2424_2424); 2];
@@ -132,7 +143,7 @@ async fn fifty_jobs_in_three_orders_are_all_done() {
 
 #[tokio::test]
 async fn a_job_that_only_two_nodes_have_fails_and_frees_its_place() {
-    let limits = Limits { running_jobs: 1, ..Limits::default() };
+    let limits = places(1);
     let runners = runners(&limits, Duration::from_millis(50));
     let shares = split(&[Lanes(0); 2]).expect("randomness");
     let mut jobs = Vec::new();
@@ -161,7 +172,7 @@ async fn cancelling_ends_a_waiting_job() {
 async fn a_job_has_a_deadline() {
     let limits = Limits { job_deadline: Duration::from_millis(50), ..Limits::default() };
     let [coordinator, one, two] = nodes(STALL);
-    let runner = Runner::new(Party::P0, Table::new(limits), Box::new(coordinator), STALL);
+    let runner = runner(coordinator, &limits);
     let [input, ..] = split(&[Lanes(0); 2]).expect("randomness");
     let id = JobId::from([1; 16]);
     let job = submit(&runner, id, &spec(1), input);
