@@ -138,7 +138,7 @@ fn failure(error: &Error) -> Failure {
         )
         .blaming(*peer),
         Error::Link { peer, cause: LinkFault::Ended(cause) } => {
-            Failure::new(FailureKind::Link, format!("{cause}; {again}")).blaming(*peer)
+            Failure::new(FailureKind::Link, format!("the session ended at {peer}: {cause}; {again}")).blaming(*peer)
         }
         Error::Link { peer, .. } => {
             Failure::new(FailureKind::Link, format!("{error}; {again} when `trefoil doctor` finds {peer} well"))

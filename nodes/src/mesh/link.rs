@@ -200,6 +200,9 @@ async fn guarded(
 /// How long the reason of a peer that gave up its strand is waited for.
 const REASON: Duration = Duration::from_secs(1);
 
+/// What is said of a peer that ended its side of a strand, should its reason not come.
+const GAVE_UP: &str = "the peer gave up the strand";
+
 fn link(peer: Party, cause: LinkFault) -> Error {
     Error::Link { peer, cause }
 }
@@ -209,14 +212,16 @@ fn fault(peer: Party, fault: PeerFault) -> Error {
 }
 
 fn lost(e: &WriteError) -> LinkFault {
-    LinkFault::Lost(e.to_string())
+    match e {
+        WriteError::Stopped(_) => LinkFault::Ended(GAVE_UP.into()),
+        e => LinkFault::Lost(e.to_string()),
+    }
 }
 
 fn broken(peer: Party, e: &ReadExactError) -> Error {
     match e {
-        ReadExactError::FinishedEarly(_) => link(peer, LinkFault::Ended("the peer gave up the strand".into())),
-        ReadExactError::ReadError(ReadError::Reset(_)) => {
-            link(peer, LinkFault::Ended("the peer gave up the strand".into()))
+        ReadExactError::FinishedEarly(_) | ReadExactError::ReadError(ReadError::Reset(_)) => {
+            link(peer, LinkFault::Ended(GAVE_UP.into()))
         }
         ReadExactError::ReadError(e) => link(peer, LinkFault::Lost(e.to_string())),
     }
