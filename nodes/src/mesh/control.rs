@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 ///
 /// Streams stay in `controls` whatever happens, so that a failure can be told on them.
 pub(super) async fn negotiate(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     terms: &Terms,
     mine: &[Hello; 2],
     controls: &mut [Controls; 2],
@@ -27,7 +27,9 @@ pub(super) async fn negotiate(
         control.greet(shared, hello).await?;
     }
     let [next, prev] = controls;
-    let theirs = [next.hear(shared, terms).await?, prev.hear(shared, terms).await?];
+    // Both at once, so that what one peer says is not kept back by the other's silence.
+    let (of_next, of_prev) = tokio::try_join!(next.hear(shared, terms), prev.hear(shared, terms))?;
+    let theirs = [of_next, of_prev];
     let digest = transcript(terms.session, in_order(shared.me, &mine[0], &theirs[0], &theirs[1]));
     let run = RunId::of(&digest);
     // A peer opens strands once both others have confirmed, so not before this node has.
@@ -37,10 +39,14 @@ pub(super) async fn negotiate(
         control.agreed = false;
         control.confirm(&digest).await?;
     }
-    for control in controls {
-        control.confirmed(shared, &digest).await?;
+    let [next, prev] = controls;
+    let confirmed = async { tokio::try_join!(next.confirmed(shared, &digest), prev.confirmed(shared, &digest)) };
+    tokio::select! {
+        biased;
+        both = confirmed => both.map(|_| theirs),
+        // One has confirmed, and then ended the session because of the other.
+        fault = shared.ended() => Err(fault.into()),
     }
-    Ok(theirs)
 }
 
 /// Tells a peer why this node cannot join a session, so that it need not wait for the deadline.
@@ -151,11 +157,12 @@ impl Controls {
         self.written(written)
     }
 
-    async fn confirmed(&mut self, shared: &Shared, digest: &[u8; 32]) -> Result<(), MeshError> {
-        let Some(stream) = &mut self.into else { return Err(self.gone(&"it has not said hello")) };
-        match confirmation(self.peer, stream).await {
+    async fn confirmed(&mut self, shared: &Arc<Shared>, digest: &[u8; 32]) -> Result<(), MeshError> {
+        let Some(mut stream) = self.into.take() else { return Err(self.gone(&"it has not said hello")) };
+        match confirmation(self.peer, &mut stream).await {
             Ok(Confirmation::Digest(theirs)) if &theirs == digest => {
                 self.agreed = true;
+                tokio::spawn(attend(self.peer, stream, shared.clone()));
                 Ok(())
             }
             Ok(Confirmation::Digest(_)) => {
@@ -178,23 +185,11 @@ impl Controls {
         let _ = out.finish();
     }
 
-    /// Starts the tasks that pass on this node's end of the session, and hear the peer's.
+    /// Starts the task that passes on what becomes of the session on this node.
     pub(super) fn run(self, shared: &Arc<Shared>) {
-        let (Some(out), Some(mut into)) = (self.out, self.into) else { return };
-        tokio::spawn(tell(out, shared.clone()));
-        let (peer, shared) = (self.peer, shared.clone());
-        tokio::spawn(async move {
-            let mut own = shared.state.subscribe();
-            let over = own.wait_for(|s| s.finished || s.fault.is_some());
-            tokio::select! {
-                _ = over => {}
-                fault = listen(&shared, peer, &mut into) => {
-                    if let Some(fault) = fault {
-                        let _ = shared.fail(fault);
-                    }
-                }
-            }
-        });
+        if let Some(out) = self.out {
+            tokio::spawn(tell(out, shared.clone()));
+        }
     }
 }
 
@@ -222,6 +217,20 @@ async fn tell(mut out: SendStream, shared: Arc<Shared>) {
         let _ = state.changed().await;
     }
     let _ = out.finish();
+}
+
+/// Hears what becomes of the session on a peer, until it is over on this node.
+async fn attend(peer: Party, mut stream: RecvStream, shared: Arc<Shared>) {
+    let mut own = shared.state.subscribe();
+    let over = own.wait_for(|s| s.finished || s.fault.is_some());
+    tokio::select! {
+        _ = over => {}
+        fault = listen(&shared, peer, &mut stream) => {
+            if let Some(fault) = fault {
+                let _ = shared.fail(fault);
+            }
+        }
+    }
 }
 
 /// Hears a peer's control stream to its end: the fault that ended the session, or `None` if the peer is done.

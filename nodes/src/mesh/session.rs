@@ -27,7 +27,7 @@ use zeroize::Zeroizing;
 pub struct Session {
     pub(super) shared: Arc<Shared>,
     keys: Option<SessionKeys>,
-    _membership: Membership,
+    membership: Membership,
 }
 
 /// What is agreed on before a session runs.
@@ -55,7 +55,7 @@ impl Session {
     pub(super) async fn start(
         me: Party,
         terms: Terms,
-        mut membership: Membership,
+        membership: Membership,
         connections: [Connection; 2],
     ) -> Result<Self, MeshError> {
         let shared = Arc::new(Shared {
@@ -71,7 +71,9 @@ impl Session {
         });
         let mine = terms.hellos()?;
         let mut controls = me.peers().map(Controls::new);
-        let agreed = negotiate(&shared, &terms, &mine, &mut controls, &mut membership);
+        // From here on, should this future be dropped, the session ends.
+        let mut session = Self { shared: shared.clone(), keys: None, membership };
+        let agreed = negotiate(&shared, &terms, &mine, &mut controls, &mut session.membership);
         let agreed = tokio::time::timeout_at(terms.deadline, agreed).await.unwrap_or_else(|_| {
             let peer = controls.iter().find(|c| !c.agreed).map_or(me, |c| c.peer);
             Err(MeshError::NotJoined { peer, seconds: terms.join.as_secs() })
@@ -94,11 +96,11 @@ impl Session {
         };
         let with_next = pair_secret(me, me.next(), &mine[0], &theirs[0]);
         let with_prev = pair_secret(me, me.prev(), &mine[1], &theirs[1]);
-        let keys = Some(SessionKeys::derive(&with_prev, &with_next, &binding));
+        session.keys = Some(SessionKeys::derive(&with_prev, &with_next, &binding));
         for control in controls {
             control.run(&shared);
         }
-        Ok(Self { shared, keys, _membership: membership })
+        Ok(session)
     }
 
     /// The root strand. The session's keys go with it, so there is one.

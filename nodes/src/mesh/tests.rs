@@ -1,5 +1,8 @@
 //! Three meshes over real QUIC on loopback.
 
+mod hostile;
+mod strands;
+
 use super::*;
 use bytes::Bytes;
 use rcgen::{CertificateParams, KeyPair};
