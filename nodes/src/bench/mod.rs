@@ -5,3 +5,4 @@ pub mod plot;
 pub mod row;
 pub mod runner;
 pub mod scenario;
+pub mod worker;

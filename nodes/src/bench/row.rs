@@ -55,22 +55,27 @@ impl Row {
     pub fn csv(&self) -> String {
         let params: Vec<String> =
             self.params.iter().map(|(k, v)| format!("{k}={}", v.to_string().trim_matches('"'))).collect();
-        format!(
-            "{},{},{},{},{:.6},{:.6},{:.6},{},{:.3},{},\"{}\",{}",
-            self.scenario,
-            self.mode,
-            params.join(";"),
-            self.unit,
-            self.median,
-            self.min,
-            self.max,
-            self.runs,
-            self.bytes_per_item,
-            self.rounds,
-            self.cpu.replace('"', "'"),
-            self.version
-        )
+        [
+            self.scenario.to_owned(),
+            self.mode.to_owned(),
+            quoted(&params.join(";")),
+            self.unit.to_owned(),
+            format!("{:.6}", self.median),
+            format!("{:.6}", self.min),
+            format!("{:.6}", self.max),
+            self.runs.to_string(),
+            format!("{:.3}", self.bytes_per_item),
+            self.rounds.to_string(),
+            quoted(&self.cpu),
+            quoted(&self.version),
+        ]
+        .join(",")
     }
+}
+
+/// A field of CSV (RFC 4180).
+fn quoted(field: &str) -> String {
+    format!("\"{}\"", field.replace('"', "\"\""))
 }
 
 /// The processor's name and core count.

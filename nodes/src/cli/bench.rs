@@ -1,14 +1,15 @@
 //! `trefoil bench`: end-to-end measurements over three processes.
 
-use super::{Exit, Output, OutputArgs};
+use super::{Exit, Output, OutputArgs, signals::Stop};
 use crate::{
     Error,
     bench::{
         namespaces::{Namespaces, Unavailable},
         plot,
         row::Row,
-        runner::{self, Bench, Carrier},
+        runner::{Bench, Carrier},
         scenario::Scenario,
+        worker,
     },
     config::NodeConfig,
 };
@@ -109,19 +110,31 @@ fn sbox(name: &str) -> Result<SboxForm, String> {
 /// [`Error::Cluster`] if a party fails, [`Error::System`] if a process or a file is refused.
 pub fn run(args: &BenchArgs) -> Result<Exit, Error> {
     let mut bench = args.resolve()?;
-    if let Some(profile) = &args.network {
-        match Namespaces::create(profile) {
-            Ok(made) => bench.namespaces = Some(made),
-            Err(Unavailable::Failed(e)) => return Err(e),
-            Err(Unavailable::Skipped(why)) => {
-                // Not a failure: there is nothing to measure here.
-                eprintln!("skipped: {why}");
-                return Ok(Exit::Ok);
-            }
-        }
-    }
     let output = args.output.resolve();
-    let rows = bench.run()?;
+    let runtime = bench.runtime()?;
+    let rows = runtime.block_on(async {
+        // Before anything is made, so that nothing is left behind.
+        let mut stop = Stop::listen()?;
+        if let Some(profile) = &args.network {
+            bench.namespaces = Some(Namespaces::create(profile)?);
+        }
+        tokio::select! {
+            biased;
+            _ = stop.received() => Err(Unavailable::Failed(Error::Interrupted)),
+            rows = bench.run() => Ok(rows?),
+        }
+    });
+    // What still computes in memory has nothing to remove.
+    runtime.shutdown_background();
+    let rows = match rows {
+        Ok(rows) => rows,
+        Err(Unavailable::Failed(e)) => return Err(e),
+        Err(Unavailable::Skipped(why)) => {
+            // Not a failure: there is nothing to measure here.
+            eprintln!("skipped: {why}");
+            return Ok(Exit::Ok);
+        }
+    };
     if output == Output::Text {
         super::line(format_args!(
             "{:<8} {:>14} {:>14} {:>14}  {:<9} parameters",
@@ -170,6 +183,9 @@ impl BenchArgs {
     fn resolve(&self) -> Result<Bench, Error> {
         if !(self.scale > 0.0 && self.scale <= 1000.0) {
             return Err(Error::Usage("--scale must be above 0 and at most 1000".into()));
+        }
+        if self.plot.is_some() && !matches!(self.scenario, Named::Sweep) {
+            return Err(Error::Usage("--plot draws the scenario `sweep` only".into()));
         }
         let (batch, strands) = (self.batch as usize, usize::from(self.strands));
         // So much of everything takes about half a second on two cores.
@@ -220,8 +236,8 @@ pub struct WorkerArgs {
 /// Runs a worker.
 ///
 /// # Errors
-/// As [`runner::work`].
+/// As [`worker::work`].
 pub fn work(args: &WorkerArgs) -> Result<Exit, Error> {
-    runner::work(&NodeConfig::load(&args.config)?)?;
+    worker::work(&NodeConfig::load(&args.config)?)?;
     Ok(Exit::Ok)
 }
