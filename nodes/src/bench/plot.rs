@@ -149,6 +149,7 @@ impl Ranged for Axis {
 }
 
 /// A whole number, its thousands apart.
+#[allow(clippy::cast_sign_loss)] // batches are positive
 fn grouped(x: f64) -> String {
     indicatif::HumanCount(x.round() as u64).to_string()
 }
