@@ -84,7 +84,7 @@ pub trait Gates {
     /// shares one bit sent for each bit of the result, whatever the number of its terms.
     ///
     /// # Errors
-    /// `x` or `y` has not as many bits as there are terms; on shares, what [`Ctx::bilinear`] reports. Not cancel safe.
+    /// `x` or `y` has not as many bits as there are terms; on shares, what [`Ctx::sums_of_products`] reports. Not cancel safe.
     fn sums_of_products(
         &mut self,
         x: &Self::Bits,
@@ -151,36 +151,10 @@ impl<M: Mode> Gates for OnShares<'_, M> {
         y: &Shares<Lanes>,
         terms: &[usize],
     ) -> Result<Shares<Lanes>, Error> {
-        let expected = terms.iter().sum::<usize>() * self.words;
-        if x.len() != expected || y.len() != expected {
-            let got = if x.len() == expected { y.len() } else { x.len() };
-            return Err(Error::Shape { what: "the factors of sums of products", expected, got });
-        }
         if terms.iter().all(|&terms| terms == 1) {
             return self.and(x, y).await;
         }
-        let kernel = SumsOfProducts { terms, words: self.words };
-        self.ctx.bilinear(&kernel, x.view(), y.view(), terms.len() * self.words).await
-    }
-}
-
-/// Neighbouring vectors of `words` words are multiplied and added up, `terms[j]` of them for output `j`.
-struct SumsOfProducts<'a> {
-    terms: &'a [usize],
-    words: usize,
-}
-
-impl Bilinear<Lanes> for SumsOfProducts<'_> {
-    fn eval(&self, x: &[Lanes], y: &[Lanes], out: &mut [Lanes]) {
-        let words = self.words.max(1);
-        let mut products = x.chunks_exact(words).zip(y.chunks_exact(words));
-        for (out, &terms) in out.chunks_exact_mut(words).zip(self.terms) {
-            for (x, y) in products.by_ref().take(terms) {
-                for ((sum, &x), &y) in out.iter_mut().zip(x).zip(y) {
-                    *sum = *sum + x * y;
-                }
-            }
-        }
+        self.ctx.sums_of_products(x.view(), y.view(), terms, self.words).await
     }
 }
 

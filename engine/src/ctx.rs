@@ -59,7 +59,11 @@ pub struct Ctx<M: Mode> {
     open_forks: u32,
     poisoned: bool,
     pub(crate) cost: Cost,
+    pub(crate) check_every: usize,
 }
+
+/// See [`Ctx::check_every`].
+const CHECK_EVERY: usize = 8 << 20;
 
 impl<M: Mode> Ctx<M> {
     /// The root strand of a session.
@@ -73,6 +77,12 @@ impl<M: Mode> Ctx<M> {
         net: Arc<dyn Transport>,
     ) -> Result<Self, Error> {
         Self::at(Arc::new(Seat { me, session, keys, net }), Path::root(), None).await
+    }
+
+    /// Bytes of recorded gates after which they are checked, on this strand and on those forked from it later: 8 MiB unless told. The same on all
+    /// parties. While a batch is checked about three times as much memory is held. Without effect in a mode that records nothing.
+    pub fn check_every(&mut self, bytes: usize) {
+        self.check_every = bytes;
     }
 
     async fn at(seat: Arc<Seat>, path: Path, parent: Option<Path>) -> Result<Self, Error> {
@@ -89,6 +99,7 @@ impl<M: Mode> Ctx<M> {
             open_forks: 0,
             poisoned: false,
             cost: Cost::default(),
+            check_every: CHECK_EVERY,
         })
     }
 
@@ -117,6 +128,7 @@ impl<M: Mode> Ctx<M> {
             let mut child = Self::at(self.seat.clone(), path, Some(self.path)).await?;
             // So that the maximum taken by join is the length of the critical path.
             child.cost.rounds = self.cost.rounds;
+            child.check_every = self.check_every;
             children.push(child);
         }
         Ok(children)

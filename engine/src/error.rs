@@ -22,9 +22,24 @@ pub enum Error {
         /// What the transport reported.
         cause: LinkFault,
     },
-    /// A check of the malicious mode failed. Nothing was opened, and the job is never retried.
-    #[error("the product check failed: one party deviated from the protocol; nothing was opened")]
-    Abort,
+    /// A check of the malicious mode failed: a party deviated from the protocol. Nothing was opened, and the job is never retried.
+    #[error("{what}; {} deviated from the protocol, nothing was opened: look at these nodes before the job is run again", names(*suspects))]
+    Abort {
+        /// What did not hold.
+        what: Deviation,
+        /// The party that deviated is one of these two.
+        suspects: [Party; 2],
+    },
+    /// The two holders of a component of an input hold different ones. Nothing was computed on it.
+    #[error(
+        "the copies of the input at {me} and {peer} differ: the client sent inconsistent shares, or {peer} deviated from the protocol; send the input again, and look at {peer} if it happens twice"
+    )]
+    Input {
+        /// The party that noticed.
+        me: Party,
+        /// The other holder.
+        peer: Party,
+    },
     /// The caller passed vectors whose public shapes do not fit together.
     #[error("shape mismatch in {what}: expected {expected}, got {got}")]
     Shape {
@@ -55,6 +70,28 @@ pub enum Error {
     /// The operating system refused to give randomness.
     #[error("the system's random source failed: {0}")]
     Entropy(String),
+}
+
+/// What did not hold when parties were checked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Deviation {
+    /// A proof of products was rejected: the prover's messages were wrong, or a verifier lied.
+    #[error("the product check failed")]
+    Product,
+    /// The parties saw different challenges.
+    #[error("the parties were shown different challenges")]
+    Coins,
+    /// The copies of an opened component differ.
+    #[error("two copies of an opened value differ")]
+    Opening,
+    /// The parties did not do the same, or one of them did not accept.
+    #[error("the parties' accounts of the session differ")]
+    Account,
+}
+
+fn names([a, b]: [Party; 2]) -> String {
+    if a == b { a.to_string() } else { format!("{a} or {b}") }
 }
 
 /// What was wrong with a peer's message.

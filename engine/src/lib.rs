@@ -10,7 +10,7 @@
 //! | [`Ring`](ring::Ring) | what is shared: [`Lanes`] (bit-sliced `F_2`), [`Z16`], [`Z32`], [`Z64`] |
 //! | [`Shares`] | a party's two thirds of a vector |
 //! | [`Ctx`] | one strand of a protocol: randomness, link, costs |
-//! | [`Mode`] | what is recorded and checked: [`SemiHonest`] |
+//! | [`Mode`] | what is recorded and checked: [`SemiHonest`], [`Malicious`] |
 //! | [`Verified`] | a checked strand, the only thing that can open |
 //!
 //! The crate opens no sockets and no files; a network is a [`Transport`](transport::Transport).
@@ -20,6 +20,7 @@
 #[cfg(not(target_endian = "little"))]
 compile_error!("ring elements go on the wire as they lie in memory, little-endian");
 
+mod check;
 pub mod client;
 mod ctx;
 mod error;
@@ -36,8 +37,8 @@ pub mod testing;
 pub mod transport;
 
 pub use ctx::{Cost, Ctx};
-pub use error::{Error, LinkFault, PeerFault};
-pub use mode::{Mode, SemiHonest};
+pub use error::{Deviation, Error, LinkFault, PeerFault};
+pub use mode::{Malicious, Mode, SemiHonest};
 pub use party::Party;
 pub use protocol::Verified;
 pub use prss::{PairSecret, SessionBinding, SessionKeys};
@@ -47,7 +48,7 @@ pub use share::{Shares, View};
 /// What a circuit is written with.
 pub mod prelude {
     pub use crate::{
-        Ctx, Error, Mode, Party, SemiHonest, Shares, Verified, View,
-        ring::{Algebra, Bilinear, Deg1, Deg2, Lanes, Linear, Quadratic, Ring, Z16, Z32, Z64},
+        Ctx, Error, Malicious, Mode, Party, SemiHonest, Shares, Verified, View,
+        ring::{Algebra, Deg1, Deg2, Lanes, Linear, Quadratic, Ring, Z16, Z32, Z64},
     };
 }

@@ -4,13 +4,14 @@
 //! from here is zero without being written a second time.
 
 use crate::ring::Ring;
+use bytemuck::Pod;
 use bytes::Bytes;
 use std::cell::RefCell;
 
 /// Shorter vectors are left to the allocator.
 const LEAST_WORDS: usize = 256;
-/// What a thread keeps at most, in words: 4 MiB.
-const KEPT_WORDS: usize = 4 << 17;
+/// What a thread keeps at most, in words: 64 MiB, what a few strands record between two checks and use during one.
+const KEPT_WORDS: usize = 64 << 17;
 
 #[derive(Default)]
 struct Kept {
@@ -23,8 +24,8 @@ thread_local! {
 }
 
 /// `len` zeros.
-pub(crate) fn zeros<R: Ring>(len: usize) -> Vec<R> {
-    if size_of::<R>() == size_of::<u64>() && len >= LEAST_WORDS {
+pub(crate) fn zeros<T: Pod>(len: usize) -> Vec<T> {
+    if size_of::<T>() == size_of::<u64>() && len >= LEAST_WORDS {
         let found = KEPT.try_with(|kept| {
             let kept = &mut *kept.borrow_mut();
             let at = kept.free.iter().rposition(|v| v.len() == len)?;
@@ -37,22 +38,22 @@ pub(crate) fn zeros<R: Ring>(len: usize) -> Vec<R> {
             return v;
         }
     }
-    vec![R::default(); len]
+    vec![T::zeroed(); len]
 }
 
 /// Overwrites memory that held a component, in a way the compiler must keep.
-pub(crate) fn wipe<R: Ring>(v: &mut [R]) {
-    v.fill(R::default());
+pub(crate) fn wipe<T: Pod>(v: &mut [T]) {
+    v.fill(T::zeroed());
     zeroize::optimization_barrier(v);
 }
 
 /// Wipes a vector and keeps its memory for [`zeros`], within bounds.
-pub(crate) fn retire<R: Ring>(mut v: Vec<R>) {
+pub(crate) fn retire<T: Pod>(mut v: Vec<T>) {
     wipe(&mut v);
     if v.len() < LEAST_WORDS || v.len() != v.capacity() {
         return;
     }
-    if let Ok(v) = bytemuck::allocation::try_cast_vec::<R, u64>(v) {
+    if let Ok(v) = bytemuck::allocation::try_cast_vec::<T, u64>(v) {
         // While the thread ends, the memory goes back to the allocator.
         let _ = KEPT.try_with(|kept| {
             let kept = &mut *kept.borrow_mut();

@@ -1,11 +1,15 @@
 //! The security mode: what is recorded for each gate, and how it is checked.
 
+mod malicious;
+
 use crate::{
     Ctx, Error,
-    ring::Ring,
-    share::{Shares, View},
+    ring::{Quadratic, Ring},
+    share::{Shares, View, components, split_planes},
 };
 use std::future::Future;
+
+pub use malicious::Malicious;
 
 /// What a strand does to be able to prove, later, that its gates were computed honestly.
 ///
@@ -15,30 +19,82 @@ use std::future::Future;
 /// ```compile_fail
 /// use trefoil_engine::prelude::*;
 /// struct Careless;
-/// impl Mode for Careless {
-///     const NAME: &'static str = "careless";
-///     type Log = ();
-///     fn record<R: Ring>((): &mut (), _: &[View<'_, R>], _: &Shares<R>) {}
-///     fn absorb((): &mut (), (): ()) {}
-///     async fn check(_: &mut Ctx<Self>) -> Result<(), Error> { Ok(()) }
-/// }
+/// impl Mode for Careless { const NAME: &'static str = "careless"; }
 /// ```
-pub trait Mode: sealed::Sealed + Send + Sized + 'static {
+pub trait Mode: Steps {
     /// The name used on the command line and in result rows.
     const NAME: &'static str;
-    /// What is kept of a strand's gates until they are checked.
-    type Log: Default + Send;
-    /// Records one gate: its inputs and its reshared output.
-    fn record<R: Ring>(log: &mut Self::Log, inputs: &[View<'_, R>], output: &Shares<R>);
-    /// Takes over the record of a joined strand.
-    fn absorb(log: &mut Self::Log, child: Self::Log);
-    /// Checks everything recorded.
-    fn check(ctx: &mut Ctx<Self>) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
-mod sealed {
-    pub trait Sealed {}
-    impl Sealed for super::SemiHonest {}
+/// The steps in which modes differ. Not nameable outside the crate, which seals [`Mode`].
+pub trait Steps: Send + Sync + Sized + 'static {
+    /// What is kept of a strand's gates until they are checked.
+    type Log: Default + Send;
+    /// A gate whose round is under way.
+    type Gate: Send + Sync;
+    /// Whether doubly held components are compared.
+    const COMPARES: bool;
+
+    /// The local half of a gate of `n` elements: what is to be sent, `O` planes one after the other.
+    fn quadratic<R: Ring, K: Quadratic<I, O>, const I: usize, const O: usize>(
+        ctx: &mut Ctx<Self>,
+        kernel: &K,
+        x: [View<'_, R>; I],
+        n: usize,
+    ) -> Result<(Vec<R>, Self::Gate), Error>
+    where
+        Self: Mode;
+
+    /// The local half of sums of products: see [`Ctx::sums_of_products`].
+    fn products<R: Ring>(
+        ctx: &mut Ctx<Self>,
+        x: View<'_, R>,
+        y: View<'_, R>,
+        sums: &Sums<'_>,
+    ) -> Result<(Vec<R>, Self::Gate), Error>
+    where
+        Self: Mode;
+
+    /// Products in one sum at most; longer sums are sent in parts.
+    const TERMS: usize;
+
+    /// Takes what came from `next` for a gate into the record.
+    fn received<R: Ring>(log: &mut Self::Log, gate: &Self::Gate, next: &[R]);
+    /// Takes over the record of a joined strand.
+    fn absorb(log: &mut Self::Log, child: Self::Log);
+    /// Bytes recorded.
+    fn recorded(log: &Self::Log) -> usize;
+    /// Checks everything recorded.
+    fn check(ctx: &mut Ctx<Self>) -> impl Future<Output = Result<(), Error>> + Send
+    where
+        Self: Mode;
+}
+
+/// Sums of products over neighbouring vectors of `words` elements: the first of the sums adds up `terms[0]` of them, and so on.
+#[derive(Clone, Copy, Debug)]
+pub struct Sums<'a> {
+    pub terms: &'a [usize],
+    pub words: usize,
+}
+
+impl Sums<'_> {
+    /// Elements of the result.
+    pub fn len(&self) -> usize {
+        self.terms.len() * self.words
+    }
+
+    /// `out += B(x, y)`, in the layout of [`Ctx::sums_of_products`].
+    pub fn add<R: Ring>(&self, x: &[R], y: &[R], out: &mut [R]) {
+        let words = self.words.max(1);
+        let mut products = x.chunks_exact(words).zip(y.chunks_exact(words));
+        for (out, &terms) in out.chunks_exact_mut(words).zip(self.terms) {
+            for (x, y) in products.by_ref().take(terms) {
+                for ((sum, &x), &y) in out.iter_mut().zip(x).zip(y) {
+                    *sum = *sum + x * y;
+                }
+            }
+        }
+    }
 }
 
 /// Security against one party that follows the protocol and tries to learn from what it sees.
@@ -49,9 +105,48 @@ pub enum SemiHonest {}
 
 impl Mode for SemiHonest {
     const NAME: &'static str = "semi-honest";
+}
+
+impl Steps for SemiHonest {
     type Log = ();
-    fn record<R: Ring>((): &mut (), _: &[View<'_, R>], _: &Shares<R>) {}
+    type Gate = ();
+    const COMPARES: bool = false;
+    const TERMS: usize = usize::MAX;
+
+    fn quadratic<R: Ring, K: Quadratic<I, O>, const I: usize, const O: usize>(
+        ctx: &mut Ctx<Self>,
+        kernel: &K,
+        x: [View<'_, R>; I],
+        n: usize,
+    ) -> Result<(Vec<R>, ()), Error> {
+        let mut z = ctx.prss.zero::<R>(O * n)?;
+        let (own, next) = components(&x);
+        R::quadratic(kernel, own, next, split_planes::<R, O>(&mut z, n));
+        Ok((z, ()))
+    }
+
+    fn products<R: Ring>(
+        ctx: &mut Ctx<Self>,
+        x: View<'_, R>,
+        y: View<'_, R>,
+        sums: &Sums<'_>,
+    ) -> Result<(Vec<R>, ()), Error> {
+        let mut terms = Shares::<R>::zeros(sums.len());
+        let (xs, ys) = (x.both(), y.both());
+        sums.add(&xs.own, &ys.own, &mut terms.own);
+        sums.add(x.next, y.next, &mut terms.next);
+        let mut z = ctx.prss.zero::<R>(sums.len())?;
+        for ((z, &both), &one) in z.iter_mut().zip(&terms.own).zip(&terms.next) {
+            *z = *z + both - one;
+        }
+        Ok((z, ()))
+    }
+
+    fn received<R: Ring>((): &mut (), (): &(), _: &[R]) {}
     fn absorb((): &mut (), (): ()) {}
+    fn recorded((): &()) -> usize {
+        0
+    }
     async fn check(_: &mut Ctx<Self>) -> Result<(), Error> {
         Ok(())
     }

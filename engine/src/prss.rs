@@ -138,7 +138,11 @@ impl Stream {
     /// # Errors
     /// [`Error::StreamExhausted`] past [`STREAM_BLOCKS`] blocks.
     pub fn fill<R: Ring>(&mut self, out: &mut [R]) -> Result<(), Error> {
-        let bytes: &mut [u8] = bytemuck::cast_slice_mut(out);
+        self.fill_bytes(bytemuck::cast_slice_mut(out))
+    }
+
+    /// As [`fill`](Self::fill).
+    pub(crate) fn fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Error> {
         let end = self.counter + bytes.len().div_ceil(16) as u64;
         if end > STREAM_BLOCKS {
             return Err(Error::StreamExhausted);
@@ -199,6 +203,12 @@ impl Prss {
             next: Stream::at(&keys.next, path),
             scratch: vec![0; ZERO_CHUNK_BYTES / 8],
         }
+    }
+
+    /// The stream held with `prev` and the one held with `next`. Whoever draws from one of them draws as much, for the same purpose
+    /// and in the same order, as the party that holds it too.
+    pub(crate) fn streams(&mut self) -> (&mut Stream, &mut Stream) {
+        (&mut self.own, &mut self.next)
     }
 
     /// Shares of `len` uniformly random elements that no party knows. No communication.

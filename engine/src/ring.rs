@@ -24,7 +24,7 @@ mod sealed {
 
 /// A commutative ring with a fixed-width little-endian wire form (its memory, see the crate's target rule). Sealed: the local part
 /// of every gate is in its hands.
-pub trait Ring: sealed::Sealed + Algebra + Pod + Default + Eq + Debug {
+pub trait Ring: sealed::Sealed + crate::check::Checked + Algebra + Pod + Default + Eq + Debug {
     /// The name used in opaque `Debug` output.
     const NAME: &'static str;
 
@@ -39,6 +39,19 @@ pub trait Ring: sealed::Sealed + Algebra + Pod + Default + Eq + Debug {
         acc: [&mut [Self]; O],
     ) {
         quadratic_scalar(kernel, own, next, acc);
+    }
+
+    /// Computes the same in its two halves: `one_j += q_j(next)`, and `z_j = q_j(own + next) + rho_j - one_j`. Lengths as in
+    /// [`quadratic`](Self::quadratic).
+    fn quadratic_apart<K: Quadratic<I, O>, const I: usize, const O: usize>(
+        kernel: &K,
+        own: [&[Self]; I],
+        next: [&[Self]; I],
+        rho: [&[Self]; O],
+        one: [&mut [Self]; O],
+        z: [&mut [Self]; O],
+    ) {
+        quadratic_apart_scalar(kernel, [own, next], rho, one, z);
     }
 
     /// Writes `kernel(x) + add` to `out`, element by element; `add` holds one element per output, the same for all.
@@ -58,7 +71,7 @@ pub trait Ring: sealed::Sealed + Algebra + Pod + Default + Eq + Debug {
 /// `x = x_0 + x_1 + x_2`, `sum_i q(x_i + x_{i+1}) - q(x_{i+1}) = q(x)`, because both sides have the linear part
 /// once and every cross term `x_i x_j` once. Party `i` holds both arguments of its term. For `q(x, y) = xy` this is
 /// `x_i y_i + x_i y_{i+1} + x_{i+1} y_i`, the product of Araki et al. (CCS 2016, section 2.2).
-pub trait Quadratic<const I: usize, const O: usize>: Sync {
+pub trait Quadratic<const I: usize, const O: usize>: Copy + Send + Sync + 'static {
     /// The map, on plain values.
     fn eval<A: Algebra>(&self, x: [Deg1<A>; I]) -> [Deg2<A>; O];
 }
@@ -144,14 +157,6 @@ impl Quadratic<2, 1> for Product {
     }
 }
 
-/// A bilinear map on whole vectors, for sums of products across elements: dot and matrix products.
-///
-/// `eval` adds `B(x, y)` to `out`. One ring element per output is sent, however long `x` and `y` are.
-pub trait Bilinear<R: Ring>: Sync {
-    /// `out += B(x, y)`, on plain values.
-    fn eval(&self, x: &[R], y: &[R], out: &mut [R]);
-}
-
 /// The scalar twin of [`Ring::quadratic`], and its definition.
 pub(crate) fn quadratic_scalar<R: Ring, K: Quadratic<I, O>, const I: usize, const O: usize>(
     kernel: &K,
@@ -164,6 +169,24 @@ pub(crate) fn quadratic_scalar<R: Ring, K: Quadratic<I, O>, const I: usize, cons
         let one = kernel.eval(std::array::from_fn(|k| Deg1(next[k][e])));
         for (j, acc) in acc.iter_mut().enumerate() {
             acc[e] = acc[e] + both[j].0 - one[j].0;
+        }
+    }
+}
+
+/// The scalar twin of [`Ring::quadratic_apart`], and its definition.
+pub(crate) fn quadratic_apart_scalar<R: Ring, K: Quadratic<I, O>, const I: usize, const O: usize>(
+    kernel: &K,
+    [own, next]: [[&[R]; I]; 2],
+    rho: [&[R]; O],
+    mut one: [&mut [R]; O],
+    mut z: [&mut [R]; O],
+) {
+    for e in 0..z.first().map_or(0, |z| z.len()) {
+        let both = kernel.eval(std::array::from_fn(|k| Deg1(own[k][e] + next[k][e])));
+        let of_next = kernel.eval(std::array::from_fn(|k| Deg1(next[k][e])));
+        for (j, (one, z)) in one.iter_mut().zip(&mut z).enumerate() {
+            one[e] = one[e] + of_next[j].0;
+            z[e] = both[j].0 + rho[j][e] - one[e];
         }
     }
 }
@@ -235,6 +258,17 @@ impl Ring for Lanes {
         acc: [&mut [Self]; O],
     ) {
         crate::simd::quadratic(kernel, own, next, acc);
+    }
+
+    fn quadratic_apart<K: Quadratic<I, O>, const I: usize, const O: usize>(
+        kernel: &K,
+        own: [&[Self]; I],
+        next: [&[Self]; I],
+        rho: [&[Self]; O],
+        one: [&mut [Self]; O],
+        z: [&mut [Self]; O],
+    ) {
+        crate::simd::quadratic_apart(kernel, [own, next], rho, one, z);
     }
 
     fn linear<K: Linear<I, O>, const I: usize, const O: usize>(

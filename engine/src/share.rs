@@ -92,6 +92,18 @@ impl<R: Ring> Shares<R> {
         Ok(())
     }
 
+    /// Adds a vector to the elements from `at` on.
+    pub(crate) fn add_at(&mut self, at: usize, o: View<'_, R>) -> Result<(), Error> {
+        let end = at.saturating_add(o.len());
+        same("the vector added to", self.len().max(end), self.len())?;
+        for (mine, other) in [(&mut self.own, o.own), (&mut self.next, o.next)] {
+            for (a, &b) in mine[at..end].iter_mut().zip(other) {
+                *a = *a + b;
+            }
+        }
+        Ok(())
+    }
+
     /// Adds a public vector in place.
     ///
     /// # Errors
@@ -231,6 +243,15 @@ impl<R: Ring> View<'_, R> {
         let n = self.len() / N;
         same("the planes", n * N, self.len())?;
         Ok(std::array::from_fn(|k| Self { own: &self.own[k * n..][..n], next: &self.next[k * n..][..n] }))
+    }
+
+    /// The sums of the two components, as the `own` part of a vector that is wiped when it is dropped.
+    pub(crate) fn both(self) -> Shares<R> {
+        let mut both = self.to_shares();
+        for (a, &b) in both.own.iter_mut().zip(self.next) {
+            *a = *a + b;
+        }
+        both
     }
 
     /// An owned copy.

@@ -117,6 +117,15 @@ where
     results.map(|r| r.expect("every party has returned"))
 }
 
+/// The inputs dealt to one party.
+async fn dealt_to<M: Mode, R: Ring>(ctx: &mut Ctx<M>, dealt: Vec<InputShare<R>>) -> Result<Vec<Shares<R>>, Error> {
+    let mut shares = Vec::with_capacity(dealt.len());
+    for share in dealt {
+        shares.push(ctx.input(share).await?);
+    }
+    Ok(shares)
+}
+
 /// Runs `f` as all three parties over an undisturbed network.
 ///
 /// # Panics
@@ -148,7 +157,7 @@ where
     let dealt = dealt.map(|d| Mutex::new(Some(d)));
     let out = three::<M, _, _>(async |mut ctx| {
         let mine = dealt[ctx.me().index()].lock().unwrap_or_else(PoisonError::into_inner).take();
-        let shares = mine.unwrap_or_default().into_iter().map(|s| ctx.input(s)).collect();
+        let shares = dealt_to(&mut ctx, mine.unwrap_or_default()).await?;
         let z = f(&mut ctx, shares).await?;
         let verified = ctx.verify().await?;
         Ok((verified.output(z.view()), verified.cost()))

@@ -8,6 +8,7 @@ use trefoil_engine::{
 const HONEST: Experiment = Experiment { first: 0, runs: 4096, pairs: [0, 1, 2], randomness: Randomness::OfGates };
 
 /// Products, a square and linear terms: three inputs, two outputs.
+#[derive(Clone, Copy)]
 struct Mixed;
 impl Quadratic<3, 2> for Mixed {
     fn eval<A: Algebra>(&self, [a, b, c]: [Deg1<A>; 3]) -> [Deg2<A>; 2] {

@@ -68,7 +68,7 @@ fn shares_of_clients_and_strands() {
     let copies: Vec<[Vec<u8>; 2]> = shares.iter().map(|s| s.as_bytes().map(<[u8]>::to_vec)).collect();
     let out = three::<SemiHonest, _, _>(async |mut ctx| {
         let [own, next] = &copies[ctx.me().index()];
-        let x = ctx.input(client::InputShare::<Z64>::from_bytes(2, own, next)?);
+        let x = ctx.input(client::InputShare::<Z64>::from_bytes(2, own, next)?).await?;
         prints(&x, "Shares<Z64>[2]", &secrets);
         prints(&x.view(), "View<Z64>[2]", &secrets);
         prints(&x.view().slice(1, 1)?, "View<Z64>[1]", &secrets);

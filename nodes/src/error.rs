@@ -91,9 +91,8 @@ impl Error {
             Self::Usage(_) | Self::Config(_) | Self::Certificate { .. } => Exit::Usage,
             Self::System { .. } => Exit::System,
             Self::Unreachable { .. } => Exit::Unreachable,
-            Self::Integrity(_) | Self::Engine(trefoil_engine::Error::Peer { .. } | trefoil_engine::Error::Abort) => {
-                Exit::Integrity
-            }
+            Self::Integrity(_)
+            | Self::Engine(trefoil_engine::Error::Peer { .. } | trefoil_engine::Error::Abort { .. }) => Exit::Integrity,
             Self::Job { failure, .. } => match failure.kind {
                 FailureKind::Misbehaved => Exit::Integrity,
                 FailureKind::Missing | FailureKind::Link | FailureKind::Stopped => Exit::Unreachable,

@@ -31,6 +31,7 @@ fn top<A: Algebra>(bits: [Deg1<A>; 8]) -> Top<A> {
     Top { x7, y: [x7, y1, y2, y3, y4, y5, y6, y7, y8, y9, y10, y11, y12, y13, y14, y15, y16, y17, y18, y19, y20, y21] }
 }
 
+#[derive(Clone, Copy)]
 struct Layer1;
 impl Quadratic<8, 9> for Layer1 {
     #[inline(always)]
@@ -63,6 +64,7 @@ impl Linear<17, 4> for Middle {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Layer2;
 impl Quadratic<4, 1> for Layer2 {
     #[inline(always)]
@@ -71,6 +73,7 @@ impl Quadratic<4, 1> for Layer2 {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Layer3;
 impl Quadratic<5, 2> for Layer3 {
     #[inline(always)]
@@ -79,6 +82,7 @@ impl Quadratic<5, 2> for Layer3 {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Layer4;
 impl Quadratic<3, 1> for Layer4 {
     #[inline(always)]
@@ -88,6 +92,7 @@ impl Quadratic<3, 1> for Layer4 {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Layer5;
 impl Quadratic<5, 1> for Layer5 {
     #[inline(always)]
@@ -97,6 +102,7 @@ impl Quadratic<5, 1> for Layer5 {
 }
 
 /// The inputs of the last layer: the byte, then `t21 .. t24`, `t28`, `t32`, `t36`, `t39`.
+#[derive(Clone, Copy)]
 struct Layer6;
 impl Quadratic<16, 18> for Layer6 {
     #[inline(always)]

@@ -1,8 +1,21 @@
 //! What a verified strand can do: open, reveal, output.
 
-use crate::{Cost, Ctx, Error, Mode, Party, client::OutputShare, memory::frame, ring::Ring, share::View};
+use super::digest;
+use crate::{
+    Cost, Ctx, Error, Mode, Party, client::OutputShare, error::Deviation, memory::frame, ring::Ring, share::View,
+};
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
 
 impl<M: Mode> Ctx<M> {
+    /// Checks what is recorded now, and goes on. For a strand that will be idle for a while: what is recorded is memory that is held.
+    ///
+    /// # Errors
+    /// [`Error::Abort`] if the check fails; [`Error::Peer`], [`Error::Link`] or [`Error::Poisoned`] from its rounds. Not cancel safe.
+    pub async fn check(&mut self) -> Result<(), Error> {
+        M::check(self).await
+    }
+
     /// Checks every gate of this strand and of those joined into it, and ends it: from here on values can be opened but
     /// nothing can be multiplied.
     ///
@@ -12,6 +25,12 @@ impl<M: Mode> Ctx<M> {
     pub async fn verify(mut self) -> Result<Verified<M>, Error> {
         self.ready()?;
         M::check(&mut self).await?;
+        if M::COMPARES {
+            // Whoever rejected has left by now: nothing is opened that not everybody accepted.
+            let account = [self.cost.rounds.to_le_bytes(), self.cost.products.to_le_bytes()].concat();
+            let digest = Sha256::new_with_prefix(b"trefoil/v1/accepted").chain_update(account).finalize().into();
+            self.agree(digest, Deviation::Account).await?;
+        }
         Ok(Verified { ctx: self })
     }
 }
@@ -57,16 +76,25 @@ impl<M: Mode> Verified<M> {
 
     /// Opens a vector to all three parties.
     ///
-    /// **Shape** `n` elements. **Cost** one round, `n` elements to `prev`. **Security** the missing component is a function
-    /// of the opened value and the two held ones, so nothing but the value is learnt.
+    /// **Shape** `n` elements. **Cost** one round, `n` elements to `prev`; in malicious mode a round and 32 bytes more. **Security** the missing component is a function
+    /// of the opened value and the two held ones, so nothing but the value is learnt. In malicious mode it is compared with the hash of its other holder.
     /// **Source** Araki et al. (CCS 2016), section 2.2.
     ///
     /// # Errors
     /// [`Error::Peer`], [`Error::Link`] or [`Error::Poisoned`]. Not cancel safe.
     pub async fn open<R: Ring>(&mut self, x: View<'_, R>) -> Result<Vec<R>, Error> {
-        // Party i lacks x_{i+2}, which is the `next` component of party i+1.
+        // Party i lacks x_{i+2}, which is the `next` component of party i+1 and the own one of party i-1.
+        let c = &mut self.ctx;
+        let me = c.seat.me;
         let mut third = vec![R::default(); x.len()];
-        self.ctx.exchange(x.next, &mut third).await?;
+        if !M::COMPARES {
+            c.exchange(x.next, &mut third).await?;
+            return Ok(sum(x, &third));
+        }
+        let mut hash = [0; 32];
+        c.pass(me.next(), &digest(x.own), me.prev(), &mut hash).await?;
+        c.exchange(x.next, &mut third).await?;
+        copies_agree(me, &third, hash)?;
         Ok(sum(x, &third))
     }
 
@@ -85,11 +113,20 @@ impl<M: Mode> Verified<M> {
         if me == to {
             let mut third = vec![R::default(); x.len()];
             c.link.recv(me.next(), bytemuck::cast_slice_mut(&mut third)).await?;
+            if M::COMPARES {
+                let mut hash = [0; 32];
+                c.link.recv(me.prev(), &mut hash).await?;
+                copies_agree(me, &third, hash)?;
+            }
             opened = Some(sum(x, &third));
         } else if me == to.next() {
             let frame = frame(x.next);
             c.cost.bytes_sent += frame.len() as u64;
             c.link.send(to, frame).await?;
+        } else if M::COMPARES {
+            let hash = digest(x.own);
+            c.cost.bytes_sent += hash.len() as u64;
+            c.link.send(to, Bytes::copy_from_slice(&hash)).await?;
         }
         c.end_round();
         Ok(opened)
@@ -103,6 +140,14 @@ impl<M: Mode> Verified<M> {
     pub fn output<R: Ring>(&self, x: View<'_, R>) -> OutputShare<R> {
         OutputShare::new(self.ctx.seat.me, x.to_shares())
     }
+}
+
+/// Compares the component that came from `next` with the hash that came from `prev`, its other holder.
+fn copies_agree<R: Ring>(me: Party, third: &[R], hash: [u8; 32]) -> Result<(), Error> {
+    if digest(third) == hash {
+        return Ok(());
+    }
+    Err(Error::Abort { what: Deviation::Opening, suspects: [me.next(), me.prev()] })
 }
 
 fn sum<R: Ring>(x: View<'_, R>, third: &[R]) -> Vec<R> {

@@ -1,21 +1,39 @@
 //! Products: local terms, masked by a sharing of zero, then reshared.
 
 use crate::{
-    Ctx, Error, Mode, PeerFault,
+    Ctx, Error, Mode, Party, PeerFault,
     client::InputShare,
+    error::Deviation,
     memory::{frame, zeros},
-    ring::{Bilinear, Product, Quadratic, Ring},
-    share::{Shares, View, components, equal_lengths, same, split_planes},
+    mode::Sums,
+    ring::{Product, Quadratic, Ring},
+    share::{Shares, View, equal_lengths, same},
 };
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
 
 impl<M: Mode> Ctx<M> {
     /// A client's input, from the two components it sent this party.
     ///
-    /// **Shape** as sent; check `len` against the job's specification before. **Cost** nothing. **Security** the
-    /// components of an honest client are uniform in each party's view. In semi-honest mode they are used as they came.
+    /// **Shape** as sent; check `len` against the job's specification before. **Cost** nothing; in malicious mode one round and 32 bytes. **Security** the
+    /// components of an honest client are uniform in each party's view. In semi-honest mode they are used as they came; in malicious mode the
+    /// two holders of each compare it, by hash, before it is used.
     /// **Source** Araki et al. (CCS 2016), section 2.2.
-    pub fn input<R: Ring>(&mut self, share: InputShare<R>) -> Shares<R> {
-        share.into_shares()
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the copies differ; [`Error::Peer`], [`Error::Link`] or [`Error::Poisoned`] from the round. Not cancel safe.
+    pub async fn input<R: Ring>(&mut self, share: InputShare<R>) -> Result<Shares<R>, Error> {
+        let x = share.into_shares();
+        if M::COMPARES {
+            let me = self.seat.me;
+            let mut theirs = [0; 32];
+            // Party i + 1 holds x_{i+1} as its own.
+            self.pass(me.prev(), &digest(&x.own), me.next(), &mut theirs).await?;
+            if theirs != digest(&x.next) {
+                return Err(Error::Input { me, peer: me.next() });
+            }
+        }
+        Ok(x)
     }
 
     /// `len` uniformly random elements that no party knows.
@@ -58,81 +76,127 @@ impl<M: Mode> Ctx<M> {
         x: [View<'_, R>; I],
     ) -> Result<Shares<R>, Error> {
         let n = equal_lengths(&x)?;
-        let mut z = self.prss.zero::<R>(O * n)?;
-        let (own, next) = components(&x);
-        R::quadratic(kernel, own, next, split_planes::<R, O>(&mut z, n));
-        self.reshare(&x, z).await
+        let (z, gate) = M::quadratic(self, kernel, x, n)?;
+        self.reshare(z, &gate).await
     }
 
-    /// A bilinear map of two whole vectors: dot products and matrix products, one element per output.
+    /// Sums of products of neighbouring vectors: prefix networks, dot products. One element per output is sent, whatever the number of its terms.
     ///
-    /// **Shape** as the kernel says; `len` outputs. **Cost** one round, `len` elements to `prev`.
-    /// **Security** and **Source** as [`quadratic`](Self::quadratic):
-    /// `B(x_i + x_{i+1}, y_i + y_{i+1}) - B(x_{i+1}, y_{i+1})` plus a sharing of zero.
+    /// **Shape** `x` and `y` are vectors of `words` elements, one after the other, `terms[0]` for the first sum, `terms[1]` for the next; the
+    /// result has `words` elements for each sum. **Cost** one round, one element to `prev` for each of the result; in malicious mode for every 64
+    /// terms of each. **Security** and **Source** as [`quadratic`](Self::quadratic).
     ///
     /// # Errors
-    /// As [`quadratic`](Self::quadratic), but for the lengths, which are the kernel's affair.
-    pub async fn bilinear<R: Ring>(
+    /// As [`quadratic`](Self::quadratic).
+    pub async fn sums_of_products<R: Ring>(
         &mut self,
-        kernel: &impl Bilinear<R>,
         x: View<'_, R>,
         y: View<'_, R>,
-        len: usize,
+        terms: &[usize],
+        words: usize,
     ) -> Result<Shares<R>, Error> {
-        let sum = |v: View<'_, R>| {
-            Shares::new(v.own.iter().zip(v.next).map(|(&a, &b)| a + b).collect(), vec![R::default(); v.len()])
-        };
-        let (xs, ys) = (sum(x), sum(y));
-        // The kernel never sees the mask: one that assigned where it should add would send bare terms, with a right result.
-        let mut terms = Shares::<R>::zeros(len);
-        kernel.eval(&xs.own, &ys.own, &mut terms.own);
-        kernel.eval(x.next, y.next, &mut terms.next);
-        let mut z = self.prss.zero::<R>(len)?;
-        for ((z, &both), &one) in z.iter_mut().zip(&terms.own).zip(&terms.next) {
-            *z = *z + both - one;
+        let due = terms.iter().try_fold(0_usize, |sum, &t| sum.checked_add(t)).and_then(|t| t.checked_mul(words));
+        let due = due.unwrap_or(usize::MAX);
+        same("the first factors of sums of products", due, x.len())?;
+        same("the second factors of sums of products", due, y.len())?;
+        let sent: Vec<usize> = terms.iter().flat_map(|&terms| parts(terms, M::TERMS)).collect();
+        let (z, gate) = M::products(self, x, y, &Sums { terms: &sent, words })?;
+        let partial = self.reshare(z, &gate).await?;
+        if sent.len() == terms.len() {
+            return Ok(partial);
         }
-        self.reshare(&[x, y], z).await
+        let mut sums = Shares::zeros(terms.len() * words);
+        let mut from = 0;
+        for (j, &terms) in terms.iter().enumerate() {
+            for _ in parts(terms, M::TERMS) {
+                sums.add_at(j * words, partial.view().slice(from, words)?)?;
+                from += words;
+            }
+        }
+        Ok(sums)
     }
 
-    /// The dot product `sum_k x_k y_k` of two vectors. One element is sent, whatever their length.
+    /// The dot product `sum_k x_k y_k` of two vectors.
     ///
-    /// **Shape** two vectors of `n` elements to one element. **Cost** one round, one element to `prev`.
-    /// **Security**, **Source** as [`bilinear`](Self::bilinear).
+    /// **Shape** two vectors of `n` elements to one element. **Cost**, **Security**, **Source** as [`sums_of_products`](Self::sums_of_products),
+    /// of which this is one sum.
     ///
     /// # Errors
     /// As [`quadratic`](Self::quadratic).
     pub async fn dot<R: Ring>(&mut self, x: View<'_, R>, y: View<'_, R>) -> Result<Shares<R>, Error> {
-        struct Dot;
-        impl<R: Ring> Bilinear<R> for Dot {
-            fn eval(&self, x: &[R], y: &[R], out: &mut [R]) {
-                out[0] = x.iter().zip(y).fold(out[0], |sum, (&x, &y)| sum + x * y);
-            }
-        }
         same("the second vector of a dot product", x.len(), y.len())?;
-        self.bilinear(&Dot, x, y, 1).await
+        self.sums_of_products(x, y, &[x.len()], 1).await
     }
 
-    /// Turns masked additive shares into replicated ones: sends mine to `prev`, takes `next`'s.
-    async fn reshare<R: Ring>(&mut self, inputs: &[View<'_, R>], z: Vec<R>) -> Result<Shares<R>, Error> {
+    /// Turns masked additive shares into replicated ones: sends mine to `prev`, takes `next`'s. Checks what is recorded if it is enough for a batch.
+    async fn reshare<R: Ring>(&mut self, z: Vec<R>, gate: &M::Gate) -> Result<Shares<R>, Error> {
         let n = z.len();
         let mut out = Shares::new(z, zeros(n));
         self.exchange(&out.own, &mut out.next).await?;
-        self.cost.products += out.len() as u64;
-        M::record(&mut self.log, inputs, &out);
+        self.cost.products += n as u64;
+        M::received(&mut self.log, gate, &out.next);
+        if M::recorded(&self.log) > self.check_every {
+            M::check(self).await?;
+        }
         Ok(out)
     }
 
     /// One round: `mine` goes to `prev`, as many elements come from `next`.
     pub(crate) async fn exchange<R: Ring>(&mut self, mine: &[R], theirs: &mut [R]) -> Result<(), Error> {
-        self.begin_round()?;
-        let frame = frame(mine);
-        let sent = frame.len() as u64;
         let me = self.seat.me;
-        self.link.exchange(me.prev(), frame, me.next(), bytemuck::cast_slice_mut(theirs)).await?;
+        self.round(me.prev(), frame(mine), me.next(), bytemuck::cast_slice_mut(theirs)).await
+    }
+
+    /// One round: `mine`, which is masked, goes to one peer, `theirs` comes from the other.
+    pub(crate) async fn pass(&mut self, to: Party, mine: &[u8], from: Party, theirs: &mut [u8]) -> Result<(), Error> {
+        self.round(to, Bytes::copy_from_slice(mine), from, theirs).await
+    }
+
+    async fn round(&mut self, to: Party, mine: Bytes, from: Party, theirs: &mut [u8]) -> Result<(), Error> {
+        self.begin_round()?;
+        let sent = mine.len() as u64;
+        self.link.exchange(to, mine, from, theirs).await?;
         self.cost.bytes_sent += sent;
         self.end_round();
         Ok(())
     }
+
+    /// One round of short messages with both peers: `[prev, next]`.
+    pub(crate) async fn swap(&mut self, mine: [&[u8]; 2], theirs: [&mut [u8]; 2]) -> Result<(), Error> {
+        self.begin_round()?;
+        let peers = [self.seat.me.prev(), self.seat.me.next()];
+        // Far shorter than any window: no party waits for another to read.
+        for (to, mine) in peers.into_iter().zip(mine) {
+            self.link.send(to, Bytes::copy_from_slice(mine)).await?;
+            self.cost.bytes_sent += mine.len() as u64;
+        }
+        for (from, theirs) in peers.into_iter().zip(theirs) {
+            self.link.recv(from, theirs).await?;
+        }
+        self.end_round();
+        Ok(())
+    }
+
+    /// Compares a digest with both peers, in one round.
+    pub(crate) async fn agree(&mut self, digest: [u8; 32], what: Deviation) -> Result<(), Error> {
+        let mut theirs = [[0; 32]; 2];
+        let [from_prev, from_next] = &mut theirs;
+        self.swap([&digest, &digest], [from_prev, from_next]).await?;
+        if theirs == [digest, digest] {
+            return Ok(());
+        }
+        Err(Error::Abort { what, suspects: [self.seat.me.prev(), self.seat.me.next()] })
+    }
+}
+
+/// The hash of a component, for comparison with the one other party that holds it.
+pub(crate) fn digest<R: Ring>(component: &[R]) -> [u8; 32] {
+    Sha256::digest(bytemuck::cast_slice(component)).into()
+}
+
+/// A sum in parts of at most `most` terms. A sum of nothing is one part.
+fn parts(terms: usize, most: usize) -> impl Iterator<Item = usize> {
+    (0..terms.div_ceil(most).max(1)).map(move |k| (terms - k * most).min(most))
 }
 
 impl PeerFault {

@@ -3,11 +3,12 @@
 //! A kernel is generic over [`Algebra`](crate::ring::Algebra), so the wide form runs the very code of the scalar
 //! one on registers of 256 or 512 lanes. The tests run every level the machine has against the twin.
 
+pub(crate) mod clmul;
 mod transpose;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-use crate::ring::{Lanes, Linear, Quadratic, linear_scalar, quadratic_scalar};
+use crate::ring::{Lanes, Linear, Quadratic, linear_scalar, quadratic_apart_scalar, quadratic_scalar};
 
 pub use transpose::{planes_to_rows, rows_to_planes};
 
@@ -48,6 +49,16 @@ pub(crate) fn quadratic<K: Quadratic<I, O>, const I: usize, const O: usize>(
     quadratic_at(Level::detect(), kernel, own, next, acc);
 }
 
+pub(crate) fn quadratic_apart<K: Quadratic<I, O>, const I: usize, const O: usize>(
+    kernel: &K,
+    x: [[&[Lanes]; I]; 2],
+    rho: [&[Lanes]; O],
+    one: [&mut [Lanes]; O],
+    z: [&mut [Lanes]; O],
+) {
+    quadratic_apart_at(Level::detect(), kernel, x, rho, one, z);
+}
+
 pub(crate) fn linear<K: Linear<I, O>, const I: usize, const O: usize>(
     kernel: &K,
     x: [&[Lanes]; I],
@@ -70,6 +81,30 @@ fn quadratic_at<K: Quadratic<I, O>, const I: usize, const O: usize>(
     let done = scalar_only(level);
     if acc.iter().any(|z| z.len() > done) {
         quadratic_scalar(kernel, own.map(|x| &x[done..]), next.map(|x| &x[done..]), acc.map(|z| &mut z[done..]));
+    }
+}
+
+fn quadratic_apart_at<K: Quadratic<I, O>, const I: usize, const O: usize>(
+    level: Level,
+    kernel: &K,
+    [own, next]: [[&[Lanes]; I]; 2],
+    rho: [&[Lanes]; O],
+    mut one: [&mut [Lanes]; O],
+    mut z: [&mut [Lanes]; O],
+) {
+    #[cfg(target_arch = "x86_64")]
+    let done = x86::quadratic_apart(level, kernel, [&own, &next], &rho, &mut one, &mut z);
+    #[cfg(not(target_arch = "x86_64"))]
+    let done = scalar_only(level);
+    if z.iter().any(|z| z.len() > done) {
+        let (one, z) = (one.map(|x| &mut x[done..]), z.map(|z| &mut z[done..]));
+        quadratic_apart_scalar(
+            kernel,
+            [own.map(|x| &x[done..]), next.map(|x| &x[done..])],
+            rho.map(|x| &x[done..]),
+            one,
+            z,
+        );
     }
 }
 
@@ -101,6 +136,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// Three inputs, two outputs, products, squares and linear terms.
+    #[derive(Clone, Copy)]
     struct Mixed;
     impl Quadratic<3, 2> for Mixed {
         fn eval<A: Algebra>(&self, [a, b, c]: [Deg1<A>; 3]) -> [Deg2<A>; 2] {
@@ -132,6 +168,15 @@ mod tests {
                 let (mut g0, mut g1) = (v[6].clone(), v[7].clone());
                 quadratic_at(level, &Mixed, own, next, [&mut g0, &mut g1]);
                 prop_assert_eq!((&g0, &g1), (&e0, &e1));
+                // In its halves: with nothing in the mask, z is the sum of both and `one` the local term of `next`.
+                let zero = vec![Lanes(0); n];
+                let (mut o0, mut o1) = (zero.clone(), zero.clone());
+                let rho = [&v[6][..], &v[7][..]];
+                quadratic_apart_at(level, &Mixed, [own, next], rho, [&mut o0, &mut o1], [&mut g0, &mut g1]);
+                prop_assert_eq!((&g0, &g1), (&e0, &e1));
+                for e in 0..n {
+                    prop_assert_eq!([o0[e], o1[e]], crate::ring::plain(&Mixed, [next[0][e], next[1][e], next[2][e]]));
+                }
                 let (mut h0, mut h1) = (vec![Lanes(0); n], vec![Lanes(0); n]);
                 linear_at(level, &Mix, own, [v[6][0], v[7][0]], [&mut h0, &mut h1]);
                 prop_assert_eq!((&h0, &h1), (&f0, &f1));

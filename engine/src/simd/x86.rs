@@ -32,9 +32,9 @@ trait Register: Algebra {
 
 macro_rules! register {
     ($name:ident, $inner:ty, $words:literal, $load:ident, $store:ident, $splat:ident, $xor:ident, $and:ident) => {
-        // Values of this type exist only inside the functions below that enable its instructions, after detection.
+        // Values of this type exist only inside functions that enable its instructions, after detection.
         #[derive(Clone, Copy)]
-        struct $name($inner);
+        pub(super) struct $name(pub(super) $inner);
         impl Add for $name {
             type Output = Self;
             #[inline(always)]
@@ -164,6 +164,60 @@ unsafe fn linear_loop<V: Register, K: Linear<I, O>, const I: usize, const O: usi
     end
 }
 
+/// As [`quadratic_loop`], in its two halves: `rho` and `one` hold `O` planes each.
+///
+/// # Safety
+/// As [`quadratic_loop`]; the pointers of `rho` and `one` are valid for `n` elements, those of `one` exclusively.
+#[inline(always)]
+unsafe fn quadratic_apart_loop<V: Register, K: Quadratic<I, O>, const I: usize, const O: usize>(
+    kernel: &K,
+    s: &Slices<I, I, O>,
+    rho: &[*const Lanes; O],
+    one: &[*mut Lanes; O],
+) -> usize {
+    let end = s.n - s.n % V::WORDS;
+    // SAFETY: the caller's promise.
+    let zero = unsafe { V::splat(Lanes(0)) };
+    for e in (0..end).step_by(V::WORDS) {
+        // SAFETY: e + WORDS <= n.
+        unsafe {
+            let (mut both, mut of_next) = ([Deg1(zero); I], [Deg1(zero); I]);
+            for k in 0..I {
+                of_next[k] = Deg1(V::load(s.y[k].add(e)));
+                both[k] = Deg1(V::load(s.x[k].add(e))) + of_next[k];
+            }
+            let (both, of_next) = (kernel.eval(both), kernel.eval(of_next));
+            for j in 0..O {
+                let half = V::load(one[j].add(e)) + of_next[j].0;
+                half.store(one[j].add(e));
+                (both[j].0 + V::load(rho[j].add(e)) - half).store(s.z[j].add(e));
+            }
+        }
+    }
+    end
+}
+
+#[target_feature(enable = "avx2")]
+unsafe fn quadratic_apart_256<K: Quadratic<I, O>, const I: usize, const O: usize>(
+    kernel: &K,
+    s: &Slices<I, I, O>,
+    rho: &[*const Lanes; O],
+    one: &[*mut Lanes; O],
+) -> usize {
+    // SAFETY: the caller's promise.
+    unsafe { quadratic_apart_loop::<V256, K, I, O>(kernel, s, rho, one) }
+}
+#[target_feature(enable = "avx512f")]
+unsafe fn quadratic_apart_512<K: Quadratic<I, O>, const I: usize, const O: usize>(
+    kernel: &K,
+    s: &Slices<I, I, O>,
+    rho: &[*const Lanes; O],
+    one: &[*mut Lanes; O],
+) -> usize {
+    // SAFETY: the caller's promise.
+    unsafe { quadratic_apart_loop::<V512, K, I, O>(kernel, s, rho, one) }
+}
+
 #[target_feature(enable = "avx2")]
 unsafe fn quadratic_256<K: Quadratic<I, O>, const I: usize, const O: usize>(kernel: &K, s: &Slices<I, I, O>) -> usize {
     // SAFETY: the caller's promise.
@@ -209,6 +263,28 @@ pub(super) fn quadratic<K: Quadratic<I, O>, const I: usize, const O: usize>(
         Level::Avx2 => unsafe { quadratic_256(kernel, &s) },
         // SAFETY: as above.
         Level::Avx512 => unsafe { quadratic_512(kernel, &s) },
+    }
+}
+
+/// Runs whole registers; returns the number of elements done.
+pub(super) fn quadratic_apart<K: Quadratic<I, O>, const I: usize, const O: usize>(
+    level: Level,
+    kernel: &K,
+    [own, next]: [&[&[Lanes]; I]; 2],
+    rho: &[&[Lanes]; O],
+    one: &mut [&mut [Lanes]; O],
+    z: &mut [&mut [Lanes]; O],
+) -> usize {
+    let inputs = own.iter().chain(next).chain(rho).map(|x| x.len());
+    let n = shortest(inputs.chain(one.iter().map(|x| x.len())).chain(z.iter().map(|z| z.len())));
+    let s = Slices { x: starts(own), y: starts(next), z: starts_mut(z), n };
+    let (rho, one) = (starts(rho), starts_mut(one));
+    match level.min(Level::detect()) {
+        Level::Scalar => 0,
+        // SAFETY: n elements of each slice are there, `one` and `z` are borrowed exclusively, the level was detected.
+        Level::Avx2 => unsafe { quadratic_apart_256(kernel, &s, &rho, &one) },
+        // SAFETY: as above.
+        Level::Avx512 => unsafe { quadratic_apart_512(kernel, &s, &rho, &one) },
     }
 }
 

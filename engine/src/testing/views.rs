@@ -121,7 +121,7 @@ where
         Conditions { tamper: Some(tamper), ..Conditions::default() },
         async |mut ctx| {
             let mine = dealt[ctx.me().index()].lock().unwrap_or_else(PoisonError::into_inner).take();
-            let shares = mine.unwrap_or_default().into_iter().map(|s| ctx.input(s)).collect();
+            let shares = super::dealt_to(&mut ctx, mine.unwrap_or_default()).await?;
             f(&mut ctx, shares).await.map(drop)
         },
     );

@@ -3,8 +3,8 @@
 use super::{
     namespaces::Namespaces,
     row::{self, Row},
-    scenario::{Measured, Raw, Scenario},
-    worker::{Orders, Report, Worker, measure},
+    scenario::{Item, Measured, Raw, Scenario},
+    worker::{Orders, Report, Strands, Worker, measure},
 };
 use crate::{
     Error,
@@ -17,7 +17,7 @@ use std::{collections::BTreeMap, net::UdpSocket};
 use tokio::runtime::{self, Runtime};
 use trefoil_circuits::program::Executor;
 use trefoil_engine::{
-    Ctx, Mode, Party, SemiHonest,
+    Ctx, Party,
     prss::{PairSecret, SessionBinding, all_keys},
     transport::{
         BoxFuture, SessionId,
@@ -38,7 +38,7 @@ pub enum Carrier {
 #[derive(Debug)]
 pub struct Bench {
     /// The scenarios, run in turns so that a change of the machine's speed meets all of them.
-    pub scenarios: Vec<Scenario>,
+    pub items: Vec<Item>,
     /// Measured runs of each; one more before them is not counted.
     pub runs: usize,
     /// Worker threads of each party.
@@ -75,12 +75,12 @@ impl Bench {
             Carrier::Quic => self.over_quic().await?,
             Carrier::Memory => self.over_memory().await?,
         };
-        Ok(self.scenarios.iter().enumerate().map(|(k, s)| self.row(k, s, &reports)).collect())
+        Ok(self.items.iter().enumerate().map(|(k, item)| self.row(k, item, &reports)).collect())
     }
 
-    fn row(&self, index: usize, scenario: &Scenario, reports: &[Vec<Report>; 3]) -> Row {
+    fn row(&self, index: usize, Item { scenario, mode }: &Item, reports: &[Vec<Report>; 3]) -> Row {
         let of_run = |run: usize| {
-            let all = reports.iter().flatten().filter(move |r| r.scenario == index && r.run == run);
+            let all = reports.iter().flatten().filter(move |r| r.item == index && r.run == run);
             // A run is as slow as its slowest party.
             all.map(|r| r.measured).max_by(|a, b| a.seconds.total_cmp(&b.seconds))
         };
@@ -95,7 +95,7 @@ impl Bench {
         params.insert("network", json!(network));
         Row {
             scenario: scenario.name(),
-            mode: if matches!(scenario, Scenario::Ring { .. }) { "none" } else { SemiHonest::NAME },
+            mode: if matches!(scenario, Scenario::Ring { .. }) { "none" } else { mode.name() },
             params,
             unit: scenario.unit(),
             median,
@@ -111,7 +111,7 @@ impl Bench {
 
     async fn over_memory(&self) -> Result<[Vec<Report>; 3], Error> {
         let net = Memory::new(Conditions::default());
-        let session = SessionId(random()?);
+        let sessions = [SessionId(random()?), SessionId(random()?)];
         let mut secrets = Vec::new();
         for _ in 0..6 {
             secrets.push(random()?);
@@ -122,16 +122,21 @@ impl Bench {
             both[16..].copy_from_slice(&secrets[2 * k + 1]);
             PairSecret::new(both)
         };
-        let binding = SessionBinding { session, job_digest: [0; 32], nonces: [[0; 32]; 3] };
-        let keys = all_keys(&[secret(0), secret(1), secret(2)], &binding);
+        let secrets = [secret(0), secret(1), secret(2)];
+        let keys = sessions
+            .map(|session| all_keys(&secrets, &SessionBinding { session, job_digest: [0; 32], nonces: [[0; 32]; 3] }));
+        let [of_semi_honest, of_malicious] = keys;
         let mut parties: Vec<BoxFuture<'static, Result<_, trefoil_engine::Error>>> = Vec::new();
-        for (p, keys) in Party::ALL.into_iter().zip(keys) {
-            let (net, scenarios, runs) = (net.seat(p), self.scenarios.clone(), self.runs);
+        for (p, keys) in Party::ALL.into_iter().zip(of_semi_honest.into_iter().zip(of_malicious)) {
+            let (net, items, runs) = (net.seat(p), self.items.clone(), self.runs);
             parties.push(Box::pin(async move {
-                let mut ctx = Ctx::<SemiHonest>::root(p, session, keys, net.clone()).await?;
+                let mut strands = Strands {
+                    semi_honest: Ctx::root(p, sessions[0], keys.0, net.clone()).await?,
+                    malicious: Ctx::root(p, sessions[1], keys.1, net.clone()).await?,
+                };
                 let mut reports = Vec::new();
-                let raw = Raw { net, session, opened: 0.into() };
-                measure(&mut ctx, &raw, &scenarios, runs, |r| reports.push(r)).await?;
+                let raw = Raw { net, session: sessions[0], opened: 0.into() };
+                measure(&mut strands, &raw, &items, runs, |r| reports.push(r)).await?;
                 Ok(reports)
             }));
         }
@@ -145,10 +150,10 @@ impl Bench {
         let settings = NodeSettings { threads: self.threads, ..NodeSettings::default() };
         let files =
             ClusterPlan { dir: dir.path().join("cluster"), nodes: self.listens()?, days: 1, settings }.create()?;
-        let orders = Orders { scenarios: self.scenarios.clone(), runs: self.runs, session: random()? };
+        let orders = Orders { items: self.items.clone(), runs: self.runs, sessions: [random()?, random()?] };
         let start = |p| Worker::start(&files, p, self.namespaces.as_ref(), &orders);
         let mut workers = [start(Party::P0).await?, start(Party::P1).await?, start(Party::P2).await?];
-        let lines = self.scenarios.len() * (self.runs + 1);
+        let lines = self.items.len() * (self.runs + 1);
         // Together, so that no worker waits for its pipe.
         let [a, b, c] = &mut workers;
         let (a, b, c) = tokio::join!(a.reports(lines), b.reports(lines), c.reports(lines));

@@ -1,6 +1,6 @@
 //! What is measured, written once for every network: three parties call these on their strands.
 
-use crate::executor::Tasks;
+use crate::{executor::Tasks, job::ModeSpec};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -58,6 +58,16 @@ pub enum Scenario {
         /// Rounds in one run; the figure is the time of one.
         rounds: usize,
     },
+}
+
+/// A scenario in a mode.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Item {
+    /// What is measured.
+    pub scenario: Scenario,
+    /// The mode its strands are in.
+    pub mode: ModeSpec,
 }
 
 /// What one party measured in one run.
@@ -203,6 +213,7 @@ async fn and<M: Mode>(ctx: &mut Ctx<M>, words: usize, strands: usize, batches: u
             for _ in 0..batches {
                 y = strand.mul(x.view(), y.view()).await?;
             }
+            strand.check().await?;
             Ok::<_, Error>(strand)
         }));
     }
@@ -228,6 +239,7 @@ async fn aes<M: Mode>(
             for _ in 0..batches {
                 state = encrypt(&mut strand, form, &keys, &state).await?;
             }
+            strand.check().await?;
             Ok::<_, Error>(strand)
         }));
     }

@@ -2,12 +2,13 @@
 
 use super::{
     namespaces::Namespaces,
-    scenario::{Measured, Raw, Scenario},
+    scenario::{Item, Measured, Raw},
 };
 use crate::{
     Error,
     cluster_files::ClusterFiles,
     config::NodeConfig,
+    job::ModeSpec,
     mesh::{Mesh, MeshConfig, Session},
 };
 use serde::{Deserialize, Serialize};
@@ -22,7 +23,7 @@ use tokio::{
     process::{Child, ChildStdout, Command},
     sync::oneshot,
 };
-use trefoil_engine::{Ctx, Mode, Party, SemiHonest, transport::SessionId};
+use trefoil_engine::{Ctx, Malicious, Party, SemiHonest, transport::SessionId};
 
 /// Runs this process as one party of a benchmark, which it is told about on standard input. It ends early when that closes.
 ///
@@ -38,10 +39,10 @@ pub fn work(node: &NodeConfig) -> Result<(), Error> {
         let mesh = Mesh::start(MeshConfig::of_node(node)?).map_err(|e| failed(&e))?;
         tokio::select! {
             biased;
-            session = take_part(&mesh, &orders) => {
+            sessions = take_part(&mesh, &orders) => {
                 // The last message to a slower party may still be under way: the parent says when all three are done.
-                let (session, _) = (session?, released.await);
-                session.finish();
+                let (sessions, _) = (sessions?, released.await);
+                sessions.into_iter().for_each(Session::finish);
                 mesh.close().await;
                 Ok(())
             }
@@ -54,15 +55,16 @@ pub fn work(node: &NodeConfig) -> Result<(), Error> {
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Orders {
-    pub(super) scenarios: Vec<Scenario>,
+    pub(super) items: Vec<Item>,
     pub(super) runs: usize,
-    pub(super) session: [u8; 16],
+    /// The ids of the sessions of the two modes.
+    pub(super) sessions: [[u8; 16]; 2],
 }
 
 /// What a worker reports for one run, as a line on its standard output.
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) struct Report {
-    pub(super) scenario: usize,
+    pub(super) item: usize,
     pub(super) run: usize,
     pub(super) measured: Measured,
 }
@@ -131,27 +133,41 @@ impl Worker {
     }
 }
 
+/// A strand in each mode.
+pub(super) struct Strands {
+    pub(super) semi_honest: Ctx<SemiHonest>,
+    pub(super) malicious: Ctx<Malicious>,
+}
+
 /// Runs every scenario so many times, in turns. Run 0 warms up.
-pub(super) async fn measure<M: Mode>(
-    ctx: &mut Ctx<M>,
+pub(super) async fn measure(
+    strands: &mut Strands,
     raw: &Raw,
-    scenarios: &[Scenario],
+    items: &[Item],
     runs: usize,
     mut report: impl FnMut(Report),
 ) -> Result<(), trefoil_engine::Error> {
     for run in 0..=runs {
-        for (k, scenario) in scenarios.iter().enumerate() {
-            report(Report { scenario: k, run, measured: scenario.run(ctx, raw).await? });
+        for (k, Item { scenario, mode }) in items.iter().enumerate() {
+            let measured = match mode {
+                ModeSpec::SemiHonest => scenario.run(&mut strands.semi_honest, raw).await?,
+                ModeSpec::Malicious => scenario.run(&mut strands.malicious, raw).await?,
+            };
+            report(Report { item: k, run, measured });
         }
     }
     Ok(())
 }
 
-async fn take_part(mesh: &Mesh, orders: &Orders) -> Result<Session, Error> {
-    let id = SessionId(orders.session);
+async fn take_part(mesh: &Mesh, orders: &Orders) -> Result<[Session; 2], Error> {
+    let id = SessionId(orders.sessions[0]);
     let mut session = mesh.session(id, [0; 32]).await.map_err(|e| failed(&e))?;
+    let mut other = mesh.session(SessionId(orders.sessions[1]), [0; 32]).await.map_err(|e| failed(&e))?;
     settle(mesh).await;
-    let mut ctx = session.strand::<SemiHonest>().await.map_err(|e| failed(&e))?;
+    let mut strands = Strands {
+        semi_honest: session.strand().await.map_err(|e| failed(&e))?,
+        malicious: other.strand().await.map_err(|e| failed(&e))?,
+    };
     let raw = Raw { net: session.network(), session: id, opened: 0.into() };
     let print = |r: Report| {
         if let Ok(text) = serde_json::to_string(&r) {
@@ -159,8 +175,8 @@ async fn take_part(mesh: &Mesh, orders: &Orders) -> Result<Session, Error> {
             let _ = writeln!(io::stdout(), "{text}");
         }
     };
-    measure(&mut ctx, &raw, &orders.scenarios, orders.runs, print).await.map_err(|e| failed(&e))?;
-    Ok(session)
+    measure(&mut strands, &raw, &orders.items, orders.runs, print).await.map_err(|e| failed(&e))?;
+    Ok([session, other])
 }
 
 fn failed(e: &dyn fmt::Display) -> Error {

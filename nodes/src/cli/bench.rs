@@ -8,10 +8,11 @@ use crate::{
         plot,
         row::Row,
         runner::{Bench, Carrier},
-        scenario::Scenario,
+        scenario::{Item, Scenario},
         worker,
     },
     config::NodeConfig,
+    job::ModeSpec,
 };
 use std::{fs, io::Write as _, path::PathBuf};
 use trefoil_circuits::aes::SboxForm;
@@ -21,7 +22,7 @@ Examples:
   trefoil bench ring
   trefoil bench aes --runs 10
   trefoil bench aes --sbox boyar-peralta --batch 4096 --strands 4 --json
-  trefoil bench aes --link memory
+  trefoil bench aes --link memory --mode malicious
   trefoil bench sweep --plot aes-batch.svg
   trefoil bench aes --network wan --scale 0.02 --runs 3      # as root
   trefoil bench all --csv results.csv
@@ -35,6 +36,9 @@ pub struct BenchArgs {
     /// What to measure
     #[arg(value_enum)]
     scenario: Named,
+    /// The security mode: semi-honest or malicious; both in turns unless told
+    #[arg(long, value_enum)]
+    mode: Vec<ModeSpec>,
     /// Measured runs; one more warms up
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
     runs: u16,
@@ -137,8 +141,8 @@ pub fn run(args: &BenchArgs) -> Result<Exit, Error> {
     };
     if output == Output::Text {
         super::line(format_args!(
-            "{:<8} {:>14} {:>14} {:>14}  {:<9} parameters",
-            "scenario", "median", "min", "max", "unit"
+            "{:<8} {:<11} {:>14} {:>14} {:>14}  {:<9} parameters",
+            "scenario", "mode", "median", "min", "max", "unit"
         ))?;
     }
     for row in &rows {
@@ -163,8 +167,9 @@ fn text(row: &Row) -> String {
     let params: Vec<String> =
         row.params.iter().map(|(k, v)| format!("{k}={}", v.to_string().trim_matches('"'))).collect();
     format!(
-        "{:<8} {:>14} {:>14} {:>14}  {:<9} {} bytes_per_item={:.3} rounds={}",
+        "{:<8} {:<11} {:>14} {:>14} {:>14}  {:<9} {} bytes_per_item={:.3} rounds={}",
         row.scenario,
+        row.mode,
         number(row.median),
         number(row.min),
         number(row.max),
@@ -220,7 +225,14 @@ impl BenchArgs {
             Link::Memory => Carrier::Memory,
         };
         let runs = usize::from(self.runs);
-        Ok(Bench { scenarios, runs, threads: usize::from(self.threads), carrier, namespaces: None })
+        let modes = if self.mode.is_empty() { &ModeSpec::ALL[..] } else { &self.mode };
+        let items = scenarios.into_iter().flat_map(|scenario| {
+            // Nothing is computed there, in either mode.
+            let modes = if matches!(scenario, Scenario::Ring { .. }) { &modes[..1] } else { modes };
+            modes.iter().map(move |&mode| Item { scenario: scenario.clone(), mode }).collect::<Vec<_>>()
+        });
+        let items = items.collect();
+        Ok(Bench { items, runs, threads: usize::from(self.threads), carrier, namespaces: None })
     }
 }
 

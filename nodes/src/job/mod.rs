@@ -14,7 +14,7 @@ pub use body::{BodyFault, Head, MAX_SPEC_BYTES, MEDIA_TYPE, Payload, encode_head
 pub use id::{JobId, NotAJobId};
 pub use limits::{Limits, TooLarge};
 pub use prepare::{PrepareFault, Prepared};
-pub use run::{Runner, Session, Sessions};
+pub use run::{Runner, Seat, Session, Sessions};
 pub use spec::{AesCtrSpec, CircuitSpec, JobSpec, ModeSpec, Oversized, ProgramSpec, Sha256Hex, Shape};
 pub use status::{Failure, FailureKind, JobCost, JobState, JobStatus};
 pub use table::{Admission, Job, Output, Owner, Refusal, Room, Table, Upload};

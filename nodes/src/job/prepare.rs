@@ -1,17 +1,27 @@
 //! From a specification and its attachment to something that can be run.
 
-use super::{CircuitSpec, JobSpec, Limits, ModeSpec, ProgramSpec, Sha256Hex, TooLarge};
+use super::{CircuitSpec, JobSpec, Limits, ModeSpec, ProgramSpec, Seat, Sha256Hex, TooLarge};
 use std::sync::Arc;
 use trefoil_circuits::{
     aes::SboxForm,
     bristol::{self, Circuit, Evaluation, Schedule},
     program::{AesCtr, Executor, Program, Tiling},
 };
-use trefoil_engine::{Cost, Ctx, Error, Lanes, SemiHonest, client::InputShare, client::OutputShare};
+use trefoil_engine::{
+    Cost, Ctx, Error, Lanes, Malicious, Mode, SemiHonest,
+    client::{InputShare, OutputShare},
+    transport::Transport,
+};
 
 /// A job whose attachment has been read and found to be what the specification says.
 #[derive(Clone, Debug)]
-pub enum Prepared {
+pub struct Prepared {
+    mode: ModeSpec,
+    work: Work,
+}
+
+#[derive(Clone, Debug)]
+enum Work {
     /// The key stream of AES in counter mode.
     AesCtr(AesCtr),
     /// A boolean circuit.
@@ -53,39 +63,56 @@ impl Prepared {
     /// # Errors
     /// [`PrepareFault`].
     pub fn new(spec: &JobSpec, attachment: &[u8], limits: &Limits) -> Result<Self, PrepareFault> {
-        let ModeSpec::SemiHonest = spec.mode;
-        match &spec.program {
-            ProgramSpec::AesCtr(aes) => Ok(Self::AesCtr(AesCtr {
+        let work = match &spec.program {
+            ProgramSpec::AesCtr(aes) => Work::AesCtr(AesCtr {
                 size: aes.key_bits,
                 counter: aes.counter,
                 // The shape has been checked: it fits.
                 blocks: aes.blocks as usize,
                 form: SboxForm::default(),
                 tiling: Tiling::default(),
-            })),
-            ProgramSpec::Circuit(circuit) => prepare_circuit(circuit, attachment, limits),
-        }
+            }),
+            ProgramSpec::Circuit(circuit) => Work::Circuit(prepare_circuit(circuit, attachment, limits)?),
+        };
+        Ok(Self { mode: spec.mode, work })
     }
 
     /// Strands that it computes on at the same time.
     pub fn strands(&self) -> u32 {
-        let strands = match self {
-            Self::AesCtr(aes) => aes.tiling.strands.min(aes.blocks.div_ceil(aes.tiling.batch.max(1))),
-            Self::Circuit(evaluation) => evaluation.batches().1,
+        let strands = match &self.work {
+            Work::AesCtr(aes) => aes.tiling.strands.min(aes.blocks.div_ceil(aes.tiling.batch.max(1))),
+            Work::Circuit(evaluation) => evaluation.batches().1,
         };
         u32::try_from(strands).unwrap_or(u32::MAX).max(1)
     }
 
-    /// Runs on a root strand. What comes back has been verified.
+    /// Runs on the root strand of a session. What comes back has been verified.
     ///
     /// # Errors
-    /// As [`Program::run`]. Not cancel safe.
+    /// As [`Ctx::root`] and [`Program::run`]. Not cancel safe.
     pub async fn run(
         &self,
-        ctx: Ctx<SemiHonest>,
+        seat: Seat,
+        net: Arc<dyn Transport>,
         input: InputShare<Lanes>,
         executor: &impl Executor,
     ) -> Result<(OutputShare<Lanes>, Cost), Error> {
+        match self.mode {
+            ModeSpec::SemiHonest => self.work.run::<SemiHonest>(seat, net, input, executor).await,
+            ModeSpec::Malicious => self.work.run::<Malicious>(seat, net, input, executor).await,
+        }
+    }
+}
+
+impl Work {
+    async fn run<M: Mode>(
+        &self,
+        Seat { me, session, keys }: Seat,
+        net: Arc<dyn Transport>,
+        input: InputShare<Lanes>,
+        executor: &impl Executor,
+    ) -> Result<(OutputShare<Lanes>, Cost), Error> {
+        let ctx = Ctx::<M>::root(me, session, keys, net).await?;
         match self {
             Self::AesCtr(program) => run(program, ctx, input, executor).await,
             Self::Circuit(program) => run(program, ctx, input, executor).await,
@@ -93,18 +120,18 @@ impl Prepared {
     }
 }
 
-async fn run(
+async fn run<M: Mode>(
     program: &impl Program,
-    mut ctx: Ctx<SemiHonest>,
+    mut ctx: Ctx<M>,
     input: InputShare<Lanes>,
     executor: &impl Executor,
 ) -> Result<(OutputShare<Lanes>, Cost), Error> {
-    let input = ctx.input(input);
+    let input = ctx.input(input).await?;
     let released = program.run(ctx, input, executor).await?;
     Ok((released.strand.output(released.output.view()), released.cost()))
 }
 
-fn prepare_circuit(spec: &CircuitSpec, attachment: &[u8], limits: &Limits) -> Result<Prepared, PrepareFault> {
+fn prepare_circuit(spec: &CircuitSpec, attachment: &[u8], limits: &Limits) -> Result<Evaluation, PrepareFault> {
     let got = Sha256Hex::of(attachment);
     if got != spec.sha256 {
         return Err(PrepareFault::Digest { expected: spec.sha256, got });
@@ -124,7 +151,7 @@ fn prepare_circuit(spec: &CircuitSpec, attachment: &[u8], limits: &Limits) -> Re
     }
     let evaluation = Evaluation::new(Arc::new(Schedule::new(&circuit)), spec.packing());
     limits.check_work(evaluation.memory())?;
-    Ok(Prepared::Circuit(evaluation))
+    Ok(evaluation)
 }
 
 #[cfg(test)]
@@ -149,7 +176,8 @@ mod tests {
     fn the_shape_of_the_specification_is_that_of_the_program() {
         for instances in [1, 3, 64, 1000] {
             let spec = spec(HALF_ADDER, 2, instances);
-            let Ok(Prepared::Circuit(program)) = Prepared::new(&spec, HALF_ADDER, &Limits::default()) else { panic!() };
+            let prepared = Prepared::new(&spec, HALF_ADDER, &Limits::default()).expect("valid");
+            let Work::Circuit(program) = prepared.work else { panic!() };
             let shape = spec.shape().expect("small");
             assert_eq!(shape.input_words, Lanes::words(program.input_bits()));
             assert_eq!(shape.output_words, Lanes::words(program.output_bits()));
@@ -160,7 +188,9 @@ mod tests {
                 5
             );
             let spec: JobSpec = serde_json::from_str(&text).expect("a specification");
-            let Ok(Prepared::AesCtr(program)) = Prepared::new(&spec, b"", &Limits::default()) else { panic!() };
+            let Work::AesCtr(program) = Prepared::new(&spec, b"", &Limits::default()).expect("valid").work else {
+                panic!()
+            };
             let shape = spec.shape().expect("small");
             assert_eq!(shape.input_words, Lanes::words(program.input_bits()));
             assert_eq!(shape.output_words, Lanes::words(program.output_bits()));

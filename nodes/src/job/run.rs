@@ -6,7 +6,7 @@ use std::{fmt, sync::Arc, time::Instant};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 use trefoil_engine::{
-    Ctx, Error, Lanes, LinkFault, SemiHonest,
+    Error, Lanes, LinkFault, Party, SessionKeys,
     client::InputShare,
     transport::{BoxFuture, SessionId, Transport},
 };
@@ -22,13 +22,24 @@ pub trait Sessions: Send + Sync + 'static {
     fn join(&self, session: SessionId, digest: [u8; 32]) -> BoxFuture<'_, Result<Box<dyn Session>, Failure>>;
 }
 
+/// What the root strand of a session is made from.
+#[derive(Debug)]
+pub struct Seat {
+    /// This party.
+    pub me: Party,
+    /// The session.
+    pub session: SessionId,
+    /// Its keys.
+    pub keys: SessionKeys,
+}
+
 /// A session that all three nodes have joined. Dropped without [`end`](Self::end), it ends as failed.
 pub trait Session: Send {
-    /// Its root strand: asked for once.
+    /// This party's place in it, for the root strand: taken once.
     ///
     /// # Errors
-    /// As [`Ctx::root`].
-    fn strand(&mut self) -> BoxFuture<'_, Result<Ctx<SemiHonest>, Error>>;
+    /// [`Error::Poisoned`] if it was taken before.
+    fn seat(&mut self) -> Result<Seat, Error>;
 
     /// The links beside its strands.
     fn network(&self) -> Arc<dyn Transport>;
@@ -114,8 +125,7 @@ impl Runner {
         let turn = self.turns.wait(job.id().session(), &*session.network(), prepared.strands()).await?;
         job.running();
         let start = Instant::now();
-        let ctx = session.strand().await?;
-        let (share, cost) = prepared.run(ctx, input, &Tasks).await?;
+        let (share, cost) = prepared.run(session.seat()?, session.network(), input, &Tasks).await?;
         let cost = JobCost::new(cost, start.elapsed().as_secs_f64());
         turn.done().await?;
         Ok((Output::new(share), cost))
@@ -144,7 +154,7 @@ fn failure(error: &Error) -> Failure {
             Failure::new(FailureKind::Link, format!("{error}; {again} when `trefoil doctor` finds {peer} well"))
                 .blaming(*peer)
         }
-        Error::Abort => Failure::new(FailureKind::Misbehaved, error.to_string()),
+        Error::Abort { .. } | Error::Input { .. } => Failure::new(FailureKind::Misbehaved, error.to_string()),
         Error::StreamExhausted => Failure::new(FailureKind::Deadline, error.to_string()),
         Error::Entropy(_) => Failure::new(FailureKind::Internal, format!("{error}; {again}")),
         _ => Failure::new(FailureKind::Internal, format!("{error}; please report this")),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
 use std::{fmt, num::NonZeroU32};
 use trefoil_circuits::{aes::KeySize, bristol::Packing};
-use trefoil_engine::Lanes;
+use trefoil_engine::{Lanes, Malicious, Mode, SemiHonest};
 
 /// The public description of a job. All its sizes follow from it, never from a message.
 ///
@@ -75,11 +75,28 @@ impl CircuitSpec {
 }
 
 /// The security mode of a job.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum ModeSpec {
-    /// One party may try to learn from what it sees, but follows the protocol.
+    /// One party may try to learn from what it sees, but follows the protocol
     SemiHonest,
+    /// One party may deviate in any way: it learns nothing, and nothing wrong is released
+    #[default]
+    Malicious,
+}
+
+impl ModeSpec {
+    /// Every mode.
+    pub const ALL: [Self; 2] = [Self::SemiHonest, Self::Malicious];
+
+    /// The name on the command line and in result rows.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SemiHonest => SemiHonest::NAME,
+            Self::Malicious => Malicious::NAME,
+        }
+    }
 }
 
 /// A SHA-256 digest, written as 64 lower-case hexadecimal digits.

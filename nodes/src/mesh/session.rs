@@ -108,8 +108,22 @@ impl Session {
     /// # Errors
     /// [`Error::Poisoned`] the second time.
     pub async fn strand<M: Mode>(&mut self) -> Result<Ctx<M>, Error> {
-        let keys = self.keys.take().ok_or(Error::Poisoned)?;
+        let keys = self.take_keys()?;
         Ctx::root(self.shared.me, self.shared.session, keys, self.network()).await
+    }
+
+    /// The keys of the root strand, which can be made once.
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`] if they were taken before.
+    pub fn take_keys(&mut self) -> Result<SessionKeys, Error> {
+        self.keys.take().ok_or(Error::Poisoned)
+    }
+
+    /// The party this is the session of.
+    #[must_use]
+    pub fn me(&self) -> Party {
+        self.shared.me
     }
 
     /// The session's network, for links below the strands.

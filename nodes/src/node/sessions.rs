@@ -1,12 +1,12 @@
 //! The sessions of the mesh, as jobs use them.
 
 use crate::{
-    job::{Failure, FailureKind, Session, Sessions},
+    job::{Failure, FailureKind, Seat, Session, Sessions},
     mesh::{self, Mesh, MeshError},
 };
 use std::sync::Arc;
 use trefoil_engine::{
-    Ctx, Error, SemiHonest,
+    Error,
     transport::{BoxFuture, SessionId, Transport},
 };
 
@@ -29,8 +29,9 @@ impl Sessions for MeshSessions {
 }
 
 impl Session for mesh::Session {
-    fn strand(&mut self) -> BoxFuture<'_, Result<Ctx<SemiHonest>, Error>> {
-        Box::pin(mesh::Session::strand(self))
+    fn seat(&mut self) -> Result<Seat, Error> {
+        let (me, session) = (self.me(), self.id());
+        Ok(Seat { me, session, keys: self.take_keys()? })
     }
 
     fn network(&self) -> Arc<dyn Transport> {

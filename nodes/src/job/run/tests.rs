@@ -51,9 +51,8 @@ impl Sessions for InMemory {
 }
 
 impl Session for Meeting {
-    fn strand(&mut self) -> BoxFuture<'_, Result<Ctx<SemiHonest>, Error>> {
-        let keys = self.keys.take().expect("asked for once");
-        Box::pin(Ctx::root(self.me, self.session, keys, self.net.clone()))
+    fn seat(&mut self) -> Result<Seat, Error> {
+        Ok(Seat { me: self.me, session: self.session, keys: self.keys.take().expect("asked for once") })
     }
 
     fn network(&self) -> Arc<dyn Transport> {

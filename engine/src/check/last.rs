@@ -1,0 +1,146 @@
+//! The last level: the few pairs that are left, opened at one point under a mask.
+//!
+//! The pairs are the values of two polynomials at the points `1 ..= f`; at the point 0 they have random values, `u` drawn by prover and
+//! `prev`, `v` by prover and `next`. Their product has degree `2 f`. The claim is its sum over `1 ..= f`, which the masks do not touch, and its
+//! value at a random point hides the pairs behind the masks.
+
+use super::{ext::Ext, statement::Vectors};
+use crate::{Ctx, Error, Malicious};
+
+/// Pairs that are left.
+pub const PAIRS: usize = 8;
+/// The degree of the product, and the number of values sent.
+const DEGREE: usize = 2 * PAIRS;
+
+/// What a party holds of the last level: polynomials by their values at `0 ..= PAIRS`.
+pub struct Last<E: Ext> {
+    /// As prover.
+    a: [E; PAIRS + 1],
+    b: [E; PAIRS + 1],
+    /// As `prev` of prover `i + 1`.
+    as_prev: [E; PAIRS + 1],
+    /// As `next` of prover `i - 1`.
+    as_next: [E; PAIRS + 1],
+    short: Interpolation<E>,
+    long: Interpolation<E>,
+}
+
+impl<E: Ext> Last<E> {
+    pub fn new(ctx: &mut Ctx<Malicious>, vectors: &Vectors<E>) -> Result<Self, Error> {
+        // Of each key first the mask of the prover that holds it with its `prev`, then that of the one that holds it with its `next`.
+        let mut masks = [E::default(); 4];
+        let (own, next) = ctx.prss.streams();
+        own.fill_bytes(bytemuck::bytes_of_mut(&mut masks[0]))?;
+        next.fill_bytes(bytemuck::bytes_of_mut(&mut masks[2]))?;
+        own.fill_bytes(bytemuck::bytes_of_mut(&mut masks[3]))?;
+        next.fill_bytes(bytemuck::bytes_of_mut(&mut masks[1]))?;
+        let with = |mask: E, v: &[E]| {
+            std::array::from_fn(|k| match k {
+                0 => mask,
+                k => v.get(k - 1).copied().unwrap_or_default(),
+            })
+        };
+        Ok(Self {
+            a: with(masks[0], &vectors.own),
+            b: with(masks[1], &vectors.form_next),
+            as_prev: with(masks[2], &vectors.next),
+            as_next: with(masks[3], &vectors.form_own),
+            short: Interpolation::new(PAIRS),
+            long: Interpolation::new(DEGREE),
+        })
+    }
+
+    /// The product at all points but 1, where it follows from the claim.
+    pub fn proof(&self) -> Vec<E> {
+        let product = |k: usize| match k {
+            0..=PAIRS => self.a[k] * self.b[k],
+            k => {
+                let weights = self.short.weights(E::point(k as u64));
+                sum(&weights, &self.a) * sum(&weights, &self.b)
+            }
+        };
+        (0..=DEGREE).filter(|&k| k != 1).map(product).collect()
+    }
+
+    /// As `prev`: the folded value at `x` and the half of the product's.
+    pub fn as_prev(&self, claim: E, sent: &[E], x: E) -> [E; 2] {
+        [sum(&self.short.weights(x), &self.as_prev), self.product(claim, sent, x)]
+    }
+
+    /// As `next`: the same of the other factor.
+    pub fn as_next(&self, claim: E, sent: &[E], x: E) -> [E; 2] {
+        [sum(&self.short.weights(x), &self.as_next), self.product(claim, sent, x)]
+    }
+
+    fn product(&self, claim: E, sent: &[E], x: E) -> E {
+        let mut values = vec![sent[0], claim];
+        values.extend_from_slice(&sent[1..]);
+        values[1] = values[2..=PAIRS].iter().fold(claim, |left, &v| left - v);
+        sum(&self.long.weights(x), &values)
+    }
+}
+
+fn sum<E: Ext>(weights: &[E], values: &[E]) -> E {
+    weights.iter().zip(values).fold(E::default(), |sum, (&w, &v)| sum + w * v)
+}
+
+/// Lagrange interpolation from the points `0 ..= n`.
+struct Interpolation<E> {
+    points: Vec<E>,
+    /// For each point the inverse of the product of its differences to the others.
+    inverses: Vec<E>,
+}
+
+impl<E: Ext> Interpolation<E> {
+    fn new(n: usize) -> Self {
+        let points: Vec<E> = (0..=n as u64).map(E::point).collect();
+        let product = |k: usize| {
+            let others = points.iter().enumerate().filter(|(j, _)| *j != k);
+            others.fold(E::point(1), |product, (_, &p)| product * (points[k] - p))
+        };
+        let inverses = (0..points.len()).map(|k| product(k).inverse()).collect();
+        Self { points, inverses }
+    }
+
+    /// The weights of the values at the points for the value at `x`.
+    fn weights(&self, x: E) -> Vec<E> {
+        let one = E::point(1);
+        // Products of the differences before and after each point.
+        let mut after = vec![one; self.points.len() + 1];
+        for (k, &p) in self.points.iter().enumerate().rev() {
+            after[k] = after[k + 1] * (x - p);
+        }
+        let mut before = one;
+        let weight = |(k, (&p, &inverse))| {
+            let w = before * after[k + 1] * inverse;
+            before = before * (x - p);
+            w
+        };
+        self.points.iter().zip(&self.inverses).enumerate().map(weight).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        check::ext::{Galois, Gf64},
+        ring::Z32,
+    };
+
+    fn interpolates<E: Ext>() {
+        let c: Vec<E> = (0..=PAIRS as u64).map(|k| E::point(0x1234_5678_9abc_def1 * (k + 3))).collect();
+        let value = |x: E| c.iter().rev().fold(E::default(), |y, &c| y * x + c);
+        let at = Interpolation::<E>::new(PAIRS);
+        let values: Vec<E> = at.points.iter().map(|&p| value(p)).collect();
+        for x in [0, 3, 9, 16, u64::MAX] {
+            assert_eq!(sum(&at.weights(E::point(x)), &values), value(E::point(x)));
+        }
+    }
+
+    #[test]
+    fn a_polynomial_is_its_values() {
+        interpolates::<Gf64>();
+        interpolates::<Galois<Z32>>();
+    }
+}

@@ -1,0 +1,109 @@
+//! The product check of the malicious mode: every gate of a batch proved at once, by a proof of logarithmic size.
+//!
+//! Party `i` proves to the two others that each of its messages was
+//! `z_i = q(x_i + x_{i+1}) - q(x_{i+1}) + rho_i - rho_{i+1}`, that is
+//!
+//! ```text
+//! b(x_i, x_{i+1}) = [z_i - q(x_i) - rho_i] + [rho_{i+1}]
+//! ```
+//!
+//! with the bilinear form `b` of the kernel `q`: `prev` knows `x_i` and the first bracket, `next` knows `x_{i+1}` and the second, and the
+//! prover knows all. See the [manual](crate::manual) for the protocol, its theorem and its error.
+//!
+//! Sources: Boneh, Boyle, Corrigan-Gibbs, Gilboa, Ishai (CRYPTO 2019); Boyle, Gilboa, Ishai, Nof (CCS 2019). Kept bit-sliced until the
+//! first fold is done, which is ours.
+
+mod coin;
+pub mod ext;
+pub mod form;
+pub mod grid;
+mod last;
+pub mod log;
+mod prove;
+mod rings;
+mod statement;
+
+pub use prove::check;
+
+use crate::{
+    memory::{retire, zeros},
+    ring::{Quadratic, Ring},
+};
+use ext::Ext;
+use form::{Block, Scratch};
+use std::ops::{Deref, DerefMut};
+
+/// What the check asks of a ring.
+pub trait Checked: log::Recorded + Copy + 'static {
+    /// Where its claims are folded.
+    type Ext: Ext;
+    /// A sum of weighted words before it is reduced.
+    type Sum: Copy + Default + Send;
+    /// The weights of a fold, as its kernel wants them.
+    type Fold: Send + Sync;
+    /// Elements of [`Ext`](Self::Ext) that one word of each row folds to.
+    const COLUMNS: usize;
+    /// Variables of the first grid, at most: more rows are more values to send and fewer columns to go on with.
+    const VARIABLES: u32;
+
+    /// One or zero.
+    fn bit(one: bool) -> Self;
+    /// Whether the residue modulo two is one. For [`Lanes`](crate::Lanes), of lane 0.
+    fn odd(self) -> bool;
+    /// Adds a weighted word.
+    fn accumulate(sum: &mut Self::Sum, weight: Self::Ext, word: Self);
+    /// Adds a sum to another.
+    fn merge(sum: &mut Self::Sum, other: Self::Sum);
+    /// The value of a sum.
+    fn finish(sum: Self::Sum) -> Self::Ext;
+    /// A coefficient of a form, times a weight.
+    fn scale(weight: Self::Ext, coefficient: Self) -> Self::Ext;
+    /// The weights of a line's columns, in the order in which [`fold`](Self::fold) leaves them.
+    fn columns(line: &[Self::Ext; log::LINE]) -> Vec<Self::Ext>;
+    /// Prepares a fold with one weight for each row.
+    fn folder(eq: &[Self::Ext]) -> Self::Fold;
+    /// Folds a plane's block to its columns.
+    fn fold(by: &Self::Fold, plane: &[Self], out: &mut [Self::Ext]);
+    /// Adds the weighted words of each row of a plane's block to the row's sum; `line` holds a weight for each word of a line.
+    fn rows(plane: &[Self], line: &[Self::Ext], sums: &mut [Self::Sum]) {
+        for (row, sum) in plane.chunks_exact(log::LINE).zip(sums) {
+            for (&word, &w) in row.iter().zip(line) {
+                Self::accumulate(sum, w, word);
+            }
+        }
+    }
+    /// See [`form::Form::grid`].
+    fn grid<K: Quadratic<I, O>, const I: usize, const O: usize>(
+        kernel: &K,
+        block: &Block<'_, Self>,
+        weights: &[Self::Ext],
+        sums: &mut [Self::Sum],
+        scratch: &mut Scratch<Self>,
+    ) where
+        Self: Ring;
+}
+
+/// A vector of folded shares, wiped when it is dropped.
+pub struct Folded<E: Ext>(Vec<E>);
+
+impl<E: Ext> Folded<E> {
+    pub fn zeros(len: usize) -> Self {
+        Self(zeros(len))
+    }
+}
+impl<E: Ext> Deref for Folded<E> {
+    type Target = [E];
+    fn deref(&self) -> &[E] {
+        &self.0
+    }
+}
+impl<E: Ext> DerefMut for Folded<E> {
+    fn deref_mut(&mut self) -> &mut [E] {
+        &mut self.0
+    }
+}
+impl<E: Ext> Drop for Folded<E> {
+    fn drop(&mut self) {
+        retire(std::mem::take(&mut self.0));
+    }
+}

@@ -1,0 +1,136 @@
+//! The interactive half of the check: proofs, coins and the last comparison.
+//!
+//! All three proofs run in the same rounds, with the same weights and challenges. Values of a proof are shared between its
+//! verifiers: `prev`'s half is drawn with the key it shares with the prover, `next`'s half is sent. The verifiers evaluate their
+//! halves at each challenge, fold what they hold, and speak to each other at the end only.
+
+use super::{
+    Folded,
+    coin::Coins,
+    ext::Ext,
+    grid,
+    last::Last,
+    log::{Gates, Recorded},
+    statement::{Statement, padded},
+};
+use crate::{
+    Ctx, Error, Malicious,
+    error::Deviation,
+    ring::{Lanes, Ring, Z16, Z32, Z64},
+};
+
+/// A vector this short is no longer folded but opened under a mask.
+const SHORT: usize = super::last::PAIRS;
+/// Variables of the later grids.
+const R: u32 = 3;
+
+/// Checks everything a strand has recorded.
+///
+/// # Errors
+/// [`Error::Abort`] if a proof is rejected; what the rounds give.
+pub async fn check(ctx: &mut Ctx<Malicious>) -> Result<(), Error> {
+    check_ring::<Lanes>(ctx).await?;
+    check_ring::<Z16>(ctx).await?;
+    check_ring::<Z32>(ctx).await?;
+    check_ring::<Z64>(ctx).await
+}
+
+/// A party's halves of a claim of each of the two proofs it verifies.
+struct Halves<E> {
+    /// As `prev` of prover `i + 1`.
+    prev: E,
+    /// As `next` of prover `i - 1`.
+    next: E,
+}
+
+async fn check_ring<R: Ring>(ctx: &mut Ctx<Malicious>) -> Result<(), Error> {
+    let gates: Gates<R> = std::mem::take(<R as Recorded>::gates(&mut ctx.log));
+    if gates.is_empty() {
+        return Ok(());
+    }
+    let mut coins = Coins::new();
+    let statement = Statement::new(gates, coins.after_gates(ctx).await?)?;
+
+    let first = statement.first_level();
+    let r = statement.variables();
+    let between = grid::between(r);
+    let proof: Vec<_> = between.iter().map(|&at| first.grid[at]).collect();
+    let sent = share(ctx, &proof).await?;
+    let t = coins.challenge::<R::Ext>(ctx, r).await?;
+    let whole = |rows: &[R::Ext], sent: &[R::Ext]| {
+        let mut values = vec![R::Ext::default(); first.grid.len()];
+        between.iter().zip(sent).for_each(|(&at, &v)| values[at] = v);
+        rows.iter().enumerate().for_each(|(l, &v)| values[grid::position(l, r)] = v);
+        grid::at(&values, &t)
+    };
+    let mut claim = Halves { prev: whole(&first.for_prev, &sent.prev), next: whole(&first.for_next, &sent.next) };
+
+    let mut v = statement.fold(&t);
+    while v.own.len() > SHORT {
+        let values = R::Ext::combined_products(&v.own, &v.form_next);
+        // The value at row 0 follows from the claim.
+        let sent = share(ctx, &values[1..]).await?;
+        let t = coins.challenge::<R::Ext>(ctx, self::R).await?;
+        claim = Halves { prev: next_claim(claim.prev, &sent.prev, &t), next: next_claim(claim.next, &sent.next, &t) };
+        let eq: [R::Ext; 8] = std::array::from_fn({
+            let eq = grid::weights(&t);
+            move |u| eq[u]
+        });
+        for v in [&mut v.own, &mut v.next, &mut v.form_own, &mut v.form_next] {
+            let mut folded = Folded::zeros(next_length(v.len()));
+            R::Ext::fold(v, &eq, &mut folded);
+            *v = folded;
+        }
+    }
+
+    let last = Last::new(ctx, &v)?;
+    let sent = share(ctx, &last.proof()).await?;
+    let x = coins.last::<R::Ext>(ctx).await?;
+    let (mine_prev, mine_next) = (last.as_prev(claim.prev, &sent.prev, x), last.as_next(claim.next, &sent.next, x));
+    coins.agree(ctx).await?;
+    let mut theirs = [[R::Ext::default(); 2]; 2];
+    let [from_prev, from_next] = &mut theirs;
+    // Of prover i + 1 the other verifier is i - 1, of prover i - 1 it is i + 1.
+    ctx.swap(
+        [bytemuck::cast_slice(&mine_prev), bytemuck::cast_slice(&mine_next)],
+        [bytemuck::cast_slice_mut(from_prev), bytemuck::cast_slice_mut(from_next)],
+    )
+    .await?;
+    let me = ctx.me();
+    let holds = |[a, p]: [R::Ext; 2], [b, q]: [R::Ext; 2]| a * b == p + q;
+    if !holds(mine_prev, theirs[0]) {
+        return Err(Error::Abort { what: Deviation::Product, suspects: [me.next(), me.prev()] });
+    }
+    if !holds(mine_next, theirs[1]) {
+        return Err(Error::Abort { what: Deviation::Product, suspects: [me.prev(), me.next()] });
+    }
+    Ok(())
+}
+
+/// The halves of values that provers share between their verifiers: this party's own go out, masked, to `next`.
+async fn share<E: Ext>(ctx: &mut Ctx<Malicious>, values: &[E]) -> Result<Halves<Vec<E>>, Error> {
+    let mut mask = vec![E::default(); values.len()];
+    let mut prev = mask.clone();
+    let mut next = mask.clone();
+    let (own_key, next_key) = ctx.prss.streams();
+    own_key.fill_bytes(bytemuck::cast_slice_mut(&mut mask))?;
+    next_key.fill_bytes(bytemuck::cast_slice_mut(&mut prev))?;
+    let masked: Vec<E> = values.iter().zip(&mask).map(|(&v, &m)| v - m).collect();
+    let me = ctx.me();
+    ctx.pass(me.next(), bytemuck::cast_slice(&masked), me.prev(), bytemuck::cast_slice_mut(&mut next)).await?;
+    Ok(Halves { prev, next })
+}
+
+/// A half of the claim after a level, from a half of the claim before it and of the values sent.
+fn next_claim<E: Ext>(claim: E, sent: &[E], t: &[E]) -> E {
+    let mut values = vec![E::default(); 27];
+    values[1..].copy_from_slice(sent);
+    values[0] = (1..8).fold(claim, |left, row| left - values[grid::position(row, R)]);
+    grid::at(&values, t)
+}
+
+/// The length of a vector after a level, ready for the next.
+fn next_length(len: usize) -> usize {
+    let folded = len / 8;
+    if folded > SHORT { padded(folded) } else { folded }
+}

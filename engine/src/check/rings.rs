@@ -1,0 +1,132 @@
+//! What the check needs of each ring.
+
+use super::{
+    Checked,
+    ext::{Galois, Gf64},
+    form::{Block, Scratch, grid_scalar},
+    log::LINE,
+};
+use crate::{
+    ring::{Lanes, Quadratic, Z16, Z32, Z64},
+    simd::clmul::{self, RowFold},
+};
+
+impl Checked for Lanes {
+    type Ext = Gf64;
+    /// Four sums side by side, as wide registers have them.
+    type Sum = [u128; 4];
+    type Fold = RowFold;
+    const COLUMNS: usize = Self::COUNT;
+    const VARIABLES: u32 = 6;
+
+    fn bit(one: bool) -> Self {
+        if one { Self::ONES } else { Self(0) }
+    }
+    fn odd(self) -> bool {
+        self.0 & 1 == 1
+    }
+    /// The word itself is the combination of its bits with the powers of `x`, which are a basis.
+    fn accumulate(sum: &mut [u128; 4], weight: Gf64, word: Self) {
+        sum[0] ^= clmul::product(weight.0, word.0);
+    }
+    fn merge(sum: &mut [u128; 4], other: [u128; 4]) {
+        for (sum, other) in sum.iter_mut().zip(other) {
+            *sum ^= other;
+        }
+    }
+    fn finish(sum: [u128; 4]) -> Gf64 {
+        Gf64::reduce(sum[0] ^ sum[1] ^ sum[2] ^ sum[3])
+    }
+    fn scale(weight: Gf64, coefficient: Self) -> Gf64 {
+        if coefficient.odd() { weight } else { Gf64(0) }
+    }
+    fn columns(line: &[Gf64; LINE]) -> Vec<Gf64> {
+        let mut columns = vec![Gf64(0); LINE * Self::COLUMNS];
+        for (word, &w) in line.iter().enumerate() {
+            let mut power = w;
+            for bit in 0..Self::COLUMNS {
+                columns[clmul::column(word, bit)] = power;
+                power = Gf64(power.0 << 1 ^ (0x1b & (power.0 >> 63).wrapping_neg()));
+            }
+        }
+        columns
+    }
+    fn folder(eq: &[Gf64]) -> RowFold {
+        RowFold::new(eq)
+    }
+    fn fold(by: &RowFold, plane: &[Self], out: &mut [Gf64]) {
+        by.apply(plane, out);
+    }
+    fn rows(plane: &[Self], line: &[Gf64], sums: &mut [[u128; 4]]) {
+        clmul::rows(plane, line, sums);
+    }
+    fn grid<K: Quadratic<I, O>, const I: usize, const O: usize>(
+        kernel: &K,
+        block: &Block<'_, Self>,
+        weights: &[Gf64],
+        sums: &mut [[u128; 4]],
+        scratch: &mut Scratch<Self>,
+    ) {
+        clmul::grid::<K, I, O>(kernel, block, weights, sums, scratch);
+    }
+}
+
+macro_rules! integers {
+    ($($ring:ident),*) => {
+        $(impl Checked for $ring {
+            type Ext = Galois<Self>;
+            type Sum = Galois<Self>;
+            type Fold = Vec<Galois<Self>>;
+            const COLUMNS: usize = 1;
+            // A value of the proof has 64 coefficients: fewer of them, more columns.
+            const VARIABLES: u32 = 3;
+
+            fn bit(one: bool) -> Self {
+                Self(one.into())
+            }
+            fn odd(self) -> bool {
+                self.0 & 1 == 1
+            }
+            fn accumulate(sum: &mut Galois<Self>, weight: Galois<Self>, word: Self) {
+                for (sum, w) in sum.0.iter_mut().zip(weight.0) {
+                    *sum = *sum + w * word;
+                }
+            }
+            fn merge(sum: &mut Galois<Self>, other: Galois<Self>) {
+                *sum = *sum + other;
+            }
+            fn finish(sum: Galois<Self>) -> Galois<Self> {
+                sum
+            }
+            fn scale(weight: Galois<Self>, coefficient: Self) -> Galois<Self> {
+                let mut scaled = Galois::default();
+                Self::accumulate(&mut scaled, weight, coefficient);
+                scaled
+            }
+            fn columns(line: &[Galois<Self>; LINE]) -> Vec<Galois<Self>> {
+                line.to_vec()
+            }
+            fn folder(eq: &[Galois<Self>]) -> Vec<Galois<Self>> {
+                eq.to_vec()
+            }
+            fn fold(by: &Vec<Galois<Self>>, plane: &[Self], out: &mut [Galois<Self>]) {
+                for (j, out) in out.iter_mut().enumerate() {
+                    *out = Galois::default();
+                    for (row, &eq) in plane.chunks_exact(LINE).zip(by) {
+                        Self::accumulate(out, eq, row[j]);
+                    }
+                }
+            }
+            fn grid<K: Quadratic<I, O>, const I: usize, const O: usize>(
+                kernel: &K,
+                block: &Block<'_, Self>,
+                weights: &[Galois<Self>],
+                sums: &mut [Galois<Self>],
+                scratch: &mut Scratch<Self>,
+            ) {
+                grid_scalar::<Self, K, I, O>(kernel, block, weights, sums, scratch);
+            }
+        })*
+    };
+}
+integers!(Z16, Z32, Z64);

@@ -1,0 +1,262 @@
+//! Carry-less products and folds of the product check: wide where the processor can, each with a safe scalar twin.
+
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use crate::{
+    check::{
+        ext::{Gf64, combine_scalar, combined_products_scalar, fold_scalar},
+        form::{Block, Scratch, grid_scalar},
+        log::LINE,
+    },
+    ring::{Lanes, Quadratic},
+};
+
+/// The instructions used.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Level {
+    /// None but the integer ones.
+    Portable,
+    /// PCLMULQDQ: one product at a time.
+    Single,
+    /// AVX-512 with VPCLMULQDQ and GFNI: four products an instruction, and bit matrices.
+    Wide,
+}
+
+impl Level {
+    fn detect() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        return x86::detect();
+        #[cfg(not(target_arch = "x86_64"))]
+        Self::Portable
+    }
+}
+
+/// The product of two polynomials over the field of two elements, in time that does not depend on them.
+pub fn product(a: u64, b: u64) -> u128 {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(product) = x86::product(Level::detect(), a, b) {
+        return product;
+    }
+    product_portable(a, b)
+}
+
+/// By integer products of numbers with holes, whose carries fall into the holes (Pornin, `BearSSL`, `ghash_ctmul64`): that gives the low half, and
+/// of the reversed factors the reversed high half.
+fn product_portable(a: u64, b: u64) -> u128 {
+    let low = |a: u64, b: u64| {
+        const HOLES: u64 = 0x1111_1111_1111_1111;
+        let parts = |x: u64| [0, 1, 2, 3].map(|k| x & HOLES << k);
+        let (a, b) = (parts(a), parts(b));
+        (0..4).fold(0, |sum, k| {
+            let part = (0..4).fold(0, |part, i| part ^ a[i].wrapping_mul(b[(4 + k - i) % 4]));
+            sum | part & HOLES << k
+        })
+    };
+    let high = low(a.reverse_bits(), b.reverse_bits()).reverse_bits() >> 1;
+    u128::from(high) << 64 | u128::from(low(a, b))
+}
+
+/// Where the column of bit `bit` of word `word` of a line is among the line's columns after a fold.
+///
+/// The order in which bytes and bits are transposed by the wide form: both verifiers need the same one, whatever their processors.
+pub fn column(word: usize, bit: usize) -> usize {
+    let (s, u) = ((word & 1) * 4 + bit / 16, bit % 16 / 2);
+    (s * 8 + u) * 8 + (word & !1) + bit % 2
+}
+
+/// See [`Checked::rows`](crate::check::Checked::rows).
+pub fn rows(plane: &[Lanes], line: &[Gf64], sums: &mut [[u128; 4]]) {
+    rows_at(Level::detect(), plane, line, sums);
+}
+
+fn rows_at(level: Level, plane: &[Lanes], line: &[Gf64], sums: &mut [[u128; 4]]) {
+    #[cfg(target_arch = "x86_64")]
+    if x86::rows(level, plane, line, sums) {
+        return;
+    }
+    let _ = level;
+    for (row, sum) in plane.chunks_exact(LINE).zip(sums) {
+        for (word, w) in row.iter().zip(line) {
+            sum[0] ^= product(word.0, w.0);
+        }
+    }
+}
+
+/// See [`Form::grid`](crate::check::form::Form::grid). At the rows themselves, which the prover does not send, the sums may be left out.
+pub fn grid<K: Quadratic<I, O>, const I: usize, const O: usize>(
+    kernel: &K,
+    block: &Block<'_, Lanes>,
+    weights: &[Gf64],
+    sums: &mut [[u128; 4]],
+    scratch: &mut Scratch<Lanes>,
+) {
+    #[cfg(target_arch = "x86_64")]
+    if x86::grid::<K, I, O>(Level::detect(), kernel, block, weights, sums, scratch) {
+        return;
+    }
+    grid_scalar::<Lanes, K, I, O>(kernel, block, weights, sums, scratch);
+}
+
+/// The weights of a fold of rows: as numbers, and as bit matrices.
+pub struct RowFold {
+    eq: Vec<Gf64>,
+    /// For each 8 rows, and each byte of the result, the matrix that maps the rows' bits to that byte.
+    matrices: Vec<u64>,
+}
+
+impl RowFold {
+    /// With a weight for each row, a multiple of 8 of them.
+    pub fn new(eq: &[Gf64]) -> Self {
+        let matrices = eq.chunks_exact(8).flat_map(|eight| {
+            (0..8).map(move |byte| {
+                let bits = (0..8).flat_map(|out| (0..8).map(move |row| (out, row)));
+                // Byte 7 - i of a matrix gives bit i of the output.
+                bits.fold(0, |m, (out, row)| m | (eight[7 - row].0 >> (8 * byte + out) & 1) << (8 * (7 - out) + row))
+            })
+        });
+        Self { eq: eq.to_vec(), matrices: matrices.collect() }
+    }
+
+    /// See [`Checked::fold`](crate::check::Checked::fold).
+    pub fn apply(&self, plane: &[Lanes], out: &mut [Gf64]) {
+        self.apply_at(Level::detect(), plane, out);
+    }
+
+    fn apply_at(&self, level: Level, plane: &[Lanes], out: &mut [Gf64]) {
+        #[cfg(target_arch = "x86_64")]
+        if x86::fold_rows(level, self, plane, out) {
+            return;
+        }
+        let _ = level;
+        for word in 0..LINE {
+            for bit in 0..Lanes::COUNT {
+                out[column(word, bit)] = plane
+                    .chunks_exact(LINE)
+                    .zip(&self.eq)
+                    .fold(Gf64(0), |sum, (row, eq)| Gf64(sum.0 ^ (eq.0 & (row[word].0 >> bit & 1).wrapping_neg())));
+            }
+        }
+    }
+}
+
+/// See [`Ext::combined_products`](crate::check::ext::Ext::combined_products).
+pub fn combined_products(a: &[Gf64], b: &[Gf64]) -> [Gf64; 27] {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(sums) = x86::combined_products(Level::detect(), a, b) {
+        return sums;
+    }
+    combined_products_scalar(a, b)
+}
+
+/// See [`Ext::fold`](crate::check::ext::Ext::fold).
+pub fn fold(v: &[Gf64], eq: &[Gf64; 8], out: &mut [Gf64]) {
+    #[cfg(target_arch = "x86_64")]
+    if x86::fold(Level::detect(), v, eq, out) {
+        return;
+    }
+    fold_scalar(v, eq, out);
+}
+
+/// See [`Ext::combine`](crate::check::ext::Ext::combine).
+pub fn combine(terms: &[(Gf64, &[Gf64])], weights: &[Gf64], out: &mut [Gf64]) {
+    #[cfg(target_arch = "x86_64")]
+    if x86::combine(Level::detect(), terms, weights, out) {
+        return;
+    }
+    combine_scalar(terms, weights, out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        check::grid::between,
+        ring::{Algebra, Deg1, Deg2},
+    };
+    use proptest::prelude::*;
+
+    #[derive(Clone, Copy)]
+    struct Mixed;
+    impl Quadratic<3, 2> for Mixed {
+        #[allow(clippy::inline_always)]
+        #[inline(always)]
+        fn eval<A: Algebra>(&self, [a, b, c]: [Deg1<A>; 3]) -> [Deg2<A>; 2] {
+            [a * b + c * c - a.into(), (a + b) * (b - c) + c.into()]
+        }
+    }
+
+    fn fill<T>(n: usize, seed: u64, f: impl Fn(u64) -> T) -> Vec<T> {
+        let mut s = seed;
+        let mut next = || {
+            s = s.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (s ^ s >> 29).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        };
+        (0..n).map(|_| f(next())).collect()
+    }
+
+    fn by_definition(a: u64, b: u64) -> u128 {
+        (0..64).fold(0, |p, k| p ^ (u128::from(a) << k) * u128::from(b >> k & 1))
+    }
+
+    proptest! {
+        #[test]
+        fn products_of_every_level_are_the_definition(a: u64, b: u64) {
+            prop_assert_eq!(product_portable(a, b), by_definition(a, b));
+            prop_assert_eq!(product(a, b), by_definition(a, b));
+            prop_assert_eq!(product_portable(u64::MAX, b), by_definition(u64::MAX, b));
+        }
+
+        #[test]
+        fn folds_and_products_agree_with_their_scalar_twins(seed: u64, part in 1_usize..40) {
+            let (a, b) = (fill(8 * part, seed, Gf64), fill(8 * part, !seed, Gf64));
+            prop_assert_eq!(combined_products(&a, &b), combined_products_scalar(&a, &b));
+            let eq: [Gf64; 8] = std::array::from_fn(|u| b[u]);
+            let (mut x, mut y) = (vec![Gf64(0); part], vec![Gf64(0); part]);
+            fold(&a, &eq, &mut x);
+            fold_scalar(&a, &eq, &mut y);
+            prop_assert_eq!(x, y);
+            let terms = [(b[0], &a[..8 * part / 2 * 2]), (b[1], &b[..8 * part / 2 * 2])];
+            let (mut x, mut y) = (vec![Gf64(0); a.len()], vec![Gf64(0); a.len()]);
+            combine(&terms, &a, &mut x);
+            combine_scalar(&terms, &a, &mut y);
+            prop_assert_eq!(x, y);
+        }
+    }
+
+    #[test]
+    fn rows_fold_alike_on_every_level() {
+        for r in 3..=6 {
+            let rows = 1 << r;
+            let plane = fill(rows * LINE, 7, Lanes);
+            let by = RowFold::new(&fill(rows, 8, Gf64));
+            let (mut x, mut y) = (vec![Gf64(0); 64 * LINE], vec![Gf64(0); 64 * LINE]);
+            by.apply(&plane, &mut x);
+            by.apply_at(Level::Portable, &plane, &mut y);
+            assert_eq!(x, y, "{rows} rows");
+            let line = fill(LINE, 9, Gf64);
+            let (mut x, mut y) = (vec![[1_u128; 4]; rows], vec![[1_u128; 4]; rows]);
+            rows_at(Level::detect(), &plane, &line, &mut x);
+            rows_at(Level::Portable, &plane, &line, &mut y);
+            let value = |s: &[u128; 4]| Gf64::reduce(s[0] ^ s[1] ^ s[2] ^ s[3]);
+            assert!(x.iter().map(value).eq(y.iter().map(value)));
+        }
+    }
+
+    #[test]
+    fn grids_agree_with_their_scalar_twin_between_the_rows() {
+        for r in 3..=6 {
+            let (stride, at) = ((3 << r) * LINE + LINE, LINE << r);
+            let (own, next) = (fill(3 * stride, 1, Lanes), fill(3 * stride, 2, Lanes));
+            let block = Block { own: &own, next: &next, stride, at, r };
+            let weights = fill(2 * LINE, 3, Gf64);
+            let (mut x, mut y) = (vec![[0; 4]; 3_usize.pow(r)], vec![[0; 4]; 3_usize.pow(r)]);
+            grid::<_, 3, 2>(&Mixed, &block, &weights, &mut x, &mut Scratch::default());
+            grid_scalar::<Lanes, _, 3, 2>(&Mixed, &block, &weights, &mut y, &mut Scratch::default());
+            let value = |s: &[u128; 4]| Gf64::reduce(s[0] ^ s[1] ^ s[2] ^ s[3]);
+            for point in between(r) {
+                assert_eq!(value(&x[point]), value(&y[point]), "point {point} of {r} variables");
+            }
+        }
+    }
+}
