@@ -1,6 +1,7 @@
 //! The control streams of a session: hellos, their confirmation, and the end.
 
 use super::{
+    blame::broken_off,
     error::{MeshError, SessionFault},
     registry::Membership,
     session::Terms,
@@ -223,9 +224,16 @@ async fn tell(mut out: SendStream, shared: Arc<Shared>) {
 async fn attend(peer: Party, mut stream: RecvStream, shared: Arc<Shared>) {
     let mut own = shared.state.subscribe();
     let over = own.wait_for(|s| s.finished || s.fault.is_some());
+    let heard = async {
+        match listen(&shared, peer, &mut stream).await {
+            Some(Heard::Report(fault)) => Some(fault),
+            Some(Heard::Fault(seen)) => Some(shared.traced(seen).await),
+            None => None,
+        }
+    };
     tokio::select! {
         _ = over => {}
-        fault = listen(&shared, peer, &mut stream) => {
+        fault = heard => {
             if let Some(fault) = fault {
                 let _ = shared.fail(fault);
             }
@@ -233,8 +241,16 @@ async fn attend(peer: Party, mut stream: RecvStream, shared: Arc<Shared>) {
     }
 }
 
-/// Hears a peer's control stream to its end: the fault that ended the session, or `None` if the peer is done.
-async fn listen(shared: &Shared, peer: Party, stream: &mut RecvStream) -> Option<SessionFault> {
+/// How a peer's control stream ended.
+enum Heard {
+    /// The peer told why the session is over, or broke the rules: final.
+    Report(SessionFault),
+    /// The link was lost.
+    Fault(SessionFault),
+}
+
+/// Hears a peer's control stream to its end: what ended the session, or `None` if the peer is done.
+async fn listen(shared: &Shared, peer: Party, stream: &mut RecvStream) -> Option<Heard> {
     loop {
         let mut head = [0; 2];
         let message = match stream.read_exact(&mut head).await {
@@ -242,16 +258,17 @@ async fn listen(shared: &Shared, peer: Party, stream: &mut RecvStream) -> Option
             Err(ReadExactError::FinishedEarly(0)) => return None,
             Err(e) => Err(e.into()),
         };
-        let cause = match message {
-            Ok(Message::End(fault)) => return Some(fault),
+        return Some(match message {
+            Ok(Message::End(fault)) => Heard::Report(fault),
             Ok(Message::Waiting(on)) => {
                 shared.claims.lock().unwrap_or_else(PoisonError::into_inner)[peer.index()] = on;
                 continue;
             }
-            Err(Unheard::Stream(e)) => LinkFault::Lost(e.to_string()),
-            Err(Unheard::Malformed(cause)) => LinkFault::Ended(cause),
-        };
-        return Some(SessionFault { blamed: peer, cause });
+            Err(Unheard::Stream(e)) => Heard::Fault(SessionFault { blamed: peer, cause: interrupted(&e) }),
+            Err(Unheard::Malformed(cause)) => {
+                Heard::Report(SessionFault { blamed: peer, cause: LinkFault::Ended(cause) })
+            }
+        });
     }
 }
 
@@ -308,8 +325,17 @@ async fn rest(peer: Party, stream: &mut RecvStream, head: [u8; 2]) -> Result<Mes
     }
     let mut cause = vec![0; len];
     stream.read_exact(&mut cause).await?;
-    let cause = LinkFault::Ended(format!("{} (reported by {peer})", Control::cause(&cause)));
-    Ok(Message::End(SessionFault { blamed, cause }))
+    let cause = Control::cause(&cause);
+    // Whose word it is must be seen: a peer can name whom it likes.
+    let cause = if blamed == peer { cause } else { format!("{peer} reports of {blamed}: {cause}") };
+    Ok(Message::End(SessionFault { blamed, cause: LinkFault::Ended(cause) }))
+}
+
+fn interrupted(e: &ReadExactError) -> LinkFault {
+    match e {
+        ReadExactError::ReadError(ReadError::ConnectionLost(reason)) => broken_off(reason),
+        _ => LinkFault::Ended("it broke off its control stream".into()),
+    }
 }
 
 fn text(cause: &LinkFault) -> String {

@@ -1,6 +1,7 @@
 //! A strand's link over QUIC: one stream in each direction to each peer, opened when it is first used.
 
 use super::{
+    blame::broken_off,
     error::SessionFault,
     registry::Unavailable,
     shared::Shared,
@@ -14,7 +15,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::Duration,
 };
 use trefoil_engine::{
     Error, LinkFault, Party, PeerFault,
@@ -85,7 +85,7 @@ impl Out {
             Some(stream) => stream,
             none => {
                 let opened = shared.connection(self.peer).open_uni().await;
-                let mut stream = opened.map_err(|e| link(self.peer, LinkFault::Lost(e.to_string())))?;
+                let mut stream = opened.map_err(|e| link(self.peer, broken_off(&e)))?;
                 stream.write_all(&preamble(StreamName::Strand(strand.run, strand.path))).await.map_err(lost)?;
                 shared.meter.opened();
                 none.insert(stream)
@@ -169,8 +169,7 @@ impl Link for QuicLink {
 
 /// Ends `work` when the session ends or when nothing has happened for too long, and the session when `work` fails.
 ///
-/// The first fault of the session is the one reported: that a peer gave up its strand says nothing of why it did, so its
-/// reason, which comes on the control stream, is waited for.
+/// The first fault of the session is the one reported, after it was traced to its cause.
 async fn guarded(
     shared: &Shared,
     strand: Strand,
@@ -184,21 +183,18 @@ async fn guarded(
             Err(e) => e,
         },
         fault = shared.ended() => return Err(fault.into()),
-        fault = shared.stalled(strand.path, awaited) => fault.into(),
+        fault = shared.stalled(strand.path, awaited) => return Err(shared.fail(fault.clone()).err().unwrap_or(fault).into()),
     };
-    if matches!(&error, Error::Link { cause: LinkFault::Ended(_), .. })
-        && let Ok(fault) = tokio::time::timeout(REASON, shared.ended()).await
-    {
-        return Err(fault.into());
+    let seen = SessionFault::of(&error, shared.me);
+    if matches!(&error, Error::Link { .. }) {
+        let fault = shared.traced(seen).await;
+        return Err(shared.fail(fault.clone()).err().unwrap_or(fault).into());
     }
-    match shared.fail(SessionFault::of(&error, shared.me)) {
+    match shared.fail(seen) {
         Ok(()) => Err(error),
         Err(earlier) => Err(earlier.into()),
     }
 }
-
-/// How long the reason of a peer that gave up its strand is waited for.
-const REASON: Duration = Duration::from_secs(1);
 
 /// What is said of a peer that ended its side of a strand, should its reason not come.
 const GAVE_UP: &str = "the peer gave up the strand";
@@ -214,6 +210,7 @@ fn fault(peer: Party, fault: PeerFault) -> Error {
 fn lost(e: &WriteError) -> LinkFault {
     match e {
         WriteError::Stopped(_) => LinkFault::Ended(GAVE_UP.into()),
+        WriteError::ConnectionLost(reason) => broken_off(reason),
         e => LinkFault::Lost(e.to_string()),
     }
 }
@@ -223,6 +220,7 @@ fn broken(peer: Party, e: &ReadExactError) -> Error {
         ReadExactError::FinishedEarly(_) | ReadExactError::ReadError(ReadError::Reset(_)) => {
             link(peer, LinkFault::Ended(GAVE_UP.into()))
         }
+        ReadExactError::ReadError(ReadError::ConnectionLost(reason)) => link(peer, broken_off(reason)),
         ReadExactError::ReadError(e) => link(peer, LinkFault::Lost(e.to_string())),
     }
 }

@@ -10,8 +10,10 @@
 //! together, so that no strand waits for another; data sent is acknowledged by the peer's QUIC whether or not its strand reads, so that the
 //! send window does not tie them together either.
 //! **Failure.** The first fault of a session is told to both peers on its control streams. A peer that is silent is noticed after
-//! `idle_deadline`, one that is alive but does not move after `stall_deadline`.
+//! `idle_deadline`, one that is alive but does not move after `stall_deadline`. Who is named is decided in `blame`: a dead node before
+//! those that wait for it, and what a peer says of another is shown as its word.
 
+mod blame;
 mod control;
 mod error;
 mod link;
@@ -37,7 +39,7 @@ use crate::{
     tls,
 };
 use control::decline;
-use peers::Peers;
+use peers::{Peers, SHUT_DOWN};
 use quinn::{
     Runtime as _,
     crypto::rustls::{QuicClientConfig, QuicServerConfig},
@@ -156,12 +158,14 @@ impl Mesh {
     /// [`MeshError::RepeatedSession`] for an id in use; the others if a peer is missing, late, or of another opinion.
     pub async fn session(&self, session: SessionId, job_digest: [u8; 32]) -> Result<Session, MeshError> {
         let membership = self.registry.join(session).ok_or(MeshError::RepeatedSession(session))?;
-        let (join, stall) = (self.settings.join_deadline, self.settings.stall_deadline);
+        let (join, stall) = (self.settings.join_deadline, self.settings.stall());
+        let grace = self.settings.idle_deadline;
         let begin = Instant::now();
-        let terms = Terms { session, cluster: self.cluster, job: job_digest, deadline: begin + join, join, stall };
+        let terms =
+            Terms { session, cluster: self.cluster, job: job_digest, deadline: begin + join, join, stall, grace };
         // Half the time, so that a peer that is connected learns in time who is not.
         match self.peers.connections(begin + join / 2).await {
-            Ok(connections) => Session::start(self.me, terms, membership, connections).await,
+            Ok(lines) => Session::start(self.me, terms, membership, lines).await,
             Err(missing) => {
                 for (connection, hello) in self.peers.present().iter().zip(&terms.hellos()?) {
                     if let Some(connection) = connection {
@@ -201,14 +205,14 @@ impl Mesh {
 
     /// Closes all connections and waits, at most a second, until the peers have been told.
     pub async fn close(&self) {
-        self.endpoint.close(0_u32.into(), b"the node is shutting down");
+        self.endpoint.close(SHUT_DOWN, b"the node is shutting down");
         let _ = tokio::time::timeout(std::time::Duration::from_secs(1), self.endpoint.wait_idle()).await;
     }
 }
 
 impl Drop for Mesh {
     fn drop(&mut self) {
-        self.endpoint.close(0_u32.into(), b"the node is shutting down");
+        self.endpoint.close(SHUT_DOWN, b"the node is shutting down");
     }
 }
 

@@ -1,6 +1,7 @@
 //! The connections to the two peers: dialled, accepted, checked, and made again when they break.
 
 use super::{
+    blame::Line,
     error::MeshError,
     registry::Registry,
     wire::{PREAMBLE, read_preamble},
@@ -31,6 +32,10 @@ const MAX_HANDSHAKES: usize = 16;
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// The time a new stream has to say what it is for.
 const PREAMBLE_TIME: Duration = Duration::from_secs(10);
+/// The application error code of a connection whose node shuts down.
+pub(super) const SHUT_DOWN: VarInt = VarInt::from_u32(0);
+/// The application error code of a connection that its peer has replaced by a newer one.
+const REPLACED: VarInt = VarInt::from_u32(3);
 /// The application error code of a stream that is not wanted.
 const REFUSED: VarInt = VarInt::from_u32(1);
 /// The application error code of a connection to somebody else.
@@ -97,14 +102,15 @@ impl Peers {
     }
 
     /// Both connections, next first, waited for until `deadline`.
-    pub(super) async fn connections(&self, deadline: Instant) -> Result<[Connection; 2], MeshError> {
+    pub(super) async fn connections(&self, deadline: Instant) -> Result<[Line; 2], MeshError> {
         let mut found = Vec::with_capacity(2);
         for slot in &self.slots {
-            let connection = tokio::time::timeout_at(deadline, slot.connected()).await;
-            found.push(connection.map_err(|_| {
+            let present = slot.connection.subscribe();
+            let connection = tokio::time::timeout_at(deadline, slot.connected()).await.map_err(|_| {
                 let last = slot.last_error().unwrap_or_else(|| "it has not been seen".into());
                 MeshError::Unreachable { peer: slot.peer, last }
-            })?);
+            })?;
+            found.push(Line { connection, present });
         }
         let Ok(found) = found.try_into() else { unreachable!("there are two peers") };
         Ok(found)
@@ -176,7 +182,7 @@ impl Slot {
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = None;
         // A peer that has restarted is faster than the death of its old connection.
         if let Some(old) = self.connection.send_replace(Some(connection.clone())) {
-            old.close(VarInt::from_u32(0), b"replaced by a newer connection");
+            old.close(REPLACED, b"replaced by a newer connection");
         }
         let cause = loop {
             match connection.accept_uni().await {

@@ -1,6 +1,7 @@
 //! A session: three nodes that agree on a job, with fresh keys, until it is finished or ended.
 
 use super::{
+    blame::Line,
     control::{Controls, in_order, negotiate},
     error::{MeshError, SessionFault},
     link::QuicLink,
@@ -10,7 +11,6 @@ use super::{
     wire::Hello,
 };
 use hkdf::Hkdf;
-use quinn::Connection;
 use sha2::Sha256;
 use std::{
     sync::{Arc, Mutex, OnceLock},
@@ -39,6 +39,7 @@ pub(super) struct Terms {
     pub(super) deadline: Instant,
     pub(super) join: Duration,
     pub(super) stall: Duration,
+    pub(super) grace: Duration,
 }
 
 impl Terms {
@@ -56,7 +57,7 @@ impl Session {
         me: Party,
         terms: Terms,
         membership: Membership,
-        connections: [Connection; 2],
+        lines: [Line; 2],
     ) -> Result<Self, MeshError> {
         let shared = Arc::new(Shared {
             me,
@@ -64,8 +65,9 @@ impl Session {
             registry: membership.registry().clone(),
             meter: Meter::default(),
             run: OnceLock::new(),
-            connections,
+            lines,
             stall: terms.stall,
+            grace: terms.grace,
             state: watch::Sender::default(),
             claims: Mutex::default(),
         });

@@ -56,7 +56,8 @@ pub struct TransportSettings {
     /// Silence after which a peer counts as dead. Several times `keep_alive`.
     #[serde(with = "span")]
     pub idle_deadline: Duration,
-    /// How long a strand waits for a message while its peer's connection is alive.
+    /// How long a strand waits for a message while its peer's connection is alive. At least twice `idle_deadline`, to which a smaller
+    /// value is raised: a dead node must be noticed before those that wait for it are suspected.
     #[serde(with = "span")]
     pub stall_deadline: Duration,
     /// How long a session waits for all three nodes to join.
@@ -86,6 +87,11 @@ impl TransportSettings {
     #[must_use]
     pub fn mtu_among(&self, nodes: &[SocketAddr; 3]) -> u16 {
         self.mtu.unwrap_or(if loopback(nodes) { MAX_UDP_PAYLOAD } else { 1_452 }).clamp(MIN_MTU, MAX_UDP_PAYLOAD)
+    }
+
+    /// The stall deadline that holds.
+    pub(super) fn stall(&self) -> Duration {
+        self.stall_deadline.max(2 * self.idle_deadline)
     }
 
     /// The QUIC configuration among nodes at these addresses, where sockets have buffers of `granted` bytes.

@@ -1,6 +1,7 @@
 //! What the strands of a session have in common: its connections, its end, and who waits for whom.
 
 use super::{
+    blame::Line,
     error::SessionFault,
     registry::Registry,
     traffic::Meter,
@@ -28,8 +29,10 @@ pub(super) struct Shared {
     /// Set once all three hellos are known.
     pub(super) run: OnceLock<RunId>,
     /// To next, then to prev.
-    pub(super) connections: [Connection; 2],
+    pub(super) lines: [Line; 2],
     pub(super) stall: Duration,
+    /// How long the cause of a fault is looked for that may be a consequence.
+    pub(super) grace: Duration,
     pub(super) state: watch::Sender<State>,
     /// For whom strands of each party have been waiting for long, as it says itself.
     pub(super) claims: Mutex<[PartySet; 3]>,
@@ -51,8 +54,12 @@ impl State {
 }
 
 impl Shared {
+    pub(super) fn line(&self, peer: Party) -> &Line {
+        &self.lines[usize::from(peer != self.me.next())]
+    }
+
     pub(super) fn connection(&self, peer: Party) -> &Connection {
-        &self.connections[usize::from(peer != self.me.next())]
+        &self.line(peer).connection
     }
 
     /// Records the first fault of the session, which is then told to the peers.
@@ -64,7 +71,11 @@ impl Shared {
         self.state.send_if_modified(|s| {
             earlier.clone_from(&s.fault);
             if s.fault.is_none() && !s.finished {
-                tracing::warn!(session = %self.session, blamed = %fault.blamed, cause = %fault.cause, "the session ends");
+                if fault.blamed == self.me {
+                    tracing::info!(session = %self.session, cause = %fault.cause, "this node ends the session");
+                } else {
+                    tracing::warn!(session = %self.session, blamed = %fault.blamed, cause = %fault.cause, "the session ends");
+                }
                 s.fault = Some(fault);
                 return true;
             }
@@ -98,6 +109,10 @@ impl Shared {
             tracing::warn!(session = %self.session, strand = %path, %awaited, waiting = ?start.elapsed(), "still waiting for a peer");
             let _told = LongWait::on(self, awaited);
             sleep_until(start + self.stall * quarter / 4).await;
+            if quarter == 4 && self.lines.iter().any(Line::lost) {
+                // Whoever is gone is the cause; that is being found out.
+                sleep_until(Instant::now() + self.grace).await;
+            }
         }
         let millis = u64::try_from(self.stall.as_millis()).unwrap_or(u64::MAX);
         SessionFault { blamed: self.culprit(awaited()), cause: LinkFault::Stalled(millis) }

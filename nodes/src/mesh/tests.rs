@@ -1,5 +1,6 @@
 //! Three meshes over real QUIC on loopback.
 
+mod blame;
 mod hostile;
 mod strands;
 

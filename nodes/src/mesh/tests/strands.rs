@@ -5,13 +5,19 @@ use crate::mesh::wire::{FRAME_HEADER, PREAMBLE};
 use std::sync::PoisonError;
 
 /// Waits until `done`, for ten seconds at most.
-async fn until(what: &str, done: impl Fn() -> bool) {
+pub(super) async fn until(what: &str, done: impl Fn() -> bool) {
     let wait = async {
         while !done() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(10), wait).await.unwrap_or_else(|_| panic!("{what}"));
+}
+
+/// Whether the node has heard that strands of `who` wait long for `whom`.
+pub(super) fn waits_long(session: &Session, who: Party, whom: Party) -> bool {
+    let claims = session.shared.claims.lock().unwrap_or_else(PoisonError::into_inner);
+    claims[who.index()].contains(whom)
 }
 
 #[tokio::test]
@@ -50,10 +56,7 @@ async fn long_waits_are_told_and_taken_back() {
     let meshes = meshes(|_| {});
     let sessions = sessions(&meshes, 1).await;
     let [mut a, mut b, _c] = links(&sessions, Path::root()).await;
-    let told = |peer: usize| {
-        let claims = sessions[peer].shared.claims.lock().unwrap_or_else(PoisonError::into_inner);
-        claims[0].contains(Party::P1)
-    };
+    let told = |peer: usize| waits_long(&sessions[peer], Party::P0, Party::P1);
     let mut x = [0; 8];
     let late = async {
         until("P2 hears that P0 waits for P1", || told(2) && told(1)).await;

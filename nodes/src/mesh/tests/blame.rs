@@ -1,0 +1,77 @@
+//! Lost links and reports: who is named.
+
+use super::{
+    strands::{until, waits_long},
+    *,
+};
+use quinn::VarInt;
+
+/// An end that is no orderly shutdown, as of a process that was killed or a path that broke.
+const BROKEN: VarInt = VarInt::from_u32(9);
+
+/// Sessions that are waited for far longer than any rule of blame takes.
+async fn blamed(session: &Session) -> SessionFault {
+    tokio::time::timeout(Duration::from_secs(20), session.ended()).await.expect("it ends")
+}
+
+#[tokio::test]
+async fn a_dead_node_is_named_although_the_link_of_the_others_broke_first() {
+    let meshes = meshes(|_| {});
+    let sessions = sessions(&meshes, 1).await;
+    // P0 and P1 lose each other for a moment, and P2 for good.
+    sessions[1].shared.connection(Party::P0).close(BROKEN, b"");
+    meshes[2].endpoint.close(BROKEN, b"");
+    for k in [0, 1] {
+        assert_eq!(blamed(&sessions[k]).await.blamed, Party::P2, "{k}");
+    }
+}
+
+#[tokio::test]
+async fn two_dead_nodes_end_the_session_too() {
+    let meshes = meshes(|_| {});
+    let sessions = sessions(&meshes, 1).await;
+    meshes[1].endpoint.close(BROKEN, b"");
+    meshes[2].endpoint.close(BROKEN, b"");
+    let fault = blamed(&sessions[0]).await;
+    assert!(fault.blamed != Party::P0 && matches!(fault.cause, LinkFault::Lost(_)), "{fault:?}");
+}
+
+#[tokio::test]
+async fn a_broken_link_names_its_end_and_the_third_is_told_whose_word_it_is() {
+    let meshes = meshes(|_| {});
+    let sessions = sessions(&meshes, 1).await;
+    // It comes back, and the session's streams do not.
+    sessions[0].shared.connection(Party::P1).close(BROKEN, b"");
+    let fault = blamed(&sessions[2]).await;
+    let text = fault.cause.to_string();
+    let told = ["P0 reports of P1", "P1 reports of P0"].iter().any(|t| text.contains(t));
+    assert!(told && fault.blamed != Party::P2, "{fault:?}");
+}
+
+#[tokio::test]
+async fn a_node_that_shuts_down_is_named_by_its_own_word_and_names_nobody_else() {
+    let meshes = meshes(|_| {});
+    let sessions = sessions(&meshes, 1).await;
+    meshes[1].close().await;
+    for session in &sessions {
+        assert_eq!(blamed(session).await.blamed, Party::P1);
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_a_dead_node_is_not_suspected_whatever_the_settings() {
+    // A stall deadline below the time in which a dead node is noticed.
+    let meshes = meshes(|c| c.settings.stall_deadline = Duration::from_millis(500));
+    let sessions = sessions(&meshes, 1).await;
+    let [mut a, mut b, _c] = links(&sessions, Path::root()).await;
+    let (mut x, mut y) = ([0; 8], [0; 8]);
+    let dies = async {
+        until("P2 hears that P0 waits for it", || waits_long(&sessions[2], Party::P0, Party::P2)).await;
+        meshes[2].endpoint.close(BROKEN, b"");
+    };
+    // P0 waits for P2, and P1 for P0.
+    let (a, b, ()) = tokio::join!(a.recv(Party::P2, &mut x), b.recv(Party::P0, &mut y), dies);
+    for end in [a, b] {
+        assert!(matches!(end, Err(Error::Link { peer: Party::P2, .. })), "{end:?}");
+    }
+}
