@@ -7,12 +7,12 @@ use super::{
     wire::{PREAMBLE, read_preamble},
 };
 use crate::tls;
-use quinn::{Connection, ConnectionError, Endpoint, Incoming, RecvStream, VarInt};
+use quinn::{ConnectError, Connection, ConnectionError, Endpoint, Incoming, RecvStream, VarInt};
 use rustls::pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::{
@@ -73,7 +73,22 @@ pub(super) struct Peers {
 struct Slot {
     peer: Party,
     connection: watch::Sender<Option<Connection>>,
-    last_error: Mutex<Option<String>>,
+    trouble: Mutex<Trouble>,
+}
+
+/// What goes wrong with a peer while it is not connected.
+#[derive(Default)]
+struct Trouble {
+    last: Option<String>,
+    /// It has said that it shuts down, so nobody needs to be warned.
+    announced: bool,
+}
+
+/// Why a call came to nothing.
+enum Unanswered {
+    /// This node shuts down.
+    Closing,
+    Failed(String),
 }
 
 impl Peers {
@@ -86,7 +101,7 @@ impl Peers {
     ) -> Self {
         let slots = me
             .peers()
-            .map(|peer| Arc::new(Slot { peer, connection: watch::Sender::default(), last_error: Mutex::default() }));
+            .map(|peer| Arc::new(Slot { peer, connection: watch::Sender::default(), trouble: Mutex::default() }));
         let mut tasks = JoinSet::new();
         let dialler = Dialler {
             endpoint: endpoint.clone(),
@@ -156,7 +171,11 @@ impl Slot {
     }
 
     fn last_error(&self) -> Option<String> {
-        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.trouble().last.clone()
+    }
+
+    fn trouble(&self) -> MutexGuard<'_, Trouble> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A call came to nothing. While the peer is connected, it was somebody else's.
@@ -169,22 +188,38 @@ impl Slot {
     }
 
     fn failed(&self, cause: String) {
-        let mut last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.as_ref() != Some(&cause) {
-            tracing::warn!(peer = %self.peer, %cause, "no connection to a peer");
-            *last = Some(cause);
+        let mut trouble = self.trouble();
+        if trouble.last.as_ref() != Some(&cause) {
+            if trouble.announced {
+                tracing::debug!(peer = %self.peer, %cause, "a peer that has shut down is not back yet");
+            } else {
+                tracing::warn!(peer = %self.peer, %cause, "no connection to a peer");
+            }
+            trouble.last = Some(cause);
+        }
+    }
+
+    /// The connection has ended.
+    fn ended(&self, reason: &ConnectionError) {
+        match reason {
+            ConnectionError::LocallyClosed => tracing::debug!(peer = %self.peer, "disconnected by this node"),
+            ConnectionError::ApplicationClosed(close) if close.error_code == SHUT_DOWN => {
+                tracing::info!(peer = %self.peer, "the peer has shut down");
+                *self.trouble() = Trouble { last: Some("it has shut down".into()), announced: true };
+            }
+            other => self.failed(other.to_string()),
         }
     }
 
     /// Serves a connection until it ends.
     async fn serve(&self, connection: Connection, registry: &Arc<Registry>) {
         tracing::info!(peer = %self.peer, address = %connection.remote_address(), "connected");
-        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.trouble() = Trouble::default();
         // A peer that has restarted is faster than the death of its old connection.
         if let Some(old) = self.connection.send_replace(Some(connection.clone())) {
             old.close(REPLACED, b"replaced by a newer connection");
         }
-        let cause = loop {
+        let reason = loop {
             match connection.accept_uni().await {
                 Ok(stream) => {
                     tokio::spawn(sort(self.peer, stream, registry.clone()));
@@ -200,7 +235,7 @@ impl Slot {
             mine
         });
         if gone {
-            self.failed(cause.to_string());
+            self.ended(&reason);
         }
     }
 }
@@ -213,14 +248,22 @@ struct Dialler {
 }
 
 impl Dialler {
-    async fn connect(&self) -> Result<Connection, String> {
+    async fn connect(&self) -> Result<Connection, Unanswered> {
         let connecting = self.endpoint.connect_with(self.client.clone(), self.address, SERVER_NAME);
-        let connection = connecting.map_err(|e| e.to_string())?.await.map_err(|e| explain(&e))?;
+        let connecting = connecting.map_err(|e| match e {
+            ConnectError::EndpointStopping => Unanswered::Closing,
+            e => Unanswered::Failed(e.to_string()),
+        })?;
+        let connection = connecting.await.map_err(|e| match e {
+            ConnectionError::LocallyClosed => Unanswered::Closing,
+            e => Unanswered::Failed(explain(&e)),
+        })?;
         if certificate(&connection) == Some(self.fingerprint) {
             return Ok(connection);
         }
         connection.close(NOT_LISTED, b"not the certificate of the cluster file");
-        Err(format!("{} shows another certificate than the cluster file lists for it", self.address))
+        let cause = format!("{} shows another certificate than the cluster file lists for it", self.address);
+        Err(Unanswered::Failed(cause))
     }
 }
 
@@ -233,7 +276,8 @@ async fn dial(dialler: Dialler, slot: Arc<Slot>, registry: Arc<Registry>) {
                 pause = first;
                 slot.serve(connection, &registry).await;
             }
-            Err(cause) => {
+            Err(Unanswered::Closing) => break,
+            Err(Unanswered::Failed(cause)) => {
                 slot.failed(cause);
                 pause = (2 * pause).min(longest);
             }
@@ -284,6 +328,7 @@ async fn admit(
     drop(place);
     match shaken {
         Err(_) => slot.refused(format!("a caller from {from} did not finish its handshake")),
+        Ok(Err(ConnectionError::LocallyClosed)) => {}
         Ok(Err(e)) => slot.refused(format!("a caller from {from} was refused: {}", explain(&e))),
         Ok(Ok(connection)) if certificate(&connection) == Some(expected.fingerprint) => {
             slot.serve(connection, &registry).await;
