@@ -53,34 +53,45 @@ fn rows(arguments: &str) -> Vec<Value> {
 }
 
 #[test]
-fn aes_costs_what_its_form_says_over_any_link() {
+fn aes_costs_what_its_form_says_over_any_link_and_in_any_mode() {
     for link in ["memory", "quic"] {
         for (sbox, bytes, rounds) in [("tower17", 340.0, 40), ("tower18", 360.0, 40), ("boyar-peralta", 640.0, 60)] {
-            let rows = rows(&format!("aes --sbox {sbox} --link {link} --batch 128 --scale 0.001"));
-            let [row] = rows.as_slice() else { panic!("{rows:?}") };
-            assert_eq!((&row["bytes_per_item"], &row["rounds"]), (&bytes.into(), &rounds.into()), "{row}");
-            assert_eq!((&row["scenario"], &row["mode"]), (&"aes".into(), &"semi-honest".into()), "{row}");
-            assert_eq!((&row["unit"], &row["params"]["link"]), (&"blocks/s".into(), &link.into()), "{row}");
-            assert_eq!((&row["params"]["sbox"], &row["params"]["batch"]), (&sbox.into(), &128.into()), "{row}");
+            let rows = rows(&format!("aes --sbox {sbox} --link {link} --batch 128 --scale 0.01"));
+            let [semi_honest, malicious] = rows.as_slice() else { panic!("{rows:?}") };
+            assert_eq!(semi_honest["bytes_per_item"], bytes, "{semi_honest}");
+            // Proofs come on top, and shrink with the number of gates.
+            let proved = malicious["bytes_per_item"].as_f64().expect("a number");
+            assert!(bytes < proved && proved < 1.05 * bytes, "{malicious}");
+            for (row, mode) in rows.iter().zip(["semi-honest", "malicious"]) {
+                assert_eq!((&row["scenario"], &row["mode"]), (&"aes".into(), &mode.into()), "{row}");
+                assert_eq!((&row["unit"], &row["rounds"]), (&"blocks/s".into(), &rounds.into()), "{row}");
+                assert_eq!((&row["params"]["sbox"], &row["params"]["batch"]), (&sbox.into(), &128.into()), "{row}");
+                assert_eq!(row["params"]["link"], link, "{row}");
+            }
         }
     }
 }
 
-/// Scenario, unit, bytes an item, rounds.
+/// Scenario, mode, unit, bytes an item, rounds.
 #[test]
 fn the_other_scenarios_cost_what_they_say() {
-    let cost = |row: &Value| {
-        let text = |key: &str| row[key].as_str().expect("text").to_owned();
-        (text("scenario"), text("unit"), row["bytes_per_item"].as_f64(), row["rounds"].as_u64())
+    let costs = |arguments: &str| -> Vec<_> {
+        let text = |row: &Value, key: &str| row[key].as_str().expect("text").to_owned();
+        let rows = rows(&format!("{arguments} --mode semi-honest"));
+        let costs = rows.iter().map(|row| {
+            let [scenario, mode, unit] = ["scenario", "mode", "unit"].map(|key| text(row, key));
+            (scenario, mode, unit, row["bytes_per_item"].as_f64(), row["rounds"].as_u64())
+        });
+        costs.collect()
     };
-    let of = |scenario: &str, unit: &str, bytes, rounds| (scenario.into(), unit.into(), Some(bytes), Some(rounds));
-    let costs: Vec<_> = rows("ring --scale 0.001 --frame 1000").iter().map(cost).collect();
-    assert_eq!(costs, [of("ring", "Gbit/s", 0.125, 1)]);
-    let costs: Vec<_> = rows("and --scale 0.001").iter().map(cost).collect();
-    assert_eq!(costs, [of("and", "gates/s", 0.125, 1)]);
+    let of = |scenario: &str, mode: &str, unit: &str, bytes, rounds| {
+        (scenario.into(), mode.into(), unit.into(), Some(bytes), Some(rounds))
+    };
+    assert_eq!(costs("ring --scale 0.001 --frame 1000"), [of("ring", "none", "Gbit/s", 0.125, 1)]);
+    assert_eq!(costs("and --scale 0.001"), [of("and", "semi-honest", "gates/s", 0.125, 1)]);
     // One block and one AND travel as whole words of 64 lanes.
-    let costs: Vec<_> = rows("latency --scale 0.01").iter().map(cost).collect();
-    assert_eq!(costs, [of("latency", "ms/block", 340.0 * 64.0, 40), of("latency", "ms/round", 8.0, 1)]);
+    let block = of("latency", "semi-honest", "ms/block", 340.0 * 64.0, 40);
+    assert_eq!(costs("latency --scale 0.01"), [block, of("latency", "semi-honest", "ms/round", 8.0, 1)]);
 }
 
 #[test]
@@ -93,7 +104,8 @@ fn all_scenarios_go_to_a_csv_file() {
     let head: Vec<_> = lines.next().expect("a head").split(',').collect();
     assert_eq!(head, KEYS);
     let lines: Vec<_> = lines.map(fields).collect();
-    assert_eq!((rows.len(), lines.len()), (5, 5));
+    // One of the ring, and two of each other: one for each mode.
+    assert_eq!((rows.len(), lines.len()), (9, 9));
     for (row, line) in rows.iter().zip(&lines) {
         assert_eq!(line.len(), head.len(), "{line:?}");
         for (key, field) in head.iter().zip(line) {
@@ -133,6 +145,7 @@ fn a_bad_parameter_is_a_usage_error() {
         ("aes --strands 257", "--strands"),
         ("aes --runs 0", "--runs"),
         ("aes --scale 0", "--scale must be above 0"),
+        ("aes --mode covert", "--mode"),
         ("aes --scale NaN", "--scale must be above 0"),
         ("ring --frame 0", "--frame"),
         ("ring --plot ring.svg", "--plot draws the scenario `sweep` only"),

@@ -7,7 +7,8 @@ use plotters::{
 };
 use std::{fmt::Display, ops::Range, path::Path};
 
-/// Draws the `aes` rows: blocks a second on the left axis, milliseconds a batch takes on the right one, both logarithmic.
+/// Draws the `aes` rows: blocks a second on the left axis, milliseconds a batch takes on the right one, both logarithmic, each
+/// mode with curves of its own.
 ///
 /// A strand's batches follow each other, so a batch takes `batch * strands / rate`.
 ///
@@ -20,7 +21,12 @@ pub fn draw(rows: &[Row], path: &Path) -> Result<(), String> {
     };
     let area = SVGBackend::new(path, (960, 560)).into_drawing_area();
     area.fill(&WHITE).map_err(text)?;
-    let batches = || Axis::at(points.iter().map(|p| p.batch).collect());
+    let batches = || {
+        let mut ticks: Vec<f64> = points.iter().map(|p| p.batch).collect();
+        ticks.sort_by(f64::total_cmp);
+        ticks.dedup();
+        Axis::at(ticks)
+    };
     let rates = Axis::around(points.iter().map(|p| p.rate));
     let times = Axis::around(points.iter().map(|p| p.millis));
     let mut chart = ChartBuilder::on(&area)
@@ -53,19 +59,30 @@ pub fn draw(rows: &[Row], path: &Path) -> Result<(), String> {
         .axis_desc_style(style(BLACK))
         .draw()
         .map_err(text)?;
-    let rate = || points.iter().map(|p| (p.batch, p.rate));
-    let time = || points.iter().map(|p| (p.batch, p.millis));
-    let line = |(x, y), color: RGBColor| PathElement::new([(x, y), (x + 20, y)], color.stroke_width(2));
-    let series = LineSeries::new(rate(), RATE.stroke_width(2));
-    let drawn = chart.draw_series(series).map_err(text)?;
-    drawn.label("blocks/s (left axis)").legend(move |at| line(at, RATE));
-    let series = LineSeries::new(time(), TIME.stroke_width(2));
-    let drawn = chart.draw_secondary_series(series).map_err(text)?;
-    drawn.label("ms a batch takes (right axis)").legend(move |at| line(at, TIME));
-    chart.draw_series(rate().map(|p| Circle::new(p, 4, RATE.filled()))).map_err(text)?;
-    chart.draw_secondary_series(time().map(|p| Circle::new(p, 4, TIME.stroke_width(2)))).map_err(text)?;
+    let mut modes: Vec<&str> = Vec::new();
+    for mode in points.iter().map(|p| p.mode) {
+        if !modes.contains(&mode) {
+            modes.push(mode);
+        }
+    }
+    for (k, mode) in modes.into_iter().enumerate() {
+        // The first mode in full colour, others lighter.
+        let [rate_color, time_color] = [RATE, TIME].map(|color| color.mix(if k == 0 { 1.0 } else { 0.5 }));
+        let line = |(x, y), color: RGBAColor| PathElement::new([(x, y), (x + 20, y)], color.stroke_width(2));
+        let of_mode = || points.iter().filter(move |p| p.mode == mode);
+        let rate = || of_mode().map(|p| (p.batch, p.rate));
+        let time = || of_mode().map(|p| (p.batch, p.millis));
+        let series = LineSeries::new(rate(), rate_color.stroke_width(2));
+        let drawn = chart.draw_series(series).map_err(text)?;
+        drawn.label(format!("{mode}: blocks/s (left axis)")).legend(move |at| line(at, rate_color));
+        let series = LineSeries::new(time(), time_color.stroke_width(2));
+        let drawn = chart.draw_secondary_series(series).map_err(text)?;
+        drawn.label(format!("{mode}: ms a batch takes (right axis)")).legend(move |at| line(at, time_color));
+        chart.draw_series(rate().map(|p| Circle::new(p, 4, rate_color.filled()))).map_err(text)?;
+        chart.draw_secondary_series(time().map(|p| Circle::new(p, 4, time_color.stroke_width(2)))).map_err(text)?;
+    }
     let mut legend = chart.configure_series_labels();
-    legend.position(SeriesLabelPosition::UpperLeft).margin(12).label_font(style(BLACK));
+    legend.position(SeriesLabelPosition::LowerRight).margin(12).label_font(style(BLACK));
     legend.background_style(WHITE).border_style(BLACK.mix(0.3)).draw().map_err(text)?;
     drop(legend);
     area.present().map_err(text)
@@ -80,6 +97,7 @@ fn text(e: impl Display) -> String {
 
 /// What a row adds to the drawing.
 struct Point {
+    mode: &'static str,
     batch: f64,
     rate: f64,
     millis: f64,
@@ -90,14 +108,14 @@ impl Point {
         let number = |name: &str| row.params.get(name)?.as_f64();
         let (batch, strands, rate) = (number("batch")?, number("strands")?, row.median);
         let drawable = row.scenario == "aes" && batch > 0.0 && rate > 0.0;
-        drawable.then(|| Self { batch, rate, millis: batch * strands / rate * 1e3 })
+        drawable.then(|| Self { mode: row.mode, batch, rate, millis: batch * strands / rate * 1e3 })
     }
 }
 
 fn caption(row: &Row) -> String {
     let param = |name: &str| row.params.get(name).map_or(String::new(), |v| v.to_string().trim_matches('"').to_owned());
     let link = if param("link") == "memory" { "in memory" } else { "three processes over QUIC" };
-    format!("AES-128 on shares: {}, {}, {} strands, {link}, {}", row.mode, param("sbox"), param("strands"), row.cpu)
+    format!("AES-128 on shares: {}, {} strands, {link}, {}", param("sbox"), param("strands"), row.cpu)
 }
 
 /// A logarithmic axis with a grid line and a label at each of its ticks, and nowhere else.
@@ -223,14 +241,18 @@ mod tests {
         assert!(points[0][1] - points[2][1] > 400, "{points:?}");
         assert!(points.iter().zip(&points[3..]).all(|(rate, time)| (rate[0] - time[0]).abs() <= 1), "{points:?}");
         let labels: Vec<_> = svg.lines().map(str::trim).collect();
-        for label in ["64", "256", "1,024", "100k", "200k", "500k", "1M", "2", "5", "blocks/s (left axis)"] {
+        for label in ["64", "256", "1,024", "100k", "200k", "500k", "1M", "2", "5", "semi-honest: blocks/s (left axis)"]
+        {
             assert!(labels.contains(&label), "{label}: {svg}");
         }
     }
 
     #[test]
-    fn one_row_is_drawn_and_none_is_refused() {
+    fn modes_are_drawn_apart_and_no_row_is_refused() {
         assert_eq!(drawn(&[row(64, 1e5)]).expect("drawn").matches("<circle").count(), 2);
+        let malicious = Row { mode: "malicious", ..row(64, 5e4) };
+        let both = drawn(&[row(64, 1e5), malicious]).expect("drawn");
+        assert!(both.matches("<circle").count() == 4 && both.contains("malicious: ms a batch takes"), "{both}");
         assert!(drawn(&[row(64, 0.0)]).is_err_and(|e| e.contains("no row")));
     }
 
