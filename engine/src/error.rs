@@ -7,7 +7,7 @@ use crate::{Party, transport::Path};
 #[non_exhaustive]
 pub enum Error {
     /// A peer sent something no honest implementation sends. Look at that peer; nothing was opened.
-    #[error("peer {peer} misbehaved: {fault}")]
+    #[error("{peer} misbehaved: {fault}; nothing was opened: look at that node before the job is run again")]
     Peer {
         /// The peer whose message was wrong.
         peer: Party,
@@ -15,7 +15,9 @@ pub enum Error {
         fault: PeerFault,
     },
     /// The link to a peer failed. The job may be run again, under a new session id.
-    #[error("link to {peer} failed: {cause}")]
+    #[error(
+        "the link to {peer} failed: {cause}; look at that node and the network, then run the job again in a new session"
+    )]
     Link {
         /// The peer at the other end of the link.
         peer: Party,
@@ -41,7 +43,7 @@ pub enum Error {
         peer: Party,
     },
     /// The caller passed vectors whose public shapes do not fit together.
-    #[error("shape mismatch in {what}: expected {expected}, got {got}")]
+    #[error("shape mismatch in {what}: expected {expected}, got {got}; pass vectors whose public lengths fit together")]
     Shape {
         /// Which argument.
         what: &'static str,
@@ -54,7 +56,7 @@ pub enum Error {
     #[error("{0} forked strand(s) were not taken back; `join` or `join_verified` each before `verify`")]
     UnjoinedFork(u32),
     /// A strand was joined into one that did not fork it (a bug of the caller).
-    #[error("strand {child} is not a child of strand {parent}")]
+    #[error("strand {child} is not a child of strand {parent}; join it into the strand that forked it")]
     ForeignStrand {
         /// The strand that was to be joined.
         child: Path,
@@ -68,7 +70,7 @@ pub enum Error {
     #[error("a PRSS stream has reached its safe length; split the job into more strands or sessions")]
     StreamExhausted,
     /// The operating system refused to give randomness.
-    #[error("the system's random source failed: {0}")]
+    #[error("the system's random source failed: {0}; let the process call getrandom, and run the job again")]
     Entropy(String),
 }
 

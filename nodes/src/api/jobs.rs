@@ -133,8 +133,9 @@ fn find(api: &Api, caller: &Caller, id: &str) -> Result<Arc<Job>, Problem> {
 }
 
 fn missing(id: JobId) -> Problem {
-    let detail =
-        format!("this node has no job {id} of yours; it was deleted, its time is over, or it was never submitted here");
+    let detail = format!(
+        "this node has no job {id} of yours; it was deleted, its time is over, or it was never submitted here; submit it again"
+    );
     ProblemKind::NotFound.because(detail)
 }
 

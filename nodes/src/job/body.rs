@@ -31,10 +31,12 @@ pub enum BodyFault {
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
     /// The specification is not one.
-    #[error("the job specification is not valid: {0}")]
+    #[error("the job specification is not valid: {0}; write it as docs/api.md says")]
     Spec(String),
     /// The length does not fit the specification.
-    #[error("a body of this job has {expected} bytes, and {got} were announced")]
+    #[error(
+        "a body of this job has {expected} bytes, and {got} were announced; announce and send as many as the specification asks for"
+    )]
     Length {
         /// What the specification asks for.
         expected: u64,
@@ -42,21 +44,22 @@ pub enum BodyFault {
         got: u64,
     },
     /// It ended early.
-    #[error("the body ended {missing} bytes before its announced length")]
+    #[error("the body ended {missing} bytes before its announced length; send it again, whole")]
     Truncated {
         /// Bytes that did not come.
         missing: u64,
     },
     /// It did not end where it should.
-    #[error("the body is longer than its announced length")]
+    #[error("the body is longer than its announced length; send as many bytes as Content-Length says")]
     Overlong,
     /// It came too slowly.
     #[error(
-        "the body did not arrive in time: this node waits {0:?} for the next part, and limits.request_deadline for all"
+        "the body did not arrive in time: this node waits {0:?} for the next part, and limits.request_deadline for all; \
+         send it again, or raise limits.client_timeout"
     )]
     Slow(Duration),
     /// The connection failed.
-    #[error("the connection failed while the body was read: {0}")]
+    #[error("the connection failed while the body was read: {0}; send it again")]
     Connection(String),
 }
 

@@ -37,7 +37,7 @@ impl From<[u8; 16]> for JobId {
 
 /// A text that is no job id.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("a job id is 32 lower-case hexadecimal digits")]
+#[error("a job id is 32 lower-case hexadecimal digits; draw them at random")]
 pub struct NotAJobId;
 
 impl FromStr for JobId {

@@ -32,7 +32,9 @@ enum Work {
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareFault {
     /// Other bytes.
-    #[error("the circuit's SHA-256 is {got}, and the specification says {expected}")]
+    #[error(
+        "the circuit's SHA-256 is {got}, and the specification says {expected}; send the file the specification was made for"
+    )]
     Digest {
         /// What the specification says.
         expected: Sha256Hex,
@@ -43,7 +45,9 @@ pub enum PrepareFault {
     #[error("the circuit is not valid: {0}")]
     Circuit(#[from] bristol::ParseError),
     /// A circuit with other ports.
-    #[error("the circuit has {got} {side} wires, and the specification says {expected}")]
+    #[error(
+        "the circuit has {got} {side} wires, and the specification says {expected}; take the number from the header of the circuit"
+    )]
     Wires {
         /// "input" or "output".
         side: &'static str,

@@ -142,21 +142,22 @@ impl fmt::Debug for Runner {
 fn failure(error: &Error) -> Failure {
     let again = "submit the job again";
     match error {
-        Error::Peer { peer, .. } => Failure::new(
+        Error::Peer { peer, fault } => Failure::new(
             FailureKind::Misbehaved,
-            format!("{error}; find out what runs at {peer} before anything is submitted again"),
+            format!("{peer} misbehaved: {fault}; find out what runs there before anything is submitted again"),
         )
         .blaming(*peer),
         Error::Link { peer, cause: LinkFault::Ended(cause) } => {
             Failure::new(FailureKind::Link, format!("the session ended at {peer}: {cause}; {again}")).blaming(*peer)
         }
-        Error::Link { peer, .. } => {
-            Failure::new(FailureKind::Link, format!("{error}; {again} when `trefoil doctor` finds {peer} well"))
-                .blaming(*peer)
-        }
+        Error::Link { peer, cause } => Failure::new(
+            FailureKind::Link,
+            format!("the link to {peer} failed: {cause}; {again} when `trefoil doctor` finds {peer} well"),
+        )
+        .blaming(*peer),
         Error::Abort { .. } | Error::Input { .. } => Failure::new(FailureKind::Misbehaved, error.to_string()),
         Error::StreamExhausted => Failure::new(FailureKind::Deadline, error.to_string()),
-        Error::Entropy(_) => Failure::new(FailureKind::Internal, format!("{error}; {again}")),
+        Error::Entropy(_) => Failure::new(FailureKind::Internal, error.to_string()),
         _ => Failure::new(FailureKind::Internal, format!("{error}; please report this")),
     }
 }

@@ -55,7 +55,7 @@ pub enum MeshError {
         peer: Party,
     },
     /// The session ended on this or another node.
-    #[error("the session was ended, naming {peer}: {cause}")]
+    #[error("the session was ended, naming {peer}: {cause}; look at that node, then submit the job again")]
     Ended {
         /// The party named as the cause.
         peer: Party,
@@ -66,7 +66,7 @@ pub enum MeshError {
     #[error("session {0} is running already; every run needs an id of its own")]
     RepeatedSession(SessionId),
     /// The operating system refused to give randomness.
-    #[error("the system's random source failed: {0}")]
+    #[error("the system's random source failed: {0}; let the process call getrandom, and submit the job again")]
     Entropy(String),
 }
 
@@ -114,6 +114,10 @@ impl From<SessionFault> for Error {
 
 impl From<SessionFault> for MeshError {
     fn from(f: SessionFault) -> Self {
-        Self::Ended { peer: f.blamed, cause: f.cause.to_string() }
+        let cause = match f.cause {
+            LinkFault::Ended(cause) => cause,
+            other => other.to_string(),
+        };
+        Self::Ended { peer: f.blamed, cause }
     }
 }

@@ -65,7 +65,9 @@ pub enum CertificateFault {
     #[error("the certificate names no role ({0}); use one issued by `trefoil cluster init`")]
     NoRole(String),
     /// A valid certificate of the wrong role.
-    #[error("the certificate is that of {got} where {expected} is required")]
+    #[error(
+        "the certificate is that of {got} where {expected} is required; name the files that `trefoil cluster init` made for it"
+    )]
     WrongRole {
         /// The role required here.
         expected: String,
