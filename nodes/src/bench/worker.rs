@@ -151,7 +151,8 @@ pub(super) async fn measure(
         for (k, Item { scenario, mode }) in items.iter().enumerate() {
             let measured = match mode {
                 ModeSpec::SemiHonest => scenario.run(&mut strands.semi_honest, raw).await?,
-                ModeSpec::Malicious => scenario.run(&mut strands.malicious, raw).await?,
+                // What proves is large and would lie in every future around it.
+                ModeSpec::Malicious => Box::pin(scenario.run(&mut strands.malicious, raw)).await?,
             };
             report(Report { item: k, run, measured });
         }

@@ -125,7 +125,9 @@ impl Runner {
         let turn = self.turns.wait(job.id().session(), &*session.network(), prepared.strands()).await?;
         job.running();
         let start = Instant::now();
-        let (share, cost) = prepared.run(session.seat()?, session.network(), input, &Tasks).await?;
+        // What proves is large and would lie in every future around it.
+        let work = Box::pin(prepared.run(session.seat()?, session.network(), input, &Tasks));
+        let (share, cost) = work.await?;
         let cost = JobCost::new(cost, start.elapsed().as_secs_f64());
         turn.done().await?;
         Ok((Output::new(share), cost))
