@@ -57,6 +57,7 @@ pub struct Ctx<M: Mode> {
     parent: Option<Path>,
     forks: u32,
     open_forks: u32,
+    pub(crate) open_sites: u32,
     poisoned: bool,
     pub(crate) cost: Cost,
     pub(crate) check_every: usize,
@@ -97,6 +98,7 @@ impl<M: Mode> Ctx<M> {
             parent,
             forks: 0,
             open_forks: 0,
+            open_sites: 0,
             poisoned: false,
             cost: Cost::default(),
             check_every: CHECK_EVERY,
@@ -143,6 +145,9 @@ impl<M: Mode> Ctx<M> {
         self.owns(&child)?;
         if child.open_forks != 0 {
             return Err(Error::UnjoinedFork(child.open_forks));
+        }
+        if child.open_sites != 0 {
+            return Err(Error::OpenSite(child.open_sites));
         }
         self.open_forks -= 1;
         self.cost.rounds = self.cost.rounds.max(child.cost.rounds);

@@ -55,6 +55,9 @@ pub enum Error {
     /// A strand was verified while children of it were neither joined nor verified (a bug of the caller).
     #[error("{0} forked strand(s) were not taken back; `join` or `join_verified` each before `verify`")]
     UnjoinedFork(u32),
+    /// A strand was checked or joined while sites were open on it (a bug of the caller).
+    #[error("{0} site(s) are open on this strand; `close` each before it is checked, verified or joined")]
+    OpenSite(u32),
     /// A strand was joined into one that did not fork it (a bug of the caller).
     #[error("strand {child} is not a child of strand {parent}; join it into the strand that forked it")]
     ForeignStrand {

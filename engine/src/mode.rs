@@ -32,12 +32,35 @@ pub trait Steps: Send + Sync + Sized + 'static {
     type Log: Default + Send;
     /// A gate whose round is under way.
     type Gate: Send + Sync;
+    /// Gates that share wires.
+    type Site: Send + Sync;
     /// Whether doubly held components are compared.
     const COMPARES: bool;
 
     /// The local half of a gate of `n` elements: what is to be sent, `O` planes one after the other.
     fn quadratic<R: Ring, K: Quadratic<I, O>, const I: usize, const O: usize>(
         ctx: &mut Ctx<Self>,
+        kernel: &K,
+        x: [View<'_, R>; I],
+        n: usize,
+    ) -> Result<(Vec<R>, Self::Gate), Error>
+    where
+        Self: Mode;
+
+    /// Opens a record for gates that share wires, the first of which are `x`.
+    fn site<R: Ring, C: Quadratic<W, O>, const W: usize, const O: usize>(
+        ctx: &mut Ctx<Self>,
+        kernel: &C,
+        x: &[View<'_, R>],
+        n: usize,
+    ) -> Self::Site
+    where
+        Self: Mode;
+
+    /// As [`quadratic`](Self::quadratic), recorded in a site.
+    fn on_site<R: Ring, K: Quadratic<I, O>, const I: usize, const O: usize>(
+        ctx: &mut Ctx<Self>,
+        site: &mut Self::Site,
         kernel: &K,
         x: [View<'_, R>; I],
         n: usize,
@@ -58,8 +81,8 @@ pub trait Steps: Send + Sync + Sized + 'static {
     /// Products in one sum at most; longer sums are sent in parts.
     const TERMS: usize;
 
-    /// Takes what came from `next` for a gate into the record.
-    fn received<R: Ring>(log: &mut Self::Log, gate: &Self::Gate, next: &[R]);
+    /// Takes the result of a gate into the record.
+    fn received<R: Ring>(log: &mut Self::Log, gate: &Self::Gate, z: View<'_, R>);
     /// Takes over the record of a joined strand.
     fn absorb(log: &mut Self::Log, child: Self::Log);
     /// Bytes recorded.
@@ -110,6 +133,7 @@ impl Mode for SemiHonest {
 impl Steps for SemiHonest {
     type Log = ();
     type Gate = ();
+    type Site = ();
     const COMPARES: bool = false;
     const TERMS: usize = usize::MAX;
 
@@ -123,6 +147,24 @@ impl Steps for SemiHonest {
         let (own, next) = components(&x);
         R::quadratic(kernel, own, next, split_planes::<R, O>(&mut z, n));
         Ok((z, ()))
+    }
+
+    fn site<R: Ring, C: Quadratic<W, O>, const W: usize, const O: usize>(
+        _: &mut Ctx<Self>,
+        _: &C,
+        _: &[View<'_, R>],
+        _: usize,
+    ) {
+    }
+
+    fn on_site<R: Ring, K: Quadratic<I, O>, const I: usize, const O: usize>(
+        ctx: &mut Ctx<Self>,
+        (): &mut (),
+        kernel: &K,
+        x: [View<'_, R>; I],
+        n: usize,
+    ) -> Result<(Vec<R>, ()), Error> {
+        Self::quadratic(ctx, kernel, x, n)
     }
 
     fn products<R: Ring>(
@@ -142,7 +184,7 @@ impl Steps for SemiHonest {
         Ok((z, ()))
     }
 
-    fn received<R: Ring>((): &mut (), (): &(), _: &[R]) {}
+    fn received<R: Ring>((): &mut (), (): &(), _: View<'_, R>) {}
     fn absorb((): &mut (), (): ()) {}
     fn recorded((): &()) -> usize {
         0

@@ -2,7 +2,7 @@
 
 use super::{
     boyar_peralta,
-    tower::{Bent, Forward, Inverse16By4, Inverse16ByBent, Invert, Norm4, Norm16, Way},
+    tower::{Bent, By4, ByBent, Forward, Inverse16By4, Inverse16ByBent, Invert, Norm4, Norm16, Way},
 };
 use trefoil_engine::prelude::*;
 
@@ -83,19 +83,27 @@ pub(super) async fn sub_bytes<M: Mode, W: Way>(
     if form == SboxForm::BoyarPeralta {
         return boyar_peralta::sub_bytes(ctx, way, x).await;
     }
-    let [x0, x1, x2, x3, x4, x5, x6, x7] = x.planes::<8>()?;
-    let norm = ctx.quadratic(&Norm16(way), [x0, x1, x2, x3, x4, x5, x6, x7]).await?;
+    let x = x.planes::<8>()?;
+    let [x0, x1, x2, x3, x4, x5, x6, x7] = x;
+    let mut site = match form {
+        SboxForm::Tower18 => ctx.site(&By4(way), &x)?,
+        _ => ctx.site(&ByBent(way), &x)?,
+    };
+    let norm = ctx.quadratic_on(&mut site, &Norm16(way), x).await?;
     let [n0, n1, n2, n3] = norm.planes::<4>()?;
     let inverse = if form == SboxForm::Tower18 {
-        let m = ctx.quadratic(&Norm4, [n0, n1, n2, n3]).await?;
+        let m = ctx.quadratic_on(&mut site, &Norm4, [n0, n1, n2, n3]).await?;
         let [m0, m1] = m.planes::<2>()?;
-        ctx.quadratic(&Inverse16By4, [n0, n1, n2, n3, m0, m1]).await?
+        ctx.quadratic_on(&mut site, &Inverse16By4, [n0, n1, n2, n3, m0, m1]).await?
     } else {
-        let t = ctx.quadratic(&Bent, [n0, n1, n2, n3]).await?;
-        ctx.quadratic(&Inverse16ByBent, [n0, n1, n2, n3, t.view()]).await?
+        let t = ctx.quadratic_on(&mut site, &Bent, [n0, n1, n2, n3]).await?;
+        ctx.quadratic_on(&mut site, &Inverse16ByBent, [n0, n1, n2, n3, t.view()]).await?
     };
     let [m0, m1, m2, m3] = inverse.planes::<4>()?;
-    ctx.quadratic(&Invert(way), [x0, x1, x2, x3, x4, x5, x6, x7, m0, m1, m2, m3]).await
+    let gate = Invert(way);
+    let s = ctx.quadratic_on(&mut site, &gate, [x0, x1, x2, x3, x4, x5, x6, x7, m0, m1, m2, m3]).await?;
+    ctx.close(site).await?;
+    Ok(s)
 }
 
 #[cfg(test)]

@@ -205,6 +205,36 @@ impl<W: Way> Quadratic<12, 8> for Invert<W> {
     }
 }
 
+/// All gates of the S-box with the bent form: from the byte, its norm, the bent form and the inverse norm to all but the byte, and the result.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ByBent<W>(pub(super) W);
+impl<W: Way> Quadratic<17, 17> for ByBent<W> {
+    #[inline(always)]
+    fn eval<A: Algebra>(&self, v: [Deg1<A>; 17]) -> [Deg2<A>; 17] {
+        let [x0, x1, x2, x3, x4, x5, x6, x7, n0, n1, n2, n3, t, m0, m1, m2, m3] = v;
+        let [a, b, c, d] = Norm16(self.0).eval([x0, x1, x2, x3, x4, x5, x6, x7]);
+        let [e] = Bent.eval([n0, n1, n2, n3]);
+        let [f, g, h, i] = Inverse16ByBent.eval([n0, n1, n2, n3, t]);
+        let [j, k, l, m, n, o, p, q] = Invert(self.0).eval([x0, x1, x2, x3, x4, x5, x6, x7, m0, m1, m2, m3]);
+        [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q]
+    }
+}
+
+/// All gates of the S-box with norms all the way down.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct By4<W>(pub(super) W);
+impl<W: Way> Quadratic<18, 18> for By4<W> {
+    #[inline(always)]
+    fn eval<A: Algebra>(&self, v: [Deg1<A>; 18]) -> [Deg2<A>; 18] {
+        let [x0, x1, x2, x3, x4, x5, x6, x7, n0, n1, n2, n3, t0, t1, m0, m1, m2, m3] = v;
+        let [a, b, c, d] = Norm16(self.0).eval([x0, x1, x2, x3, x4, x5, x6, x7]);
+        let [e, f] = Norm4.eval([n0, n1, n2, n3]);
+        let [g, h, i, j] = Inverse16By4.eval([n0, n1, n2, n3, t0, t1]);
+        let [k, l, m, n, o, p, q, r] = Invert(self.0).eval([x0, x1, x2, x3, x4, x5, x6, x7, m0, m1, m2, m3]);
+        [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r]
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

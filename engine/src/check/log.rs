@@ -4,6 +4,7 @@ use super::form::Form;
 use crate::{
     memory::{retire, zeros},
     ring::{Lanes, Ring, Z16, Z32, Z64},
+    share::View,
 };
 use std::any::TypeId;
 
@@ -171,6 +172,13 @@ impl<R: Ring> Class<R> {
 }
 
 impl<R: Ring> Chunk<R> {
+    /// Sets plane `k` of the inputs from `at` on.
+    pub fn wire(&mut self, k: usize, at: usize, x: View<'_, R>) {
+        let to = k * self.stride + at;
+        self.own[to..to + x.len()].copy_from_slice(x.own);
+        self.next[to..to + x.len()].copy_from_slice(x.next);
+    }
+
     /// The part of plane `k` of `planes` that is block `b` of `words` words.
     pub fn block<'a>(&self, planes: &'a [R], k: usize, b: usize, words: usize) -> &'a [R] {
         &planes[k * self.stride + b * words..][..words]

@@ -58,8 +58,15 @@ pub trait Checked: log::Recorded + Copy + 'static {
     fn finish(sum: Self::Sum) -> Self::Ext;
     /// A coefficient of a form, times a weight.
     fn scale(weight: Self::Ext, coefficient: Self) -> Self::Ext;
-    /// The weights of a line's columns, in the order in which [`fold`](Self::fold) leaves them.
-    fn columns(line: &[Self::Ext; log::LINE]) -> Vec<Self::Ext>;
+    /// Weights of a block of their own, beside which those of its columns are the same in all blocks.
+    const BLOCK_WEIGHTS: usize;
+    /// The weights of a line's words: of a block's own weights and of [`LINE`](log::LINE) common ones.
+    fn line(own: &[Self::Ext], common: &[Self::Ext; log::LINE]) -> [Self::Ext; log::LINE];
+    /// The weights of a line's columns, in the order in which [`fold`](Self::fold) leaves them, are products: of a weight for each eighth of
+    /// the columns, which is the same in all blocks ..
+    fn eighths(common: &[Self::Ext; log::LINE]) -> [Self::Ext; 8];
+    /// .. and of one for each column of an eighth.
+    fn within(own: &[Self::Ext]) -> Vec<Self::Ext>;
     /// Prepares a fold with one weight for each row.
     fn folder(eq: &[Self::Ext]) -> Self::Fold;
     /// Folds a plane's block to its columns.
@@ -89,6 +96,19 @@ pub struct Folded<E: Ext>(Vec<E>);
 impl<E: Ext> Folded<E> {
     pub fn zeros(len: usize) -> Self {
         Self(zeros(len))
+    }
+
+    /// So many elements, of any content.
+    pub fn take(&mut self, len: usize) -> &mut [E] {
+        if self.0.len() < len {
+            retire(std::mem::replace(&mut self.0, zeros(len)));
+        }
+        &mut self.0[..len]
+    }
+}
+impl<E: Ext> Default for Folded<E> {
+    fn default() -> Self {
+        Self(Vec::new())
     }
 }
 impl<E: Ext> Deref for Folded<E> {

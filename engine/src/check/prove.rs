@@ -65,17 +65,13 @@ async fn check_ring<R: Ring>(ctx: &mut Ctx<Malicious>) -> Result<(), Error> {
     };
     let mut claim = Halves { prev: whole(&first.for_prev, &sent.prev), next: whole(&first.for_next, &sent.next) };
 
-    let mut v = statement.fold(&t);
+    let rows = R::folder(&grid::weights(&t));
+    let values = statement.second_level(&rows);
+    let eq = level(ctx, &mut coins, &values, &mut claim).await?;
+    let mut v = statement.fold(&rows, &eq);
     while v.own.len() > SHORT {
         let values = R::Ext::combined_products(&v.own, &v.form_next);
-        // The value at row 0 follows from the claim.
-        let sent = share(ctx, &values[1..]).await?;
-        let t = coins.challenge::<R::Ext>(ctx, self::R).await?;
-        claim = Halves { prev: next_claim(claim.prev, &sent.prev, &t), next: next_claim(claim.next, &sent.next, &t) };
-        let eq: [R::Ext; 8] = std::array::from_fn({
-            let eq = grid::weights(&t);
-            move |u| eq[u]
-        });
+        let eq = level(ctx, &mut coins, &values, &mut claim).await?;
         for v in [&mut v.own, &mut v.next, &mut v.form_own, &mut v.form_next] {
             let mut folded = Folded::zeros(next_length(v.len()));
             R::Ext::fold(v, &eq, &mut folded);
@@ -119,6 +115,21 @@ async fn share<E: Ext>(ctx: &mut Ctx<Malicious>, values: &[E]) -> Result<Halves<
     let me = ctx.me();
     ctx.pass(me.next(), bytemuck::cast_slice(&masked), me.prev(), bytemuck::cast_slice_mut(&mut next)).await?;
     Ok(Halves { prev, next })
+}
+
+/// A level of 8 rows: proves its values, throws its coin, gives the rows' weights, and leaves the halves of the claim that is left.
+async fn level<E: Ext>(
+    ctx: &mut Ctx<Malicious>,
+    coins: &mut Coins,
+    values: &[E; 27],
+    claim: &mut Halves<E>,
+) -> Result<[E; 8], Error> {
+    // The value at row 0 follows from the claim.
+    let sent = share(ctx, &values[1..]).await?;
+    let t = coins.challenge::<E>(ctx, R).await?;
+    *claim = Halves { prev: next_claim(claim.prev, &sent.prev, &t), next: next_claim(claim.next, &sent.next, &t) };
+    let eq = grid::weights(&t);
+    Ok(std::array::from_fn(|u| eq[u]))
 }
 
 /// A half of the claim after a level, from a half of the claim before it and of the values sent.

@@ -40,16 +40,26 @@ impl Checked for Lanes {
     fn scale(weight: Gf64, coefficient: Self) -> Gf64 {
         if coefficient.odd() { weight } else { Gf64(0) }
     }
-    fn columns(line: &[Gf64; LINE]) -> Vec<Gf64> {
-        let mut columns = vec![Gf64(0); LINE * Self::COLUMNS];
-        for (word, &w) in line.iter().enumerate() {
-            let mut power = w;
-            for bit in 0..Self::COLUMNS {
-                columns[clmul::column(word, bit)] = power;
-                power = Gf64(power.0 << 1 ^ (0x1b & (power.0 >> 63).wrapping_neg()));
+    const BLOCK_WEIGHTS: usize = LINE / 2;
+    /// Words `2 l` and `2 l + 1` have weight `l` of the block, the odd ones times a common one.
+    fn line(own: &[Gf64], common: &[Gf64; LINE]) -> [Gf64; LINE] {
+        std::array::from_fn(|word| if word % 2 == 0 { own[word / 2] } else { own[word / 2] * common[0] })
+    }
+    fn eighths(common: &[Gf64; LINE]) -> [Gf64; 8] {
+        // As `clmul::column` has it: an eighth is 16 bits of the even or of the odd words.
+        std::array::from_fn(|s| {
+            let power = Gf64(1 << (16 * (s % 4)));
+            if s < 4 { power } else { power * common[0] }
+        })
+    }
+    fn within(own: &[Gf64]) -> Vec<Gf64> {
+        let mut weights = vec![Gf64(0); LINE * Self::COLUMNS / 8];
+        for (l, &w) in own.iter().enumerate() {
+            for bit in 0..16 {
+                weights[clmul::column(2 * l, bit)] = w * Gf64(1 << bit);
             }
         }
-        columns
+        weights
     }
     fn folder(eq: &[Gf64]) -> RowFold {
         RowFold::new(eq)
@@ -103,8 +113,15 @@ macro_rules! integers {
                 Self::accumulate(&mut scaled, weight, coefficient);
                 scaled
             }
-            fn columns(line: &[Galois<Self>; LINE]) -> Vec<Galois<Self>> {
-                line.to_vec()
+            const BLOCK_WEIGHTS: usize = 1;
+            fn line(own: &[Galois<Self>], common: &[Galois<Self>; LINE]) -> [Galois<Self>; LINE] {
+                std::array::from_fn(|word| own[0] * common[word])
+            }
+            fn eighths(common: &[Galois<Self>; LINE]) -> [Galois<Self>; 8] {
+                *common
+            }
+            fn within(own: &[Galois<Self>]) -> Vec<Galois<Self>> {
+                own.to_vec()
             }
             fn folder(eq: &[Galois<Self>]) -> Vec<Galois<Self>> {
                 eq.to_vec()

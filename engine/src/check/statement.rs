@@ -4,26 +4,34 @@ use super::{
     Folded,
     ext::Ext,
     form::{Block, Scratch},
-    grid,
-    log::{Class, Gates, LINE},
+    log::{Chunk, Class, Gates, LINE},
 };
 use crate::{Error, prss::Stream, ring::Ring};
 
 /// A batch of gates under random weights.
 ///
-/// Word `j` of the lines of block `b` has a weight of its own, each output plane of a kind another; the weight of an
-/// output word is the product, the same in every row of the block. A row's claim is the weighted sum of its words.
+/// Each output plane of a kind has a weight, each block has some, and a few are common to all; the weight of an
+/// output word is a product, the same in every row of the block. A row's claim is the weighted sum of its words.
 pub struct Statement<R: Ring> {
     gates: Gates<R>,
     /// Variables of the first grid.
     r: u32,
-    /// For each class the weight of each of its output planes.
-    planes: Vec<Vec<R::Ext>>,
-    /// For each class the weights of the lines of its blocks.
-    lines: Vec<Vec<[R::Ext; LINE]>>,
+    /// The weights of the words of a line beside those of the block.
+    common: [R::Ext; LINE],
+    weights: Vec<Weights<R::Ext>>,
 }
 
-/// The values of a claim that its verifiers hold between them, and what they prove: `<a, b> = claim`.
+/// The weights of a class.
+struct Weights<E> {
+    /// Of each output plane.
+    planes: Vec<E>,
+    /// Of its blocks, some for each.
+    blocks: Vec<E>,
+    /// Row `k` of the weighted sum of the form's matrices: `(l, c)` for each entry that is not zero.
+    matrix: Vec<Vec<(usize, E)>>,
+}
+
+/// What is left of the claims `<a, b>` when their vectors have been folded twice.
 pub struct Vectors<E: Ext> {
     /// `x_i` folded: this party's as prover, `a`.
     pub own: Folded<E>,
@@ -51,13 +59,15 @@ impl<R: Ring> Statement<R> {
         let words = gates.classes.iter().map(|c| c.blocks(1)).sum();
         let r = variables::<R>(words);
         let mut stream = Stream::with_key(coin);
-        let (mut planes, mut lines) = (Vec::new(), Vec::new());
+        let common = points::<R>(&mut stream, LINE)?;
+        let mut weights = Vec::new();
         for class in &gates.classes {
-            planes.push(points::<R>(&mut stream, class.form.outputs())?);
-            let weights = points::<R>(&mut stream, LINE * class.blocks(LINE << r))?;
-            lines.push(weights.chunks_exact(LINE).map(|line| std::array::from_fn(|j| line[j])).collect());
+            let planes = points::<R>(&mut stream, class.form.outputs())?;
+            let blocks = points::<R>(&mut stream, R::BLOCK_WEIGHTS * class.blocks(LINE << r))?;
+            let matrix = matrix(class, &planes);
+            weights.push(Weights { planes, blocks, matrix });
         }
-        Ok(Self { gates, r, planes, lines })
+        Ok(Self { gates, r, common: std::array::from_fn(|word| common[word]), weights })
     }
 
     /// Variables of the first grid.
@@ -76,18 +86,19 @@ impl<R: Ring> Statement<R> {
         let mut sums = vec![R::Sum::default(); points];
         let mut scratch = Scratch::default();
         let mut halves = [vec![R::Sum::default(); rows], vec![R::Sum::default(); rows]];
-        for ((class, planes), lines) in self.gates.classes.iter().zip(&self.planes).zip(&self.lines) {
-            let mut weights = vec![R::Ext::default(); LINE * planes.len()];
-            self.each_block(class, |chunk, b, line| {
-                for (weights, &plane) in weights.chunks_exact_mut(LINE).zip(planes) {
-                    for (w, &word) in weights.iter_mut().zip(&lines[line]) {
+        for (class, weights) in self.gates.classes.iter().zip(&self.weights) {
+            let mut of_words = vec![R::Ext::default(); LINE * weights.planes.len()];
+            self.each_block(class, weights, |chunk, b, own| {
+                let line = R::line(own, &self.common);
+                for (of_words, &plane) in of_words.chunks_exact_mut(LINE).zip(&weights.planes) {
+                    for (w, &word) in of_words.iter_mut().zip(&line) {
                         *w = plane * word;
                     }
                 }
                 let at = b * self.block();
                 let block = Block { own: &chunk.own, next: &chunk.next, stride: chunk.stride, at, r: self.r };
-                class.form.grid(&block, &weights, &mut sums, &mut scratch);
-                for (o, weights) in weights.chunks_exact(LINE).enumerate() {
+                class.form.grid(&block, &of_words, &mut sums, &mut scratch);
+                for (o, weights) in of_words.chunks_exact(LINE).enumerate() {
                     R::rows(chunk.block(&chunk.for_prev, o, b, self.block()), weights, &mut halves[0]);
                     R::rows(chunk.block(&chunk.for_next, o, b, self.block()), weights, &mut halves[1]);
                 }
@@ -97,11 +108,43 @@ impl<R: Ring> Statement<R> {
         FirstLevel { grid: finish(&sums), for_prev: finish(&halves[0]), for_next: finish(&halves[1]) }
     }
 
-    /// Folds the rows at `t`; the gates are no longer needed and their memory is given back.
-    pub fn fold(self, t: &[R::Ext]) -> Vectors<R::Ext> {
-        let folder = R::folder(&grid::weights(t));
+    /// The form on the grid of the second level, whose rows are the eighths of each block's columns. The rows of the first are folded with
+    /// `rows` on the way; that is done again by [`fold`](Self::fold), which is faster than to write it to memory and read it again.
+    pub fn second_level(&self, rows: &R::Fold) -> [R::Ext; 27] {
         let columns = LINE * R::COLUMNS;
-        let all: usize = self.gates.classes.iter().map(|c| c.form.inputs() * c.blocks(self.block()) * columns).sum();
+        let eighths = R::eighths(&self.common);
+        let mut sums = [R::Ext::default(); 27];
+        let (mut of_columns, ones) = (vec![R::Ext::default(); columns], vec![R::Ext::point(1); columns / 8]);
+        let (mut own, mut next, mut form) = (Folded::default(), Folded::default(), Folded::default());
+        for (class, weights) in self.gates.classes.iter().zip(&self.weights) {
+            let inputs = class.form.inputs();
+            self.each_block(class, weights, |chunk, b, of_block| {
+                let (own, next) = (own.take(inputs * columns), next.take(inputs * columns));
+                let form = form.take(columns);
+                for (k, (own, next)) in own.chunks_exact_mut(columns).zip(next.chunks_exact_mut(columns)).enumerate() {
+                    R::fold(rows, chunk.block(&chunk.own, k, b, self.block()), own);
+                    R::fold(rows, chunk.block(&chunk.next, k, b, self.block()), next);
+                }
+                let within = R::within(of_block);
+                for (of_columns, &eighth) in of_columns.chunks_exact_mut(columns / 8).zip(&eighths) {
+                    R::Ext::combine(&[(eighth, &within)], &ones, of_columns);
+                }
+                for (row, own) in weights.matrix.iter().zip(own.chunks_exact(columns)) {
+                    apply(row, next, columns, &of_columns, form);
+                    for (sum, product) in sums.iter_mut().zip(R::Ext::combined_products(own, form)) {
+                        *sum = *sum + product;
+                    }
+                }
+            });
+        }
+        sums
+    }
+
+    /// Folds the rows, and then the eighths of the columns with `eq`; the gates are no longer needed and their memory is given back.
+    pub fn fold(self, rows: &R::Fold, eq: &[R::Ext; 8]) -> Vectors<R::Ext> {
+        let columns = LINE * R::COLUMNS;
+        let left = columns / 8;
+        let all: usize = self.gates.classes.iter().map(|c| c.form.inputs() * c.blocks(self.block()) * left).sum();
         let all = padded(all);
         let mut v = Vectors {
             own: Folded::zeros(all),
@@ -109,41 +152,56 @@ impl<R: Ring> Statement<R> {
             form_next: Folded::zeros(all),
             form_own: Folded::zeros(all),
         };
+        // The eighths' weights are the same in all blocks and planes: they can be folded in before the form is applied.
+        let eighths = R::eighths(&self.common);
+        let weighted: [R::Ext; 8] = std::array::from_fn(|u| eq[u] * eighths[u]);
+        let mut folded = Folded::zeros(columns);
+        let mut parts = Folded::default();
         let mut done = 0;
-        for ((class, planes), lines) in self.gates.classes.iter().zip(&self.planes).zip(&self.lines) {
+        for (class, weights) in self.gates.classes.iter().zip(&self.weights) {
             let inputs = class.form.inputs();
-            let matrix = matrix(class, planes);
-            self.each_block(class, |chunk, b, line| {
-                let here = done..done + inputs * columns;
-                for k in 0..inputs {
-                    let plane = done + k * columns..done + (k + 1) * columns;
-                    R::fold(&folder, chunk.block(&chunk.own, k, b, self.block()), &mut v.own[plane.clone()]);
-                    R::fold(&folder, chunk.block(&chunk.next, k, b, self.block()), &mut v.next[plane]);
-                }
-                let weights = R::columns(&lines[line]);
-                for (from, to) in [(&v.own, &mut v.form_own), (&v.next, &mut v.form_next)] {
-                    let (from, to) = (&from[here.clone()], &mut to[here.clone()]);
-                    for (row, to) in matrix.iter().zip(to.chunks_exact_mut(columns)) {
-                        let terms: Vec<_> = row.iter().map(|&(l, c)| (c, &from[l * columns..][..columns])).collect();
-                        R::Ext::combine(&terms, &weights, to);
+            self.each_block(class, weights, |chunk, b, of_block| {
+                let within = R::within(of_block);
+                let here = done..done + inputs * left;
+                for (planes, to, form) in
+                    [(&chunk.own, &mut v.own, &mut v.form_own), (&chunk.next, &mut v.next, &mut v.form_next)]
+                {
+                    let parts = parts.take(inputs * left);
+                    for (k, part) in parts.chunks_exact_mut(left).enumerate() {
+                        R::fold(rows, chunk.block(planes, k, b, self.block()), &mut folded);
+                        R::Ext::fold(&folded, eq, &mut to[done + k * left..][..left]);
+                        R::Ext::fold(&folded, &weighted, part);
+                    }
+                    for (row, form) in weights.matrix.iter().zip(form[here.clone()].chunks_exact_mut(left)) {
+                        apply(row, parts, left, &within, form);
                     }
                 }
-                done += inputs * columns;
+                done += inputs * left;
             });
         }
         v
     }
 
-    /// Calls `f` with each block of a class: its chunk, its number in the chunk and its number in the class.
-    fn each_block<'a>(&'a self, class: &'a Class<R>, mut f: impl FnMut(&'a super::log::Chunk<R>, usize, usize)) {
-        let mut line = 0;
+    /// Calls `f` with each block of a class: its chunk, its number in the chunk and its weights.
+    fn each_block<'a>(
+        &'a self,
+        class: &'a Class<R>,
+        weights: &'a Weights<R::Ext>,
+        mut f: impl FnMut(&'a Chunk<R>, usize, &'a [R::Ext]),
+    ) {
+        let mut of_blocks = weights.blocks.chunks_exact(R::BLOCK_WEIGHTS);
         for chunk in &class.chunks {
-            for b in 0..chunk.len.div_ceil(self.block()) {
-                f(chunk, b, line);
-                line += 1;
+            for (b, own) in (0..chunk.len.div_ceil(self.block())).zip(&mut of_blocks) {
+                f(chunk, b, own);
             }
         }
     }
+}
+
+/// A row of the weighted form's matrix times the inputs' columns, each with its weight.
+fn apply<E: Ext>(row: &[(usize, E)], inputs: &[E], columns: usize, weights: &[E], out: &mut [E]) {
+    let terms: Vec<_> = row.iter().map(|&(l, c)| (c, &inputs[l * columns..][..columns])).collect();
+    E::combine(&terms, weights, out);
 }
 
 /// The length at which a vector of `len` elements has 8 parts of one length. Parts a power of two apart would take each other's place in
@@ -153,7 +211,6 @@ pub fn padded(len: usize) -> usize {
     8 * if part < 64 { part } else { part.next_multiple_of(LINE) | LINE }
 }
 
-/// Row `k` of the weighted sum of the form's matrices: `(l, c)` for each entry that is not zero.
 fn matrix<R: Ring>(class: &Class<R>, planes: &[R::Ext]) -> Vec<Vec<(usize, R::Ext)>> {
     let inputs = class.form.inputs();
     let mut rows = vec![Vec::<(usize, R::Ext)>::new(); inputs];

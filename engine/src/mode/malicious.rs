@@ -10,8 +10,9 @@ use crate::{
     },
     memory::zeros,
     ring::{Quadratic, Ring},
-    share::{View, components, split_planes},
+    share::{View, components, same, split_planes},
 };
+use std::ops::Range;
 
 /// Security with abort against one party that deviates in any way.
 ///
@@ -34,17 +35,36 @@ pub struct Gate(Vec<Place>);
 struct Place {
     /// Where they are in the gate's output.
     from: usize,
-    /// The planes of the record, each of `words` elements.
+    /// How many planes of the record they are, the first of them, and how long each is.
     planes: usize,
+    first: usize,
     words: usize,
+    spot: Spot,
+    /// The first of the wires they become, if they do.
+    wires: Option<usize>,
+}
+
+/// A place in all planes of a chunk.
+#[derive(Clone, Copy, Debug)]
+struct Spot {
     kind: Kind,
     chunk: usize,
     at: usize,
 }
 
+/// A record that gates on the same wires share: the planes that are filled.
+#[derive(Debug)]
+pub struct Site {
+    spot: Spot,
+    wires: usize,
+    outputs: usize,
+    words: usize,
+}
+
 impl Steps for Malicious {
     type Log = Log;
     type Gate = Gate;
+    type Site = Site;
     const COMPARES: bool = true;
     const TERMS: usize = 64;
 
@@ -54,24 +74,54 @@ impl Steps for Malicious {
         x: [View<'_, R>; I],
         n: usize,
     ) -> Result<(Vec<R>, Gate), Error> {
-        let kind = Of::<K, I, O>::KIND;
-        let form = || Box::new(Of::<K, I, O>(*kernel)) as _;
+        let mut site = Self::site(ctx, kernel, &x, n);
+        Self::on_site(ctx, &mut site, kernel, x, n)
+    }
+
+    fn site<R: Ring, C: Quadratic<W, O>, const W: usize, const O: usize>(
+        ctx: &mut Ctx<Self>,
+        kernel: &C,
+        x: &[View<'_, R>],
+        n: usize,
+    ) -> Site {
+        let kind = Of::<C, W, O>::KIND;
+        let form = || Box::new(Of::<C, W, O>(*kernel)) as _;
         let (chunk, at, number) = R::gates(&mut ctx.log).reserve(kind, form, n);
-        for (k, x) in x.iter().enumerate() {
-            let to = k * chunk.stride + at;
-            chunk.own[to..to + n].copy_from_slice(x.own);
-            chunk.next[to..to + n].copy_from_slice(x.next);
+        for (k, x) in x.iter().enumerate().take(W) {
+            chunk.wire(k, at, *x);
         }
-        mask(ctx.prss.streams(), chunk, at, n, O)?;
+        Site { spot: Spot { kind, chunk: number, at }, wires: x.len().min(W), outputs: 0, words: n }
+    }
+
+    fn on_site<R: Ring, K: Quadratic<I, O>, const I: usize, const O: usize>(
+        ctx: &mut Ctx<Self>,
+        site: &mut Site,
+        kernel: &K,
+        x: [View<'_, R>; I],
+        n: usize,
+    ) -> Result<(Vec<R>, Gate), Error> {
+        same("the gates of a site", site.words, n)?;
+        let Spot { kind, chunk, at } = site.spot;
+        // No check gives the record up while a site is open.
+        let chunk = R::gates(&mut ctx.log).chunk(kind, chunk).ok_or(Error::Poisoned)?;
+        let (inputs, outputs) = (chunk.own.len() / chunk.stride, chunk.for_prev.len() / chunk.stride);
+        let first = site.outputs;
+        same("the outputs of a site's gates", outputs.min(first + O), first + O)?;
+        mask(ctx.prss.streams(), chunk, at, n, first..first + O)?;
         let mut z = zeros::<R>(O * n);
         let (own, next) = components(&x);
-        let (mut rho, mut one) = ([&[] as &[R]; O], split_planes::<R, O>(&mut chunk.for_prev, chunk.stride));
+        let stride = chunk.stride;
+        let of_gate = &mut chunk.for_prev[first * stride..(first + O) * stride];
+        let (mut rho, mut one) = ([&[] as &[R]; O], split_planes::<R, O>(of_gate, stride));
         for (k, (rho, one)) in rho.iter_mut().zip(&mut one).enumerate() {
-            *rho = &chunk.for_next[k * chunk.stride + at..][..n];
+            *rho = &chunk.for_next[(first + k) * stride + at..][..n];
             *one = &mut std::mem::take(one)[at..at + n];
         }
         R::quadratic_apart(kernel, own, next, rho, one, split_planes::<R, O>(&mut z, n));
-        Ok((z, Gate(vec![Place { from: 0, planes: O, words: n, kind, chunk: number, at }])))
+        site.outputs += O;
+        let wires = (site.wires + O <= inputs).then_some(site.wires);
+        site.wires += if wires.is_some() { O } else { 0 };
+        Ok((z, Gate(vec![Place { from: 0, planes: O, first, words: n, spot: site.spot, wires }])))
     }
 
     fn products<R: Ring>(
@@ -87,40 +137,42 @@ impl Steps for Malicious {
         for (j, &terms) in sums.terms.iter().enumerate() {
             let kind = Kind::Products(terms);
             let (chunk, at, number) = R::gates(&mut ctx.log).reserve(kind, || Box::new(Products(terms)), words);
-            mask(ctx.prss.streams(), chunk, at, words, 1)?;
-            let one = &mut chunk.for_prev[at..at + words];
+            mask(ctx.prss.streams(), chunk, at, words, 0..1)?;
             let z = &mut z[j * words..][..words];
             z.copy_from_slice(&chunk.for_next[at..at + words]);
             for k in 0..terms {
                 let from = (first + k) * words;
                 let (x, y) = (x.slice(from, words)?, y.slice(from, words)?);
-                for (factor, v) in [x, y].into_iter().enumerate() {
-                    let to = (2 * k + factor) * chunk.stride + at;
-                    chunk.own[to..to + words].copy_from_slice(v.own);
-                    chunk.next[to..to + words].copy_from_slice(v.next);
-                }
+                chunk.wire(2 * k, at, x);
+                chunk.wire(2 * k + 1, at, y);
+                let one = &mut chunk.for_prev[at..at + words];
                 for e in 0..words {
                     one[e] = one[e] + x.next[e] * y.next[e];
                     z[e] = z[e] + (x.own[e] + x.next[e]) * (y.own[e] + y.next[e]);
                 }
             }
-            for (z, &one) in z.iter_mut().zip(&*one) {
+            for (z, &one) in z.iter_mut().zip(&chunk.for_prev[at..at + words]) {
                 *z = *z - one;
             }
-            places.push(Place { from: j * words, planes: 1, words, kind, chunk: number, at });
+            let spot = Spot { kind, chunk: number, at };
+            places.push(Place { from: j * words, planes: 1, first: 0, words, spot, wires: None });
             first += terms;
         }
         Ok((z, Gate(places)))
     }
 
-    fn received<R: Ring>(log: &mut Log, gate: &Gate, next: &[R]) {
+    fn received<R: Ring>(log: &mut Log, gate: &Gate, z: View<'_, R>) {
         for place in &gate.0 {
-            let Some(chunk) = R::gates(log).chunk(place.kind, place.chunk) else { continue };
+            let Spot { kind, chunk, at } = place.spot;
+            let Some(chunk) = R::gates(log).chunk(kind, chunk) else { continue };
             for k in 0..place.planes {
-                let came = &next[place.from + k * place.words..][..place.words];
-                let one = &mut chunk.for_prev[k * chunk.stride + place.at..][..place.words];
-                for (half, &z) in one.iter_mut().zip(came) {
+                let from = place.from + k * place.words;
+                let half = &mut chunk.for_prev[(place.first + k) * chunk.stride + at..][..place.words];
+                for (half, &z) in half.iter_mut().zip(&z.next[from..]) {
                     *half = z - *half;
+                }
+                if let (Some(wire), Ok(z)) = (place.wires, z.slice(from, place.words)) {
+                    chunk.wire(wire + k, at, z);
                 }
             }
         }
@@ -145,9 +197,9 @@ fn mask<R: Ring>(
     chunk: &mut Chunk<R>,
     at: usize,
     n: usize,
-    planes: usize,
+    planes: Range<usize>,
 ) -> Result<(), Error> {
-    for k in 0..planes {
+    for k in planes {
         let plane = k * chunk.stride + at..k * chunk.stride + at + n;
         own.fill(&mut chunk.for_next[plane.clone()])?;
         next.fill(&mut chunk.for_prev[plane])?;

@@ -12,4 +12,5 @@ mod open;
 mod product;
 
 pub use open::Verified;
+pub use product::Site;
 pub(crate) use product::digest;

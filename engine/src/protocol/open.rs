@@ -11,8 +11,11 @@ impl<M: Mode> Ctx<M> {
     /// Checks what is recorded now, and goes on. For a strand that will be idle for a while: what is recorded is memory that is held.
     ///
     /// # Errors
-    /// [`Error::Abort`] if the check fails; [`Error::Peer`], [`Error::Link`] or [`Error::Poisoned`] from its rounds. Not cancel safe.
+    /// [`Error::OpenSite`] if a site was not closed, [`Error::Abort`] if the check fails; [`Error::Peer`], [`Error::Link`] or [`Error::Poisoned`] from its rounds. Not cancel safe.
     pub async fn check(&mut self) -> Result<(), Error> {
+        if self.open_sites != 0 {
+            return Err(Error::OpenSite(self.open_sites));
+        }
         M::check(self).await
     }
 
@@ -20,11 +23,11 @@ impl<M: Mode> Ctx<M> {
     /// nothing can be multiplied.
     ///
     /// # Errors
-    /// [`Error::UnjoinedFork`] if a forked strand was not joined, [`Error::Poisoned`] if a round failed,
+    /// [`Error::UnjoinedFork`] if a forked strand was not joined, [`Error::OpenSite`] if a site was not closed, [`Error::Poisoned`] if a round failed,
     /// [`Error::Abort`] if the mode's check fails.
     pub async fn verify(mut self) -> Result<Verified<M>, Error> {
         self.ready()?;
-        M::check(&mut self).await?;
+        self.check().await?;
         if M::COMPARES {
             // Whoever rejected has left by now: nothing is opened that not everybody accepted.
             let account = [self.cost.rounds.to_le_bytes(), self.cost.products.to_le_bytes()].concat();

@@ -77,7 +77,59 @@ impl<M: Mode> Ctx<M> {
     ) -> Result<Shares<R>, Error> {
         let n = equal_lengths(&x)?;
         let (z, gate) = M::quadratic(self, kernel, x, n)?;
+        let z = self.reshare(z, &gate).await?;
+        self.check_if_due().await?;
+        Ok(z)
+    }
+
+    /// Opens a site: a record that the gates of a small circuit share, so that a wire which several of them use is recorded once.
+    ///
+    /// `kernel` is the small circuit as one map, from all wires to the outputs of all gates: the first wires are `x`, the
+    /// outputs of a gate the next ones (but for those that no gate uses, of the last gates), in the order in which the gates follow.
+    /// What a kernel says that does not fit its gates fails every check.
+    ///
+    /// **Shape** vectors of `n` elements. **Cost** nothing.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for vectors of different lengths.
+    pub fn site<R: Ring, C: Quadratic<W, O>, const I: usize, const W: usize, const O: usize>(
+        &mut self,
+        kernel: &C,
+        x: &[View<'_, R>; I],
+    ) -> Result<Site<M>, Error> {
+        const { assert!(I <= W, "a site has at least the wires it begins with") };
+        let n = equal_lengths(x)?;
+        self.open_sites += 1;
+        Ok(Site(M::site::<R, C, W, O>(self, kernel, x, n)))
+    }
+
+    /// A gate of a [`site`](Self::site): as [`quadratic`](Self::quadratic) in everything else.
+    ///
+    /// # Errors
+    /// As [`quadratic`](Self::quadratic); [`Error::Shape`] if the site has no room for the gate's outputs. Not cancel safe.
+    pub async fn quadratic_on<R: Ring, K: Quadratic<I, O>, const I: usize, const O: usize>(
+        &mut self,
+        site: &mut Site<M>,
+        kernel: &K,
+        x: [View<'_, R>; I],
+    ) -> Result<Shares<R>, Error> {
+        let n = equal_lengths(&x)?;
+        let (z, gate) = M::on_site(self, &mut site.0, kernel, x, n)?;
         self.reshare(z, &gate).await
+    }
+
+    /// Ends a site. What is recorded is checked if it is enough for a batch, which it is not while a site is open.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub async fn close(&mut self, site: Site<M>) -> Result<(), Error> {
+        drop(site);
+        self.open_sites = self.open_sites.saturating_sub(1);
+        self.check_if_due().await
+    }
+
+    async fn check_if_due(&mut self) -> Result<(), Error> {
+        if self.open_sites == 0 && M::recorded(&self.log) > self.check_every { self.check().await } else { Ok(()) }
     }
 
     /// Sums of products of neighbouring vectors: prefix networks, dot products. One element per output is sent, whatever the number of its terms.
@@ -102,6 +154,7 @@ impl<M: Mode> Ctx<M> {
         let sent: Vec<usize> = terms.iter().flat_map(|&terms| parts(terms, M::TERMS)).collect();
         let (z, gate) = M::products(self, x, y, &Sums { terms: &sent, words })?;
         let partial = self.reshare(z, &gate).await?;
+        self.check_if_due().await?;
         if sent.len() == terms.len() {
             return Ok(partial);
         }
@@ -128,16 +181,13 @@ impl<M: Mode> Ctx<M> {
         self.sums_of_products(x, y, &[x.len()], 1).await
     }
 
-    /// Turns masked additive shares into replicated ones: sends mine to `prev`, takes `next`'s. Checks what is recorded if it is enough for a batch.
+    /// Turns masked additive shares into replicated ones: sends mine to `prev`, takes `next`'s.
     async fn reshare<R: Ring>(&mut self, z: Vec<R>, gate: &M::Gate) -> Result<Shares<R>, Error> {
         let n = z.len();
         let mut out = Shares::new(z, zeros(n));
         self.exchange(&out.own, &mut out.next).await?;
         self.cost.products += n as u64;
-        M::received(&mut self.log, gate, &out.next);
-        if M::recorded(&self.log) > self.check_every {
-            M::check(self).await?;
-        }
+        M::received(&mut self.log, gate, out.view());
         Ok(out)
     }
 
@@ -197,6 +247,16 @@ pub(crate) fn digest<R: Ring>(component: &[R]) -> [u8; 32] {
 /// A sum in parts of at most `most` terms. A sum of nothing is one part.
 fn parts(terms: usize, most: usize) -> impl Iterator<Item = usize> {
     (0..terms.div_ceil(most).max(1)).map(move |k| (terms - k * most).min(most))
+}
+
+/// See [`Ctx::site`].
+#[must_use = "gates are recorded in it; close it"]
+pub struct Site<M: Mode>(M::Site);
+
+impl<M: Mode> std::fmt::Debug for Site<M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Site(..)")
+    }
 }
 
 impl PeerFault {

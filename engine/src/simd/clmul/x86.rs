@@ -337,10 +337,22 @@ pub(super) fn fold_rows(level: Level, by: &RowFold, plane: &[Lanes], out: &mut [
         }
         for s in 0..8 {
             let mut c = [_mm512_setzero_si512(); 8];
-            for (bytes, matrices) in bytes.iter().zip(by.matrices.chunks_exact(8)) {
-                for (c, &matrix) in c.iter_mut().zip(matrices) {
-                    let matrix = _mm512_set1_epi64(matrix.cast_signed());
-                    *c = xor!(*c, _mm512_gf2p8affine_epi64_epi8(bytes[s], matrix, 0));
+            let affine = |bytes: __m512i, matrix: u64| {
+                _mm512_gf2p8affine_epi64_epi8(bytes, _mm512_set1_epi64(matrix.cast_signed()), 0)
+            };
+            // Two groups at a time: one instruction adds both.
+            for (bytes, matrices) in bytes[..groups].chunks(2).zip(by.matrices.chunks(16)) {
+                match (bytes, matrices.split_at(8)) {
+                    ([x, y], (of_x, of_y)) => {
+                        for o in 0..8 {
+                            c[o] = xor!(c[o], affine(x[s], of_x[o]), affine(y[s], of_y[o]));
+                        }
+                    }
+                    (x, (of_x, _)) => {
+                        for o in 0..8 {
+                            c[o] = xor!(c[o], affine(x[0][s], of_x[o]));
+                        }
+                    }
                 }
             }
             let e = stage!(stage!(stage!(c)));
