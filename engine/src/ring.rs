@@ -105,6 +105,11 @@ pub fn plain<R: Ring, K: Quadratic<I, O>, const I: usize, const O: usize>(kernel
     kernel.eval(x.map(Deg1)).map(|y| y.0)
 }
 
+/// A linear map on plain values: its own reference.
+pub fn plain_linear<R: Ring, K: Linear<I, O>, const I: usize, const O: usize>(kernel: &K, x: [R; I]) -> [R; O] {
+    kernel.eval(x.map(Deg1)).map(|y| y.0)
+}
+
 impl<A: Algebra> Add for Deg1<A> {
     type Output = Self;
     #[inline(always)]

@@ -2,7 +2,7 @@
 
 use super::{
     boyar_peralta,
-    tower::{Bent, By4, ByBent, Forward, Inverse16By4, Inverse16ByBent, Invert, Norm4, Norm16, Way},
+    tower::{Bent, By4, ByBent, Enter, Forward, Inverse16By4, Inverse16ByBent, Invert, Leave, Norm4, Norm16, Way},
 };
 use trefoil_engine::prelude::*;
 
@@ -83,13 +83,14 @@ pub(super) async fn sub_bytes<M: Mode, W: Way>(
     if form == SboxForm::BoyarPeralta {
         return boyar_peralta::sub_bytes(ctx, way, x).await;
     }
+    let x = View::map(&Enter(way), x.planes::<8>()?)?;
     let x = x.planes::<8>()?;
     let [x0, x1, x2, x3, x4, x5, x6, x7] = x;
     let mut site = match form {
-        SboxForm::Tower18 => ctx.site(&By4(way), &x)?,
-        _ => ctx.site(&ByBent(way), &x)?,
+        SboxForm::Tower18 => ctx.site(&By4, &x)?,
+        _ => ctx.site(&ByBent, &x)?,
     };
-    let norm = ctx.quadratic_on(&mut site, &Norm16(way), x).await?;
+    let norm = ctx.quadratic_on(&mut site, &Norm16, x).await?;
     let [n0, n1, n2, n3] = norm.planes::<4>()?;
     let inverse = if form == SboxForm::Tower18 {
         let m = ctx.quadratic_on(&mut site, &Norm4, [n0, n1, n2, n3]).await?;
@@ -100,10 +101,9 @@ pub(super) async fn sub_bytes<M: Mode, W: Way>(
         ctx.quadratic_on(&mut site, &Inverse16ByBent, [n0, n1, n2, n3, t.view()]).await?
     };
     let [m0, m1, m2, m3] = inverse.planes::<4>()?;
-    let gate = Invert(way);
-    let s = ctx.quadratic_on(&mut site, &gate, [x0, x1, x2, x3, x4, x5, x6, x7, m0, m1, m2, m3]).await?;
+    let s = ctx.quadratic_on(&mut site, &Invert, [x0, x1, x2, x3, x4, x5, x6, x7, m0, m1, m2, m3]).await?;
     ctx.close(site).await?;
-    Ok(s)
+    View::map(&Leave(way), s.planes::<8>()?)
 }
 
 #[cfg(test)]

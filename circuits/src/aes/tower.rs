@@ -128,13 +128,33 @@ fn halves<T: Copy>(x: [T; 8]) -> [[T; 4]; 2] {
     [[x[0], x[1], x[2], x[3]], [x[4], x[5], x[6], x[7]]]
 }
 
-/// 8 bits to the 4 of the norm in `GF(16)`.
+/// Bytes to tower coordinates, on the way in.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Norm16<W>(pub(super) W);
-impl<W: Way> Quadratic<8, 4> for Norm16<W> {
+pub(super) struct Enter<W>(pub(super) W);
+impl<W: Way> Linear<8, 8> for Enter<W> {
+    #[inline(always)]
+    fn eval<A: Algebra>(&self, x: [Deg1<A>; 8]) -> [Deg1<A>; 8] {
+        W::enter(x)
+    }
+}
+
+/// Tower coordinates to bytes, on the way out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leave<W>(pub(super) W);
+impl<W: Way> Linear<8, 8> for Leave<W> {
+    #[inline(always)]
+    fn eval<A: Algebra>(&self, x: [Deg1<A>; 8]) -> [Deg1<A>; 8] {
+        W::leave(x)
+    }
+}
+
+/// Tower coordinates to the 4 bits of the norm in `GF(16)`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Norm16;
+impl Quadratic<8, 4> for Norm16 {
     #[inline(always)]
     fn eval<A: Algebra>(&self, x: [Deg1<A>; 8]) -> [Deg2<A>; 4] {
-        let [a1, a0] = halves(W::enter(x));
+        let [a1, a0] = halves(x);
         let n = mul16(a1, a0);
         let s = [a1[0] + a0[0], a1[1] + a0[1], a1[2] + a0[2], a1[3] + a0[3]];
         // nu s^2 with nu = Y^17.
@@ -191,46 +211,46 @@ impl Quadratic<5, 4> for Inverse16ByBent {
     }
 }
 
-/// 8 bits and the 4 of the inverse norm to the 8 of the result.
+/// Tower coordinates and the 4 bits of the inverse norm to the coordinates of the inverse.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Invert<W>(pub(super) W);
-impl<W: Way> Quadratic<12, 8> for Invert<W> {
+pub(super) struct Invert;
+impl Quadratic<12, 8> for Invert {
     #[inline(always)]
     fn eval<A: Algebra>(&self, v: [Deg1<A>; 12]) -> [Deg2<A>; 8] {
         let [x0, x1, x2, x3, x4, x5, x6, x7, m0, m1, m2, m3] = v;
-        let [a1, a0] = halves(W::enter([x0, x1, x2, x3, x4, x5, x6, x7]));
+        let [a1, a0] = halves([x0, x1, x2, x3, x4, x5, x6, x7]);
         let m = [m0, m1, m2, m3];
         let (hi, lo) = (mul16(m, a0), mul16(m, a1));
-        W::leave([hi[0], hi[1], hi[2], hi[3], lo[0], lo[1], lo[2], lo[3]])
+        [hi[0], hi[1], hi[2], hi[3], lo[0], lo[1], lo[2], lo[3]]
     }
 }
 
-/// All gates of the S-box with the bent form: from the byte, its norm, the bent form and the inverse norm to all but the byte, and the result.
+/// All gates of the S-box with the bent form: from an element, its norm, the bent form and the inverse norm to the latter three and the inverse.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ByBent<W>(pub(super) W);
-impl<W: Way> Quadratic<17, 17> for ByBent<W> {
+pub(super) struct ByBent;
+impl Quadratic<17, 17> for ByBent {
     #[inline(always)]
     fn eval<A: Algebra>(&self, v: [Deg1<A>; 17]) -> [Deg2<A>; 17] {
         let [x0, x1, x2, x3, x4, x5, x6, x7, n0, n1, n2, n3, t, m0, m1, m2, m3] = v;
-        let [a, b, c, d] = Norm16(self.0).eval([x0, x1, x2, x3, x4, x5, x6, x7]);
+        let [a, b, c, d] = Norm16.eval([x0, x1, x2, x3, x4, x5, x6, x7]);
         let [e] = Bent.eval([n0, n1, n2, n3]);
         let [f, g, h, i] = Inverse16ByBent.eval([n0, n1, n2, n3, t]);
-        let [j, k, l, m, n, o, p, q] = Invert(self.0).eval([x0, x1, x2, x3, x4, x5, x6, x7, m0, m1, m2, m3]);
+        let [j, k, l, m, n, o, p, q] = Invert.eval([x0, x1, x2, x3, x4, x5, x6, x7, m0, m1, m2, m3]);
         [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q]
     }
 }
 
 /// All gates of the S-box with norms all the way down.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct By4<W>(pub(super) W);
-impl<W: Way> Quadratic<18, 18> for By4<W> {
+pub(super) struct By4;
+impl Quadratic<18, 18> for By4 {
     #[inline(always)]
     fn eval<A: Algebra>(&self, v: [Deg1<A>; 18]) -> [Deg2<A>; 18] {
         let [x0, x1, x2, x3, x4, x5, x6, x7, n0, n1, n2, n3, t0, t1, m0, m1, m2, m3] = v;
-        let [a, b, c, d] = Norm16(self.0).eval([x0, x1, x2, x3, x4, x5, x6, x7]);
+        let [a, b, c, d] = Norm16.eval([x0, x1, x2, x3, x4, x5, x6, x7]);
         let [e, f] = Norm4.eval([n0, n1, n2, n3]);
         let [g, h, i, j] = Inverse16By4.eval([n0, n1, n2, n3, t0, t1]);
-        let [k, l, m, n, o, p, q, r] = Invert(self.0).eval([x0, x1, x2, x3, x4, x5, x6, x7, m0, m1, m2, m3]);
+        let [k, l, m, n, o, p, q, r] = Invert.eval([x0, x1, x2, x3, x4, x5, x6, x7, m0, m1, m2, m3]);
         [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r]
     }
 }
@@ -239,7 +259,7 @@ impl<W: Way> Quadratic<18, 18> for By4<W> {
 mod tests {
     use super::*;
     use crate::aes::reference::{INV_SBOX, SBOX};
-    use trefoil_engine::ring::plain;
+    use trefoil_engine::ring::{plain, plain_linear};
 
     /// All 256 bytes at once, a bit plane in four words.
     fn planes(f: impl Fn(u8) -> u8) -> [[Lanes; 8]; 4] {
@@ -254,6 +274,10 @@ mod tests {
         plain(k, x)
     }
 
+    fn coordinates(map: &impl Linear<8, 8>, x: [Lanes; 8]) -> [Lanes; 8] {
+        plain_linear(map, x)
+    }
+
     fn join<const A: usize, const B: usize, const C: usize>(a: [Lanes; A], b: [Lanes; B]) -> [Lanes; C] {
         let mut both = a.into_iter().chain(b);
         std::array::from_fn(|_| both.next().expect("A + B = C"))
@@ -262,11 +286,12 @@ mod tests {
     fn check<W: Way>(expected: [[Lanes; 8]; 4]) {
         let way = W::default();
         for (x, expected) in planes(|x| x).into_iter().zip(expected) {
-            let n: [_; 4] = gate(&Norm16(way), x);
+            let x = coordinates(&Enter(way), x);
+            let n: [_; 4] = gate(&Norm16, x);
             let by4: [_; 4] = gate(&Inverse16By4, join::<4, 2, 6>(n, gate(&Norm4, n)));
             let by_bent: [_; 4] = gate(&Inverse16ByBent, join::<4, 1, 5>(n, gate(&Bent, n)));
             assert_eq!(by4, by_bent);
-            assert_eq!(gate(&Invert(way), join::<8, 4, 12>(x, by_bent)), expected);
+            assert_eq!(coordinates(&Leave(way), gate(&Invert, join::<8, 4, 12>(x, by_bent))), expected);
         }
     }
 

@@ -17,7 +17,7 @@ use std::{
 };
 
 /// A register of lanes. `load` and `store` move `WORDS` consecutive elements.
-trait Register: Algebra {
+pub(super) trait Register: Algebra {
     const WORDS: usize;
     /// # Safety
     /// `from` is valid for reads of `WORDS` elements, and the processor has the register's instructions.

@@ -11,7 +11,7 @@ use crate::{
         log::LINE,
     },
     ring::{Lanes, Quadratic},
-    simd::x86::V512,
+    simd::x86::{Register, V512},
 };
 use std::{
     arch::x86_64::{
@@ -139,17 +139,25 @@ struct Target<'a, K, const O: usize> {
 }
 
 impl<K, const O: usize> Target<'_, K, O> {
-    /// Adds the weighted form of two lines to a sum.
-    #[inline]
+    /// Adds the weighted form of the sums of some rows to a sum.
+    ///
+    /// # Safety
+    /// `p` has `I` planes in each component, with lines for all of `rows`.
+    #[inline(never)]
     #[target_feature(enable = "avx512f,avx512bw,vpclmulqdq,gfni")]
-    fn add<const I: usize>(&self, sum: &mut [u128; 4], own: &[__m512i; I], next: &[__m512i; I])
+    unsafe fn add<const I: usize, const N: usize>(&self, sum: &mut [u128; 4], p: Planes, rows: [usize; N])
     where
         K: Quadratic<I, O>,
     {
         let zero = V512(_mm512_setzero_si512());
         let (mut u, mut v) = ([zero; I], [zero; I]);
         for k in 0..I {
-            (u[k], v[k]) = (V512(own[k]), V512(next[k]));
+            for row in rows {
+                let at = k * p.stride + row * LINE;
+                // SAFETY: the caller's promise.
+                let (own, next) = unsafe { (V512::load(p.own.add(at)), V512::load(p.next.add(at))) };
+                (u[k], v[k]) = (u[k] + own, v[k] + next);
+            }
         }
         let b = polar::<V512, K, I, O>(self.kernel, u, v, zero);
         let words: &mut [u64] = bytemuck::cast_slice_mut(sum.as_mut_slice());
@@ -212,39 +220,20 @@ impl<K, const O: usize> Target<'_, K, O> {
     where
         K: Quadratic<I, O>,
     {
-        let zero = _mm512_setzero_si512();
-        let mut r = [[[zero; I]; 4]; 2];
-        for (r, from) in r.iter_mut().zip([p.own, p.next]) {
-            for k in 0..I {
-                // SAFETY: the caller's promise.
-                let lines = unsafe { std::slice::from_raw_parts(from.add(k * p.stride), 4 * LINE) };
-                for (l, r) in r.iter_mut().enumerate() {
-                    // SAFETY: as above.
-                    r[k] = unsafe { load(lines, l) };
-                }
+        // SAFETY: the caller's promise.
+        unsafe {
+            if !p.plain {
+                self.add(&mut sums[0], p, [0]);
+                self.add(&mut sums[1], p, [1]);
+                self.add(&mut sums[3], p, [2]);
+                self.add(&mut sums[4], p, [3]);
             }
+            self.add(&mut sums[2], p, [0, 1]);
+            self.add(&mut sums[5], p, [2, 3]);
+            self.add(&mut sums[6], p, [0, 2]);
+            self.add(&mut sums[7], p, [1, 3]);
+            self.add(&mut sums[8], p, [0, 1, 2, 3]);
         }
-        let [own, next] = r;
-        let sum = |a: &[__m512i; I], b: &[__m512i; I]| {
-            let mut s = *a;
-            for k in 0..I {
-                s[k] = xor!(a[k], b[k]);
-            }
-            s
-        };
-        if !p.plain {
-            self.add(&mut sums[0], &own[0], &next[0]);
-            self.add(&mut sums[1], &own[1], &next[1]);
-            self.add(&mut sums[3], &own[2], &next[2]);
-            self.add(&mut sums[4], &own[3], &next[3]);
-        }
-        let (a, b) = (sum(&own[0], &own[1]), sum(&next[0], &next[1]));
-        self.add(&mut sums[2], &a, &b);
-        let (c, d) = (sum(&own[2], &own[3]), sum(&next[2], &next[3]));
-        self.add(&mut sums[5], &c, &d);
-        self.add(&mut sums[6], &sum(&own[0], &own[2]), &sum(&next[0], &next[2]));
-        self.add(&mut sums[7], &sum(&own[1], &own[3]), &sum(&next[1], &next[3]));
-        self.add(&mut sums[8], &sum(&a, &c), &sum(&b, &d));
     }
 }
 
