@@ -57,6 +57,12 @@ pub trait Steps: Send + Sync + Sized + 'static {
     where
         Self: Mode;
 
+    /// Whether a site is complete.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if gates are missing.
+    fn complete(site: &Self::Site) -> Result<(), Error>;
+
     /// As [`quadratic`](Self::quadratic), recorded in a site.
     fn on_site<R: Ring, K: Quadratic<I, O>, const I: usize, const O: usize>(
         ctx: &mut Ctx<Self>,
@@ -155,6 +161,10 @@ impl Steps for SemiHonest {
         _: &[View<'_, R>],
         _: usize,
     ) {
+    }
+
+    fn complete((): &()) -> Result<(), Error> {
+        Ok(())
     }
 
     fn on_site<R: Ring, K: Quadratic<I, O>, const I: usize, const O: usize>(

@@ -81,9 +81,11 @@ pub struct Class<R: Ring> {
     kind: Kind,
     pub form: Box<dyn Form<R>>,
     pub chunks: Vec<Chunk<R>>,
+    /// Chunks of checked gates, to be filled again: the strand holds as much memory anyway, and need not wipe what it overwrites.
+    free: Vec<Chunk<R>>,
 }
 
-/// Planes of gates of one kind: plane `k` is at `k * stride`, zero past `len` up to a whole block.
+/// Planes of gates of one kind: plane `k` is at `k * stride`; once [finished](Self::finish), zero past `len`.
 ///
 /// Here `x` are the gates' inputs, `z` their outputs and `rho_j` what was drawn with key `k_j`; this is party `i`.
 pub struct Chunk<R: Ring> {
@@ -109,7 +111,17 @@ impl<R: Ring> Drop for Chunk<R> {
 
 impl<R: Ring> Gates<R> {
     pub fn is_empty(&self) -> bool {
-        self.classes.is_empty()
+        self.classes.iter().all(|c| c.chunks.is_empty())
+    }
+
+    /// Takes back gates that were checked, with their memory.
+    pub fn recycle(&mut self, mut checked: Self) {
+        for class in &mut checked.classes {
+            class.free.append(&mut class.chunks);
+            class.free.iter_mut().for_each(|c| c.len = 0);
+        }
+        checked.bytes = 0;
+        *self = checked;
     }
 
     /// Room for gates of one kind on `n` words: the chunk, where in its planes they go, and its number.
@@ -122,7 +134,7 @@ impl<R: Ring> Gates<R> {
         let class = match self.classes.iter().position(|c| c.kind == kind) {
             Some(at) => &mut self.classes[at],
             None => {
-                self.classes.push(Class { kind, form: form(), chunks: Vec::new() });
+                self.classes.push(Class { kind, form: form(), chunks: Vec::new(), free: Vec::new() });
                 let last = self.classes.len() - 1;
                 &mut self.classes[last]
             }
@@ -132,14 +144,8 @@ impl<R: Ring> Gates<R> {
             let (stride, form) = (n.max(1).next_multiple_of(CHUNK_WORDS) + LINE, &class.form);
             let (inputs, outputs) = (form.inputs() * stride, form.outputs() * stride);
             self.bytes += 2 * (inputs + outputs) * size_of::<R>();
-            class.chunks.push(Chunk {
-                stride,
-                len: 0,
-                own: zeros(inputs),
-                next: zeros(inputs),
-                for_next: zeros(outputs),
-                for_prev: zeros(outputs),
-            });
+            let again = class.free.iter().rposition(|c| c.stride == stride);
+            class.chunks.push(again.map_or_else(|| Chunk::new(stride, inputs, outputs), |at| class.free.swap_remove(at)));
         }
         let last = class.chunks.len() - 1;
         let chunk = &mut class.chunks[last];
@@ -172,6 +178,19 @@ impl<R: Ring> Class<R> {
 }
 
 impl<R: Ring> Chunk<R> {
+    fn new(stride: usize, inputs: usize, outputs: usize) -> Self {
+        let (own, next, for_next, for_prev) = (zeros(inputs), zeros(inputs), zeros(outputs), zeros(outputs));
+        Self { stride, len: 0, own, next, for_next, for_prev }
+    }
+
+    /// Clears what an earlier use has left between the last gate and the end of its block.
+    pub fn finish(&mut self) {
+        let (stride, from) = (self.stride, self.len);
+        for planes in [&mut self.own, &mut self.next, &mut self.for_next, &mut self.for_prev] {
+            planes.chunks_exact_mut(stride).for_each(|plane| plane[from..].fill(R::default()));
+        }
+    }
+
     /// Sets plane `k` of the inputs from `at` on.
     pub fn wire(&mut self, k: usize, at: usize, x: View<'_, R>) {
         let to = k * self.stride + at;

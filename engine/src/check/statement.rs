@@ -55,7 +55,8 @@ pub struct FirstLevel<E> {
 
 impl<R: Ring> Statement<R> {
     /// Draws the weights from a coin that was thrown after the gates' messages had been sent.
-    pub fn new(gates: Gates<R>, coin: [u8; 16]) -> Result<Self, Error> {
+    pub fn new(mut gates: Gates<R>, coin: [u8; 16]) -> Result<Self, Error> {
+        gates.classes.iter_mut().flat_map(|c| &mut c.chunks).for_each(Chunk::finish);
         let words = gates.classes.iter().map(|c| c.blocks(1)).sum();
         let r = variables::<R>(words);
         let mut stream = Stream::with_key(coin);
@@ -140,8 +141,8 @@ impl<R: Ring> Statement<R> {
         sums
     }
 
-    /// Folds the rows, and then the eighths of the columns with `eq`; the gates are no longer needed and their memory is given back.
-    pub fn fold(self, rows: &R::Fold, eq: &[R::Ext; 8]) -> Vectors<R::Ext> {
+    /// Folds the rows, and then the eighths of the columns with `eq`; gives the gates back, which are no longer needed.
+    pub fn fold(self, rows: &R::Fold, eq: &[R::Ext; 8]) -> (Vectors<R::Ext>, Gates<R>) {
         let columns = LINE * R::COLUMNS;
         let left = columns / 8;
         let all: usize = self.gates.classes.iter().map(|c| c.form.inputs() * c.blocks(self.block()) * left).sum();
@@ -179,7 +180,7 @@ impl<R: Ring> Statement<R> {
                 done += inputs * left;
             });
         }
-        v
+        (v, self.gates)
     }
 
     /// Calls `f` with each block of a class: its chunk, its number in the chunk and its weights.

@@ -59,6 +59,8 @@ pub struct Site {
     wires: usize,
     outputs: usize,
     words: usize,
+    /// Wires and outputs of the kernel.
+    of: [usize; 2],
 }
 
 impl Steps for Malicious {
@@ -90,7 +92,12 @@ impl Steps for Malicious {
         for (k, x) in x.iter().enumerate().take(W) {
             chunk.wire(k, at, *x);
         }
-        Site { spot: Spot { kind, chunk: number, at }, wires: x.len().min(W), outputs: 0, words: n }
+        Site { spot: Spot { kind, chunk: number, at }, wires: x.len().min(W), outputs: 0, words: n, of: [W, O] }
+    }
+
+    fn complete(site: &Site) -> Result<(), Error> {
+        same("the wires of a site", site.of[0], site.wires)?;
+        same("the outputs of a site's gates", site.of[1], site.outputs)
     }
 
     fn on_site<R: Ring, K: Quadratic<I, O>, const I: usize, const O: usize>(
@@ -104,7 +111,7 @@ impl Steps for Malicious {
         let Spot { kind, chunk, at } = site.spot;
         // No check gives the record up while a site is open.
         let chunk = R::gates(&mut ctx.log).chunk(kind, chunk).ok_or(Error::Poisoned)?;
-        let (inputs, outputs) = (chunk.own.len() / chunk.stride, chunk.for_prev.len() / chunk.stride);
+        let [inputs, outputs] = site.of;
         let first = site.outputs;
         same("the outputs of a site's gates", outputs.min(first + O), first + O)?;
         mask(ctx.prss.streams(), chunk, at, n, first..first + O)?;

@@ -121,9 +121,9 @@ impl<M: Mode> Ctx<M> {
     /// Ends a site. What is recorded is checked if it is enough for a batch, which it is not while a site is open.
     ///
     /// # Errors
-    /// As [`check`](Self::check).
+    /// [`Error::Shape`] if the site's kernel has wires or outputs that no gate has given; as [`check`](Self::check).
     pub async fn close(&mut self, site: Site<M>) -> Result<(), Error> {
-        drop(site);
+        M::complete(&site.0)?;
         self.open_sites = self.open_sites.saturating_sub(1);
         self.check_if_due().await
     }
