@@ -98,7 +98,20 @@ impl<E: Ext> Interpolation<E> {
             let others = points.iter().enumerate().filter(|(j, _)| *j != k);
             others.fold(E::point(1), |product, (_, &p)| product * (points[k] - p))
         };
-        let inverses = (0..points.len()).map(|k| product(k).inverse()).collect();
+        let products: Vec<E> = (0..points.len()).map(product).collect();
+        // One inversion for all: of the product of the first k + 1 ..
+        let mut upto = products.clone();
+        for k in 1..upto.len() {
+            upto[k] = upto[k - 1] * products[k];
+        }
+        let mut inverse = upto[n].inverse();
+        // .. from which that of each falls off at the end.
+        let mut inverses = vec![inverse; n + 1];
+        for k in (1..=n).rev() {
+            inverses[k] = inverse * upto[k - 1];
+            inverse = inverse * products[k];
+        }
+        inverses[0] = inverse;
         Self { points, inverses }
     }
 

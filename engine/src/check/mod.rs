@@ -71,11 +71,13 @@ pub trait Checked: log::Recorded + Copy + 'static {
     fn folder(eq: &[Self::Ext]) -> Self::Fold;
     /// Folds a plane's block to its columns.
     fn fold(by: &Self::Fold, plane: &[Self], out: &mut [Self::Ext]);
-    /// Adds the weighted words of each row of a plane's block to the row's sum; `line` holds a weight for each word of a line.
-    fn rows(plane: &[Self], line: &[Self::Ext], sums: &mut [Self::Sum]) {
-        for (row, sum) in plane.chunks_exact(log::LINE).zip(sums) {
-            for (&word, &w) in row.iter().zip(line) {
-                Self::accumulate(sum, w, word);
+    /// Adds the weighted words of each row to the row's sum. Plane `k` begins at `k * stride` of `planes`; `weights` holds a line for each.
+    fn rows(planes: &[Self], stride: usize, weights: &[Self::Ext], sums: &mut [Self::Sum]) {
+        for (plane, line) in planes.chunks(stride).zip(weights.chunks_exact(log::LINE)) {
+            for (row, sum) in plane.chunks_exact(log::LINE).zip(&mut *sums) {
+                for (&word, &w) in row.iter().zip(line) {
+                    Self::accumulate(sum, w, word);
+                }
             }
         }
     }

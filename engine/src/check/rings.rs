@@ -67,8 +67,8 @@ impl Checked for Lanes {
     fn fold(by: &RowFold, plane: &[Self], out: &mut [Gf64]) {
         by.apply(plane, out);
     }
-    fn rows(plane: &[Self], line: &[Gf64], sums: &mut [[u128; 4]]) {
-        clmul::rows(plane, line, sums);
+    fn rows(planes: &[Self], stride: usize, weights: &[Gf64], sums: &mut [[u128; 4]]) {
+        clmul::rows(planes, stride, weights, sums);
     }
     fn grid<K: Quadratic<I, O>, const I: usize, const O: usize>(
         kernel: &K,

@@ -99,9 +99,8 @@ impl<R: Ring> Statement<R> {
                 let at = b * self.block();
                 let block = Block { own: &chunk.own, next: &chunk.next, stride: chunk.stride, at, r: self.r };
                 class.form.grid(&block, &of_words, &mut sums, &mut scratch);
-                for (o, weights) in of_words.chunks_exact(LINE).enumerate() {
-                    R::rows(chunk.block(&chunk.for_prev, o, b, self.block()), weights, &mut halves[0]);
-                    R::rows(chunk.block(&chunk.for_next, o, b, self.block()), weights, &mut halves[1]);
+                for (half, sums) in [&chunk.for_prev, &chunk.for_next].into_iter().zip(&mut halves) {
+                    R::rows(&half[at..], chunk.stride, &of_words, sums);
                 }
             });
         }

@@ -66,19 +66,21 @@ pub fn column(word: usize, bit: usize) -> usize {
 }
 
 /// See [`Checked::rows`](crate::check::Checked::rows).
-pub fn rows(plane: &[Lanes], line: &[Gf64], sums: &mut [[u128; 4]]) {
-    rows_at(Level::detect(), plane, line, sums);
+pub fn rows(planes: &[Lanes], stride: usize, weights: &[Gf64], sums: &mut [[u128; 4]]) {
+    rows_at(Level::detect(), planes, stride, weights, sums);
 }
 
-fn rows_at(level: Level, plane: &[Lanes], line: &[Gf64], sums: &mut [[u128; 4]]) {
+fn rows_at(level: Level, planes: &[Lanes], stride: usize, weights: &[Gf64], sums: &mut [[u128; 4]]) {
     #[cfg(target_arch = "x86_64")]
-    if x86::rows(level, plane, line, sums) {
+    if x86::rows(level, planes, stride, weights, sums) {
         return;
     }
     let _ = level;
-    for (row, sum) in plane.chunks_exact(LINE).zip(sums) {
-        for (word, w) in row.iter().zip(line) {
-            sum[0] ^= product(word.0, w.0);
+    for (plane, line) in planes.chunks(stride).zip(weights.chunks_exact(LINE)) {
+        for (row, sum) in plane.chunks_exact(LINE).zip(&mut *sums) {
+            for (word, w) in row.iter().zip(line) {
+                sum[0] ^= product(word.0, w.0);
+            }
         }
     }
 }
@@ -234,10 +236,12 @@ mod tests {
             by.apply(&plane, &mut x);
             by.apply_at(Level::Portable, &plane, &mut y);
             assert_eq!(x, y, "{rows} rows");
-            let line = fill(LINE, 9, Gf64);
+            // Three planes, a line between them, and no more words than needed.
+            let (stride, weights) = ((rows + 1) * LINE, fill(3 * LINE, 9, Gf64));
+            let planes = fill(2 * stride + rows * LINE, 10, Lanes);
             let (mut x, mut y) = (vec![[1_u128; 4]; rows], vec![[1_u128; 4]; rows]);
-            rows_at(Level::detect(), &plane, &line, &mut x);
-            rows_at(Level::Portable, &plane, &line, &mut y);
+            rows_at(Level::detect(), &planes, stride, &weights, &mut x);
+            rows_at(Level::Portable, &planes, stride, &weights, &mut y);
             let value = |s: &[u128; 4]| Gf64::reduce(s[0] ^ s[1] ^ s[2] ^ s[3]);
             assert!(x.iter().map(value).eq(y.iter().map(value)));
         }

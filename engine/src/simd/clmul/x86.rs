@@ -20,7 +20,7 @@ use std::{
         _mm512_srli_epi64, _mm512_storeu_si512, _mm512_ternarylogic_epi64, _mm512_unpackhi_epi8, _mm512_unpackhi_epi64,
         _mm512_unpacklo_epi8, _mm512_unpacklo_epi64, _mm512_xor_si512,
     },
-    mem::transmute,
+    mem::{MaybeUninit, transmute},
 };
 
 pub(super) fn detect() -> Level {
@@ -99,24 +99,27 @@ fn reduce(even: __m512i, odd: __m512i) -> __m512i {
     xor!(xor!(lo, h, _mm512_slli_epi64(h, 1)), _mm512_slli_epi64(h, 3), _mm512_slli_epi64(h, 4))
 }
 
-pub(super) fn rows(level: Level, plane: &[Lanes], line: &[Gf64], sums: &mut [[u128; 4]]) -> bool {
+pub(super) fn rows(level: Level, planes: &[Lanes], stride: usize, weights: &[Gf64], sums: &mut [[u128; 4]]) -> bool {
     #[target_feature(enable = "avx512f,avx512bw,vpclmulqdq,gfni")]
-    fn go(plane: &[Lanes], line: &[Gf64], sums: &mut [[u128; 4]]) {
-        let rows = (plane.len() / LINE).min(sums.len());
-        let sums: &mut [u64] = bytemuck::cast_slice_mut(&mut sums[..rows]);
-        // SAFETY: `line` has 8 elements, `plane` and `sums` a line for each row.
-        unsafe {
-            let w = load(&line[..LINE], 0);
-            for l in 0..rows {
-                let sum = accumulate!(load(sums, l), w, load(plane, l));
+    fn go(planes: &[Lanes], stride: usize, weights: &[Gf64], sums: &mut [[u128; 4]]) {
+        let (count, rows) = (weights.len() / LINE, sums.len());
+        assert!(count == 0 || planes.len() >= (count - 1) * stride + rows * LINE, "a line of each plane for each row");
+        let sums: &mut [u64] = bytemuck::cast_slice_mut(sums);
+        for l in 0..rows {
+            // SAFETY: as asserted; `sums` has a line for each row, `weights` one for each plane.
+            unsafe {
+                let mut sum = load(sums, l);
+                for k in 0..count {
+                    sum = accumulate!(sum, load(weights, k), load(&planes[k * stride..], l));
+                }
                 store(sums, l, sum);
             }
         }
     }
-    // SAFETY: the instructions were detected.
     let wide = wide(level);
     if wide {
-        unsafe { go(plane, line, sums) };
+        // SAFETY: the instructions were detected.
+        unsafe { go(planes, stride, weights, sums) };
     }
     wide
 }
@@ -152,12 +155,17 @@ impl<K, const O: usize> Target<'_, K, O> {
         let zero = V512(_mm512_setzero_si512());
         let (mut u, mut v) = ([zero; I], [zero; I]);
         for k in 0..I {
-            for row in rows {
+            // SAFETY: the caller's promise.
+            let line = |row: usize| unsafe {
                 let at = k * p.stride + row * LINE;
-                // SAFETY: the caller's promise.
-                let (own, next) = unsafe { (V512::load(p.own.add(at)), V512::load(p.next.add(at))) };
-                (u[k], v[k]) = (u[k] + own, v[k] + next);
+                (V512::load(p.own.add(at)), V512::load(p.next.add(at)))
+            };
+            let (mut own, mut next) = line(rows[0]);
+            for &row in &rows[1..] {
+                let (o, n) = line(row);
+                (own, next) = (own + o, next + n);
             }
+            (u[k], v[k]) = (own, next);
         }
         let b = polar::<V512, K, I, O>(self.kernel, u, v, zero);
         let words: &mut [u64] = bytemuck::cast_slice_mut(sum.as_mut_slice());
@@ -312,25 +320,29 @@ pub(super) fn fold_rows(level: Level, by: &RowFold, plane: &[Lanes], out: &mut [
         assert!(groups <= MOST && plane.len() == 8 * groups * LINE && out.len() == 64 * LINE, "a block of a plane");
         // A constant vector with the data as matrix transposes 8 x 8 bits.
         let identity = _mm512_set1_epi64(0x8040_2010_0804_0201_u64.cast_signed());
-        let mut bytes = [[_mm512_setzero_si512(); 8]; MOST];
+        // Not zeroed: that would take as long as the fold of a row.
+        let mut bytes = [const { MaybeUninit::<[__m512i; 8]>::uninit() }; MOST];
         for (g, bytes) in bytes.iter_mut().enumerate().take(groups) {
             let mut r = [_mm512_setzero_si512(); 8];
             for (l, r) in r.iter_mut().enumerate() {
                 // SAFETY: the plane has a line for each row.
                 *r = unsafe { load(plane, 8 * g + l) };
             }
-            let r = stage!(stage!(stage!(r)));
-            for (s, byte) in bytes.iter_mut().enumerate() {
-                *byte = _mm512_gf2p8affine_epi64_epi8(identity, r[s], 0);
+            let mut r = stage!(stage!(stage!(r)));
+            for byte in &mut r {
+                *byte = _mm512_gf2p8affine_epi64_epi8(identity, *byte, 0);
             }
+            bytes.write(r);
         }
+        // SAFETY: the first `groups` were written.
+        let bytes: &[[__m512i; 8]] = unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), groups) };
         for s in 0..8 {
             let mut c = [_mm512_setzero_si512(); 8];
             let affine = |bytes: __m512i, matrix: u64| {
                 _mm512_gf2p8affine_epi64_epi8(bytes, _mm512_set1_epi64(matrix.cast_signed()), 0)
             };
             // Two groups at a time: one instruction adds both.
-            for (bytes, matrices) in bytes[..groups].chunks(2).zip(by.matrices.chunks(16)) {
+            for (bytes, matrices) in bytes.chunks(2).zip(by.matrices.chunks(16)) {
                 match (bytes, matrices.split_at(8)) {
                     ([x, y], (of_x, of_y)) => {
                         for o in 0..8 {
@@ -446,12 +458,20 @@ pub(super) fn combine(level: Level, terms: &[(Gf64, &[Gf64])], weights: &[Gf64],
     fn go(terms: &[(Gf64, &[Gf64])], weights: &[Gf64], out: &mut [Gf64]) {
         for j in 0..out.len() / LINE {
             let (mut even, mut odd) = (_mm512_setzero_si512(), _mm512_setzero_si512());
-            for (c, v) in terms {
+            let product = |(c, v): &(Gf64, &[Gf64])| {
                 // SAFETY: checked below: all have the lines of `out`.
                 let x = unsafe { load(v, j) };
                 let c = _mm512_set1_epi64(c.0.cast_signed());
-                even = xor!(even, _mm512_clmulepi64_epi128(x, c, 0x00));
-                odd = xor!(odd, _mm512_clmulepi64_epi128(x, c, 0x11));
+                (_mm512_clmulepi64_epi128(x, c, 0x00), _mm512_clmulepi64_epi128(x, c, 0x11))
+            };
+            let (pairs, single) = terms.as_chunks::<2>();
+            for [a, b] in pairs {
+                let (a, b) = (product(a), product(b));
+                (even, odd) = (xor!(even, a.0, b.0), xor!(odd, a.1, b.1));
+            }
+            for a in single {
+                let a = product(a);
+                (even, odd) = (xor!(even, a.0), xor!(odd, a.1));
             }
             // SAFETY: as above.
             unsafe {
