@@ -63,8 +63,8 @@ pub struct Ctx<M: Mode> {
     pub(crate) check_every: usize,
 }
 
-/// See [`Ctx::check_every`].
-const CHECK_EVERY: usize = 3 << 20;
+/// Bytes of recorded gates after which they are checked, unless [`Ctx::check_every`] says otherwise.
+pub const CHECK_EVERY: usize = 8 << 20;
 
 impl<M: Mode> Ctx<M> {
     /// The root strand of a session.
@@ -80,7 +80,7 @@ impl<M: Mode> Ctx<M> {
         Self::at(Arc::new(Seat { me, session, keys, net }), Path::root(), None).await
     }
 
-    /// Bytes of recorded gates after which they are checked, on this strand and on those forked from it later: 3 MiB unless told. The same on all
+    /// Bytes of recorded gates after which they are checked, on this strand and on those forked from it later: [`CHECK_EVERY`] unless told. The same on all
     /// parties. While a batch is checked about three times as much memory is held. Without effect in a mode that records nothing.
     pub fn check_every(&mut self, bytes: usize) {
         self.check_every = bytes;

@@ -36,7 +36,7 @@ pub mod simd;
 pub mod testing;
 pub mod transport;
 
-pub use ctx::{Cost, Ctx};
+pub use ctx::{CHECK_EVERY, Cost, Ctx};
 pub use error::{Deviation, Error, LinkFault, PeerFault};
 pub use mode::{Malicious, Mode, SemiHonest};
 pub use party::Party;

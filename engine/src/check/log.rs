@@ -145,7 +145,9 @@ impl<R: Ring> Gates<R> {
             let (inputs, outputs) = (form.inputs() * stride, form.outputs() * stride);
             self.bytes += 2 * (inputs + outputs) * size_of::<R>();
             let again = class.free.iter().rposition(|c| c.stride == stride);
-            class.chunks.push(again.map_or_else(|| Chunk::new(stride, inputs, outputs), |at| class.free.swap_remove(at)));
+            class
+                .chunks
+                .push(again.map_or_else(|| Chunk::new(stride, inputs, outputs), |at| class.free.swap_remove(at)));
         }
         let last = class.chunks.len() - 1;
         let chunk = &mut class.chunks[last];

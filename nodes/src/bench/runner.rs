@@ -11,6 +11,7 @@ use crate::{
     cluster_files::{ClusterPlan, NodeSettings},
     config::{Address, Listen},
     executor::Tasks,
+    job::ModeSpec,
 };
 use serde_json::json;
 use std::{collections::BTreeMap, net::UdpSocket};
@@ -78,7 +79,7 @@ impl Bench {
         Ok(self.items.iter().enumerate().map(|(k, item)| self.row(k, item, &reports)).collect())
     }
 
-    fn row(&self, index: usize, Item { scenario, mode }: &Item, reports: &[Vec<Report>; 3]) -> Row {
+    fn row(&self, index: usize, Item { scenario, mode, check_every }: &Item, reports: &[Vec<Report>; 3]) -> Row {
         let of_run = |run: usize| {
             let all = reports.iter().flatten().filter(move |r| r.item == index && r.run == run);
             // A run is as slow as its slowest party.
@@ -89,6 +90,9 @@ impl Bench {
         let figures: Vec<f64> = runs.iter().map(|m| scenario.figure(m.items, m.seconds)).collect();
         let [median, min, max] = Row::spread(&figures);
         let mut params: BTreeMap<&'static str, serde_json::Value> = scenario.params();
+        if *mode == ModeSpec::Malicious {
+            params.insert("check_every", json!(check_every));
+        }
         params.insert("threads", json!(self.threads));
         params.insert("link", json!(if self.carrier == Carrier::Quic { "quic" } else { "memory" }));
         let network = self.namespaces.as_ref().map_or("loopback", |n| n.profile.as_str());

@@ -68,6 +68,8 @@ pub struct Item {
     pub scenario: Scenario,
     /// The mode its strands are in.
     pub mode: ModeSpec,
+    /// In malicious mode, bytes of recorded gates after which a strand checks them.
+    pub check_every: usize,
 }
 
 /// What one party measured in one run.

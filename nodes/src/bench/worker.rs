@@ -148,7 +148,8 @@ pub(super) async fn measure(
     mut report: impl FnMut(Report),
 ) -> Result<(), trefoil_engine::Error> {
     for run in 0..=runs {
-        for (k, Item { scenario, mode }) in items.iter().enumerate() {
+        for (k, Item { scenario, mode, check_every }) in items.iter().enumerate() {
+            strands.malicious.check_every(*check_every);
             let measured = match mode {
                 ModeSpec::SemiHonest => scenario.run(&mut strands.semi_honest, raw).await?,
                 // What proves is large and would lie in every future around it.

@@ -16,6 +16,7 @@ use crate::{
 };
 use std::{fs, io::Write as _, path::PathBuf};
 use trefoil_circuits::aes::SboxForm;
+use trefoil_engine::CHECK_EVERY;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -54,6 +55,9 @@ pub struct BenchArgs {
     /// Worker threads of each party
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: u16,
+    /// In malicious mode, KiB of recorded gates after which a strand checks them
+    #[arg(long, value_name = "KIB", default_value_t = (CHECK_EVERY >> 10) as u32, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    check_every: u32,
     /// Bytes of a frame of the ring scenario
     #[arg(long, default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1..=64 << 20))]
     frame: u32,
@@ -229,7 +233,14 @@ impl BenchArgs {
         let items = scenarios.into_iter().flat_map(|scenario| {
             // Nothing is computed there, in either mode.
             let modes = if matches!(scenario, Scenario::Ring { .. }) { &modes[..1] } else { modes };
-            modes.iter().map(move |&mode| Item { scenario: scenario.clone(), mode }).collect::<Vec<_>>()
+            modes
+                .iter()
+                .map(move |&mode| Item {
+                    scenario: scenario.clone(),
+                    mode,
+                    check_every: (self.check_every as usize) << 10,
+                })
+                .collect::<Vec<_>>()
         });
         let items = items.collect();
         Ok(Bench { items, runs, threads: usize::from(self.threads), carrier, namespaces: None })
