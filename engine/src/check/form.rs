@@ -20,6 +20,17 @@ pub struct Block<'a, R> {
     pub at: usize,
     /// Variables of the rows.
     pub r: u32,
+    /// The block that comes next, to be brought into the cache meanwhile.
+    pub ahead: Option<Ahead<'a, R>>,
+}
+
+/// Where the rows of a block lie, as in [`Block`].
+#[derive(Clone, Copy)]
+pub struct Ahead<'a, R> {
+    pub own: &'a [R],
+    pub next: &'a [R],
+    pub stride: usize,
+    pub at: usize,
 }
 
 impl<R: Copy> Block<'_, R> {

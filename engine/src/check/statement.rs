@@ -3,10 +3,10 @@
 use super::{
     Folded,
     ext::Ext,
-    form::{Block, Scratch},
+    form::{Ahead, Block, Scratch},
     log::{Chunk, Class, Gates, LINE},
 };
-use crate::{Error, prss::Stream, ring::Ring};
+use crate::{Error, prss::Stream, ring::Ring, simd::prefetch};
 
 /// A batch of gates under random weights.
 ///
@@ -76,6 +76,15 @@ impl<R: Ring> Statement<R> {
         self.r
     }
 
+    /// Brings plane `k` of a block into the cache.
+    fn prefetch(&self, block: Option<Ahead<'_, R>>, k: usize) {
+        if let Some(Ahead { own, next, stride, at }) = block {
+            for planes in [own, next] {
+                prefetch(&planes[k * stride + at..][..self.block()]);
+            }
+        }
+    }
+
     /// Words of a plane's block.
     fn block(&self) -> usize {
         LINE << self.r
@@ -89,7 +98,7 @@ impl<R: Ring> Statement<R> {
         let mut halves = [vec![R::Sum::default(); rows], vec![R::Sum::default(); rows]];
         for (class, weights) in self.gates.classes.iter().zip(&self.weights) {
             let mut of_words = vec![R::Ext::default(); LINE * weights.planes.len()];
-            self.each_block(class, weights, |chunk, b, own| {
+            self.each_block(class, weights, |chunk, b, own, ahead| {
                 let line = R::line(own, &self.common);
                 for (of_words, &plane) in of_words.chunks_exact_mut(LINE).zip(&weights.planes) {
                     for (w, &word) in of_words.iter_mut().zip(&line) {
@@ -97,7 +106,7 @@ impl<R: Ring> Statement<R> {
                     }
                 }
                 let at = b * self.block();
-                let block = Block { own: &chunk.own, next: &chunk.next, stride: chunk.stride, at, r: self.r };
+                let block = Block { own: &chunk.own, next: &chunk.next, stride: chunk.stride, at, r: self.r, ahead };
                 class.form.grid(&block, &of_words, &mut sums, &mut scratch);
                 for (half, sums) in [&chunk.for_prev, &chunk.for_next].into_iter().zip(&mut halves) {
                     R::rows(&half[at..], chunk.stride, &of_words, sums);
@@ -118,10 +127,12 @@ impl<R: Ring> Statement<R> {
         let (mut own, mut next, mut form) = (Folded::default(), Folded::default(), Folded::default());
         for (class, weights) in self.gates.classes.iter().zip(&self.weights) {
             let inputs = class.form.inputs();
-            self.each_block(class, weights, |chunk, b, of_block| {
+            self.each_block(class, weights, |chunk, b, of_block, ahead| {
                 let (own, next) = (own.take(inputs * columns), next.take(inputs * columns));
                 let form = form.take(columns);
                 for (k, (own, next)) in own.chunks_exact_mut(columns).zip(next.chunks_exact_mut(columns)).enumerate() {
+                    // The block after this one, plane by plane: memory and processor work at the same time.
+                    self.prefetch(ahead, k);
                     R::fold(rows, chunk.block(&chunk.own, k, b, self.block()), own);
                     R::fold(rows, chunk.block(&chunk.next, k, b, self.block()), next);
                 }
@@ -160,7 +171,7 @@ impl<R: Ring> Statement<R> {
         let mut done = 0;
         for (class, weights) in self.gates.classes.iter().zip(&self.weights) {
             let inputs = class.form.inputs();
-            self.each_block(class, weights, |chunk, b, of_block| {
+            self.each_block(class, weights, |chunk, b, of_block, ahead| {
                 let within = R::within(of_block);
                 let here = done..done + inputs * left;
                 for (planes, to, form) in
@@ -168,6 +179,9 @@ impl<R: Ring> Statement<R> {
                 {
                     let parts = parts.take(inputs * left);
                     for (k, part) in parts.chunks_exact_mut(left).enumerate() {
+                        if std::ptr::eq(planes, &raw const chunk.own) {
+                            self.prefetch(ahead, k);
+                        }
                         R::fold(rows, chunk.block(planes, k, b, self.block()), &mut folded);
                         R::Ext::fold(&folded, eq, &mut to[done + k * left..][..left]);
                         R::Ext::fold(&folded, &weighted, part);
@@ -182,18 +196,22 @@ impl<R: Ring> Statement<R> {
         (v, self.gates)
     }
 
-    /// Calls `f` with each block of a class: its chunk, its number in the chunk and its weights.
+    /// Calls `f` with each block of a class: its chunk, its number in the chunk, its weights, and the block that comes next.
     fn each_block<'a>(
         &'a self,
         class: &'a Class<R>,
         weights: &'a Weights<R::Ext>,
-        mut f: impl FnMut(&'a Chunk<R>, usize, &'a [R::Ext]),
+        mut f: impl FnMut(&'a Chunk<R>, usize, &'a [R::Ext], Option<Ahead<'a, R>>),
     ) {
+        let of_chunk = |chunk: &'a Chunk<R>| (0..chunk.len.div_ceil(self.block())).map(move |b| (chunk, b));
+        let mut blocks = class.chunks.iter().flat_map(of_chunk).peekable();
         let mut of_blocks = weights.blocks.chunks_exact(R::BLOCK_WEIGHTS);
-        for chunk in &class.chunks {
-            for (b, own) in (0..chunk.len.div_ceil(self.block())).zip(&mut of_blocks) {
-                f(chunk, b, own);
-            }
+        while let (Some((chunk, b)), Some(own)) = (blocks.next(), of_blocks.next()) {
+            let ahead = blocks.peek().map(|&(chunk, b)| {
+                let at = b * self.block();
+                Ahead { own: &chunk.own, next: &chunk.next, stride: chunk.stride, at }
+            });
+            f(chunk, b, own, ahead);
         }
     }
 }

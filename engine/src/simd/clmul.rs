@@ -252,7 +252,7 @@ mod tests {
         for r in 3..=6 {
             let (stride, at) = ((3 << r) * LINE + LINE, LINE << r);
             let (own, next) = (fill(3 * stride, 1, Lanes), fill(3 * stride, 2, Lanes));
-            let block = Block { own: &own, next: &next, stride, at, r };
+            let block = Block { own: &own, next: &next, stride, at, r, ahead: None };
             let weights = fill(2 * LINE, 3, Gf64);
             let (mut x, mut y) = (vec![[0; 4]; 3_usize.pow(r)], vec![[0; 4]; 3_usize.pow(r)]);
             grid::<_, 3, 2>(&Mixed, &block, &weights, &mut x, &mut Scratch::default());

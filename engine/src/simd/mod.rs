@@ -40,6 +40,14 @@ impl Level {
     }
 }
 
+/// Asks for memory to be brought into the cache; changes nothing else.
+pub(crate) fn prefetch<T>(words: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    x86::prefetch(words);
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = words;
+}
+
 pub(crate) fn quadratic<K: Quadratic<I, O>, const I: usize, const O: usize>(
     kernel: &K,
     own: [&[Lanes]; I],

@@ -9,9 +9,9 @@ use super::Level;
 use crate::ring::{Algebra, Deg1, Lanes, Linear, Quadratic};
 use std::{
     arch::x86_64::{
-        __m256i, __m512i, _mm256_and_si256, _mm256_loadu_si256, _mm256_set1_epi64x, _mm256_storeu_si256,
-        _mm256_xor_si256, _mm512_and_si512, _mm512_loadu_si512, _mm512_set1_epi64, _mm512_storeu_si512,
-        _mm512_xor_si512,
+        __m256i, __m512i, _MM_HINT_T1, _mm_prefetch, _mm256_and_si256, _mm256_loadu_si256, _mm256_set1_epi64x,
+        _mm256_storeu_si256, _mm256_xor_si256, _mm512_and_si512, _mm512_loadu_si512, _mm512_set1_epi64,
+        _mm512_storeu_si512, _mm512_xor_si512,
     },
     ops::{Add, Mul, Sub},
 };
@@ -99,6 +99,17 @@ register!(
     _mm512_xor_si512,
     _mm512_and_si512
 );
+
+/// See [`super::prefetch`].
+pub(super) fn prefetch<T>(words: &[T]) {
+    /// Bytes of a cache line.
+    const CACHE_LINE: usize = 64;
+    let start = words.as_ptr().cast::<i8>();
+    for at in (0..size_of_val(words)).step_by(CACHE_LINE) {
+        // SAFETY: the address is inside the slice, and a prefetch reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(start.add(at)) };
+    }
+}
 
 /// The pointers of one call, all valid for `n` elements.
 struct Slices<const I: usize, const J: usize, const O: usize> {

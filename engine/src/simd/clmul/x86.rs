@@ -7,11 +7,14 @@ use super::{Level, RowFold};
 use crate::{
     check::{
         ext::{Gf64, combined_products_scalar, fold_scalar},
-        form::{Block, Scratch, polar},
+        form::{Ahead, Block, Scratch, polar},
         log::LINE,
     },
     ring::{Lanes, Quadratic},
-    simd::x86::{Register, V512},
+    simd::{
+        prefetch,
+        x86::{Register, V512},
+    },
 };
 use std::{
     arch::x86_64::{
@@ -20,6 +23,7 @@ use std::{
         _mm512_srli_epi64, _mm512_storeu_si512, _mm512_ternarylogic_epi64, _mm512_unpackhi_epi8, _mm512_unpackhi_epi64,
         _mm512_unpacklo_epi8, _mm512_unpacklo_epi64, _mm512_xor_si512,
     },
+    cell::Cell,
     mem::{MaybeUninit, transmute},
 };
 
@@ -139,6 +143,11 @@ struct Planes {
 struct Target<'a, K, const O: usize> {
     kernel: &'a K,
     weights: [__m512i; O],
+    /// The planes' blocks that come next, and how many were asked for.
+    ahead: Option<Ahead<'a, Lanes>>,
+    asked: Cell<usize>,
+    /// Words of a plane's block.
+    words: usize,
 }
 
 impl<K, const O: usize> Target<'_, K, O> {
@@ -228,6 +237,15 @@ impl<K, const O: usize> Target<'_, K, O> {
     where
         K: Quadratic<I, O>,
     {
+        // A plane of each component at a time: there are more walks over four rows than planes.
+        let k = self.asked.replace(self.asked.get() + 1);
+        if let Some(Ahead { own, next, stride, at }) = self.ahead
+            && k < I
+        {
+            for planes in [own, next] {
+                prefetch(&planes[k * stride + at..][..self.words]);
+            }
+        }
         // SAFETY: the caller's promise.
         unsafe {
             if !p.plain {
@@ -276,7 +294,7 @@ pub(super) fn grid<K: Quadratic<I, O>, const I: usize, const O: usize>(
             // SAFETY: a line for each output.
             *line = unsafe { load(weights, o) };
         }
-        let target = Target { kernel, weights: lines };
+        let target = Target { kernel, weights: lines, ahead: block.ahead, asked: Cell::new(0), words: rows * LINE };
         // SAFETY: checked above; the pointers go no further than the last line of the last plane.
         unsafe {
             let (own, next) = (block.own.as_ptr().add(block.at), block.next.as_ptr().add(block.at));
