@@ -26,28 +26,64 @@ use crate::{
 };
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use std::{
-    future::{Future, poll_fn},
+    future::Future,
     pin::pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Wake, Waker},
     thread::Thread,
 };
 
 /// Drives a future on this thread, parked while it waits.
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut cx = Context::from_waker(&waker);
+    let turns = Turns::new();
     let mut future = pin!(future);
     loop {
-        match future.as_mut().poll(&mut cx) {
+        match turns.poll(future.as_mut()) {
             Poll::Ready(out) => return out,
-            Poll::Pending => std::thread::park(),
+            Poll::Pending => turns.wait(),
+        }
+    }
+}
+
+/// Futures of this thread, and whether one of them was woken since it was polled.
+struct Turns {
+    woken: Arc<Woken>,
+    waker: Waker,
+}
+
+struct Woken {
+    thread: Thread,
+    flag: AtomicBool,
+}
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.flag.store(true, Ordering::SeqCst);
+        self.thread.unpark();
+    }
+}
+
+impl Turns {
+    fn new() -> Self {
+        let woken = Arc::new(Woken { thread: std::thread::current(), flag: AtomicBool::new(false) });
+        Self { waker: Waker::from(woken.clone()), woken }
+    }
+
+    fn poll<F: Future>(&self, future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
+        future.poll(&mut Context::from_waker(&self.waker))
+    }
+
+    /// Whether a future was woken since this was last asked.
+    fn woken(&self) -> bool {
+        self.woken.flag.swap(false, Ordering::SeqCst)
+    }
+
+    fn wait(&self) {
+        while !self.woken() {
+            std::thread::park();
         }
     }
 }
@@ -61,7 +97,8 @@ pub struct Setup {
     pub conditions: Conditions,
 }
 
-/// Runs `f` as all three parties, taking turns on this thread, and returns what each returned.
+/// Runs `f` as all three parties, taking turns on this thread, and returns what each returned. If all of them wait for frames that
+/// nobody is going to send, they get [`LinkFault::Stalled`](crate::LinkFault::Stalled): `f` waits for nothing but the network.
 ///
 /// # Panics
 /// If `f` panics.
@@ -91,6 +128,7 @@ fn three_under<M: Mode, T, F>(keys: [SessionKeys; 3], conditions: Conditions, f:
 where
     F: AsyncFn(Ctx<M>) -> Result<T, Error>,
 {
+    let delayed = !conditions.latency.is_zero();
     let net = Memory::new(conditions);
     let mut keys = keys.into_iter();
     let parties = Party::ALL.map(|p| {
@@ -103,17 +141,25 @@ where
     // A party that has returned is dropped at once, so that its peers see its strands end.
     let mut running = parties.map(|p| Some(Box::pin(p)));
     let mut results = [const { None }; 3];
-    block_on(poll_fn(|cx| {
+    let turns = Turns::new();
+    loop {
         for (party, result) in running.iter_mut().zip(&mut results) {
             if let Some(future) = party
-                && let Poll::Ready(r) = future.as_mut().poll(cx)
+                && let Poll::Ready(r) = turns.poll(future.as_mut())
             {
                 *result = Some(r);
                 *party = None;
             }
         }
-        if running.iter().all(Option::is_none) { Poll::Ready(()) } else { Poll::Pending }
-    }));
+        if running.iter().all(Option::is_none) {
+            break;
+        }
+        if delayed {
+            turns.wait();
+        } else if !turns.woken() {
+            net.stall();
+        }
+    }
     results.map(|r| r.expect("every party has returned"))
 }
 
@@ -137,6 +183,31 @@ where
     three_with(Setup::default(), f).map(|r| r.expect("a party failed"))
 }
 
+/// Shares `inputs`, and runs `f` as all three parties on these shares.
+///
+/// # Panics
+/// If `f` panics.
+#[allow(clippy::needless_pass_by_value)] // a closure is written in place
+pub fn on_shares_with<M: Mode, R: Ring, T, F>(setup: Setup, inputs: &[&[R]], f: F) -> [Result<T, Error>; 3]
+where
+    F: AsyncFn(Ctx<M>, Vec<Shares<R>>) -> Result<T, Error>,
+{
+    let mut rng = ChaCha20Rng::seed_from_u64(setup.seed);
+    // Per party, the shares of every input; taken once by the party.
+    let mut dealt: [Vec<InputShare<R>>; 3] = [vec![], vec![], vec![]];
+    for x in inputs {
+        for (party, share) in dealt.iter_mut().zip(client::split_with(x, &mut rng)) {
+            party.push(share);
+        }
+    }
+    let dealt = dealt.map(|d| Mutex::new(Some(d)));
+    three_with::<M, _, _>(setup, async |mut ctx| {
+        let mine = dealt[ctx.me().index()].lock().unwrap_or_else(PoisonError::into_inner).take();
+        let shares = dealt_to(&mut ctx, mine.unwrap_or_default()).await?;
+        f(ctx, shares).await
+    })
+}
+
 /// Shares `inputs`, runs `f` as all three parties, reconstructs the result it returns, and gives the cost of P0.
 ///
 /// # Panics
@@ -146,22 +217,12 @@ pub fn on_shares<M: Mode, R: Ring, F>(inputs: &[&[R]], f: F) -> (Vec<R>, crate::
 where
     F: AsyncFn(&mut Ctx<M>, Vec<Shares<R>>) -> Result<Shares<R>, Error>,
 {
-    let mut rng = ChaCha20Rng::seed_from_u64(0);
-    // Per party, the shares of every input; taken once by the party.
-    let mut dealt: [Vec<InputShare<R>>; 3] = [vec![], vec![], vec![]];
-    for x in inputs {
-        for (party, share) in dealt.iter_mut().zip(client::split_with(x, &mut rng)) {
-            party.push(share);
-        }
-    }
-    let dealt = dealt.map(|d| Mutex::new(Some(d)));
-    let out = three::<M, _, _>(async |mut ctx| {
-        let mine = dealt[ctx.me().index()].lock().unwrap_or_else(PoisonError::into_inner).take();
-        let shares = dealt_to(&mut ctx, mine.unwrap_or_default()).await?;
+    let out = on_shares_with::<M, R, _, _>(Setup::default(), inputs, async |mut ctx, shares| {
         let z = f(&mut ctx, shares).await?;
         let verified = ctx.verify().await?;
         Ok((verified.output(z.view()), verified.cost()))
-    });
+    })
+    .map(|r| r.expect("a party failed"));
     let cost = out[0].1;
     let shares: [OutputShare<R>; 3] = out.map(|(share, _)| share);
     (client::reconstruct(&shares).expect("the parties' outputs fit together"), cost)

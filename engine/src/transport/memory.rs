@@ -9,7 +9,11 @@ use std::{
     collections::{HashMap, VecDeque},
     fmt,
     future::poll_fn,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     task::{Poll, Waker},
     time::{Duration, Instant},
 };
@@ -52,6 +56,7 @@ pub struct Memory {
     tamper: Mutex<Option<Tamper>>,
     delay: Option<mpsc::Sender<Delayed>>,
     latency: Duration,
+    stalled: AtomicBool,
 }
 
 /// Session, strand, sender, receiver.
@@ -105,6 +110,7 @@ impl Memory {
             tamper: Mutex::new(conditions.tamper),
             delay,
             latency: conditions.latency,
+            stalled: AtomicBool::new(false),
         })
     }
 
@@ -112,6 +118,15 @@ impl Memory {
     #[must_use]
     pub fn seat(self: &Arc<Self>, me: Party) -> Arc<dyn Transport> {
         Arc::new(Seat { me, net: self.clone() })
+    }
+
+    /// Ends all waiting: from now on whoever asks for a frame that has not come gets [`LinkFault::Stalled`]. For a driver that
+    /// sees all parties wait for each other, which on a real network ends with the deadline.
+    pub fn stall(&self) {
+        self.stalled.store(true, Ordering::SeqCst);
+        for wire in lock(&self.wires).values() {
+            wire.with(|_| ());
+        }
     }
 
     fn wire(&self, session: SessionId, path: Path, from: Party, to: Party) -> Arc<Wire> {
@@ -199,11 +214,13 @@ impl MemoryLink {
         let due = peer.received;
         peer.received += 1;
         let wire = peer.into.clone();
+        let stalled = &self.net.stalled;
         let (seq, frame) = poll_fn(|cx| {
             let mut q = lock(&wire.0);
             match q.frames.pop_front() {
                 Some(frame) => Poll::Ready(Ok(frame)),
                 None if q.closed => Poll::Ready(Err(LinkFault::Lost("the peer's strand ended".into()))),
+                None if stalled.load(Ordering::SeqCst) => Poll::Ready(Err(LinkFault::Stalled(0))),
                 None => {
                     q.waiting = Some(cx.waker().clone());
                     Poll::Pending
