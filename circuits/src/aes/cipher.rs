@@ -6,7 +6,7 @@ use super::{
     keys::{DecryptionKeys, EncryptionKeys},
     sbox::{SboxForm, sub_bytes},
     state::{PLANES, State, counter_blocks},
-    tower::{Forward, Inverse},
+    tower::{Basis, Bytes, Forward, Inverse, Tower, Way},
 };
 use std::ops::Add;
 use trefoil_engine::prelude::*;
@@ -45,30 +45,71 @@ fn inv_mix<T: Copy + Add<Output = T>>(a: [[T; 8]; 4]) -> [[T; 8]; 4] {
     mix([add(a[0], even), add(a[1], odd), add(a[2], even), add(a[3], odd)])
 }
 
-/// Between two S-box layers a column of four bytes is mixed. Input and output: bit `b` of row `r` at `4 b + r`.
+/// What is done to the four bytes of a column between two S-box layers.
+trait Column: Copy + Send + Sync + 'static {
+    fn mix<T: Copy + Add<Output = T>>(a: [[T; 8]; 4]) -> [[T; 8]; 4];
+}
+
+/// `MixColumns`.
+#[derive(Clone, Copy)]
 struct Mix;
-impl Linear<32, 32> for Mix {
+impl Column for Mix {
     #[inline(always)]
-    fn eval<A: Algebra>(&self, x: [Deg1<A>; 32]) -> [Deg1<A>; 32] {
-        columns(mix(rows(x)))
+    fn mix<T: Copy + Add<Output = T>>(a: [[T; 8]; 4]) -> [[T; 8]; 4] {
+        mix(a)
     }
 }
 
 /// `InvMixColumns`.
+#[derive(Clone, Copy)]
 struct InvMix;
-impl Linear<32, 32> for InvMix {
+impl Column for InvMix {
     #[inline(always)]
-    fn eval<A: Algebra>(&self, x: [Deg1<A>; 32]) -> [Deg1<A>; 32] {
-        columns(inv_mix(rows(x)))
+    fn mix<T: Copy + Add<Output = T>>(a: [[T; 8]; 4]) -> [[T; 8]; 4] {
+        inv_mix(a)
     }
 }
 
-/// The last round leaves columns alone.
-struct Keep;
-impl Linear<32, 32> for Keep {
+/// From the S-box layer's basis through a column to the basis of the next. Input and output: bit `b` of row `r` at `4 b + r`.
+struct Between<C, B>(C, B);
+impl<C: Column, B: Basis> Linear<32, 32> for Between<C, B> {
     #[inline(always)]
     fn eval<A: Algebra>(&self, x: [Deg1<A>; 32]) -> [Deg1<A>; 32] {
-        x
+        let mut a = rows(x);
+        for a in &mut a {
+            *a = B::leave(*a);
+        }
+        let mut b = C::mix(a);
+        for b in &mut b {
+            *b = B::enter(*b);
+        }
+        columns(b)
+    }
+}
+
+/// Into the S-box layer's basis, before the first round.
+struct First<B>(B);
+impl<B: Basis> Linear<32, 32> for First<B> {
+    #[inline(always)]
+    fn eval<A: Algebra>(&self, x: [Deg1<A>; 32]) -> [Deg1<A>; 32] {
+        let mut a = rows(x);
+        for a in &mut a {
+            *a = B::enter(*a);
+        }
+        columns(a)
+    }
+}
+
+/// Out of it, after the last round, which leaves columns alone.
+struct Last<B>(B);
+impl<B: Basis> Linear<32, 32> for Last<B> {
+    #[inline(always)]
+    fn eval<A: Algebra>(&self, x: [Deg1<A>; 32]) -> [Deg1<A>; 32] {
+        let mut a = rows(x);
+        for a in &mut a {
+            *a = B::leave(*a);
+        }
+        columns(a)
     }
 }
 
@@ -141,9 +182,45 @@ pub(super) fn by_column(key: View<'_, Lanes>) -> Shares<Lanes> {
     })
 }
 
+/// A round key, [by column](by_column), in the basis of the state it is added to.
+fn enter<B: Basis>(key: View<'_, Lanes>) -> Shares<Lanes> {
+    Shares::rearrange(key, PLANES, |from, to| {
+        for at in (0..PLANES).filter(|at| at % 32 < 4) {
+            let mut bits = [from[at]; 8];
+            for (b, bit) in bits.iter_mut().enumerate() {
+                *bit = from[at + 4 * b];
+            }
+            for (b, bit) in B::enter(bits).into_iter().enumerate() {
+                to[at + 4 * b] = bit;
+            }
+        }
+    })
+}
+
 /// `InvMixColumns` of a round key.
 pub(super) fn inv_mix_columns(key: View<'_, Lanes>) -> Result<Shares<Lanes>, Error> {
-    local(&InvMix, Shift::None, key, Shares::zeros(PLANES).view())
+    local(&Between(InvMix, Bytes), Shift::None, key, Shares::zeros(PLANES).view())
+}
+
+/// The rounds of the cipher, or of the equivalent inverse cipher, with prepared keys.
+async fn rounds<M: Mode, C: Column, B: Basis, W: Way>(
+    ctx: &mut Ctx<M>,
+    form: SboxForm,
+    (column, basis, way, shift): (C, B, W, Shift),
+    keys: &[Shares<Lanes>],
+    input: &State,
+) -> Result<State, Error> {
+    let last = keys.len() - 1;
+    let mut planes = local(&First(basis), Shift::None, input.planes().view(), enter::<B>(keys[0].view()).view())?;
+    for (round, key) in keys.iter().enumerate().skip(1) {
+        let s = sub_bytes(ctx, form, way, planes.view()).await?;
+        planes = if round == last {
+            local(&Last(basis), shift, s.view(), key.view())?
+        } else {
+            local(&Between(column, basis), shift, s.view(), enter::<B>(key.view()).view())?
+        };
+    }
+    Ok(State::new(planes, input.blocks()))
 }
 
 /// Encrypts a batch under one expanded key.
@@ -160,17 +237,10 @@ pub async fn encrypt<M: Mode>(
     keys: &EncryptionKeys,
     input: &State,
 ) -> Result<State, Error> {
-    let last = keys.keys.len() - 1;
-    let mut planes = local(&Keep, Shift::None, input.planes().view(), keys.keys[0].view())?;
-    for (round, key) in keys.keys.iter().enumerate().skip(1) {
-        let s = sub_bytes(ctx, form, Forward, planes.view()).await?;
-        planes = if round == last {
-            local(&Keep, Shift::Rows, s.view(), key.view())?
-        } else {
-            local(&Mix, Shift::Rows, s.view(), key.view())?
-        };
+    match form {
+        SboxForm::BoyarPeralta => rounds(ctx, form, (Mix, Bytes, Forward, Shift::Rows), &keys.keys, input).await,
+        _ => rounds(ctx, form, (Mix, Tower(Forward), Forward, Shift::Rows), &keys.keys, input).await,
     }
-    Ok(State::new(planes, input.blocks()))
 }
 
 /// Decrypts a batch under one expanded key.
@@ -185,17 +255,10 @@ pub async fn decrypt<M: Mode>(
     keys: &DecryptionKeys,
     input: &State,
 ) -> Result<State, Error> {
-    let last = keys.keys.len() - 1;
-    let mut planes = local(&Keep, Shift::None, input.planes().view(), keys.keys[0].view())?;
-    for (round, key) in keys.keys.iter().enumerate().skip(1) {
-        let s = sub_bytes(ctx, form, Inverse, planes.view()).await?;
-        planes = if round == last {
-            local(&Keep, Shift::InvRows, s.view(), key.view())?
-        } else {
-            local(&InvMix, Shift::InvRows, s.view(), key.view())?
-        };
+    match form {
+        SboxForm::BoyarPeralta => rounds(ctx, form, (InvMix, Bytes, Inverse, Shift::InvRows), &keys.keys, input).await,
+        _ => rounds(ctx, form, (InvMix, Tower(Inverse), Inverse, Shift::InvRows), &keys.keys, input).await,
     }
-    Ok(State::new(planes, input.blocks()))
 }
 
 /// The key stream of counter mode for `blocks` blocks from a public counter on.

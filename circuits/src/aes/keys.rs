@@ -2,8 +2,7 @@
 
 use super::{
     cipher::{by_column, inv_mix_columns},
-    sbox::{SboxForm, sub_bytes},
-    tower::Forward,
+    sbox::{SboxForm, without_constant},
 };
 use trefoil_engine::prelude::*;
 
@@ -189,7 +188,7 @@ async fn sub_word<M: Mode>(
     let planes = Shares::rearrange(word, 32, |from, to| {
         (0..32).for_each(|at| to[at] = from[(at + rotate) % 4 * 8 + at / 4]);
     });
-    let s = sub_bytes(ctx, form, Forward, planes.view()).await?;
+    let s = without_constant(ctx, form, planes.view()).await?;
     let mut word = Shares::rearrange(s.view(), 32, |from, to| {
         (0..32).for_each(|at| to[at] = from[at % 8 * 4 + at / 8]);
     });

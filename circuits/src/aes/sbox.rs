@@ -2,7 +2,9 @@
 
 use super::{
     boyar_peralta,
-    tower::{Bent, By4, ByBent, Enter, Forward, Inverse16By4, Inverse16ByBent, Invert, Leave, Norm4, Norm16, Way},
+    tower::{
+        Bent, By4, ByBent, Enter, Forward, Inverse16By4, Inverse16ByBent, Invert, Leave, Norm4, Norm16, Tower, Way,
+    },
 };
 use trefoil_engine::prelude::*;
 
@@ -57,7 +59,7 @@ impl SboxForm {
 /// # Errors
 /// [`Error::Shape`] if the length is not a multiple of 8; as [`Ctx::quadratic`]. Not cancel safe.
 pub async fn sbox_layer<M: Mode>(ctx: &mut Ctx<M>, form: SboxForm, x: View<'_, Lanes>) -> Result<Shares<Lanes>, Error> {
-    let mut s = sub_bytes(ctx, form, Forward, x).await?;
+    let mut s = without_constant(ctx, form, x).await?;
     let n = s.len() / 8;
     let constant: Vec<_> =
         (0..s.len()).map(|at| if 0x63 >> (at / n) & 1 == 1 { Lanes::ONES } else { Lanes(0) }).collect();
@@ -65,8 +67,23 @@ pub async fn sbox_layer<M: Mode>(ctx: &mut Ctx<M>, form: SboxForm, x: View<'_, L
     Ok(s)
 }
 
-/// The S-box of every byte, without its constant: of `SubBytes` the constant 0x63 is left to be added; for the inverse it has to
-/// be added to the input before.
+/// `SubBytes` of any number of bytes, but for the constant 0x63. Otherwise as [`sbox_layer`].
+pub(super) async fn without_constant<M: Mode>(
+    ctx: &mut Ctx<M>,
+    form: SboxForm,
+    x: View<'_, Lanes>,
+) -> Result<Shares<Lanes>, Error> {
+    if form == SboxForm::BoyarPeralta {
+        return sub_bytes(ctx, form, Forward, x).await;
+    }
+    let x = View::map(&Enter(Tower(Forward)), x.planes::<8>()?)?;
+    let s = sub_bytes(ctx, form, Forward, x.view()).await?;
+    View::map(&Leave(Tower(Forward)), s.planes::<8>()?)
+}
+
+/// The S-box of every byte in its [`Basis`](super::tower::Basis), without its constant: of `SubBytes` the constant 0x63 is left to be added; for the
+/// inverse it has to be added to the input before. The tower forms take and give tower coordinates, whose changes of basis the caller
+/// merges into the linear maps around; the circuit of Boyar and Peralta takes and gives bytes.
 ///
 /// **Shape** 8 planes of `n` words, bit 0 first, to 8 planes of `n` words. **Cost** [`SboxForm::rounds`] rounds;
 /// [`SboxForm::bits`] bits per byte, that is `8 n` bytes times it. **Security** composition of quadratic gates.
@@ -83,7 +100,6 @@ pub(super) async fn sub_bytes<M: Mode, W: Way>(
     if form == SboxForm::BoyarPeralta {
         return boyar_peralta::sub_bytes(ctx, way, x).await;
     }
-    let x = View::map(&Enter(way), x.planes::<8>()?)?;
     let x = x.planes::<8>()?;
     let [x0, x1, x2, x3, x4, x5, x6, x7] = x;
     let mut site = match form {
@@ -103,7 +119,7 @@ pub(super) async fn sub_bytes<M: Mode, W: Way>(
     let [m0, m1, m2, m3] = inverse.planes::<4>()?;
     let s = ctx.quadratic_on(&mut site, &Invert, [x0, x1, x2, x3, x4, x5, x6, x7, m0, m1, m2, m3]).await?;
     ctx.close(site).await?;
-    View::map(&Leave(way), s.planes::<8>()?)
+    Ok(s)
 }
 
 #[cfg(test)]

@@ -128,23 +128,57 @@ fn halves<T: Copy>(x: [T; 8]) -> [[T; 4]; 2] {
     [[x[0], x[1], x[2], x[3]], [x[4], x[5], x[6], x[7]]]
 }
 
-/// Bytes to tower coordinates, on the way in.
+/// What bytes are written in on their way through an S-box layer.
+pub(super) trait Basis: Copy + Send + Sync + 'static {
+    fn enter<T: Copy + Add<Output = T>>(x: [T; 8]) -> [T; 8];
+    fn leave<T: Copy + Add<Output = T>>(x: [T; 8]) -> [T; 8];
+}
+
+/// The bits of the byte.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Enter<W>(pub(super) W);
-impl<W: Way> Linear<8, 8> for Enter<W> {
+pub(super) struct Bytes;
+impl Basis for Bytes {
     #[inline(always)]
-    fn eval<A: Algebra>(&self, x: [Deg1<A>; 8]) -> [Deg1<A>; 8] {
-        W::enter(x)
+    fn enter<T: Copy + Add<Output = T>>(x: [T; 8]) -> [T; 8] {
+        x
+    }
+    #[inline(always)]
+    fn leave<T: Copy + Add<Output = T>>(x: [T; 8]) -> [T; 8] {
+        x
     }
 }
 
-/// Tower coordinates to bytes, on the way out.
+/// Tower coordinates; the S-box's affine map, or its inverse, is part of the change of basis.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Leave<W>(pub(super) W);
-impl<W: Way> Linear<8, 8> for Leave<W> {
+pub(super) struct Tower<W>(pub(super) W);
+impl<W: Way> Basis for Tower<W> {
+    #[inline(always)]
+    fn enter<T: Copy + Add<Output = T>>(x: [T; 8]) -> [T; 8] {
+        W::enter(x)
+    }
+    #[inline(always)]
+    fn leave<T: Copy + Add<Output = T>>(x: [T; 8]) -> [T; 8] {
+        W::leave(x)
+    }
+}
+
+/// Into a basis.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Enter<B>(pub(super) B);
+impl<B: Basis> Linear<8, 8> for Enter<B> {
     #[inline(always)]
     fn eval<A: Algebra>(&self, x: [Deg1<A>; 8]) -> [Deg1<A>; 8] {
-        W::leave(x)
+        B::enter(x)
+    }
+}
+
+/// Out of a basis.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leave<B>(pub(super) B);
+impl<B: Basis> Linear<8, 8> for Leave<B> {
+    #[inline(always)]
+    fn eval<A: Algebra>(&self, x: [Deg1<A>; 8]) -> [Deg1<A>; 8] {
+        B::leave(x)
     }
 }
 
@@ -286,12 +320,12 @@ mod tests {
     fn check<W: Way>(expected: [[Lanes; 8]; 4]) {
         let way = W::default();
         for (x, expected) in planes(|x| x).into_iter().zip(expected) {
-            let x = coordinates(&Enter(way), x);
+            let x = coordinates(&Enter(Tower(way)), x);
             let n: [_; 4] = gate(&Norm16, x);
             let by4: [_; 4] = gate(&Inverse16By4, join::<4, 2, 6>(n, gate(&Norm4, n)));
             let by_bent: [_; 4] = gate(&Inverse16ByBent, join::<4, 1, 5>(n, gate(&Bent, n)));
             assert_eq!(by4, by_bent);
-            assert_eq!(coordinates(&Leave(way), gate(&Invert, join::<8, 4, 12>(x, by_bent))), expected);
+            assert_eq!(coordinates(&Leave(Tower(way)), gate(&Invert, join::<8, 4, 12>(x, by_bent))), expected);
         }
     }
 
