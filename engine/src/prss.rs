@@ -7,6 +7,9 @@
 //!
 //! Source: Cramer, Damgard, Ishai (TCC 2005) for PRSS; Araki et al. (CCS 2016, section 2.1) for the zero sharing.
 
+#[cfg(test)]
+pub(crate) mod reduced;
+
 use crate::{
     Error, Party,
     memory::{wipe, zeros},
@@ -114,6 +117,8 @@ const BATCH: usize = 512;
 pub struct Stream {
     cipher: Aes128Enc,
     counter: u64,
+    #[cfg(test)]
+    mask: u64,
 }
 
 /// The number of blocks after which a stream refuses to go on.
@@ -124,13 +129,23 @@ impl Stream {
         let mut info = b"trefoil/v1/strand".to_vec();
         info.extend_from_slice(&path.0);
         let key = expand::<16>(secret, &info);
-        Self { cipher: Aes128Enc::new((&*key).into()), counter: 0 }
+        Self {
+            cipher: Aes128Enc::new((&*key).into()),
+            counter: 0,
+            #[cfg(test)]
+            mask: u64::MAX,
+        }
     }
 
     /// A stream under a given key, for benchmarks and known-answer tests.
     #[must_use]
     pub fn with_key(key: [u8; 16]) -> Self {
-        Self { cipher: Aes128Enc::new(&key.into()), counter: 0 }
+        Self {
+            cipher: Aes128Enc::new(&key.into()),
+            counter: 0,
+            #[cfg(test)]
+            mask: reduced::mask(key),
+        }
     }
 
     /// Fills `out` with fresh randomness. Starts at a block boundary; what is left of the last block is discarded.
@@ -138,7 +153,14 @@ impl Stream {
     /// # Errors
     /// [`Error::StreamExhausted`] past [`STREAM_BLOCKS`] blocks.
     pub fn fill<R: Ring>(&mut self, out: &mut [R]) -> Result<(), Error> {
-        self.fill_bytes(bytemuck::cast_slice_mut(out))
+        self.fill_bytes(bytemuck::cast_slice_mut(out))?;
+        #[cfg(test)]
+        if self.mask != u64::MAX {
+            for point in bytemuck::cast_slice_mut::<R, u64>(out) {
+                *point &= self.mask;
+            }
+        }
+        Ok(())
     }
 
     /// As [`fill`](Self::fill).

@@ -22,6 +22,8 @@ pub mod log;
 mod prove;
 mod rings;
 mod statement;
+#[cfg(test)]
+mod tests;
 
 pub use prove::check;
 
