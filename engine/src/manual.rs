@@ -16,11 +16,103 @@
 //!
 //! Not promised: that a party which deviates is noticed. That is the malicious mode's promise.
 //!
-//! # 3. What stops what
+//! # 3. What is promised in malicious mode
+//!
+//! **Security with abort** against one party that deviates in any way, and against clients that collude with it: it learns nothing but the outputs
+//! meant for it, and no wrong value is opened or released, but with probability below `2^-57` for a whole job, of any size. *Not promised*: fairness or
+//! delivery. A corrupt party can always end a job, also after it has seen its own output.
+//!
+//! What each verb relies on:
+//!
+//! | verb | promise | source, and where we depart |
+//! |---|---|---|
+//! | linear maps, [`random`](crate::Ctx::random) | local: nothing to check | Cramer, Damgard, Ishai (TCC 2005) |
+//! | [`input`](crate::Ctx::input) | both holders of a component have the same one, or the job ends before it is used | Araki et al. (CCS 2016), section 2.2; compared by hash |
+//! | [`quadratic`](crate::Ctx::quadratic), [`mul`](crate::Ctx::mul), [`sums_of_products`](crate::Ctx::sums_of_products) | private against a malicious party as they stand, and any error is *additive*: what `prev` receives is the right `z` plus an error that does not depend on secrets | Genkin et al. (STOC 2014); Furukawa et al. (Eurocrypt 2017), for any quadratic map |
+//! | [`check`](crate::Ctx::check), [`verify`](crate::Ctx::verify) | the errors of a batch are all zero | Boneh et al. (CRYPTO 2019); Boyle et al. (CCS 2019); departures below |
+//! | [`open`](crate::Verified::open), [`reveal_to`](crate::Verified::reveal_to) | the component that is missing comes from one holder and its hash from the other | Furukawa et al. (Eurocrypt 2017) |
+//! | [`output`](crate::Verified::output) | the client compares every doubly held component | Araki et al. (CCS 2016), section 2.2 |
+//!
+//! ## The statement
+//!
+//! With the bilinear form `b(u, v) = q(u + v) - q(u) - q(v)` of a kernel, that party `i` sent the right message is
+//!
+//! ```text
+//! b(x_i, x_{i+1}) = [z_i - q(x_i) - rho_i] + [rho_{i+1}]
+//! ```
+//!
+//! `prev` holds `x_i` and the first bracket, `next` holds `x_{i+1}` and the second, the prover holds everything. Each party proves its own
+//! messages and verifies those of the two others, in the same rounds, with the same coins.
+//!
+//! ## The proof of a batch
+//!
+//! 1. A coin gives weights: one for each output plane of a kind of gates, some for each block of 64 rows, and a few common ones; a word of 64 bits is an
+//!    element of `GF(2^64)` as it stands, since the powers of `x` are a basis. The claims become one for each row: `<A_l, B_l> = c_l`, where `A_l` is
+//!    the row's part of `x_i` and `B_l` of `x_{i+1}`, put through the weighted form.
+//! 2. With `A(t)` the row that is linear in each of `r` variables and takes the rows' values at the corners, `Q(t) = <A(t), B(t)>` has degree two in
+//!    each variable. The prover shares its values on the grid `{0, 1, inf}^r` between the verifiers, but for the corners, which are the claims.
+//!    `prev`'s half is drawn with the key it shares with the prover, `next`'s half is sent.
+//! 3. A coin gives `t`. The verifiers fold what they hold, and their halves of the values to halves of `Q(t)`: one claim about shorter vectors.
+//! 4. The same with the eighths of the vectors as rows, until 8 pairs are left. There the claim is a sum of rows, and the value of row 0 follows from it.
+//! 5. The pairs are the values of two polynomials at `1 ..= 8`, with random values at 0: `u` known to prover and `prev`, `v` to prover and `next`. The
+//!    prover shares the product's values, but for one, which follows from the claim. At a random point that is none of `1 ..= 8`, the verifiers show each
+//!    other what they have: the product of the folded vectors must be the value of the product.
+//!
+//! The sources fold field elements, one for each gate; here everything is bit-sliced until the first fold is done. Integers modulo `2^k` are folded in
+//! the Galois ring `GR(2^k, 64)`, whose residue field is the same `GF(2^64)` (Boyle et al., section 4.1).
+//!
+//! **Theorem.** *If a message of a batch was wrong, the two honest parties reject but with probability below `2^-57`.* Step 1: the weights enter
+//! with degree at most 3, so a wrong word leaves every row's claim right with probability at most `3 / 2^64` (Schwartz, Zippel). Step 2: two different
+//! polynomials agree at `t` with probability at most `2 r / 2^64 <= 12 / 2^64`. Step 4: `6 / 2^64` for each level, of which there are at most 9 in a batch that fits
+//! in memory (the vectors shrink to an eighth in each). Step 5: `16 / (2^64 - 9)`. The sum is below `86 / 2^64 < 2^-57`. *A job has many batches and the bound holds
+//! for it as it stands*: nothing is released unless all are accepted, so the first wrong batch has to be accepted, and that is the event
+//! bounded above.
+//!
+//! **Privacy of the proof.** `prev` sees nothing but values it draws itself; `next` sees halves that are masked by draws it does not know. At the end the verifiers see each other's
+//! folded vector, masked by `u` or `v`, and halves of a value that is the product of the two. The prover sees none of it.
+//!
+//! ## Coins
+//!
+//! A coin is `s_0 + s_1 + s_2`; `s_i` is drawn with the key that party `i` lacks, and is released to it by whoever received the message the coin judges: `prev` after the
+//! gates, `next` after a proof. So no party knows a coin before its message is out, and the honest releaser has it by then. A releaser that lied could make the prover
+//! fold with another challenge; therefore all coins of a batch are hashed and compared by each pair of parties before the last values are shown. Coins are thrown and not
+//! derived by hashing the proof (Fiat and Shamir): over `GF(2^64)` a prover could try about `2^57` proofs at home until one fits.
+//!
+//! ## Who is named
+//!
+//! | what did not hold | who may have deviated |
+//! |---|---|
+//! | a frame's length, place or session | the peer it came from |
+//! | the proof of prover `P` | `P`, or the other verifier |
+//! | the coins | one of the two peers |
+//! | an input's copies | the client, or the other holder |
+//! | an opened component | one of its two holders, who are the two peers |
+//! | the last comparison of [`verify`](crate::Ctx::verify) | one of the two peers |
+//!
+//! An honest party is never named *alone* by an honest one. Two honest parties that compare what they were told (their operators, say) can find the intersection.
+//!
+//! ## Attacks
+//!
+//! | attack | what finds it |
+//! |---|---|
+//! | an additive error on a product, in any bit, word, row or plane | the product check: step 1 |
+//! | a wrong value of a proof, at any level | the level's challenge, or the last comparison |
+//! | a verifier that lies about what it folded | the last comparison; it can only make honest parties stop |
+//! | a proof of another batch, a repeated, reordered or cut frame | fresh masks and coins; the link's tag, number and length |
+//! | different challenges shown to different parties | the comparison of the coins |
+//! | inconsistent inputs | the comparison of the copies, before use |
+//! | a wrong opening, a wrong output to the client | the other holder's copy |
+//! | a program that opens before the check | [`Verified`](crate::Verified), which only `verify` makes |
+//! | another job or cluster file than the peers have | the digest compared when the session starts, which every key depends on |
+//! | silence | the link's deadline; a job that ends releases nothing |
+//!
+//! The test suites `malicious` and `tamper` exercise them frame by frame.
+//!
+//! # 4. What stops what
 //!
 //! | attack or mistake | what stops it |
 //! |---|---|
-//! | a share is sent, printed, cloned or serialized by a circuit | [`Shares`](crate::Shares) has no accessor, an opaque `Debug`, no `Clone`, no `Serialize`; circuits cannot name a link. The closures of `rearrange`, `update` and [`Bilinear`](crate::ring::Bilinear) see one component at a time: they are what a reviewer of a circuit reads |
+//! | a share is sent, printed, cloned or serialized by a circuit | [`Shares`](crate::Shares) has no accessor, an opaque `Debug`, no `Clone`, no `Serialize`; circuits cannot name a link. The closures of `rearrange` and `update` see one component at a time: they are what a reviewer of a circuit reads |
 //! | a value is opened before its gates are checked | only [`Verified`](crate::Verified) opens, and only [`Ctx::verify`](crate::Ctx::verify) makes one (of *some* strand: see the known limits) |
 //! | a forked strand is forgotten, and its gates with it | `verify` counts them: [`Error::UnjoinedFork`](crate::Error::UnjoinedFork) |
 //! | the same randomness masks two values | a [`Stream`](crate::prss::Stream) is not `Clone` and its counter only grows; strands have keys of their own, named by full-width fork paths |
@@ -33,7 +125,7 @@
 //! | parties wait for each other's windows | a link sends and receives at the same time |
 //! | memory keeps a secret after its use | vectors of shares are wiped when dropped, and when they grow |
 //!
-//! # 4. Known limits
+//! # 5. Known limits
 //!
 //! Program order is public, as are all shapes. Nothing in the interface branches on a
 //! secret; a closure that branched on a component would break the sharing. Buffers of the transport and of TLS are not wiped, the frames handed

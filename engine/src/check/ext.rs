@@ -6,6 +6,8 @@
 
 // A product in the field is carry-less, its sum an XOR.
 #![allow(clippy::suspicious_arithmetic_impl)]
+// The derivations for `Galois` repeat its bound.
+#![allow(clippy::multiple_bound_locations)]
 
 use crate::{ring::Ring, simd::clmul};
 use bytemuck::Pod;

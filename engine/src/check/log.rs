@@ -131,14 +131,12 @@ impl<R: Ring> Gates<R> {
         form: impl FnOnce() -> Box<dyn Form<R>>,
         n: usize,
     ) -> (&mut Chunk<R>, usize, usize) {
-        let class = match self.classes.iter().position(|c| c.kind == kind) {
-            Some(at) => &mut self.classes[at],
-            None => {
-                self.classes.push(Class { kind, form: form(), chunks: Vec::new(), free: Vec::new() });
-                let last = self.classes.len() - 1;
-                &mut self.classes[last]
-            }
-        };
+        let found = self.classes.iter().position(|c| c.kind == kind);
+        let at = found.unwrap_or_else(|| {
+            self.classes.push(Class { kind, form: form(), chunks: Vec::new(), free: Vec::new() });
+            self.classes.len() - 1
+        });
+        let class = &mut self.classes[at];
         if class.chunks.last().is_none_or(|c| c.stride - LINE - c.len < n) {
             // An odd number of lines: planes a power of two apart would take each other's place in the cache.
             let (stride, form) = (n.max(1).next_multiple_of(CHUNK_WORDS) + LINE, &class.form);

@@ -198,7 +198,7 @@ mod tests {
     }
 
     fn by_definition(a: u64, b: u64) -> u128 {
-        (0..64).fold(0, |p, k| p ^ (u128::from(a) << k) * u128::from(b >> k & 1))
+        (0..64).fold(0, |p, k| p ^ ((u128::from(a) << k) * u128::from(b >> k & 1)))
     }
 
     proptest! {

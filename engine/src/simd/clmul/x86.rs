@@ -181,8 +181,8 @@ impl<K, const O: usize> Target<'_, K, O> {
         // SAFETY: a sum is a line.
         unsafe {
             let mut s = load(words, 0);
-            for o in 0..O {
-                s = accumulate!(s, self.weights[o], b[o].0);
+            for (&w, b) in self.weights.iter().zip(b) {
+                s = accumulate!(s, w, b.0);
             }
             store(words, 0, s);
         }
@@ -499,7 +499,8 @@ pub(super) fn combine(level: Level, terms: &[(Gf64, &[Gf64])], weights: &[Gf64],
             }
         }
     }
-    let fits = out.len() % LINE == 0 && weights.len() == out.len() && terms.iter().all(|(_, v)| v.len() == out.len());
+    let fits =
+        out.len().is_multiple_of(LINE) && weights.len() == out.len() && terms.iter().all(|(_, v)| v.len() == out.len());
     let wide = wide(level) && fits;
     if wide {
         // SAFETY: the instructions were detected, the lengths compared.
