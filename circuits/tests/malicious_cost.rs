@@ -1,0 +1,190 @@
+//! What the check of the malicious mode costs, exactly: rounds and bytes by the formula beside [`Ctx::check`], and what that adds to
+//! AES and to a sum.
+
+use trefoil_circuits::{
+    aes::{KeySize, SboxForm},
+    boolean::{self, CarryForm},
+    gates::OnShares,
+    program::{AesCtr, Program, Tiling, Turns},
+};
+use trefoil_engine::{
+    CHECK_EVERY, Cost,
+    prelude::*,
+    testing::{on_shares, three},
+};
+
+/// Words of a line.
+const LINE: usize = 8;
+/// The account at the end: one round, a hash to each peer. And of one input: a hash.
+const ACCOUNT: Cost = Cost { rounds: 1, bytes_sent: 64, products: 0 };
+const INPUT: Cost = Cost { rounds: 1, bytes_sent: 32, products: 0 };
+
+/// What a ring's values look like in a proof.
+struct Form {
+    /// Bytes of a value.
+    value: u64,
+    /// Elements that a word of each row folds to.
+    columns: usize,
+    /// Variables of the first grid, at most.
+    variables: u32,
+}
+
+const BITS: Form = Form { value: 8, columns: 64, variables: 6 };
+const Z64S: Form = Form { value: 64 * 8, columns: 1, variables: 3 };
+
+/// The price of one check, of gates with so many wires each, recorded in chunks of so many words.
+fn check(form: &Form, gates: &[(usize, Vec<usize>)]) -> Cost {
+    let words: usize = gates.iter().flat_map(|(_, chunks)| chunks).sum();
+    let r = (3..=form.variables).rev().find(|r| words >= LINE * 3_usize.pow(*r)).unwrap_or(3);
+    let blocks = |chunks: &[usize]| chunks.iter().map(|words| words.div_ceil(LINE << r)).sum::<usize>();
+    let padded = |len: usize| {
+        let part = len.div_ceil(8);
+        8 * if part < 64 { part } else { part.next_multiple_of(LINE) | LINE }
+    };
+    let mut left = padded(gates.iter().map(|(wires, chunks)| form.columns * wires * blocks(chunks)).sum());
+    let mut levels = 1;
+    while left > 8 {
+        levels += 1;
+        left = if left / 8 > 8 { padded(left / 8) } else { left / 8 };
+    }
+    let grid = 3_u64.pow(r) - (1 << r);
+    let bytes_sent = 16 * (3 + levels) + form.value * (grid + 26 * levels + 16 + 4) + 64;
+    Cost { rounds: 7 + 2 * levels, bytes_sent, products: 0 }
+}
+
+fn sum(costs: &[Cost]) -> Cost {
+    costs.iter().fold(Cost::default(), |sum, c| Cost {
+        rounds: sum.rounds + c.rounds,
+        bytes_sent: sum.bytes_sent + c.bytes_sent,
+        products: sum.products + c.products,
+    })
+}
+
+#[test]
+fn a_check_costs_what_the_formula_says() {
+    // A chunk holds the gates of one call, or several small ones.
+    for n in [1, 8, 63, 64, 65, 215, 216, 512, 513, 1000, 5832, 20_000] {
+        let x = vec![Lanes(5); n];
+        let (_, cost) = on_shares::<Malicious, Lanes, _>(&[&x], async |ctx, v| ctx.mul(v[0].view(), v[0].view()).await);
+        let product = Cost { rounds: 1, bytes_sent: 8 * n as u64, products: n as u64 };
+        assert_eq!(cost, sum(&[INPUT, product, check(&BITS, &[(2, vec![n])]), ACCOUNT]), "{n}");
+    }
+    for n in [1, 64, 65, 500] {
+        let x = vec![Z64(5); n];
+        let (_, cost) = on_shares::<Malicious, Z64, _>(&[&x], async |ctx, v| ctx.mul(v[0].view(), v[0].view()).await);
+        let product = Cost { rounds: 1, bytes_sent: 8 * n as u64, products: n as u64 };
+        assert_eq!(cost, sum(&[INPUT, product, check(&Z64S, &[(2, vec![n])]), ACCOUNT]), "{n}");
+    }
+}
+
+#[test]
+fn the_rounds_of_a_check_grow_with_the_logarithm() {
+    let rounds = |words: usize| check(&BITS, &[(17, vec![words])]).rounds;
+    assert_eq!([1, 100, 10_000, 1_000_000, 100_000_000].map(rounds), [15, 15, 17, 23, 27]);
+}
+
+/// Sums of 64-bit integers: 6 rounds of gates, then those of the check.
+#[test]
+fn a_sum_costs_its_gates_and_one_check() {
+    let x = vec![Lanes(0); 64];
+    let price = async |ctx: &mut Ctx<Malicious>, v: Vec<Shares<Lanes>>| {
+        boolean::add(&mut OnShares::new(ctx, 1), CarryForm::Sklansky, &v[0], &v[1]).await
+    };
+    let (_, cost) = on_shares::<Malicious, Lanes, _>(&[&x, &x], price);
+    let gates = boolean::add_cost(CarryForm::Sklansky, 64).over(1);
+    assert_eq!(gates.rounds, 6);
+    assert_eq!(cost.rounds - gates.rounds, 2 * INPUT.rounds + ACCOUNT.rounds + 15);
+    assert_eq!(cost.bytes_sent - gates.bytes_sent, 2 * INPUT.bytes_sent + ACCOUNT.bytes_sent + 1320);
+    assert_eq!(cost.products, gates.products);
+}
+
+fn aes<M: Mode>(blocks: usize, check_every: usize) -> Cost {
+    let (size, form, tiling) = (KeySize::Aes128, SboxForm::default(), Tiling::default());
+    let program = AesCtr { size, counter: 0, blocks, form, tiling };
+    let costs = three::<M, _, _>(async |mut ctx| {
+        ctx.check_every(check_every);
+        let key = Shares::public(ctx.me(), &[Lanes(0); 2]);
+        Ok(program.run(ctx, key, &Turns).await?.cost())
+    });
+    assert!(costs.iter().all(|c| *c == costs[0]));
+    costs[0]
+}
+
+/// The gates of S-boxes that a strand has recorded: words of each chunk, with the words it has room for.
+struct Record {
+    check_every: usize,
+    chunks: Vec<(usize, usize)>,
+    checks: Vec<Cost>,
+}
+
+impl Record {
+    /// Wires, and outputs, of an S-box.
+    const WIRES: usize = 17;
+
+    fn new(check_every: usize) -> Self {
+        Self { check_every, chunks: Vec::new(), checks: Vec::new() }
+    }
+
+    fn layer(&mut self, words: usize) {
+        match self.chunks.last_mut() {
+            Some((filled, room)) if *room - *filled >= words => *filled += words,
+            _ => self.chunks.push((words, words.next_multiple_of(512))),
+        }
+        let bytes: usize = self.chunks.iter().map(|(_, room)| 2 * 2 * Self::WIRES * (room + LINE) * 8).sum();
+        if bytes > self.check_every {
+            self.check();
+        }
+    }
+
+    fn check(&mut self) {
+        let chunks = std::mem::take(&mut self.chunks);
+        self.checks.push(check(&BITS, &[(Self::WIRES, chunks.into_iter().map(|(filled, _)| filled).collect())]));
+    }
+}
+
+/// The checks of AES-128 in counter mode, with key expansion: of the strands side by side, and the last one.
+fn checks_of_aes(blocks: usize, check_every: usize) -> Cost {
+    let Tiling { batch, strands } = Tiling::default();
+    let mut root = Record::new(check_every);
+    (0..10).for_each(|_| root.layer(4));
+    let batches: Vec<usize> = (0..blocks).step_by(batch).map(|from| batch.min(blocks - from)).collect();
+    let mut of_strands = Vec::new();
+    for first in 0..strands {
+        let mut strand = Record::new(check_every);
+        for blocks in batches.iter().skip(first).step_by(strands) {
+            (0..10).for_each(|_| strand.layer(16 * Lanes::words(*blocks)));
+        }
+        root.chunks.extend(strand.chunks);
+        of_strands.push(sum(&strand.checks));
+    }
+    root.check();
+    let rounds = of_strands.iter().map(|c| c.rounds).max().unwrap_or_default();
+    sum(&[Cost { rounds, ..sum(&of_strands) }, sum(&root.checks), ACCOUNT])
+}
+
+const MIB: usize = 1 << 20;
+
+#[test]
+fn aes_costs_its_gates_and_its_checks() {
+    for (blocks, rounds, bytes) in [(1, 18, 1608), (100, 18, 1608), (4096, 18, 6776), (100_000, 94, 114_120)] {
+        let (semi, full) = (aes::<SemiHonest>(blocks, 8 * MIB), aes::<Malicious>(blocks, 8 * MIB));
+        assert_eq!((full.rounds - semi.rounds, full.bytes_sent - semi.bytes_sent), (rounds, bytes), "{blocks} blocks");
+        assert_eq!(full, sum(&[semi, checks_of_aes(blocks, 8 * MIB)]), "{blocks} blocks");
+    }
+    // Batches of another size are more checks, of which each is smaller.
+    let (semi, full) = (aes::<SemiHonest>(4096, MIB), aes::<Malicious>(4096, MIB));
+    assert_eq!(full, sum(&[semi, checks_of_aes(4096, MIB)]));
+    assert_eq!((full.rounds - semi.rounds, full.bytes_sent - semi.bytes_sent), (52, 15_464));
+}
+
+/// At most 3 % more bytes at 100,000 blocks, 1 % at a million.
+#[test]
+fn the_checks_of_many_blocks_are_a_small_part_of_the_bytes() {
+    for (blocks, bytes) in [(100_000, 114_120), (1_000_000, 1_116_760)] {
+        assert_eq!(checks_of_aes(blocks, 8 * MIB).bytes_sent, bytes, "{blocks} blocks");
+    }
+    // 160 S-boxes of 17 bits a block.
+    let share = |blocks: usize| checks_of_aes(blocks, CHECK_EVERY).bytes_sent as f64 / (340.0 * blocks as f64);
+    assert!(share(100_000) <= 0.03, "{}", share(100_000));
+    assert!(share(1_000_000) <= 0.01, "{}", share(1_000_000));
+}
