@@ -7,10 +7,11 @@ use trefoil_circuits::{
 };
 use trefoil_engine::{
     prelude::*,
-    testing::views::{Experiment, Randomness, observe},
+    testing::views::{Experiment, Frames, Randomness, observe},
 };
 
-const GATES: Experiment = Experiment { first: 0, runs: 1024, pairs: [0, 1, 2], randomness: Randomness::OfGates };
+const GATES: Experiment =
+    Experiment { first: 0, runs: 1024, pairs: [0, 1, 2], randomness: Randomness::OfGates, frames: Frames::All };
 /// For views of thousands of words.
 const LONG: Experiment = Experiment { first: 0, runs: 512, randomness: Randomness::LeftOut, ..GATES };
 

@@ -2,10 +2,11 @@
 
 use trefoil_engine::{
     prelude::*,
-    testing::views::{Experiment, Randomness, Verdict, observe},
+    testing::views::{Experiment, Frames, Randomness, Verdict, observe},
 };
 
-const HONEST: Experiment = Experiment { first: 0, runs: 4096, pairs: [0, 1, 2], randomness: Randomness::OfGates };
+const HONEST: Experiment =
+    Experiment { first: 0, runs: 4096, pairs: [0, 1, 2], randomness: Randomness::OfGates, frames: Frames::All };
 
 /// Products, a square and linear terms: three inputs, two outputs.
 #[derive(Clone, Copy)]
@@ -17,28 +18,29 @@ impl Quadratic<3, 2> for Mixed {
 }
 
 /// A product.
-async fn product<R: Ring>(ctx: &mut Ctx<SemiHonest>, x: Vec<Shares<R>>) -> Result<Shares<R>, Error> {
+async fn product<M: Mode, R: Ring>(ctx: &mut Ctx<M>, x: Vec<Shares<R>>) -> Result<Shares<R>, Error> {
     ctx.mul(x[0].view(), x[1].view()).await
 }
 
 /// Two products, the second one of the first.
-async fn cube<R: Ring>(ctx: &mut Ctx<SemiHonest>, x: Vec<Shares<R>>) -> Result<Shares<R>, Error> {
+async fn cube<M: Mode, R: Ring>(ctx: &mut Ctx<M>, x: Vec<Shares<R>>) -> Result<Shares<R>, Error> {
     let xy = ctx.mul(x[0].view(), x[1].view()).await?;
     ctx.mul(xy.view(), x[0].view()).await
 }
 
-async fn quadratic<R: Ring>(ctx: &mut Ctx<SemiHonest>, x: Vec<Shares<R>>) -> Result<Shares<R>, Error> {
+async fn quadratic<M: Mode, R: Ring>(ctx: &mut Ctx<M>, x: Vec<Shares<R>>) -> Result<Shares<R>, Error> {
     ctx.quadratic(&Mixed, [x[0].view(), x[1].view(), x[2].view()]).await
 }
 
 /// Runs a protocol on two sets of inputs, and tests all three parties' views in each and between them.
 #[allow(clippy::needless_pass_by_value)] // a closure is written in place
-fn verdicts<R: Ring, F>(experiment: Experiment, inputs: [&[&[R]]; 2], f: F) -> [[Verdict; 3]; 3]
-where
-    F: AsyncFn(&mut Ctx<SemiHonest>, Vec<Shares<R>>) -> Result<Shares<R>, Error>,
-{
-    let a = observe::<SemiHonest, R, _>(experiment, inputs[0], &f);
-    let b = observe::<SemiHonest, R, _>(Experiment { first: experiment.runs, ..experiment }, inputs[1], &f);
+fn verdicts<M: Mode, R: Ring>(
+    experiment: Experiment,
+    inputs: [&[&[R]]; 2],
+    f: impl AsyncFn(&mut Ctx<M>, Vec<Shares<R>>) -> Result<Shares<R>, Error>,
+) -> [[Verdict; 3]; 3] {
+    let a = observe::<M, R, _>(experiment, inputs[0], &f);
+    let b = observe::<M, R, _>(Experiment { first: experiment.runs, ..experiment }, inputs[1], &f);
     Party::ALL.map(|p| [a[p.index()].uniform(), b[p.index()].uniform(), a[p.index()].same_as(&b[p.index()])])
 }
 
@@ -104,7 +106,7 @@ fn unmasked_for(p: Party) -> Experiment {
 fn a_broken_zero_sharing_is_found_by_every_kind_of_test() {
     let [zero, ones, ..] = &LANES;
     for p in Party::ALL {
-        let broken = verdicts::<Lanes, _>(unmasked_for(p), [&[zero, zero], &[ones, ones]], product);
+        let broken = verdicts::<SemiHonest, Lanes>(unmasked_for(p), [&[zero, zero], &[ones, ones]], product);
         let [a, b, between] = broken[p.index()];
         // A bit of the bare term is one in 3 of 8 cases, and with the party's shares it tells the inputs.
         for v in [a, b] {
@@ -119,12 +121,49 @@ fn a_broken_zero_sharing_is_found_in_every_gate() {
     let [zero, ones, mixed, one] = &LANES;
     let p = Party::P0;
     for broken in [
-        verdicts::<Lanes, _>(unmasked_for(p), [&[zero, ones], &[ones, ones]], cube),
-        verdicts::<Lanes, _>(unmasked_for(p), [&[zero, zero, zero], &[mixed, ones, one]], quadratic),
+        verdicts::<SemiHonest, Lanes>(unmasked_for(p), [&[zero, ones], &[ones, ones]], cube),
+        verdicts::<SemiHonest, Lanes>(unmasked_for(p), [&[zero, zero, zero], &[mixed, ones, one]], quadratic),
     ] {
         assert!(broken[p.index()].iter().all(|v| !v.passes()), "{broken:?}");
     }
     let [zero, ones, ..] = &INTEGERS;
-    let broken = verdicts::<Z64, _>(unmasked_for(p), [&[zero, zero], &[ones, ones]], product);
+    let broken = verdicts::<SemiHonest, Z64>(unmasked_for(p), [&[zero, zero], &[ones, ones]], product);
     assert!(broken[p.index()].iter().all(|v| !v.passes()), "{broken:?}");
+}
+
+/// The gates and the check of them: what is recorded is proved, in every lane and row.
+const CHECKED: Experiment =
+    Experiment { runs: 2048, randomness: Randomness::LeftOut, frames: Frames::ButHashes, ..HONEST };
+
+/// Views of gates and of the proof that follows them: products, pieces of coins, values of proofs, and what is opened at the last level.
+#[allow(clippy::needless_pass_by_value)] // a closure is written in place
+fn private_when_checked<R: Ring>(
+    experiment: Experiment,
+    inputs: [&[&[R]]; 2],
+    f: impl AsyncFn(&mut Ctx<Malicious>, Vec<Shares<R>>) -> Result<Shares<R>, Error>,
+) {
+    let and_check = async |ctx: &mut Ctx<Malicious>, x| {
+        let z = f(ctx, x).await?;
+        ctx.check().await?;
+        Ok(z)
+    };
+    for (p, verdicts) in Party::ALL.into_iter().zip(verdicts::<Malicious, R>(experiment, inputs, &and_check)) {
+        for v in verdicts {
+            assert!(v.passes(), "the view of {p}: {v:?}");
+            assert!((1 << 18..1 << 27).contains(&v.tests), "{v:?}");
+        }
+    }
+    // Unmasked gates are found among all the noise.
+    for p in Party::ALL {
+        let broken = Experiment { pairs: unmasked_for(p).pairs, ..experiment };
+        let [a, b, _] = verdicts::<Malicious, R>(broken, inputs, &and_check)[p.index()];
+        assert!(!a.passes() || !b.passes(), "{p}: {a:?} {b:?}");
+    }
+}
+
+#[test]
+fn views_of_checked_gates_are_noise() {
+    let [zero, ones, mixed, one] = &LANES;
+    private_when_checked::<Lanes>(CHECKED, [&[zero, zero], &[ones, ones]], product);
+    private_when_checked::<Lanes>(CHECKED, [&[zero, zero, zero], &[mixed, ones, one]], quadratic);
 }

@@ -35,6 +35,18 @@ pub struct Experiment {
     pub pairs: [u8; 3],
     /// Which part of the parties' randomness is in the view.
     pub randomness: Randomness,
+    /// Which of the frames received are in the view.
+    pub frames: Frames,
+}
+
+/// Which of the frames a party receives are in its view.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Frames {
+    /// All.
+    All,
+    /// All but those of 32 bytes: hashes of what the party itself holds, which two peers send alike. For protocols whose other
+    /// frames have other lengths.
+    ButHashes,
 }
 
 /// Which part of its own randomness is in a party's view.
@@ -109,9 +121,11 @@ where
         }
     }
     let frames: Arc<Mutex<[Vec<Bytes>; 3]>> = Arc::default();
-    let log = frames.clone();
+    let (log, frames_seen) = (frames.clone(), experiment.frames);
     let tamper = Box::new(move |at: Position, frame: Bytes| {
-        log.lock().unwrap_or_else(PoisonError::into_inner)[at.to.index()].push(frame.clone());
+        if frames_seen == Frames::All || frame.len() != 32 {
+            log.lock().unwrap_or_else(PoisonError::into_inner)[at.to.index()].push(frame.clone());
+        }
         vec![(at.seq, frame)]
     });
     let keys = || session_keys(run, experiment.pairs);
