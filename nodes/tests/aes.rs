@@ -225,7 +225,7 @@ fn circuits_are_evaluated_on_shared_inputs() {
     assert_eq!(stdout(run("adder64.txt", &["--input", "ff", "--input", "1"])), "0000000000000100\n");
     bench.write("secret", b" 0xffffffffffffffff\n");
     let json = run("adder64.txt", &["--input", "@secret", "--input", "2", "--json"]);
-    assert_eq!(stdout(json), "{\"outputs\":[\"0000000000000001\"]}\n");
+    assert_eq!(stdout(json), "{\"mode\":\"malicious\",\"outputs\":[\"0000000000000001\"]}\n");
     // Bits reversed on both sides: the carry runs from the leading bit down.
     let reversed = ["--input", "8000000000000000", "--input", "8000000000000000", "--bit-order", "msb"];
     assert_eq!(stdout(run("adder64.txt", &reversed)), "4000000000000000\n");
@@ -247,7 +247,7 @@ fn the_demonstration_checks_everything_it_shows() {
         done(&output).split_inclusive(|b| *b == b'\n').map(|l| serde_json::from_slice(l).expect("JSON")).collect();
     assert_eq!(rows.iter().map(|row| row["job"].as_str()).collect::<Vec<_>>(), [Some("aes"), Some("circuit")]);
     for row in rows {
-        assert_eq!(row["ok"], true);
+        assert_eq!((&row["ok"], &row["mode"]), (&true.into(), &"malicious".into()));
         assert!(row["items"].as_u64() > Some(0) && row["seconds"].as_f64() > Some(0.0));
         assert!(row["checks"].as_object().is_some_and(|checks| checks.values().all(|holds| holds == true)));
     }

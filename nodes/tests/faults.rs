@@ -44,7 +44,7 @@ async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
 
 fn aes(blocks: u64) -> JobSpec {
     let aes = AesCtrSpec { key_bits: KeySize::Aes128, counter: 0, blocks };
-    JobSpec { program: ProgramSpec::AesCtr(aes), mode: ModeSpec::SemiHonest }
+    JobSpec { program: ProgramSpec::AesCtr(aes), mode: ModeSpec::default() }
 }
 
 fn key(k: u8) -> [u8; 16] {

@@ -32,7 +32,7 @@ const KEY: [Lanes; 2] = [Lanes(0x1717_1717_1717_1717); 2];
 
 fn aes(blocks: u64) -> JobSpec {
     let aes = AesCtrSpec { key_bits: KeySize::Aes128, counter: 0, blocks };
-    JobSpec { program: ProgramSpec::AesCtr(aes), mode: ModeSpec::SemiHonest }
+    JobSpec { program: ProgramSpec::AesCtr(aes), mode: ModeSpec::default() }
 }
 
 /// A cluster that gives up on a silent peer after a few seconds.

@@ -27,9 +27,9 @@ async fn connect(cluster: &Path) -> Result<Client, Error> {
     Client::connect(&target.cluster, &target.identity).await
 }
 
-fn aes(blocks: u64) -> JobSpec {
+fn aes(mode: ModeSpec, blocks: u64) -> JobSpec {
     let aes = AesCtrSpec { key_bits: KeySize::Aes128, counter: u128::MAX, blocks };
-    JobSpec { program: ProgramSpec::AesCtr(aes), mode: ModeSpec::SemiHonest }
+    JobSpec { program: ProgramSpec::AesCtr(aes), mode }
 }
 
 /// The key stream of [`aes`] under the key `17 17 .. 17`.
@@ -48,9 +48,21 @@ fn bytes(words: &[Lanes]) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_of_every_program_come_back_right() {
     let (cluster, client) = start().await;
-    let outcome = client.run(&aes(5000), Bytes::new(), &KEY).await.expect("done");
+    for mode in ModeSpec::ALL {
+        every_program(&client, mode).await;
+    }
+    cluster.shutdown().await;
+}
+
+async fn every_program(client: &Client, mode: ModeSpec) {
+    let outcome = client.run(&aes(mode, 5000), Bytes::new(), &KEY).await.expect("done");
     assert_eq!(bytes(&outcome.output), key_stream(5000));
-    assert_eq!(outcome.costs.map(|c| c.rounds), [80; 3]);
+    let [cost, ..] = outcome.costs;
+    assert!(outcome.costs.iter().all(|c| (c.rounds, c.bytes_sent) == (cost.rounds, cost.bytes_sent)));
+    match mode {
+        ModeSpec::SemiHonest => assert_eq!(cost.rounds, 80),
+        ModeSpec::Malicious => assert!(cost.rounds > 80, "the products are checked"),
+    }
 
     let text = include_bytes!("../../circuits/data/bristol/adder64.txt");
     let circuit = Circuit::parse(text).expect("a circuit");
@@ -67,7 +79,7 @@ async fn jobs_of_every_program_come_back_right() {
             output_wires: 64,
             instances: NonZeroU32::new(instances).expect("not zero"),
         };
-        let spec = JobSpec { program: ProgramSpec::Circuit(spec), mode: ModeSpec::SemiHonest };
+        let spec = JobSpec { program: ProgramSpec::Circuit(spec), mode };
         let words = packing.pack_inputs(&circuit, &inputs).expect("they fit");
         let outcome = client.run(&spec, Bytes::from_static(text), &words).await.expect("done");
         for (k, outputs) in (0..).zip(packing.unpack_outputs(&circuit, &outcome.output).expect("they fit")) {
@@ -75,14 +87,14 @@ async fn jobs_of_every_program_come_back_right() {
             assert_eq!(outputs[0].to_hex(BitOrder::Lsb), format!("{sum:016x}"));
         }
     }
-    cluster.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_jobs_at_once_are_all_done() {
     let (cluster, client) = start().await;
-    let spec = aes(300);
-    let outcomes = try_join_all((0..50).map(|_| client.run(&spec, Bytes::new(), &KEY))).await.expect("all done");
+    let specs = ModeSpec::ALL.map(|mode| aes(mode, 300));
+    let outcomes =
+        try_join_all((0..50).map(|k| client.run(&specs[k % 2], Bytes::new(), &KEY))).await.expect("all done");
     let expected = key_stream(300);
     assert!(outcomes.iter().all(|o| bytes(&o.output) == expected));
     cluster.shutdown().await;

@@ -83,7 +83,7 @@ fn measure(what: &str, text: &[u8], [input_wires, output_wires]: [u32; 2]) {
         output_wires,
         instances: NonZeroU32::MIN,
     };
-    let spec = JobSpec { program: ProgramSpec::Circuit(circuit), mode: ModeSpec::SemiHonest };
+    let spec = JobSpec { program: ProgramSpec::Circuit(circuit), mode: ModeSpec::default() };
     let held = spec.shape().expect("small").held_bytes();
     let limits = Limits { work_bytes: u64::MAX, ..Limits::default() };
     forget_peak();

@@ -44,7 +44,7 @@ pub(super) async fn put(
     let length = announced(&headers)?;
     let head = Head::read(body.into_data_stream(), length, limits).await?;
     let spec = head.spec.clone();
-    let admission = api.table.admit(id, owner, spec.digest(&owner), head.shape.held_bytes())?;
+    let admission = api.table.admit(id, owner, spec.terms(&owner), head.shape.held_bytes())?;
     let upload = match admission {
         Admission::New(upload) => upload,
         Admission::Known(job) => return Ok(state(StatusCode::OK, &job)),

@@ -121,7 +121,7 @@ fn path(n: u8) -> String {
 
 fn aes(blocks: u64) -> JobSpec {
     let aes = AesCtrSpec { key_bits: KeySize::Aes128, counter: 0, blocks };
-    JobSpec { program: ProgramSpec::AesCtr(aes), mode: ModeSpec::SemiHonest }
+    JobSpec { program: ProgramSpec::AesCtr(aes), mode: ModeSpec::default() }
 }
 
 fn body(spec: &JobSpec, attachment: &[u8]) -> Vec<u8> {
@@ -204,7 +204,7 @@ async fn what_is_wrong_with_a_submission_is_named() {
         let sha256 = Sha256Hex::of(text);
         let circuit =
             CircuitSpec { sha256, bytes: text.len() as u64, input_wires, output_wires: 2, instances: NonZeroU32::MIN };
-        JobSpec { program: ProgramSpec::Circuit(circuit), mode: ModeSpec::SemiHonest }
+        JobSpec { program: ProgramSpec::Circuit(circuit), mode: ModeSpec::default() }
     };
     assert_eq!(
         put(body(&circuit(b"0 2\n1 2\n1 2!\n", 2), b"0 2\n1 2\n1 2!\n")).await.problem(),

@@ -3,10 +3,11 @@
 mod key;
 mod sink;
 
-use super::{ClusterArgs, Exit, Output, OutputArgs, block_on, signals::Stop};
+use super::{ClusterArgs, Exit, ModeArgs, Output, OutputArgs, block_on, signals::Stop};
 use crate::{
     Error,
     client::{Client, Ctr, CtrReport},
+    job::ModeSpec,
 };
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
@@ -53,6 +54,8 @@ pub struct AesArgs {
     #[arg(long)]
     force: bool,
     #[command(flatten)]
+    mode: ModeArgs,
+    #[command(flatten)]
     output: OutputArgs,
 }
 
@@ -90,11 +93,12 @@ pub fn run(args: &AesArgs) -> Result<Exit, Error> {
             client = Client::connect(&target.cluster, &target.identity) => client?,
             _ = stop.received() => return Err(Error::Interrupted),
         };
-        stream(Ctr::new(client, key, counter), input, length, sink, &mut stop).await
+        let ctr = Ctr::new(client, key, counter).in_mode(args.mode.mode);
+        stream(ctr, input, length, sink, &mut stop).await
     })?;
     if !is_stream(&args.out) {
         let direction = if args.direction.encrypt { Direction::Encrypt } else { Direction::Decrypt };
-        let row = Row::new(direction, bits, &report);
+        let row = Row::new(direction, args.mode.mode, bits, &report);
         output.print(&row, row.text())?;
     }
     Ok(Exit::Ok)
@@ -179,6 +183,7 @@ enum Direction {
 #[derive(Debug, Serialize)]
 struct Row {
     operation: Direction,
+    mode: ModeSpec,
     key_bits: usize,
     bytes: u64,
     blocks: u64,
@@ -190,10 +195,10 @@ struct Row {
 }
 
 impl Row {
-    fn new(operation: Direction, key_bits: usize, report: &CtrReport) -> Self {
+    fn new(operation: Direction, mode: ModeSpec, key_bits: usize, report: &CtrReport) -> Self {
         let CtrReport { bytes, blocks, jobs, rounds, bytes_sent, seconds } = *report;
         let blocks_per_second = if seconds > 0.0 { blocks as f64 / seconds } else { 0.0 };
-        Self { operation, key_bits, bytes, blocks, jobs, rounds, bytes_sent, seconds, blocks_per_second }
+        Self { operation, mode, key_bits, bytes, blocks, jobs, rounds, bytes_sent, seconds, blocks_per_second }
     }
 
     fn text(&self) -> String {
@@ -202,12 +207,13 @@ impl Row {
             Direction::Decrypt => "decrypted",
         };
         format!(
-            "{done} {} with AES-{} in {:.2} s: {:.0} blocks/s, {} jobs, {} sent among the nodes",
+            "{done} {} with AES-{} in {:.2} s: {:.0} blocks/s, {} {} jobs, {} sent among the nodes",
             HumanBytes(self.bytes),
             self.key_bits,
             self.seconds,
             self.blocks_per_second,
             self.jobs,
+            self.mode,
             HumanBytes(self.bytes_sent),
         )
     }

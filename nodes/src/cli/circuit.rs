@@ -1,6 +1,6 @@
 //! `trefoil circuit`: Bristol Fashion circuits on shared inputs.
 
-use super::{ClusterArgs, Exit, OutputArgs, block_on, signals::Stop};
+use super::{ClusterArgs, Exit, ModeArgs, OutputArgs, block_on, signals::Stop};
 use crate::{
     Error,
     client::{Client, Outcome},
@@ -55,12 +55,15 @@ pub struct RunArgs {
     #[arg(long, default_value = "lsb", value_name = "ORDER")]
     bit_order: BitOrder,
     #[command(flatten)]
+    mode: ModeArgs,
+    #[command(flatten)]
     output: OutputArgs,
 }
 
 /// The JSON form of the result.
 #[derive(Debug, Serialize)]
 struct Row {
+    mode: ModeSpec,
     outputs: Vec<String>,
 }
 
@@ -78,7 +81,7 @@ pub fn run(command: CircuitCommand) -> Result<Exit, Error> {
         InputError::Port(e) => named(&e),
         InputError::File(e) => e,
     })?;
-    let spec = spec(&circuit, &text);
+    let spec = spec(&circuit, &text, args.mode.mode);
     let outcome = block_on(async {
         let mut stop = Stop::listen()?;
         let submit = async {
@@ -100,7 +103,7 @@ pub fn run(command: CircuitCommand) -> Result<Exit, Error> {
     let ports = ONE.unpack_outputs(&circuit, &output).map_err(|e| Error::Bug(e.to_string()))?;
     let outputs: Vec<String> = ports.iter().flatten().map(|port| port.to_hex(args.bit_order)).collect();
     let text = outputs.join("\n");
-    args.output.resolve().print(&Row { outputs }, text)?;
+    args.output.resolve().print(&Row { mode: args.mode.mode, outputs }, text)?;
     Ok(Exit::Ok)
 }
 
@@ -108,7 +111,7 @@ pub fn run(command: CircuitCommand) -> Result<Exit, Error> {
 const ONE: Packing = Packing::new(1);
 
 /// The specification of one evaluation of a circuit with this text.
-fn spec(circuit: &Circuit, text: &[u8]) -> JobSpec {
+fn spec(circuit: &Circuit, text: &[u8], mode: ModeSpec) -> JobSpec {
     let spec = CircuitSpec {
         sha256: Sha256Hex::of(text),
         bytes: text.len() as u64,
@@ -116,7 +119,7 @@ fn spec(circuit: &Circuit, text: &[u8]) -> JobSpec {
         output_wires: circuit.output_wires().len() as u32,
         instances: NonZeroU32::MIN,
     };
-    JobSpec { program: ProgramSpec::Circuit(spec), mode: ModeSpec::SemiHonest }
+    JobSpec { program: ProgramSpec::Circuit(spec), mode }
 }
 
 #[derive(Debug)]

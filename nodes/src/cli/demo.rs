@@ -3,11 +3,12 @@
 mod aes;
 mod circuit;
 
-use super::{Exit, Output, OutputArgs, block_on, line, signals::Stop};
+use super::{Exit, ModeArgs, Output, OutputArgs, block_on, line, signals::Stop};
 use crate::{
     Error,
     cli::ClusterArgs,
     client::Client,
+    job::ModeSpec,
     local::{LocalCluster, LocalOptions},
 };
 use indicatif::{HumanBytes, HumanCount};
@@ -20,12 +21,15 @@ key that no node holds, evaluates a circuit on shared inputs, and checks every r
 
 Examples:
   trefoil demo
-  trefoil demo --json";
+  trefoil demo --json
+  trefoil demo --mode semi-honest";
 
 /// Arguments of `trefoil demo`, as typed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct DemoArgs {
+    #[command(flatten)]
+    mode: ModeArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -34,6 +38,7 @@ pub struct DemoArgs {
 #[derive(Debug, Serialize)]
 struct Row {
     job: &'static str,
+    mode: ModeSpec,
     ok: bool,
     items: u64,
     unit: &'static str,
@@ -57,7 +62,7 @@ pub fn run(args: &DemoArgs) -> Result<Exit, Error> {
     let rows = block_on(async {
         let mut stop = Stop::listen()?;
         tokio::select! {
-            rows = demonstrate(output) => rows,
+            rows = demonstrate(output, args.mode.mode) => rows,
             // What was started is killed when it is dropped.
             _ = stop.received() => Err(Error::Interrupted),
         }
@@ -68,15 +73,15 @@ pub fn run(args: &DemoArgs) -> Result<Exit, Error> {
     Ok(if rows.iter().all(|row| row.ok) { Exit::Ok } else { Exit::Failed })
 }
 
-async fn demonstrate(output: Output) -> Result<Vec<Row>, Error> {
+async fn demonstrate(output: Output, mode: ModeSpec) -> Result<Vec<Row>, Error> {
     tell(output, "starting three nodes");
     let cluster = LocalCluster::start(&LocalOptions::new()?).await?;
     let client = connect(&cluster.cluster_file()).await?;
     let mut rows = Vec::new();
     tell(output, "encrypting this program's file under a key that no node holds, and decrypting it again");
-    rows.push(report(output, aes::run(&client, cluster.files().dir()).await?)?);
+    rows.push(report(output, aes::run(&client, mode, cluster.files().dir()).await?)?);
     tell(output, "adding secret numbers with a circuit in Bristol Fashion");
-    rows.push(report(output, circuit::run(&client).await?)?);
+    rows.push(report(output, circuit::run(&client, mode).await?)?);
     cluster.shutdown().await;
     Ok(rows)
 }
@@ -106,6 +111,7 @@ impl Row {
     fn new(job: &'static str, (items, unit): (u64, &'static str), checks: &[(&'static str, bool)]) -> Self {
         Self {
             job,
+            mode: ModeSpec::default(),
             ok: checks.iter().all(|(_, holds)| *holds),
             items,
             unit,
@@ -118,13 +124,15 @@ impl Row {
 }
 
 fn table(rows: &[Row]) -> String {
-    let head = ["job", "items", "seconds", "items/s", "rounds", "sent by each node", "checks"].map(str::to_owned);
+    let head =
+        ["job", "mode", "items", "seconds", "items/s", "rounds", "sent by each node", "checks"].map(str::to_owned);
     let mut lines = vec![head];
     for row in rows {
         let rate = if row.seconds > 0.0 { row.items as f64 / row.seconds } else { 0.0 };
         let failed: Vec<_> = row.checks.iter().filter(|(_, holds)| !**holds).map(|(name, _)| *name).collect();
         lines.push([
             row.job.to_owned(),
+            row.mode.to_string(),
             format!("{} {}", HumanCount(row.items), row.unit),
             format!("{:.2}", row.seconds),
             format!("{rate:.0}"),
@@ -138,7 +146,7 @@ fn table(rows: &[Row]) -> String {
         ]);
     }
     let width = |column: usize| lines.iter().map(|line| line[column].len()).max().unwrap_or(0);
-    let widths: [usize; 7] = std::array::from_fn(width);
+    let widths: [usize; 8] = std::array::from_fn(width);
     let text = lines.iter().map(|line| {
         let cells = line.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
@@ -158,7 +166,7 @@ mod tests {
         let text = table(&[good, bad]);
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 3);
-        assert!(lines[1].contains("1,234,567 blocks") && lines[1].ends_with("2 of 2 hold"), "{text}");
+        assert!(lines[1].contains("malicious  1,234,567 blocks") && lines[1].ends_with("2 of 2 hold"), "{text}");
         assert!(lines[2].ends_with("FAILED: sum_is_right"), "{text}");
         assert_eq!(lines[0].find("seconds"), lines[2].find("0.00"));
     }
@@ -166,7 +174,7 @@ mod tests {
     #[test]
     fn the_json_form_is_as_documented() {
         let row = Row { seconds: 0.5, ..Row::new("aes", (7, "blocks"), &[("b", true), ("a", false)]) };
-        let text = r#"{"job":"aes","ok":false,"items":7,"unit":"blocks","seconds":0.5,"checks":{"a":false,"b":true}}"#;
+        let text = r#"{"job":"aes","mode":"malicious","ok":false,"items":7,"unit":"blocks","seconds":0.5,"checks":{"a":false,"b":true}}"#;
         assert_eq!(serde_json::to_string(&row).expect("numbers and strings"), text);
     }
 }

@@ -27,6 +27,7 @@ mod demo;
 mod doctor;
 mod exit;
 mod logging;
+mod mode;
 mod node;
 mod output;
 mod plan;
@@ -35,6 +36,7 @@ mod target;
 mod up;
 
 pub use exit::Exit;
+pub use mode::ModeArgs;
 pub use output::{Output, OutputArgs, line};
 pub use target::{ClusterArgs, Target};
 

@@ -57,6 +57,7 @@ pub struct Ctr {
     client: Client,
     key: AesKey,
     counter: u128,
+    mode: ModeSpec,
 }
 
 /// What a stream took.
@@ -85,7 +86,14 @@ struct Done {
 impl Ctr {
     /// Under a key, from a first counter block on, which is a big-endian number and counts up modulo 2^128.
     pub fn new(client: Client, key: AesKey, counter: u128) -> Self {
-        Self { client, key, counter }
+        Self { client, key, counter, mode: ModeSpec::default() }
+    }
+
+    /// The same in another security mode; malicious unless told.
+    #[must_use]
+    pub fn in_mode(mut self, mode: ModeSpec) -> Self {
+        self.mode = mode;
+        self
     }
 
     /// Reads `input` to its end, adds the key stream and writes the result to `output`, in order, unless `stop` resolves before.
@@ -163,7 +171,7 @@ impl Ctr {
         mut stopped: watch::Receiver<bool>,
     ) -> Result<Done, Error> {
         let spec = AesCtrSpec { key_bits: self.key.size, counter, blocks: text.len().div_ceil(16) as u64 };
-        let spec = JobSpec { program: ProgramSpec::AesCtr(spec), mode: ModeSpec::SemiHonest };
+        let spec = JobSpec { program: ProgramSpec::AesCtr(spec), mode: self.mode };
         let job: JobHandle = self.client.submit(&spec, Bytes::new(), &self.key.words).await?;
         let outcome = tokio::select! {
             outcome = job.outcome() => outcome,

@@ -94,7 +94,7 @@ fn serve(files: &ClusterFiles, party: Party, listener: TcpListener, limits: &Lim
 
 fn spec() -> JobSpec {
     let aes = AesCtrSpec { key_bits: KeySize::Aes128, counter: 0, blocks: 1 };
-    JobSpec { program: ProgramSpec::AesCtr(aes), mode: ModeSpec::SemiHonest }
+    JobSpec { program: ProgramSpec::AesCtr(aes), mode: ModeSpec::default() }
 }
 
 const KEY: [Lanes; 2] = [Lanes(7), Lanes(9)];

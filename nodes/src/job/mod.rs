@@ -15,7 +15,7 @@ pub use id::{JobId, NotAJobId};
 pub use limits::{Limits, TooLarge};
 pub use prepare::{PrepareFault, Prepared};
 pub use run::{Runner, Seat, Session, Sessions};
-pub use spec::{AesCtrSpec, CircuitSpec, JobSpec, ModeSpec, Oversized, ProgramSpec, Sha256Hex, Shape};
+pub use spec::{AesCtrSpec, CircuitSpec, JobSpec, ModeSpec, Oversized, ProgramSpec, Sha256Hex, Shape, Terms};
 pub use status::{Failure, FailureKind, JobCost, JobState, JobStatus};
 pub use table::{Admission, Job, Output, Owner, Refusal, Room, Table, Upload};
 pub use turn::{COORDINATOR, Turn, Turns};

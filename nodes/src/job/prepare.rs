@@ -173,7 +173,7 @@ mod tests {
             output_wires: 2,
             instances: NonZeroU32::new(instances).expect("not zero"),
         };
-        JobSpec { program: ProgramSpec::Circuit(circuit), mode: ModeSpec::SemiHonest }
+        JobSpec { program: ProgramSpec::Circuit(circuit), mode: ModeSpec::default() }
     }
 
     #[test]
@@ -187,10 +187,8 @@ mod tests {
             assert_eq!(shape.output_words, Lanes::words(program.output_bits()));
         }
         for bits in [128, 192, 256] {
-            let text = format!(
-                r#"{{"program":{{"aes-ctr":{{"key_bits":{bits},"counter":"{:032x}","blocks":77}}}},"mode":"semi-honest"}}"#,
-                5
-            );
+            let text =
+                format!(r#"{{"program":{{"aes-ctr":{{"key_bits":{bits},"counter":"{:032x}","blocks":77}}}}}}"#, 5);
             let spec: JobSpec = serde_json::from_str(&text).expect("a specification");
             let Work::AesCtr(program) = Prepared::new(&spec, b"", &Limits::default()).expect("valid").work else {
                 panic!()

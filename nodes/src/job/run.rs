@@ -78,13 +78,13 @@ impl Runner {
     }
 
     fn record(&self, job: &Job, end: Result<(Output, JobCost), Failure>) {
-        let id = job.id();
+        let (id, mode) = (job.id(), job.terms().mode);
         match &end {
             Ok((_, cost)) => {
-                info!(%id, "done: {} rounds, {} bytes sent, {:.3} s", cost.rounds, cost.bytes_sent, cost.seconds);
+                info!(%id, %mode, "done: {} rounds, {} bytes sent, {:.3} s", cost.rounds, cost.bytes_sent, cost.seconds);
             }
-            Err(failure) if failure.kind == FailureKind::Cancelled => info!(%id, "cancelled"),
-            Err(failure) => warn!(%id, "failed: {}", failure.cause),
+            Err(failure) if failure.kind == FailureKind::Cancelled => info!(%id, %mode, "cancelled"),
+            Err(failure) => warn!(%id, %mode, "failed: {}", failure.cause),
         }
         self.table.finish(job, end);
     }
@@ -97,7 +97,7 @@ impl Runner {
         input: InputShare<Lanes>,
     ) -> Result<(Output, JobCost), Failure> {
         let limits = self.table.limits();
-        let join = self.sessions.join(job.id().session(), job.digest());
+        let join = self.sessions.join(job.id().session(), job.terms().digest);
         let mut session = tokio::select! {
             reason = job.stopped() => return Err(reason),
             joined = join => joined?,

@@ -12,10 +12,10 @@ use trefoil_engine::{Lanes, Malicious, Mode, SemiHonest};
 /// ```
 /// use trefoil_nodes::job::JobSpec;
 /// let spec: JobSpec = serde_json::from_str(
-///     r#"{"program": {"aes-ctr": {"key_bits": 128, "counter": "000102030405060708090a0b0c0d0e0f", "blocks": 1000}},
-///         "mode": "semi-honest"}"#,
+///     r#"{"program": {"aes-ctr": {"key_bits": 128, "counter": "000102030405060708090a0b0c0d0e0f", "blocks": 1000}}}"#,
 /// )?;
 /// assert_eq!(spec.shape()?.output_words, 2000);
+/// assert_eq!(spec.mode.name(), "malicious");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -23,7 +23,8 @@ use trefoil_engine::{Lanes, Malicious, Mode, SemiHonest};
 pub struct JobSpec {
     /// What to compute.
     pub program: ProgramSpec,
-    /// Against whom the computation is secure.
+    /// Against whom the computation is secure: malicious unless the JSON says otherwise.
+    #[serde(default)]
     pub mode: ModeSpec,
 }
 
@@ -97,6 +98,21 @@ impl ModeSpec {
             Self::Malicious => Malicious::NAME,
         }
     }
+}
+
+impl fmt::Display for ModeSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What a node keeps of a specification while its job lives.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Terms {
+    /// The digest the nodes compare.
+    pub digest: [u8; 32],
+    /// Against whom the computation is secure.
+    pub mode: ModeSpec,
 }
 
 /// A SHA-256 digest, written as 64 lower-case hexadecimal digits.
@@ -199,6 +215,12 @@ impl JobSpec {
         h.update(self.canonical());
         h.finalize().into()
     }
+
+    /// What a node keeps of it for a client.
+    #[must_use]
+    pub fn terms(&self, client: &[u8; 32]) -> Terms {
+        Terms { digest: self.digest(client), mode: self.mode }
+    }
 }
 
 /// No size above this is looked at: what is left of 64 bits holds every sum of sizes.
@@ -292,6 +314,17 @@ mod tests {
         assert_eq!(parsed.digest(&[1; 32]), aes(7).digest(&[1; 32]));
         assert_ne!(aes(8).digest(&[1; 32]), aes(7).digest(&[1; 32]));
         assert_ne!(aes(7).digest(&[2; 32]), aes(7).digest(&[1; 32]));
+    }
+
+    #[test]
+    fn without_a_mode_a_job_is_malicious_and_the_mode_is_part_of_the_digest() {
+        let named = JobSpec { mode: ModeSpec::Malicious, ..aes(7) };
+        let text = String::from_utf8(named.canonical()).unwrap();
+        assert!(text.ends_with(r#","mode":"malicious"}"#), "{text}");
+        let unnamed: JobSpec = serde_json::from_str(&text.replace(r#","mode":"malicious""#, "")).unwrap();
+        assert_eq!(unnamed, named);
+        assert_eq!(unnamed.digest(&[1; 32]), named.digest(&[1; 32]));
+        assert_ne!(named.digest(&[1; 32]), aes(7).digest(&[1; 32]), "a node that is told another mode does not join");
     }
 
     #[test]

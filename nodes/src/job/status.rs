@@ -1,6 +1,6 @@
 //! What a node tells the client about a job: the body of `GET /v1/jobs/{id}`.
 
-use super::JobId;
+use super::{JobId, ModeSpec};
 use serde::{Deserialize, Serialize};
 use trefoil_engine::{Cost, Party};
 
@@ -11,6 +11,8 @@ use trefoil_engine::{Cost, Party};
 pub struct JobStatus {
     /// The job.
     pub id: JobId,
+    /// Against whom its computation is secure.
+    pub mode: ModeSpec,
     /// Where it stands.
     #[serde(flatten)]
     pub state: JobState,
@@ -123,19 +125,21 @@ mod tests {
         let failure = Failure::new(FailureKind::Missing, "why").blaming(Party::P2);
         let hex = "ab".repeat(16);
         for (state, text) in [
-            (JobState::Accepted, format!(r#"{{"id":"{hex}","state":"accepted"}}"#)),
+            (JobState::Accepted, format!(r#"{{"id":"{hex}","mode":"malicious","state":"accepted"}}"#)),
             (
                 JobState::Done { cost },
                 format!(
-                    r#"{{"id":"{hex}","state":"done","cost":{{"rounds":80,"bytes_sent":10,"products":3,"seconds":0.5}}}}"#
+                    r#"{{"id":"{hex}","mode":"malicious","state":"done","cost":{{"rounds":80,"bytes_sent":10,"products":3,"seconds":0.5}}}}"#
                 ),
             ),
             (
                 JobState::Failed { failure },
-                format!(r#"{{"id":"{hex}","state":"failed","failure":{{"kind":"missing","cause":"why","blamed":2}}}}"#),
+                format!(
+                    r#"{{"id":"{hex}","mode":"malicious","state":"failed","failure":{{"kind":"missing","cause":"why","blamed":2}}}}"#
+                ),
             ),
         ] {
-            let status = JobStatus { id, state };
+            let status = JobStatus { id, mode: ModeSpec::Malicious, state };
             assert_eq!(serde_json::to_string(&status).unwrap(), text);
             assert_eq!(serde_json::from_str::<JobStatus>(&text).unwrap(), status);
         }

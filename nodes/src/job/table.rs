@@ -6,7 +6,7 @@ mod room;
 pub use job::{Job, Output};
 pub use room::Room;
 
-use super::{Failure, FailureKind, JobId, JobState, Limits};
+use super::{Failure, FailureKind, JobId, JobState, Limits, Terms};
 use room::Accounts;
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -90,20 +90,14 @@ impl Table {
     ///
     /// # Errors
     /// [`Refusal`].
-    pub fn admit(
-        self: &Arc<Self>,
-        id: JobId,
-        owner: Owner,
-        digest: [u8; 32],
-        bytes: u64,
-    ) -> Result<Admission, Refusal> {
+    pub fn admit(self: &Arc<Self>, id: JobId, owner: Owner, terms: Terms, bytes: u64) -> Result<Admission, Refusal> {
         self.sweep(Instant::now());
         let mut inner = self.lock();
         if inner.stopping {
             return Err(Refusal::Stopping);
         }
         if let Some(job) = inner.jobs.get(&id) {
-            return if job.owner() != owner || job.digest() != digest {
+            return if job.owner() != owner || job.terms() != terms {
                 Err(Refusal::Taken)
             } else if job.state() == JobState::Receiving {
                 Err(Refusal::Uploading)
@@ -115,7 +109,7 @@ impl Table {
             return Err(Refusal::Taken);
         }
         let room = self.accounts.reserve(&self.limits, bytes)?;
-        let job = Arc::new(Job::new(id, owner, digest, room));
+        let job = Arc::new(Job::new(id, owner, terms, room));
         inner.jobs.insert(id, job.clone());
         Ok(Admission::New(Upload { table: self.clone(), job: Some(job) }))
     }

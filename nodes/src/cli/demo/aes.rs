@@ -4,6 +4,7 @@ use super::Row;
 use crate::{
     Error,
     client::{AesKey, Client, Ctr, CtrReport},
+    job::ModeSpec,
 };
 use aes::{
     Aes128Enc, Block,
@@ -20,15 +21,16 @@ use zeroize::Zeroizing;
 const MOST: u64 = 16 << 20;
 
 /// Encrypts the program's own file under a fresh key, checks it against plain AES, and decrypts it again.
-pub(super) async fn run(client: &Client, dir: &Path) -> Result<Row, Error> {
+pub(super) async fn run(client: &Client, mode: ModeSpec, dir: &Path) -> Result<Row, Error> {
     let program = std::env::current_exe().map_err(Error::system("find the program that is running"))?;
     let [plain, encrypted, decrypted] = ["program", "program.aes", "program.again"].map(|name| dir.join(name));
     let text = read(&program, MOST).await?;
     fs::write(&plain, &text).await.map_err(Error::system(format!("write {}", plain.display())))?;
     let (key, counter) = (Zeroizing::new(random()?), u128::from_be_bytes(random()?));
 
-    let there = through(client, &key, counter, &plain, &encrypted).await?;
-    let back = through(client, &key, counter, &encrypted, &decrypted).await?;
+    let ctr = |key| Ctr::new(client.clone(), key, counter).in_mode(mode);
+    let there = through(&ctr, &key, &plain, &encrypted).await?;
+    let back = through(&ctr, &key, &encrypted, &decrypted).await?;
 
     let ciphertext = read(&encrypted, u64::MAX).await?;
     let checks = [
@@ -37,6 +39,7 @@ pub(super) async fn run(client: &Client, dir: &Path) -> Result<Row, Error> {
         ("decryption_restores_the_file", read(&decrypted, u64::MAX).await? == text),
     ];
     Ok(Row {
+        mode,
         seconds: there.seconds + back.seconds,
         rounds: there.rounds.max(back.rounds),
         bytes_sent: there.bytes_sent + back.bytes_sent,
@@ -45,11 +48,11 @@ pub(super) async fn run(client: &Client, dir: &Path) -> Result<Row, Error> {
 }
 
 /// A file through the cluster into another.
-async fn through(client: &Client, key: &[u8; 16], counter: u128, from: &Path, to: &Path) -> Result<CtrReport, Error> {
+async fn through(ctr: &impl Fn(AesKey) -> Ctr, key: &[u8; 16], from: &Path, to: &Path) -> Result<CtrReport, Error> {
     let key = AesKey::new(key).ok_or_else(|| Error::Bug("16 bytes are an AES key".to_owned()))?;
     let from = File::open(from).await.map_err(Error::system(format!("read {}", from.display())))?;
     let to = File::create(to).await.map_err(Error::system(format!("write {}", to.display())))?;
-    Ctr::new(client.clone(), key, counter).apply(from, to, std::future::pending(), |_| {}).await
+    ctr(key).apply(from, to, std::future::pending(), |_| {}).await
 }
 
 /// The same with AES on this machine alone.

@@ -17,7 +17,7 @@ const ADDER: &[u8] = include_bytes!("../../../../circuits/data/bristol/adder64.t
 const ADDITIONS: NonZeroU32 = NonZeroU32::new(10_000).unwrap();
 
 /// Adds pairs of random numbers and compares the sums.
-pub(super) async fn run(client: &Client) -> Result<Row, Error> {
+pub(super) async fn run(client: &Client, mode: ModeSpec) -> Result<Row, Error> {
     let bug = |e: &dyn std::fmt::Display| Error::Bug(format!("the built-in adder: {e}"));
     let circuit = Circuit::parse(ADDER).map_err(|e| bug(&e))?;
     let spec = CircuitSpec {
@@ -28,7 +28,7 @@ pub(super) async fn run(client: &Client) -> Result<Row, Error> {
         instances: ADDITIONS,
     };
     let packing: Packing = spec.packing();
-    let spec = JobSpec { program: ProgramSpec::Circuit(spec), mode: ModeSpec::SemiHonest };
+    let spec = JobSpec { program: ProgramSpec::Circuit(spec), mode };
     let mut pairs = Vec::with_capacity(packing.instances());
     for _ in 0..packing.instances() {
         pairs.push((random()?, random()?));
@@ -49,6 +49,7 @@ pub(super) async fn run(client: &Client) -> Result<Row, Error> {
     });
     let checks = [("every_sum_is_right", right.count() == pairs.len() && sums.len() == pairs.len())];
     Ok(Row {
+        mode,
         seconds,
         rounds: outcome.costs[0].rounds,
         bytes_sent: outcome.costs.iter().map(|cost| cost.bytes_sent).sum(),

@@ -7,7 +7,7 @@ use trefoil_circuits::aes::KeySize;
 
 fn aes() -> JobSpec {
     let aes = AesCtrSpec { key_bits: KeySize::Aes128, counter: 1, blocks: 5 };
-    JobSpec { program: ProgramSpec::AesCtr(aes), mode: ModeSpec::SemiHonest }
+    JobSpec { program: ProgramSpec::AesCtr(aes), mode: ModeSpec::default() }
 }
 
 fn circuit(text: &[u8]) -> JobSpec {
@@ -18,7 +18,7 @@ fn circuit(text: &[u8]) -> JobSpec {
         output_wires: 3,
         instances: NonZeroU32::MIN,
     };
-    JobSpec { program: ProgramSpec::Circuit(circuit), mode: ModeSpec::SemiHonest }
+    JobSpec { program: ProgramSpec::Circuit(circuit), mode: ModeSpec::default() }
 }
 
 fn body(spec: &JobSpec, attachment: &[u8]) -> Vec<u8> {

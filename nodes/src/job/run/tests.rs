@@ -86,13 +86,17 @@ fn places(n: u32) -> Limits {
 const OWNER: [u8; 32] = [3; 32];
 
 fn spec(blocks: u64) -> JobSpec {
+    spec_in(ModeSpec::default(), blocks)
+}
+
+fn spec_in(mode: ModeSpec, blocks: u64) -> JobSpec {
     let aes = AesCtrSpec { key_bits: KeySize::Aes128, counter: 9, blocks };
-    JobSpec { program: ProgramSpec::AesCtr(aes), mode: ModeSpec::SemiHonest }
+    JobSpec { program: ProgramSpec::AesCtr(aes), mode }
 }
 
 fn submit(runner: &Arc<Runner>, id: JobId, spec: &JobSpec, input: InputShare<Lanes>) -> Arc<Job> {
     let shape = spec.shape().expect("small");
-    let admission = runner.table.admit(id, OWNER, spec.digest(&OWNER), shape.held_bytes());
+    let admission = runner.table.admit(id, OWNER, spec.terms(&OWNER), shape.held_bytes());
     let Ok(Admission::New(upload)) = admission else { panic!("{admission:?}") };
     let job = upload.accept().expect("present");
     let prepared = Prepared::new(spec, b"", runner.table.limits()).expect("a good job");
@@ -104,14 +108,13 @@ async fn end(job: &Job) -> JobState {
     job.ended_within(Duration::from_mins(2)).await.state
 }
 
-/// Fifty jobs reach the three nodes in three orders, two places to compute: all are done, and right.
+/// Fifty jobs, half of them in each mode, reach the three nodes in three orders, two places to compute: all are done, and right.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_jobs_in_three_orders_are_all_done() {
     let limits = places(2);
     let runners = runners(&limits, STALL);
     let (key, blocks) = ([0x24_u8; 16], 70);
     let words = [Lanes(0x2424_2424_2424_2424); 2];
-    let spec = spec(blocks);
     let mut dealt: Vec<_> = (0..50).map(|_| split(&words).expect("randomness").map(Some)).collect();
     let mut jobs: Vec<[Option<Arc<Job>>; 3]> = (0..50).map(|_| Default::default()).collect();
     for k in 0..50 {
@@ -120,15 +123,21 @@ async fn fifty_jobs_in_three_orders_are_all_done() {
             let n = k * [1, 21, 31][p.index()] % 50;
             let id = JobId::from([n as u8; 16]);
             let input = dealt[n][p.index()].take().expect("once");
-            jobs[n][p.index()] = Some(submit(&runners[p.index()], id, &spec, input));
+            jobs[n][p.index()] = Some(submit(&runners[p.index()], id, &spec_in(ModeSpec::ALL[n % 2], blocks), input));
         }
     }
     let round_keys = reference::expand_key(&key).expect("a key");
-    for jobs in &jobs {
+    for (jobs, mode) in jobs.iter().zip(ModeSpec::ALL.into_iter().cycle()) {
         let mut shares = Vec::new();
         for (p, job) in Party::ALL.into_iter().zip(jobs) {
             let job = job.as_ref().expect("submitted");
-            assert!(matches!(end(job).await, JobState::Done { cost } if cost.rounds == 80), "{:?}", job.state());
+            let JobState::Done { cost } = end(job).await else { panic!("{:?}", job.state()) };
+            assert_eq!(job.status().mode, mode);
+            // Only the malicious mode checks.
+            assert_eq!(
+                (cost.rounds == 80, cost.rounds > 80),
+                (mode == ModeSpec::SemiHonest, mode == ModeSpec::Malicious)
+            );
             let output = job.output().expect("done");
             let [own, next] = output.share().as_bytes();
             shares.push(OutputShare::<Lanes>::from_bytes(p, 140, own, next).expect("the shape of the specification"));

@@ -1,7 +1,7 @@
 //! One job of the table.
 
 use super::{Owner, Room};
-use crate::job::{Failure, JobCost, JobId, JobState, JobStatus};
+use crate::job::{Failure, JobCost, JobId, JobState, JobStatus, Terms};
 use sha2::{Digest, Sha256};
 use std::{
     fmt,
@@ -15,7 +15,7 @@ use trefoil_engine::{Lanes, client::OutputShare};
 pub struct Job {
     id: JobId,
     owner: Owner,
-    digest: [u8; 32],
+    terms: Terms,
     admitted: Instant,
     state: watch::Sender<JobState>,
     stop: watch::Sender<Option<Failure>>,
@@ -61,12 +61,12 @@ impl Output {
 }
 
 impl Job {
-    pub(super) fn new(id: JobId, owner: Owner, digest: [u8; 32], room: Room) -> Self {
+    pub(super) fn new(id: JobId, owner: Owner, terms: Terms, room: Room) -> Self {
         let kept = Kept { room: Some(room), output: None };
         Self {
             id,
             owner,
-            digest,
+            terms,
             admitted: Instant::now(),
             state: watch::Sender::new(JobState::Receiving),
             stop: watch::Sender::new(None),
@@ -84,9 +84,9 @@ impl Job {
         self.owner
     }
 
-    /// The digest the nodes compare.
-    pub fn digest(&self) -> [u8; 32] {
-        self.digest
+    /// What it was admitted as.
+    pub fn terms(&self) -> Terms {
+        self.terms
     }
 
     /// When its upload began.
@@ -101,7 +101,7 @@ impl Job {
 
     /// The body of the answer to its owner.
     pub fn status(&self) -> JobStatus {
-        JobStatus { id: self.id, state: self.state() }
+        JobStatus { id: self.id, mode: self.terms.mode, state: self.state() }
     }
 
     /// The state once the job has ended, or the one it has when the time is over. Cancel safe.

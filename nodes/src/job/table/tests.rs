@@ -1,12 +1,12 @@
 use super::*;
-use crate::job::JobCost;
+use crate::job::{JobCost, ModeSpec};
 use proptest::prelude::*;
 use std::time::Duration;
 use trefoil_engine::{Lanes, Party, client::OutputShare};
 
 const ALICE: Owner = [1; 32];
 const BOB: Owner = [2; 32];
-const DIGEST: [u8; 32] = [9; 32];
+const TERMS: Terms = Terms { digest: [9; 32], mode: ModeSpec::Malicious };
 
 fn table(limits: Limits) -> Arc<Table> {
     Table::new(limits)
@@ -17,7 +17,7 @@ fn id(n: u8) -> JobId {
 }
 
 fn new(table: &Arc<Table>, n: u8, bytes: u64) -> Upload {
-    match table.admit(id(n), ALICE, DIGEST, bytes) {
+    match table.admit(id(n), ALICE, TERMS, bytes) {
         Ok(Admission::New(upload)) => upload,
         other => panic!("{other:?}"),
     }
@@ -41,17 +41,17 @@ fn failure() -> Failure {
 fn submitting_again_is_idempotent_for_the_owner_alone() {
     let table = table(Limits::default());
     let upload = new(&table, 1, 10);
-    assert!(matches!(table.admit(id(1), ALICE, DIGEST, 10), Err(Refusal::Uploading)));
+    assert!(matches!(table.admit(id(1), ALICE, TERMS, 10), Err(Refusal::Uploading)));
     let job = upload.accept().expect("present");
-    assert!(matches!(table.admit(id(1), ALICE, DIGEST, 10), Ok(Admission::Known(known)) if Arc::ptr_eq(&known, &job)));
-    assert!(matches!(table.admit(id(1), ALICE, [8; 32], 10), Err(Refusal::Taken)));
-    assert!(matches!(table.admit(id(1), BOB, DIGEST, 10), Err(Refusal::Taken)));
+    assert!(matches!(table.admit(id(1), ALICE, TERMS, 10), Ok(Admission::Known(known)) if Arc::ptr_eq(&known, &job)));
+    assert!(matches!(table.admit(id(1), ALICE, Terms { digest: [8; 32], ..TERMS }, 10), Err(Refusal::Taken)));
+    assert!(matches!(table.admit(id(1), BOB, TERMS, 10), Err(Refusal::Taken)));
     assert!(table.get(id(1), &ALICE).is_some());
     assert!(table.get(id(1), &BOB).is_none());
     assert!(!table.delete(id(1), &BOB));
     assert!(table.delete(id(1), &ALICE));
     assert!(!table.delete(id(1), &ALICE));
-    assert!(matches!(table.admit(id(1), ALICE, DIGEST, 10), Err(Refusal::Taken)), "a name is not used twice");
+    assert!(matches!(table.admit(id(1), ALICE, TERMS, 10), Err(Refusal::Taken)), "a name is not used twice");
 }
 
 #[test]
@@ -68,11 +68,11 @@ fn what_is_taken_up_is_bounded_and_given_back() {
     let limits = Limits { waiting_jobs: 2, held_bytes: 1000, ..Limits::default() };
     let table = table(limits);
     let (first, second) = (accepted(&table, 1, 600), accepted(&table, 2, 100));
-    assert!(matches!(table.admit(id(3), ALICE, DIGEST, 1), Err(Refusal::Busy)));
+    assert!(matches!(table.admit(id(3), ALICE, TERMS, 1), Err(Refusal::Busy)));
     table.finish(&second, Err(failure()));
     assert_eq!(table.load(), (1, 600));
-    assert!(matches!(table.admit(id(3), ALICE, DIGEST, 401), Err(Refusal::Full)));
-    assert!(matches!(table.admit(id(3), ALICE, DIGEST, u64::MAX), Err(Refusal::Full)));
+    assert!(matches!(table.admit(id(3), ALICE, TERMS, 401), Err(Refusal::Full)));
+    assert!(matches!(table.admit(id(3), ALICE, TERMS, u64::MAX), Err(Refusal::Full)));
     table.finish(&first, Ok(output(10)));
     assert_eq!(table.load(), (0, 160));
     let reader = first.output().expect("done");
@@ -117,7 +117,7 @@ fn a_stopping_table_ends_what_runs_and_admits_nothing() {
     let table = table(Limits::default());
     let job = accepted(&table, 1, 1);
     table.stop();
-    assert!(matches!(table.admit(id(2), ALICE, DIGEST, 1), Err(Refusal::Stopping)));
+    assert!(matches!(table.admit(id(2), ALICE, TERMS, 1), Err(Refusal::Stopping)));
     let reason = trefoil_engine::testing::block_on(job.stopped());
     assert_eq!(reason.kind, FailureKind::Stopped);
 }
@@ -173,7 +173,7 @@ proptest! {
         for step in steps {
             match step {
                 Step::Admit(n, bytes) => {
-                    if let Ok(Admission::New(upload)) = table.admit(id(n), ALICE, DIGEST, bytes) {
+                    if let Ok(Admission::New(upload)) = table.admit(id(n), ALICE, TERMS, bytes) {
                         prop_assert!(uploads.insert(n, upload).is_none(), "two uploads of one job");
                         prop_assert!(!running.contains_key(&n), "a name in use was given again");
                     }
