@@ -297,7 +297,7 @@ async fn jobs_under_garbage(nodes: &Nodes, client: &Client) -> u32 {
             }
         }
     };
-    let (key, blocks) = (key(7), 2000);
+    let (key, blocks) = (key(7), 200);
     let expected = key_stream(&key, blocks);
     let mut pester = std::pin::pin!(soon("garbage", pester));
     let mut done = 0;
