@@ -143,4 +143,7 @@ pub enum LinkFault {
     /// The peer ended the session and gave a cause.
     #[error("the peer ended the session: {0}")]
     Ended(String),
+    /// The peer says that a check of it failed. A party that has followed the protocol can tell two: the peer, and the one it accuses.
+    #[error("the peer rejected what it was sent: {0}")]
+    Rejected(String),
 }

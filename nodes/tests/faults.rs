@@ -1,6 +1,10 @@
 //! Three real node processes against strangers who send garbage, a party that has a valid certificate and deviates, clients that
 //! submit in any order, and nodes whose cluster files differ. Whatever happens, the nodes serve the next job and log no secrets.
 
+#[path = "faults/deviation.rs"]
+mod deviation;
+
+use deviation::Flipped;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -405,6 +409,9 @@ async fn a_party_that_deviates_is_named_by_both_others_and_they_serve_on() {
             Deviation::Leave | Deviation::Silence => assert_eq!(kinds, [FailureKind::Link; 2]),
         }
     }
+    for flipped in Flipped::ALL {
+        one_flipped_bit(&nodes, &hostile, &owner, flipped).await;
+    }
     hostile.close().await;
     drop(hostile);
     garbage_streams(&nodes, &config).await;
@@ -412,6 +419,27 @@ async fn a_party_that_deviates_is_named_by_both_others_and_they_serve_on() {
     nodes.cluster.restart(Party::P2, &options).await.expect("the honest one is back");
     nodes.serve().await;
     nodes.cluster.shutdown().await;
+}
+
+/// P2 alters one bit: both others reject, suspect it, say so to the client, and release nothing.
+async fn one_flipped_bit(nodes: &Nodes, hostile: &Mesh, owner: &[u8; 32], flipped: Flipped) {
+    let (id, spec, [to_0, to_1, to_2]) = (JobId::random().expect("randomness"), aes(40), deviation::dealt());
+    let put = async {
+        for (p, share) in [(Party::P0, to_0), (Party::P1, to_1)] {
+            nodes.put(p, id, [&encode_head(&spec)[..], &share].concat()).await;
+        }
+    };
+    let part = deviation::take_part(hostile, id, &spec, owner, (to_2, flipped));
+    soon("a part", async { tokio::join!(put, Box::pin(part)) }).await;
+    for p in [Party::P0, Party::P1] {
+        let failure = nodes.failure(p, id).await;
+        assert_eq!(failure.kind, FailureKind::Misbehaved, "{flipped:?}, {p}: {}", failure.cause);
+        let me = p.index() as u8;
+        assert!(failure.suspects.contains(&2) && !failure.suspects.contains(&me), "{flipped:?}, {p}: {failure:?}");
+        assert!(failure.cause.contains("P2"), "{flipped:?}, {p}: {}", failure.cause);
+        let output = nodes.http[p.index()].get(nodes.job(p, &format!("{id}/output"))).send().await;
+        assert_eq!(output.expect("an answer").status(), StatusCode::CONFLICT);
+    }
 }
 
 fn bodies(spec: &JobSpec) -> [Vec<u8>; 3] {

@@ -109,7 +109,7 @@ impl Runner {
                 FailureKind::Deadline,
                 format!("not done within {:?}; split the job, or raise limits.job_deadline on every node", limits.job_deadline),
             )),
-            result = self.compute(job, &mut *session, &prepared, input) => result.map_err(|e| failure(&e)),
+            result = self.compute(job, &mut *session, &prepared, input) => result.map_err(|e| failure(self.turns.me(), &e)),
         };
         session.end(result.as_ref().err());
         result
@@ -141,7 +141,7 @@ impl fmt::Debug for Runner {
 }
 
 /// What a failed protocol step means for the job.
-fn failure(error: &Error) -> Failure {
+fn failure(me: Party, error: &Error) -> Failure {
     let again = "submit the job again";
     match error {
         Error::Peer { peer, fault } => Failure::new(
@@ -152,12 +152,23 @@ fn failure(error: &Error) -> Failure {
         Error::Link { peer, cause: LinkFault::Ended(cause) } => {
             Failure::new(FailureKind::Link, format!("the session ended at {peer}: {cause}; {again}")).blaming(*peer)
         }
+        Error::Link { peer, cause: LinkFault::Rejected(cause) } => Failure::new(
+            FailureKind::Misbehaved,
+            format!(
+                "a check failed at {peer}, which says: {cause}; {} or {} deviated from the protocol, unless the client's shares were at fault; nothing is released: find out what runs there before anything is submitted again",
+                me.next(),
+                me.prev()
+            ),
+        )
+        // This node knows that it has followed the protocol, and nothing of the word of another.
+        .suspecting(me.peers()),
         Error::Link { peer, cause } => Failure::new(
             FailureKind::Link,
             format!("the link to {peer} failed: {cause}; {again} when `trefoil doctor` finds {peer} well"),
         )
         .blaming(*peer),
-        Error::Abort { .. } | Error::Input { .. } => Failure::new(FailureKind::Misbehaved, error.to_string()),
+        Error::Abort { suspects, .. } => Failure::new(FailureKind::Misbehaved, error.to_string()).suspecting(*suspects),
+        Error::Input { peer, .. } => Failure::new(FailureKind::Misbehaved, error.to_string()).suspecting([*peer]),
         Error::StreamExhausted => Failure::new(FailureKind::Deadline, error.to_string()),
         Error::Entropy(_) => Failure::new(FailureKind::Internal, error.to_string()),
         _ => Failure::new(FailureKind::Internal, format!("{error}; please report this")),

@@ -76,18 +76,29 @@ pub struct Failure {
     pub cause: String,
     /// The node at which it went wrong, as far as this node can tell: 0, 1 or 2.
     pub blamed: Option<u8>,
+    /// After a failed check: the nodes of which one has deviated, as far as this node can tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suspects: Vec<u8>,
 }
 
 impl Failure {
     /// A failure that points at no node.
     pub fn new(kind: FailureKind, cause: impl Into<String>) -> Self {
-        Self { kind, cause: cause.into(), blamed: None }
+        Self { kind, cause: cause.into(), blamed: None, suspects: Vec::new() }
     }
 
     /// Names the node at which it went wrong.
     #[must_use]
     pub fn blaming(mut self, party: Party) -> Self {
         self.blamed = Some(party.index() as u8);
+        self
+    }
+
+    /// Names the nodes of which one has deviated.
+    #[must_use]
+    pub fn suspecting(mut self, parties: impl IntoIterator<Item = Party>) -> Self {
+        self.suspects = parties.into_iter().map(|p| p.index() as u8).collect();
+        self.suspects.sort_unstable();
         self
     }
 }
@@ -124,7 +135,14 @@ mod tests {
         let cost = JobCost { rounds: 80, bytes_sent: 10, products: 3, seconds: 0.5 };
         let failure = Failure::new(FailureKind::Missing, "why").blaming(Party::P2);
         let hex = "ab".repeat(16);
+        let check = Failure::new(FailureKind::Misbehaved, "why").suspecting([Party::P2, Party::P1]);
         for (state, text) in [
+            (
+                JobState::Failed { failure: check },
+                format!(
+                    r#"{{"id":"{hex}","mode":"malicious","state":"failed","failure":{{"kind":"misbehaved","cause":"why","blamed":null,"suspects":[1,2]}}}}"#
+                ),
+            ),
             (JobState::Accepted, format!(r#"{{"id":"{hex}","mode":"malicious","state":"accepted"}}"#)),
             (
                 JobState::Done { cost },

@@ -51,6 +51,11 @@ impl Turns {
         Self { me, places: Arc::new(Semaphore::new(all as usize)), all, heartbeat }
     }
 
+    /// The node they belong to.
+    pub fn me(&self) -> Party {
+        self.me
+    }
+
     /// Waits until it is the turn of a session that all three have joined. It takes a place for each of its strands, and all
     /// places if it has more strands than there are.
     ///

@@ -54,7 +54,7 @@ pub(super) async fn negotiate(
 pub(super) async fn decline(connection: &Connection, session: SessionId, hello: &Hello, cause: &MeshError) {
     let Ok(mut out) = connection.open_uni().await else { return };
     let Some(blamed) = cause.blamed() else { return };
-    let end = Control::End { blamed, cause: cause.to_string() }.to_bytes();
+    let end = Control::End(SessionFault { blamed, cause: LinkFault::Ended(cause.to_string()) }).to_bytes();
     for part in [&preamble(StreamName::Control(session))[..], &*hello.to_bytes(), &end] {
         if out.write_all(part).await.is_err() {
             return;
@@ -180,8 +180,8 @@ impl Controls {
     pub(super) async fn close(self, shared: &Shared) {
         let Some(mut out) = self.out else { return };
         let fault = shared.state.borrow().fault.clone();
-        if let Some(SessionFault { blamed, cause }) = fault {
-            let _ = out.write_all(&Control::End { blamed, cause: text(&cause) }.to_bytes()).await;
+        if let Some(fault) = fault {
+            let _ = out.write_all(&Control::End(fault).to_bytes()).await;
         }
         let _ = out.finish();
     }
@@ -200,8 +200,8 @@ async fn tell(mut out: SendStream, shared: Arc<Shared>) {
     let mut told = PartySet::default();
     loop {
         let now = state.borrow_and_update().clone();
-        if let Some(SessionFault { blamed, cause }) = now.fault {
-            let _ = out.write_all(&Control::End { blamed, cause: text(&cause) }.to_bytes()).await;
+        if let Some(fault) = now.fault {
+            let _ = out.write_all(&Control::End(fault).to_bytes()).await;
             break;
         }
         if now.finished {
@@ -313,10 +313,12 @@ async fn confirmation(peer: Party, stream: &mut RecvStream) -> Result<Confirmati
 
 /// Reads what follows the head of a message. No length from the peer is trusted before it is compared with its bound.
 async fn rest(peer: Party, stream: &mut RecvStream, head: [u8; 2]) -> Result<Message, Unheard> {
-    let blamed = match Control::head(head).map_err(|f| Unheard::Malformed(f.to_string()))? {
-        Head::Waiting { on } => return Ok(Message::Waiting(on)),
-        Head::End { blamed } => blamed,
-    };
+    let (blamed, fault): (_, fn(String) -> LinkFault) =
+        match Control::head(head).map_err(|f| Unheard::Malformed(f.to_string()))? {
+            Head::Waiting { on } => return Ok(Message::Waiting(on)),
+            Head::End { blamed } => (blamed, LinkFault::Ended),
+            Head::Rejected { blamed } => (blamed, LinkFault::Rejected),
+        };
     let mut len = [0; 2];
     stream.read_exact(&mut len).await?;
     let len = usize::from(u16::from_le_bytes(len));
@@ -328,19 +330,12 @@ async fn rest(peer: Party, stream: &mut RecvStream, head: [u8; 2]) -> Result<Mes
     let cause = Control::cause(&cause);
     // Whose word it is must be seen: a peer can name whom it likes.
     let cause = if blamed == peer { cause } else { format!("{peer} reports of {blamed}: {cause}") };
-    Ok(Message::End(SessionFault { blamed, cause: LinkFault::Ended(cause) }))
+    Ok(Message::End(SessionFault { blamed, cause: fault(cause) }))
 }
 
 fn interrupted(e: &ReadExactError) -> LinkFault {
     match e {
         ReadExactError::ReadError(ReadError::ConnectionLost(reason)) => broken_off(reason),
         _ => LinkFault::Ended("it broke off its control stream".into()),
-    }
-}
-
-fn text(cause: &LinkFault) -> String {
-    match cause {
-        LinkFault::Ended(cause) => cause.clone(),
-        other => other.to_string(),
     }
 }

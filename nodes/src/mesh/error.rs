@@ -115,7 +115,7 @@ impl From<SessionFault> for Error {
 impl From<SessionFault> for MeshError {
     fn from(f: SessionFault) -> Self {
         let cause = match f.cause {
-            LinkFault::Ended(cause) => cause,
+            LinkFault::Ended(cause) | LinkFault::Rejected(cause) => cause,
             other => other.to_string(),
         };
         Self::Ended { peer: f.blamed, cause }

@@ -162,6 +162,12 @@ impl Session {
         let _ = self.shared.fail(SessionFault { blamed: self.shared.me, cause: LinkFault::Ended(cause.to_owned()) });
     }
 
+    /// Ends the session on all nodes because a check of this one failed.
+    pub fn reject(&self, cause: &str) {
+        let cause = LinkFault::Rejected(cause.to_owned());
+        let _ = self.shared.fail(SessionFault { blamed: self.shared.me, cause });
+    }
+
     /// The session's work is done. What has been sent still arrives, unless the mesh is closed before.
     pub fn finish(self) {
         self.shared.state.send_modify(|s| s.finished = true);

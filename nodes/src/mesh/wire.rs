@@ -7,15 +7,17 @@
 //! | hello (control stream) | cluster digest 32, job digest 32, nonce 32, pair contribution 32 |
 //! | confirmation (control stream) | digest of the three hellos 32 |
 //! | end (control stream) | 1, party 1, length 2, text |
+//! | rejected (control stream) | 3, party 1, length 2, text: the end of one whose check has failed |
 //! | waiting (control stream) | 2, set of parties 1 |
 //! | frame header (strand) | tag 8, number 4, length 4 |
 //!
 //! The protocol version is in the ALPN name, so two versions never meet here. A run is named by the digest of its hellos, nonces
 //! included: frames that are left over from an earlier run of the same session id are never taken for its own.
 
+use super::error::SessionFault;
 use sha2::{Digest, Sha256};
 use trefoil_engine::{
-    Party, PeerFault,
+    LinkFault, Party, PeerFault,
     transport::{Path, SessionId},
 };
 use zeroize::Zeroizing;
@@ -109,7 +111,7 @@ pub(super) fn transcript(session: SessionId, hellos: [&Hello; 3]) -> [u8; 32] {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Control {
     /// The session is over.
-    End { blamed: Party, cause: String },
+    End(SessionFault),
     /// Strands of the sender have been waiting for messages of these parties for long, and for no others.
     Waiting { on: PartySet },
 }
@@ -122,6 +124,8 @@ pub(super) const MAX_CAUSE: usize = 512;
 pub(super) enum Head {
     /// Of an end: a length and a text follow.
     End { blamed: Party },
+    /// The same, of one whose check has failed.
+    Rejected { blamed: Party },
     /// All of a waiting message.
     Waiting { on: PartySet },
 }
@@ -130,9 +134,14 @@ impl Control {
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         match self {
             Self::Waiting { on } => vec![2, on.0],
-            Self::End { blamed, cause } => {
+            Self::End(SessionFault { blamed, cause }) => {
+                let (kind, cause) = match cause {
+                    LinkFault::Ended(cause) => (1, cause.clone()),
+                    LinkFault::Rejected(cause) => (3, cause.clone()),
+                    other => (1, other.to_string()),
+                };
                 let end = cause.floor_char_boundary(MAX_CAUSE);
-                let mut out = vec![1, blamed.index() as u8];
+                let mut out = vec![kind, blamed.index() as u8];
                 out.extend_from_slice(&(end as u16).to_le_bytes());
                 out.extend_from_slice(&cause.as_bytes()[..end]);
                 out
@@ -143,6 +152,7 @@ impl Control {
     pub(super) fn head([kind, value]: [u8; 2]) -> Result<Head, PeerFault> {
         match (kind, Party::from_index(value.into())) {
             (1, Some(blamed)) => Ok(Head::End { blamed }),
+            (3, Some(blamed)) => Ok(Head::Rejected { blamed }),
             (2, _) if value < 8 => Ok(Head::Waiting { on: PartySet(value) }),
             _ => Err(PeerFault::Malformed("control message of unknown kind or party".into())),
         }
@@ -239,12 +249,16 @@ mod tests {
 
         #[test]
         fn control_messages_are_bounded_and_printable(cause in "\\PC{0,700}", bytes in proptest::collection::vec(any::<u8>(), 0..600), head in any::<[u8; 2]>()) {
-            let raw = Control::End { blamed: Party::P2, cause: cause.clone() }.to_bytes();
-            prop_assert!(raw.len() <= 4 + MAX_CAUSE);
-            prop_assert_eq!(Control::head([raw[0], raw[1]]).unwrap(), Head::End { blamed: Party::P2 });
-            prop_assert!(cause.starts_with(&Control::cause(&raw[4..])));
+            let ends = [LinkFault::Ended(cause.clone()), LinkFault::Rejected(cause.clone())];
+            let heads = [Head::End { blamed: Party::P2 }, Head::Rejected { blamed: Party::P2 }];
+            for (end, head) in ends.into_iter().zip(heads) {
+                let raw = Control::End(SessionFault { blamed: Party::P2, cause: end }).to_bytes();
+                prop_assert!(raw.len() <= 4 + MAX_CAUSE);
+                prop_assert_eq!(Control::head([raw[0], raw[1]]).unwrap(), head);
+                prop_assert!(cause.starts_with(&Control::cause(&raw[4..])));
+            }
             prop_assert!(Control::cause(&bytes).chars().all(|c| !c.is_control()));
-            prop_assert_eq!(Control::head(head).is_ok(), head[0] == 1 && head[1] < 3 || head[0] == 2 && head[1] < 8);
+            prop_assert_eq!(Control::head(head).is_ok(), (head[0] == 1 || head[0] == 3) && head[1] < 3 || head[0] == 2 && head[1] < 8);
         }
 
         #[test]

@@ -41,7 +41,8 @@ impl Session for mesh::Session {
     fn end(self: Box<Self>, failure: Option<&Failure>) {
         match failure {
             None => self.finish(),
-            // The first fault stays: if the session has ended already, this changes nothing.
+            // The first fault stays: if the session has ended already, these change nothing.
+            Some(failure) if failure.kind == FailureKind::Misbehaved => self.reject(&failure.cause),
             Some(failure) => self.abort(&failure.cause),
         }
     }
