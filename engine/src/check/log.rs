@@ -114,11 +114,16 @@ impl<R: Ring> Gates<R> {
         self.classes.iter().all(|c| c.chunks.is_empty())
     }
 
-    /// Takes back gates that were checked, with their memory.
-    pub fn recycle(&mut self, mut checked: Self) {
+    /// Takes back gates that were checked, with so many bytes of their memory.
+    pub fn recycle(&mut self, mut checked: Self, most: usize) {
+        let mut kept = 0;
         for class in &mut checked.classes {
             class.free.append(&mut class.chunks);
-            class.free.iter_mut().for_each(|c| c.len = 0);
+            class.free.retain_mut(|chunk| {
+                chunk.len = 0;
+                kept += chunk.bytes();
+                kept <= most
+            });
         }
         checked.bytes = 0;
         *self = checked;
@@ -141,11 +146,13 @@ impl<R: Ring> Gates<R> {
             // An odd number of lines: planes a power of two apart would take each other's place in the cache.
             let (stride, form) = (n.max(1).next_multiple_of(CHUNK_WORDS) + LINE, &class.form);
             let (inputs, outputs) = (form.inputs() * stride, form.outputs() * stride);
-            self.bytes += 2 * (inputs + outputs) * size_of::<R>();
             let again = class.free.iter().rposition(|c| c.stride == stride);
-            class
-                .chunks
-                .push(again.map_or_else(|| Chunk::new(stride, inputs, outputs), |at| class.free.swap_remove(at)));
+            let chunk = match again {
+                Some(at) => class.free.swap_remove(at),
+                None => Chunk::new(stride, inputs, outputs),
+            };
+            self.bytes += chunk.bytes();
+            class.chunks.push(chunk);
         }
         let last = class.chunks.len() - 1;
         let chunk = &mut class.chunks[last];
@@ -161,7 +168,8 @@ impl<R: Ring> Gates<R> {
 
     fn absorb(&mut self, child: Self) {
         self.bytes += child.bytes;
-        for class in child.classes {
+        for mut class in child.classes {
+            class.free.clear();
             match self.classes.iter_mut().find(|c| c.kind == class.kind) {
                 Some(mine) => mine.chunks.extend(class.chunks),
                 None => self.classes.push(class),
@@ -181,6 +189,10 @@ impl<R: Ring> Chunk<R> {
     fn new(stride: usize, inputs: usize, outputs: usize) -> Self {
         let (own, next, for_next, for_prev) = (zeros(inputs), zeros(inputs), zeros(outputs), zeros(outputs));
         Self { stride, len: 0, own, next, for_next, for_prev }
+    }
+
+    fn bytes(&self) -> usize {
+        2 * (self.own.len() + self.for_prev.len()) * size_of::<R>()
     }
 
     /// Clears what an earlier use has left between the last gate and the end of its block.

@@ -70,7 +70,8 @@ async fn check_ring<R: Ring>(ctx: &mut Ctx<Malicious>) -> Result<(), Error> {
     let values = statement.second_level(&rows);
     let eq = level(ctx, &mut coins, &values, &mut claim).await?;
     let (mut v, gates) = statement.fold(&rows, &eq);
-    <R as Recorded>::gates(&mut ctx.log).recycle(gates);
+    let most = ctx.check_every;
+    <R as Recorded>::gates(&mut ctx.log).recycle(gates, most);
     while v.own.len() > SHORT {
         let values = R::Ext::combined_products(&v.own, &v.form_next);
         let eq = level(ctx, &mut coins, &values, &mut claim).await?;
