@@ -3,18 +3,21 @@
 //! Rounds, bits and gates are exact; memory and time are estimates.
 //!
 //! ```
-//! use trefoil_circuits::{bristol::Circuit, plan::{Network, Plan}};
+//! use trefoil_circuits::{bristol::Circuit, plan::{Network, Plan, Security}};
 //!
 //! let circuit = Circuit::parse("1 3\n2 1 1\n1 1\n2 1 0 1 2 AND\n").unwrap();
-//! let plan = Plan::of_circuit(&circuit, 1000);
+//! let plan = Plan::of_circuit(&circuit, 1000, Security::SemiHonest);
 //! assert_eq!((plan.cost.rounds, plan.cost.bytes_sent), (1, 128));
 //! let network = Network { rtt: "10ms".parse().unwrap(), bandwidth: "1Gbit".parse().unwrap() };
 //! assert!(plan.predict(&network).latency.as_millis() >= 5);
 //! ```
 
+mod check;
+
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
-use trefoil_engine::{Cost, Lanes};
+use check::{Gate, Record};
+use trefoil_engine::{CHECK_EVERY, Cost, Lanes};
 
 use crate::{
     aes::{KeySize, SboxForm},
@@ -46,6 +49,15 @@ pub struct Plan {
     pub memory: u64,
     /// Time each party computes on one core, the handling of its messages included. An estimate.
     pub compute: Duration,
+}
+
+/// Against whom a job is secure.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Security {
+    /// One party that follows the protocol.
+    SemiHonest,
+    /// One party that deviates in any way.
+    Malicious,
 }
 
 /// The links between the parties.
@@ -90,6 +102,8 @@ const BYTE_NS: f64 = 0.9;
 /// One local step of a circuit on one party: of any width, and for each word of it.
 const STEP_NS: f64 = 10.0;
 const STEP_WORD_NS: f64 = 2.0;
+/// Recording and checking a byte of the record: with it, what is computed locally for AES about doubles.
+const CHECK_BYTE_NS: f64 = 0.25;
 /// AES, for each word reshared, linear layers included.
 const AES_WORD_NS: f64 = 7.0;
 /// Bytes of an AES batch for each 64 blocks, and of its round keys.
@@ -101,20 +115,29 @@ impl Plan {
     pub const BUILT_IN: [&str; 3] = ["aes-128", "aes-192", "aes-256"];
 
     /// The plan of a circuit of this crate, by name: blocks of AES in counter mode, the expansion of the shared key included.
-    pub fn built_in(name: &str, instances: u32) -> Option<Self> {
+    pub fn built_in(name: &str, instances: u32, security: Security) -> Option<Self> {
         let bits = name.strip_prefix("aes-")?.parse().ok()?;
         let size = KeySize::from_bits(bits)?;
         let (form, tiling) = (SboxForm::default(), Tiling::default());
-        Some(Self::of_aes(&AesCtr { size, counter: 0, blocks: instances as usize, form, tiling }))
+        let program = AesCtr { size, counter: 0, blocks: instances as usize, form, tiling };
+        let plan = Self::of_aes(&program);
+        Some(match security {
+            Security::SemiHonest => plan,
+            Security::Malicious => plan.with(checks_of_aes(&program)),
+        })
     }
 
     /// The plan of a circuit.
-    pub fn of_circuit(circuit: &Circuit, instances: u32) -> Self {
+    pub fn of_circuit(circuit: &Circuit, instances: u32, security: Security) -> Self {
         let evaluation = Evaluation::new(Arc::new(Schedule::new(circuit)), Packing::new(instances));
-        Self { gates: Some(circuit.counts()), ..Self::of_evaluation(&evaluation) }
+        let plan = Self { gates: Some(circuit.counts()), ..Self::of_evaluation(&evaluation) };
+        match security {
+            Security::SemiHonest => plan,
+            Security::Malicious => plan.with(checks_of_circuit(&evaluation)),
+        }
     }
 
-    /// The plan of the program that evaluates a circuit.
+    /// The plan of the program that evaluates a circuit, in semi-honest mode.
     pub fn of_evaluation(evaluation: &Evaluation) -> Self {
         let (schedule, packing) = (evaluation.schedule(), evaluation.packing());
         let (input_bytes, output_bytes) = component_bytes(evaluation);
@@ -137,7 +160,7 @@ impl Plan {
         }
     }
 
-    /// The plan of AES in counter mode.
+    /// The plan of AES in counter mode, in semi-honest mode.
     pub fn of_aes(program: &AesCtr) -> Self {
         let (input_bytes, output_bytes) = component_bytes(program);
         let (bits, rounds) = (program.form.bits(), program.form.rounds());
@@ -148,11 +171,7 @@ impl Plan {
         let (whole, rest) = (program.blocks / batch, program.blocks % batch);
         let words = (whole * Lanes::words(batch) + Lanes::words(rest)) as u64;
 
-        let layers = match program.size {
-            KeySize::Aes128 => 10,
-            KeySize::Aes192 => 8,
-            KeySize::Aes256 => 13,
-        };
+        let layers = key_layers(program.size);
         let depth = program.size.rounds() as u64 * rounds;
         let products = bits * (4 * layers + program.size.sboxes() * words);
         let rounds = rounds * layers + depth * batches.div_ceil(strands) as u64;
@@ -174,6 +193,17 @@ impl Plan {
         }
     }
 
+    /// With the checks of the malicious mode, which have recorded so many bytes.
+    fn with(mut self, (checks, recorded): (Cost, u64)) -> Self {
+        self.cost.rounds += checks.rounds;
+        self.cost.bytes_sent += checks.bytes_sent;
+        let nanos = CHECK_BYTE_NS * recorded as f64 + carried(checks);
+        self.compute = self.compute.saturating_add(seconds(nanos / 1e9));
+        // A batch of each strand, and while it is checked about three times as much.
+        self.memory += 3 * recorded.min((self.batches.1.max(1) * CHECK_EVERY) as u64);
+        self
+    }
+
     /// Bits each party sends, divided among the instances.
     pub fn bits_per_instance(&self) -> f64 {
         8.0 * self.cost.bytes_sent as f64 / self.instances.max(1) as f64
@@ -188,6 +218,53 @@ impl Plan {
         let strand = latency.saturating_add(transfer.saturating_add(self.compute) / self.batches.1.max(1) as u32);
         let total = strand.max(transfer).max(self.compute);
         Prediction { latency, transfer, compute: self.compute, total }
+    }
+}
+
+/// The checks of a circuit's ANDs. A batch is all ANDs of some words of every wire.
+fn checks_of_circuit(evaluation: &Evaluation) -> (Cost, u64) {
+    let schedule = evaluation.schedule();
+    let batch = |record: &mut Record, packing: Packing| {
+        schedule.ands_by_round().for_each(|ands| record.gates(packing.words(ands)));
+    };
+    let and = Gate { wires: 2, outputs: 1 };
+    let mut root = Record::new(and);
+    let Some(tiles) = evaluation.tiles() else {
+        batch(&mut root, evaluation.packing());
+        return root.end(Vec::new());
+    };
+    let of_strand = |tiles: Vec<Packing>| {
+        let mut strand = Record::new(and);
+        tiles.into_iter().for_each(|packing| batch(&mut strand, packing));
+        strand
+    };
+    root.end(tiles.into_iter().map(of_strand).collect())
+}
+
+/// The checks of AES with S-boxes of 17 bits, each of which is recorded as one gate.
+fn checks_of_aes(program: &AesCtr) -> (Cost, u64) {
+    let sbox = Gate { wires: 17, outputs: 17 };
+    let mut root = Record::new(sbox);
+    (0..key_layers(program.size)).for_each(|_| root.gates(4));
+    let batch = program.tiling.batch.clamp(1, program.blocks.max(1));
+    let batches: Vec<usize> = (0..program.blocks).step_by(batch).map(|from| batch.min(program.blocks - from)).collect();
+    let strands = program.tiling.strands.clamp(1, batches.len().max(1));
+    let strand = |first: usize| {
+        let mut strand = Record::new(sbox);
+        for blocks in batches.iter().skip(first).step_by(strands) {
+            (0..program.size.rounds()).for_each(|_| strand.gates(16 * Lanes::words(*blocks)));
+        }
+        strand
+    };
+    root.end((0..strands).map(strand).collect())
+}
+
+/// Layers of S-boxes of a key expansion.
+fn key_layers(size: KeySize) -> u64 {
+    match size {
+        KeySize::Aes128 => 10,
+        KeySize::Aes192 => 8,
+        KeySize::Aes256 => 13,
     }
 }
 
@@ -272,7 +349,44 @@ impl fmt::Display for Bandwidth {
 mod tests {
     use super::*;
     use crate::program::Turns;
-    use trefoil_engine::{SemiHonest, testing};
+    use trefoil_engine::{Malicious, Mode, SemiHonest, client, testing};
+
+    /// A real run, from the input as a client shares it on.
+    fn run<M: Mode>(program: &impl Program) -> Cost {
+        let words = vec![Lanes(0); Lanes::words(program.input_bits())];
+        let shares = client::split(&words).unwrap().map(|share| {
+            let [own, next] = share.as_bytes();
+            (own.to_vec(), next.to_vec())
+        });
+        testing::three::<M, _, _>(async |mut ctx| {
+            let (own, next) = &shares[ctx.me().index()];
+            let input = ctx.input(client::InputShare::from_bytes(words.len(), own, next)?).await?;
+            Ok(program.run(ctx, input, &Turns).await?.cost())
+        })[0]
+    }
+
+    #[test]
+    fn checks_cost_what_the_plan_says() {
+        for (name, size) in [("aes-128", KeySize::Aes128), ("aes-192", KeySize::Aes192), ("aes-256", KeySize::Aes256)] {
+            for blocks in [1, 70, 5000] {
+                let (form, tiling) = (SboxForm::default(), Tiling::default());
+                let program = AesCtr { size, counter: 0, blocks, form, tiling };
+                let plan = Plan::built_in(name, blocks as u32, Security::Malicious).unwrap();
+                assert_eq!(plan.cost, run::<Malicious>(&program), "{name}, {blocks} blocks");
+            }
+        }
+        for text in [&b"1 3\n2 1 1\n1 1\n2 1 0 1 2 AND\n"[..], include_bytes!("../data/bristol/adder64.txt")] {
+            let circuit = Circuit::read(text, &crate::bristol::Limits::default()).unwrap();
+            // One check; several; and with several strands.
+            for instances in [1, 64, 1000, 300_000] {
+                let plan = Plan::of_circuit(&circuit, instances, Security::Malicious);
+                let evaluation = Evaluation::new(Arc::new(Schedule::new(&circuit)), Packing::new(instances));
+                assert_eq!(plan.cost, run::<Malicious>(&evaluation), "{instances} instances");
+                let semi_honest = Plan::of_circuit(&circuit, instances, Security::SemiHonest);
+                assert!(plan.memory > semi_honest.memory && plan.compute > semi_honest.compute);
+            }
+        }
+    }
 
     fn measured(program: &impl Program) -> Cost {
         testing::three::<SemiHonest, _, _>(async |mut ctx| {
@@ -293,10 +407,13 @@ mod tests {
                 }
             }
         }
-        let plan = Plan::built_in("aes-128", 64).unwrap();
+        let plan = Plan::built_in("aes-128", 64, Security::SemiHonest).unwrap();
         assert_eq!((plan.ands, plan.depth), (2720, 40));
-        assert!(Plan::built_in("aes-512", 1).is_none() && Plan::built_in("des", 1).is_none());
-        assert!(Plan::BUILT_IN.iter().all(|name| Plan::built_in(name, 1).is_some()));
+        assert!(
+            Plan::built_in("aes-512", 1, Security::Malicious).is_none()
+                && Plan::built_in("des", 1, Security::Malicious).is_none()
+        );
+        assert!(Plan::BUILT_IN.iter().all(|name| Plan::built_in(name, 1, Security::Malicious).is_some()));
     }
 
     #[test]
@@ -304,17 +421,17 @@ mod tests {
         // The second AND has no effect.
         let circuit = Circuit::parse("3 6\n1 3\n1 1\n2 1 0 1 3 AND\n2 1 0 2 4 AND\n2 1 3 2 5 XOR\n").unwrap();
         for instances in [1, 63, 64, 1000] {
-            let plan = Plan::of_circuit(&circuit, instances);
+            let plan = Plan::of_circuit(&circuit, instances, Security::SemiHonest);
             let evaluation = Evaluation::new(Arc::new(Schedule::new(&circuit)), Packing::new(instances));
             assert_eq!(plan.cost, measured(&evaluation));
             assert_eq!((plan.ands, plan.depth, plan.gates.map(|g| g.and)), (1, 1, Some(2)));
         }
-        assert_eq!(Plan::of_circuit(&circuit, 1000).input_bytes, 2 * 3 * 128);
+        assert_eq!(Plan::of_circuit(&circuit, 1000, Security::SemiHonest).input_bytes, 2 * 3 * 128);
     }
 
     #[test]
     fn predictions_add_up() {
-        let plan = Plan::built_in("aes-128", 1).unwrap();
+        let plan = Plan::built_in("aes-128", 1, Security::SemiHonest).unwrap();
         let at = |rtt: &str, bandwidth: &str| {
             plan.predict(&Network { rtt: rtt.parse().unwrap(), bandwidth: bandwidth.parse().unwrap() })
         };

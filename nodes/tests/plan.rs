@@ -19,7 +19,7 @@ fn figures_of_the_public_files_are_exact() {
         [("adder64.txt", 63, 63), ("mult64.txt", 4033, 63), ("aes_128.txt", 6400, 60), ("sha256.txt", 22573, 1607)]
     {
         // 128 instances fill two words: an AND sends 16 bytes.
-        let row = json(&[file, "--instances", "128", "--json"]);
+        let row = json(&[file, "--instances", "128", "--mode", "semi-honest", "--json"]);
         assert_eq!((row["ands"].as_u64(), row["gates"]["and"].as_u64()), (Some(ands), Some(ands)), "{row}");
         assert_eq!((row["depth"].as_u64(), row["rounds"].as_u64()), (Some(depth), Some(depth)), "{row}");
         assert_eq!(
@@ -27,6 +27,10 @@ fn figures_of_the_public_files_are_exact() {
             (Some(16 * ands), Some(128 * ands)),
             "{row}"
         );
+        let checked = json(&[file, "--instances", "128", "--json"]);
+        assert_eq!((&row["mode"], &checked["mode"]), (&"semi-honest".into(), &"malicious".into()));
+        let more = |what: &str| checked[what].as_u64() > row[what].as_u64();
+        assert!(["rounds", "bytes_sent", "memory_bytes"].into_iter().all(more), "{checked}");
         assert!(row["memory_bytes"].as_u64() > Some(0) && row["predicted"]["total"].as_f64() > Some(0.0), "{row}");
     }
 }
@@ -41,9 +45,15 @@ fn the_network_matters() {
 
 #[test]
 fn the_table_names_what_was_planned() {
-    let output = plan(&["sha256.txt", "--instances", "64"]);
+    let output = plan(&["sha256.txt", "--instances", "64", "--mode", "semi-honest"]);
     let text = String::from_utf8(output.stdout).unwrap();
-    for part in ["sha256.txt, 22,573 AND", "depth 1,607", "180,584 bytes by each party", "1ms round trip, 1Gbit/s"] {
+    for part in [
+        "sha256.txt, 22,573 AND",
+        "depth 1,607",
+        "mode       semi-honest",
+        "180,584 bytes by each party",
+        "1ms round trip, 1Gbit/s",
+    ] {
         assert!(text.contains(part), "no '{part}' in\n{text}");
     }
 }

@@ -55,7 +55,15 @@ impl Evaluation {
         (self.packing.words(1).div_ceil(self.batch), self.strands)
     }
 
-    /// What a run costs each party, exactly.
+    /// The packings of each strand's batches, if there is more than one batch.
+    pub(crate) fn tiles(&self) -> Option<Vec<Vec<Packing>>> {
+        let (batches, strands) = self.batches();
+        let all = self.packing.words(1);
+        let tile = |k: usize| packing_of(self.batch.min(all - k * self.batch));
+        (batches > 1).then(|| (0..strands).map(|first| (first..batches).step_by(strands).map(tile).collect()).collect())
+    }
+
+    /// What a run costs each party in semi-honest mode, exactly.
     pub fn cost(&self) -> Cost {
         let (batches, strands) = self.batches();
         let whole = self.schedule.cost(self.packing);

@@ -1,7 +1,7 @@
 //! `trefoil plan`: what a circuit will cost, before anything runs.
 
-use super::{Exit, Output, OutputArgs};
-use crate::Error;
+use super::{Exit, ModeArgs, Output, OutputArgs};
+use crate::{Error, job::ModeSpec};
 use serde::Serialize;
 use std::{
     fmt::{self, Display, Write},
@@ -11,7 +11,7 @@ use std::{
 };
 use trefoil_circuits::{
     bristol::{Circuit, Counts, Limits},
-    plan::{Bandwidth, Network, Plan, Prediction, Rtt},
+    plan::{Bandwidth, Network, Plan, Prediction, Rtt, Security},
 };
 
 const EXAMPLES: &str = "\
@@ -37,6 +37,8 @@ pub struct PlanArgs {
     #[arg(long, default_value = "1Gbit", value_name = "RATE")]
     bandwidth: Bandwidth,
     #[command(flatten)]
+    mode: ModeArgs,
+    #[command(flatten)]
     output: OutputArgs,
 }
 
@@ -46,13 +48,18 @@ pub struct PlanArgs {
 /// [`Error::Usage`] for a circuit that is neither built in nor a valid file.
 pub fn run(args: &PlanArgs) -> Result<Exit, Error> {
     let network = Network { rtt: args.rtt, bandwidth: args.bandwidth };
-    let plan = match Plan::built_in(&args.circuit, args.instances) {
-        Some(plan) => plan,
-        None => Plan::of_circuit(&read(&args.circuit)?, args.instances),
+    let mode = args.mode.mode;
+    let security = match mode {
+        ModeSpec::SemiHonest => Security::SemiHonest,
+        ModeSpec::Malicious => Security::Malicious,
     };
-    let row = Row::new(&args.circuit, &plan, &network);
+    let plan = match Plan::built_in(&args.circuit, args.instances, security) {
+        Some(plan) => plan,
+        None => Plan::of_circuit(&read(&args.circuit)?, args.instances, security),
+    };
+    let row = Row::new(&args.circuit, mode, &plan, &network);
     let output: Output = args.output.resolve();
-    output.print(&row, Table { plan: &plan, network: &network, circuit: &args.circuit })?;
+    output.print(&row, Table { plan: &plan, network: &network, circuit: &args.circuit, mode })?;
     Ok(Exit::Ok)
 }
 
@@ -68,6 +75,7 @@ fn read(name: &str) -> Result<Circuit, Error> {
 #[derive(Serialize)]
 struct Row<'a> {
     circuit: &'a str,
+    mode: ModeSpec,
     instances: u64,
     ands: u64,
     depth: u64,
@@ -105,12 +113,13 @@ struct Times {
 }
 
 impl<'a> Row<'a> {
-    fn new(circuit: &'a str, plan: &Plan, network: &Network) -> Self {
+    fn new(circuit: &'a str, mode: ModeSpec, plan: &Plan, network: &Network) -> Self {
         let Prediction { latency, transfer, compute, total } = plan.predict(network);
         let gates =
             plan.gates.map(|Counts { and, xor, not, copy, constant, .. }| Gates { and, xor, not, copy, constant });
         Self {
             circuit,
+            mode,
             instances: plan.instances,
             ands: plan.ands,
             depth: plan.depth,
@@ -141,11 +150,12 @@ struct Table<'a> {
     plan: &'a Plan,
     network: &'a Network,
     circuit: &'a str,
+    mode: ModeSpec,
 }
 
 impl Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { plan, network, circuit } = self;
+        let Self { plan, network, circuit, mode } = self;
         write!(f, "circuit    {circuit}")?;
         if let Some(g) = plan.gates {
             let (and, xor, not) = (grouped(g.and as u64), grouped(g.xor as u64), grouped(g.not as u64));
@@ -159,7 +169,8 @@ impl Display for Table<'_> {
         let times = plan.predict(network);
         write!(
             f,
-            "\ninstances  {} in {}\
+            "\nmode       {mode}\
+             \ninstances  {} in {}\
              \nANDs       {} an instance, depth {}\
              \nrounds     {}\
              \nsent       {} bytes by each party, {} bits an instance; {} bytes in all\
