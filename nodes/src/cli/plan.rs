@@ -19,7 +19,7 @@ Examples:
   trefoil plan aes-128 --instances 1000000 --rtt 0.2ms --bandwidth 10Gbit
   trefoil plan circuits/data/bristol/sha256.txt --instances 100 --json
 
-Rounds, gates and bytes are exact. Memory and time are estimates, of nodes with one core each.";
+Rounds, gates and bytes are exact, in malicious mode with its checks. Memory and time are estimates, of nodes with one core each.";
 
 /// Arguments of `trefoil plan`, as typed.
 #[derive(Debug, clap::Args)]
