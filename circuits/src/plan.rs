@@ -225,7 +225,9 @@ impl Plan {
 fn checks_of_circuit(evaluation: &Evaluation) -> (Cost, u64) {
     let schedule = evaluation.schedule();
     let batch = |record: &mut Record, packing: Packing| {
-        schedule.ands_by_round().for_each(|ands| record.gates(packing.words(ands)));
+        for ands in schedule.ands_by_round() {
+            record.gates(packing.words(ands));
+        }
     };
     let and = Gate { wires: 2, outputs: 1 };
     let mut root = Record::new(and);
@@ -235,7 +237,9 @@ fn checks_of_circuit(evaluation: &Evaluation) -> (Cost, u64) {
     };
     let of_strand = |tiles: Vec<Packing>| {
         let mut strand = Record::new(and);
-        tiles.into_iter().for_each(|packing| batch(&mut strand, packing));
+        for packing in tiles {
+            batch(&mut strand, packing);
+        }
         strand
     };
     root.end(tiles.into_iter().map(of_strand).collect())
