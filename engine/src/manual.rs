@@ -106,7 +106,9 @@
 //! | another job or cluster file than the peers have | the digest compared when the session starts, which every key depends on |
 //! | silence | the link's deadline; a job that ends releases nothing |
 //!
-//! The test suites `malicious` and `tamper` exercise them frame by frame.
+//! Tests: `check::tests::faults` has each error on products, records, proofs, coins and their replay, `check::tests::soundness` the best lies of a prover
+//! against the computed probability at few points; `tests/copies.rs` inputs, openings and the last comparison; `tamper` of the circuits' crate ten
+//! attacks on every frame of AES, a sum and a circuit file, and that without the check wrong values come out.
 //!
 //! # 4. What stops what
 //!
