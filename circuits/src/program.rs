@@ -178,7 +178,7 @@ mod tests {
             let out = testing::three::<SemiHonest, _, _>(async |ctx| {
                 let input = Shares::public(ctx.me(), &shared);
                 let released = program.run(ctx, input, &Turns).await?;
-                Ok((released.strand.output(released.output.view()), released.cost()))
+                Ok((released.strand.output(released.output.view())?, released.cost()))
             });
             // Key expansion, then as many batches in sequence as the busiest strand has.
             let batches = blocks.div_ceil(batch).div_ceil(strands) as u64;

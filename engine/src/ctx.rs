@@ -32,7 +32,7 @@ pub(crate) struct Seat {
 /// counter and two rounds cannot interleave. Parallelism is [`fork`](Self::fork) and [`join`](Self::join). Nothing can be
 /// opened on a strand; [`verify`](Self::verify) ends it and returns the [`Verified`](crate::Verified) that can.
 ///
-/// A round is not cancel safe: a strand whose round was dropped or failed answers
+/// A round is not cancel safe: a strand whose round was dropped or failed, or on which a check failed, answers
 /// [`Error::Poisoned`] from then on.
 ///
 /// ```compile_fail
@@ -59,6 +59,8 @@ pub struct Ctx<M: Mode> {
     open_forks: u32,
     pub(crate) open_sites: u32,
     poisoned: bool,
+    /// Whether gates of the strands it was forked from were unchecked at that time. The same on all parties.
+    resting: bool,
     pub(crate) cost: Cost,
     pub(crate) check_every: usize,
 }
@@ -100,6 +102,7 @@ impl<M: Mode> Ctx<M> {
             open_forks: 0,
             open_sites: 0,
             poisoned: false,
+            resting: false,
             cost: Cost::default(),
             check_every: CHECK_EVERY,
         })
@@ -131,6 +134,7 @@ impl<M: Mode> Ctx<M> {
             // So that the maximum taken by join is the length of the critical path.
             child.cost.rounds = self.cost.rounds;
             child.check_every = self.check_every;
+            child.resting = self.resting || M::recorded(&self.log) > 0;
             children.push(child);
         }
         Ok(children)
@@ -158,7 +162,8 @@ impl<M: Mode> Ctx<M> {
         if self.poisoned { Err(Error::Poisoned) } else { Ok(()) }
     }
 
-    /// Takes back a forked strand that was verified on its own, for an opening in the middle of a protocol.
+    /// Takes back a forked strand that was verified on its own, for an opening in the middle of a protocol. For that, [`check`](Self::check)
+    /// this strand before it forks.
     ///
     /// # Errors
     /// [`Error::ForeignStrand`] if this strand did not fork it, [`Error::Poisoned`] if one of its openings failed.
@@ -186,6 +191,21 @@ impl<M: Mode> Ctx<M> {
     /// Marks the strand as inside a round. Only [`end_round`](Self::end_round) lifts the mark.
     pub(crate) fn begin_round(&mut self) -> Result<(), Error> {
         if std::mem::replace(&mut self.poisoned, true) { Err(Error::Poisoned) } else { Ok(()) }
+    }
+
+    /// Nothing more is computed, checked or opened on a strand on which somebody was found to deviate.
+    pub(crate) fn poison_if<T>(&mut self, result: Result<T, Error>) -> Result<T, Error> {
+        self.poisoned |= result.is_err();
+        result
+    }
+
+    pub(crate) fn poisoned(&self) -> bool {
+        self.poisoned
+    }
+
+    /// Whether this strand was forked from gates that had not been checked.
+    pub(crate) fn rests_on_unchecked(&self) -> bool {
+        self.resting
     }
 
     pub(crate) fn end_round(&mut self) {

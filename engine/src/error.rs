@@ -6,8 +6,8 @@ use crate::{Party, transport::Path};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A peer sent something no honest implementation sends. Look at that peer; nothing was opened.
-    #[error("{peer} misbehaved: {fault}; nothing was opened: look at that node before the job is run again")]
+    /// A peer sent something no honest implementation sends. Look at that peer; nothing more is opened.
+    #[error("{peer} misbehaved: {fault}; nothing more is opened: look at that node before the job is run again")]
     Peer {
         /// The peer whose message was wrong.
         peer: Party,
@@ -25,7 +25,7 @@ pub enum Error {
         cause: LinkFault,
     },
     /// A check of the malicious mode failed: a party deviated from the protocol. Nothing was opened, and the job is never retried.
-    #[error("{what}; {} deviated from the protocol, nothing was opened: look at these nodes before the job is run again", names(*suspects))]
+    #[error("{what}; {} deviated from the protocol, nothing more is opened: look at these nodes before the job is run again", names(*suspects))]
     Abort {
         /// What did not hold.
         what: Deviation,
@@ -58,7 +58,15 @@ pub enum Error {
     /// A strand was checked or joined while sites were open on it (a bug of the caller).
     #[error("{0} site(s) are open on this strand; `close` each before it is checked, verified or joined")]
     OpenSite(u32),
-    /// A strand was joined into one that did not fork it (a bug of the caller).
+    /// A strand was to be verified that was forked from gates nobody had checked (a bug of the caller).
+    #[error(
+        "strand {child} rests on gates that its parent had not checked when it forked; `check` the parent before it forks, or join the strand and verify the parent"
+    )]
+    Unchecked {
+        /// The strand.
+        child: Path,
+    },
+    /// A strand was joined, or a site used, on one that did not make it (a bug of the caller).
     #[error("strand {child} is not a child of strand {parent}; join it into the strand that forked it")]
     ForeignStrand {
         /// The strand that was to be joined.

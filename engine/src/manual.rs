@@ -19,7 +19,8 @@
 //! # 3. What is promised in malicious mode
 //!
 //! **Security with abort** against one party that deviates in any way, and against clients that collude with it: it learns nothing but the outputs
-//! meant for it, and no wrong value is opened or released, but with probability below `2^-57` for a whole job, of any size. *Not promised*: fairness or
+//! meant for it, and no wrong value is opened or released, but with probability below `2^-57` for a whole job, of any size, beside its advantage
+//! against AES-128 and SHA-256. *Not promised*: fairness or
 //! delivery. A corrupt party can always end a job, also after it has seen its own output.
 //!
 //! What each verb relies on:
@@ -46,7 +47,7 @@
 //!
 //! ## The proof of a batch
 //!
-//! 1. A coin gives weights: one for each output plane of a kind of gates, some for each block of 64 rows, and a few common ones; a word of 64 bits is an
+//! 1. A coin gives weights: one for each output plane of a kind of gates, some for each block of up to 64 rows, and a few common ones; a word of 64 bits is an
 //!    element of `GF(2^64)` as it stands, since the powers of `x` are a basis. The claims become one for each row: `<A_l, B_l> = c_l`, where `A_l` is
 //!    the row's part of `x_i` and `B_l` of `x_{i+1}`, put through the weighted form.
 //! 2. With `A(t)` the row that is linear in each of `r` variables and takes the rows' values at the corners, `Q(t) = <A(t), B(t)>` has degree two in
@@ -55,7 +56,7 @@
 //! 3. A coin gives `t`. The verifiers fold what they hold, and their halves of the values to halves of `Q(t)`: one claim about shorter vectors.
 //! 4. The same with the eighths of the vectors as rows, until 8 pairs are left. There the claim is a sum of rows, and the value of row 0 follows from it.
 //! 5. The pairs are the values of two polynomials at `1 ..= 8`, with random values at 0: `u` known to prover and `prev`, `v` to prover and `next`. The
-//!    prover shares the product's values, but for one, which follows from the claim. At a random point that is none of `1 ..= 8`, the verifiers show each
+//!    prover shares the product's values, but for one, which follows from the claim. At a random point that is none of `0 ..= 8`, the verifiers show each
 //!    other what they have: the product of the folded vectors must be the value of the product.
 //!
 //! The sources fold field elements, one for each gate; here everything is bit-sliced until the first fold is done. Integers modulo `2^k` are folded in
@@ -89,7 +90,7 @@
 //! | an opened component | one of its two holders, who are the two peers |
 //! | the last comparison of [`verify`](crate::Ctx::verify) | one of the two peers |
 //!
-//! An honest party is never named *alone* by an honest one. Two honest parties that compare what they were told (their operators, say) can find the intersection.
+//! A failed check therefore says that one of the two others deviated, and not which: an honest party does not know more. Only a frame names its sender alone.
 //!
 //! ## Attacks
 //!
@@ -115,7 +116,8 @@
 //! | attack or mistake | what stops it |
 //! |---|---|
 //! | a share is sent, printed, cloned or serialized by a circuit | [`Shares`](crate::Shares) has no accessor, an opaque `Debug`, no `Clone`, no `Serialize`; circuits cannot name a link. The closures of `rearrange` and `update` see one component at a time: they are what a reviewer of a circuit reads |
-//! | a value is opened before its gates are checked | only [`Verified`](crate::Verified) opens, and only [`Ctx::verify`](crate::Ctx::verify) makes one (of *some* strand: see the known limits) |
+//! | a value is opened before its gates are checked | only [`Verified`](crate::Verified) opens, and only [`Ctx::verify`](crate::Ctx::verify) makes one (of *some* strand: see the known limits); not of a strand forked from unchecked gates |
+//! | a failed check is overlooked | the strand is [`Poisoned`](crate::Error::Poisoned): it multiplies, checks and opens nothing more |
 //! | a forked strand is forgotten, and its gates with it | `verify` counts them: [`Error::UnjoinedFork`](crate::Error::UnjoinedFork) |
 //! | the same randomness masks two values | a [`Stream`](crate::prss::Stream) is not `Clone` and its counter only grows; strands have keys of their own, named by full-width fork paths |
 //! | a session id is repeated, by a crash or by malice | session keys depend on fresh nonces of all three parties |
@@ -131,5 +133,7 @@
 //!
 //! Program order is public, as are all shapes. Nothing in the interface branches on a
 //! secret; a closure that branched on a component would break the sharing. Buffers of the transport and of TLS are not wiped, the frames handed
-//! to them are. A [`Verified`](crate::Verified) opens any vector of its
-//! session; that the vector was computed on a joined strand is the caller's care.
+//! to them are. A [`Verified`](crate::Verified) opens any vector it is given:
+//! that everything the vector depends on was computed on its strand, on strands joined into it, or on its parent before the parent was checked, is the
+//! caller's care. (What can be seen is refused: a strand that was forked from unchecked gates cannot be verified by itself, and one on which a check
+//! has failed opens nothing more.) Values of the check that are linear in shares, and its masks, are wiped where they are long vectors, not on the stack.

@@ -13,8 +13,8 @@ pub use malicious::Malicious;
 
 /// What a strand does to be able to prove, later, that its gates were computed honestly.
 ///
-/// A type parameter and not a flag: a circuit is written once for every mode, and a value computed in one
-/// mode cannot reach a strand of another. Sealed: modes are part of the audited core.
+/// A type parameter and not a flag: a circuit is written once for every mode, and a strand of one mode cannot be joined into one of another.
+/// Shares carry neither mode nor session: that a program has one root strand, and opens what was computed below it, is its author's care. Sealed: modes are part of the audited core.
 ///
 /// ```compile_fail
 /// use trefoil_engine::prelude::*;
@@ -57,16 +57,10 @@ pub trait Steps: Send + Sync + Sized + 'static {
     where
         Self: Mode;
 
-    /// Whether a site is complete.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] if gates are missing.
-    fn complete(site: &Self::Site) -> Result<(), Error>;
-
-    /// As [`quadratic`](Self::quadratic), recorded in a site.
+    /// As [`quadratic`](Self::quadratic), recorded in a site from one of its outputs on, and as wires from one of its wires on.
     fn on_site<R: Ring, K: Quadratic<I, O>, const I: usize, const O: usize>(
         ctx: &mut Ctx<Self>,
-        site: &mut Self::Site,
+        site: (&Self::Site, usize, Option<usize>),
         kernel: &K,
         x: [View<'_, R>; I],
         n: usize,
@@ -88,7 +82,10 @@ pub trait Steps: Send + Sync + Sized + 'static {
     const TERMS: usize;
 
     /// Takes the result of a gate into the record.
-    fn received<R: Ring>(log: &mut Self::Log, gate: &Self::Gate, z: View<'_, R>);
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`] if its place is gone: what is not recorded is not checked.
+    fn received<R: Ring>(log: &mut Self::Log, gate: &Self::Gate, z: View<'_, R>) -> Result<(), Error>;
     /// Takes over the record of a joined strand.
     fn absorb(log: &mut Self::Log, child: Self::Log);
     /// Bytes recorded.
@@ -163,13 +160,9 @@ impl Steps for SemiHonest {
     ) {
     }
 
-    fn complete((): &()) -> Result<(), Error> {
-        Ok(())
-    }
-
     fn on_site<R: Ring, K: Quadratic<I, O>, const I: usize, const O: usize>(
         ctx: &mut Ctx<Self>,
-        (): &mut (),
+        _: (&(), usize, Option<usize>),
         kernel: &K,
         x: [View<'_, R>; I],
         n: usize,
@@ -194,7 +187,9 @@ impl Steps for SemiHonest {
         Ok((z, ()))
     }
 
-    fn received<R: Ring>((): &mut (), (): &(), _: View<'_, R>) {}
+    fn received<R: Ring>((): &mut (), (): &(), _: View<'_, R>) -> Result<(), Error> {
+        Ok(())
+    }
     fn absorb((): &mut (), (): ()) {}
     fn recorded((): &()) -> usize {
         0

@@ -220,7 +220,7 @@ where
     let out = on_shares_with::<M, R, _, _>(Setup::default(), inputs, async |mut ctx, shares| {
         let z = f(&mut ctx, shares).await?;
         let verified = ctx.verify().await?;
-        Ok((verified.output(z.view()), verified.cost()))
+        Ok((verified.output(z.view())?, verified.cost()))
     })
     .map(|r| r.expect("a party failed"));
     let cost = out[0].1;

@@ -92,7 +92,7 @@ fn strands_checked_and_unchecked() {
         let product = verified.open(y.view()).await?;
         let known: Vec<u64> = secrets.iter().copied().chain(product.iter().map(|z| z.0)).collect();
         prints(&verified, &format!("Verified {{ ctx: {strand} }}"), &known);
-        prints(&verified.output(y.view()), &format!("OutputShare<Z64>({})[2]", verified.me()), &known);
+        prints(&verified.output(y.view())?, &format!("OutputShare<Z64>({})[2]", verified.me()), &known);
         Ok(product)
     });
     assert_eq!(out[0], [SECRET[0] * SECRET[0], SECRET[1] * SECRET[1]]);

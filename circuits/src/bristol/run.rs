@@ -182,7 +182,7 @@ mod tests {
         let out = testing::three::<SemiHonest, _, _>(async |ctx| {
             let input = Shares::public(ctx.me(), &words);
             let released = run.run(ctx, input, &Turns).await?;
-            Ok((released.strand.output(released.output.view()), released.cost()))
+            Ok((released.strand.output(released.output.view())?, released.cost()))
         });
         assert_eq!(out[0].1, run.cost());
         let opened = client::reconstruct(&out.map(|(share, _)| share)).unwrap();

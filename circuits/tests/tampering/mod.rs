@@ -98,7 +98,7 @@ impl<P: Program> Subject<P> {
     ) -> Result<(), Error> {
         let Released { mut strand, output } = self.program.run(ctx, input, &Turns).await?;
         mark(strand.me(), Phase::Opening);
-        ending.released = Some(strand.output(output.view()));
+        ending.released = Some(strand.output(output.view())?);
         ending.opened.push(strand.open(output.view()).await?);
         for p in Party::ALL {
             ending.opened.extend(strand.reveal_to(p, output.view()).await?);

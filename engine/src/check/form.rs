@@ -82,10 +82,10 @@ pub trait Form<R: Ring>: Send + Sync {
 pub struct Of<K, const I: usize, const O: usize>(pub K);
 
 impl<K: Quadratic<I, O>, const I: usize, const O: usize> Of<K, I, O> {
-    /// A kernel is its type: it has no data in which two of one type could differ.
+    /// A kernel is its type, with the numbers of its inputs and outputs: it has no data in which two of one type could differ.
     pub const KIND: Kind = {
         assert!(size_of::<K>() == 0, "a kernel has no data of its own");
-        Kind::Kernel(TypeId::of::<K>())
+        Kind::Kernel(TypeId::of::<Self>())
     };
 }
 

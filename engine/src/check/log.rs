@@ -179,7 +179,7 @@ impl<R: Ring> Gates<R> {
 }
 
 impl<R: Ring> Class<R> {
-    /// Words in all chunks' planes, rounded up to whole blocks.
+    /// The number of blocks of so many words in all chunks.
     pub fn blocks(&self, block: usize) -> usize {
         self.chunks.iter().map(|c| c.len.div_ceil(block)).sum()
     }

@@ -54,8 +54,6 @@ pub trait Checked: log::Recorded + Copy + 'static {
     fn odd(self) -> bool;
     /// Adds a weighted word.
     fn accumulate(sum: &mut Self::Sum, weight: Self::Ext, word: Self);
-    /// Adds a sum to another.
-    fn merge(sum: &mut Self::Sum, other: Self::Sum);
     /// The value of a sum.
     fn finish(sum: Self::Sum) -> Self::Ext;
     /// A coefficient of a form, times a weight.

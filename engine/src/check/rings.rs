@@ -29,11 +29,6 @@ impl Checked for Lanes {
     fn accumulate(sum: &mut [u128; 4], weight: Gf64, word: Self) {
         sum[0] ^= clmul::product(weight.0, word.0);
     }
-    fn merge(sum: &mut [u128; 4], other: [u128; 4]) {
-        for (sum, other) in sum.iter_mut().zip(other) {
-            *sum ^= other;
-        }
-    }
     fn finish(sum: [u128; 4]) -> Gf64 {
         Gf64::reduce(sum[0] ^ sum[1] ^ sum[2] ^ sum[3])
     }
@@ -101,9 +96,6 @@ macro_rules! integers {
                 for (sum, w) in sum.0.iter_mut().zip(weight.0) {
                     *sum = *sum + w * word;
                 }
-            }
-            fn merge(sum: &mut Galois<Self>, other: Galois<Self>) {
-                *sum = *sum + other;
             }
             fn finish(sum: Galois<Self>) -> Galois<Self> {
                 sum

@@ -10,13 +10,13 @@ use crate::{
     },
     memory::zeros,
     ring::{Quadratic, Ring},
-    share::{View, components, same, split_planes},
+    share::{View, components, split_planes},
 };
 use std::ops::Range;
 
 /// Security with abort against one party that deviates in any way.
 ///
-/// A wrong message is found, but with a probability below `2^-56`, before anything is released. Every gate's inputs and masks are
+/// A wrong message is found, but with a probability below `2^-57`, before anything is released. Every gate's inputs and masks are
 /// recorded; a batch is proved whenever [`Ctx::check_every`] bytes are recorded, and what is left by [`Ctx::verify`]. See the
 /// [manual](crate::manual).
 #[derive(Clone, Copy, Debug)]
@@ -46,27 +46,16 @@ struct Place {
 
 /// A place in all planes of a chunk.
 #[derive(Clone, Copy, Debug)]
-struct Spot {
+pub struct Spot {
     kind: Kind,
     chunk: usize,
     at: usize,
 }
 
-/// A record that gates on the same wires share: the planes that are filled.
-#[derive(Debug)]
-pub struct Site {
-    spot: Spot,
-    wires: usize,
-    outputs: usize,
-    words: usize,
-    /// Wires and outputs of the kernel.
-    of: [usize; 2],
-}
-
 impl Steps for Malicious {
     type Log = Log;
     type Gate = Gate;
-    type Site = Site;
+    type Site = Spot;
     const COMPARES: bool = true;
     const TERMS: usize = 64;
 
@@ -76,8 +65,8 @@ impl Steps for Malicious {
         x: [View<'_, R>; I],
         n: usize,
     ) -> Result<(Vec<R>, Gate), Error> {
-        let mut site = Self::site(ctx, kernel, &x, n);
-        Self::on_site(ctx, &mut site, kernel, x, n)
+        let site = Self::site(ctx, kernel, &x, n);
+        Self::on_site(ctx, (&site, 0, None), kernel, x, n)
     }
 
     fn site<R: Ring, C: Quadratic<W, O>, const W: usize, const O: usize>(
@@ -85,35 +74,26 @@ impl Steps for Malicious {
         kernel: &C,
         x: &[View<'_, R>],
         n: usize,
-    ) -> Site {
+    ) -> Spot {
         let kind = Of::<C, W, O>::KIND;
         let form = || Box::new(Of::<C, W, O>(*kernel)) as _;
         let (chunk, at, number) = R::gates(&mut ctx.log).reserve(kind, form, n);
         for (k, x) in x.iter().enumerate().take(W) {
             chunk.wire(k, at, *x);
         }
-        Site { spot: Spot { kind, chunk: number, at }, wires: x.len().min(W), outputs: 0, words: n, of: [W, O] }
-    }
-
-    fn complete(site: &Site) -> Result<(), Error> {
-        same("the wires of a site", site.of[0], site.wires)?;
-        same("the outputs of a site's gates", site.of[1], site.outputs)
+        Spot { kind, chunk: number, at }
     }
 
     fn on_site<R: Ring, K: Quadratic<I, O>, const I: usize, const O: usize>(
         ctx: &mut Ctx<Self>,
-        site: &mut Site,
+        (site, first, wires): (&Spot, usize, Option<usize>),
         kernel: &K,
         x: [View<'_, R>; I],
         n: usize,
     ) -> Result<(Vec<R>, Gate), Error> {
-        same("the gates of a site", site.words, n)?;
-        let Spot { kind, chunk, at } = site.spot;
+        let Spot { kind, chunk, at } = *site;
         // No check gives the record up while a site is open.
         let chunk = R::gates(&mut ctx.log).chunk(kind, chunk).ok_or(Error::Poisoned)?;
-        let [inputs, outputs] = site.of;
-        let first = site.outputs;
-        same("the outputs of a site's gates", outputs.min(first + O), first + O)?;
         mask(ctx.prss.streams(), chunk, at, n, first..first + O)?;
         let mut z = zeros::<R>(O * n);
         let (own, next) = components(&x);
@@ -125,10 +105,7 @@ impl Steps for Malicious {
             *one = &mut std::mem::take(one)[at..at + n];
         }
         R::quadratic_apart(kernel, own, next, rho, one, split_planes::<R, O>(&mut z, n));
-        site.outputs += O;
-        let wires = (site.wires + O <= inputs).then_some(site.wires);
-        site.wires += if wires.is_some() { O } else { 0 };
-        Ok((z, Gate(vec![Place { from: 0, planes: O, first, words: n, spot: site.spot, wires }])))
+        Ok((z, Gate(vec![Place { from: 0, planes: O, first, words: n, spot: *site, wires }])))
     }
 
     fn products<R: Ring>(
@@ -168,21 +145,22 @@ impl Steps for Malicious {
         Ok((z, Gate(places)))
     }
 
-    fn received<R: Ring>(log: &mut Log, gate: &Gate, z: View<'_, R>) {
+    fn received<R: Ring>(log: &mut Log, gate: &Gate, z: View<'_, R>) -> Result<(), Error> {
         for place in &gate.0 {
             let Spot { kind, chunk, at } = place.spot;
-            let Some(chunk) = R::gates(log).chunk(kind, chunk) else { continue };
+            let chunk = R::gates(log).chunk(kind, chunk).ok_or(Error::Poisoned)?;
             for k in 0..place.planes {
                 let from = place.from + k * place.words;
                 let half = &mut chunk.for_prev[(place.first + k) * chunk.stride + at..][..place.words];
                 for (half, &z) in half.iter_mut().zip(&z.next[from..]) {
                     *half = z - *half;
                 }
-                if let (Some(wire), Ok(z)) = (place.wires, z.slice(from, place.words)) {
-                    chunk.wire(wire + k, at, z);
+                if let Some(wire) = place.wires {
+                    chunk.wire(wire + k, at, z.slice(from, place.words)?);
                 }
             }
         }
+        Ok(())
     }
 
     fn absorb(log: &mut Log, child: Log) {

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 impl<M: Mode> Ctx<M> {
-    /// Checks what is recorded now, and goes on. For a strand that will be idle for a while: what is recorded is memory that is held.
+    /// Checks what is recorded now, and goes on. For a strand that forks one which is to open something before this one ends, and for one that
+    /// will be idle for a while: what is recorded is memory that is held. A strand whose check has failed is poisoned.
     ///
     /// **Cost** nothing in semi-honest mode. In malicious mode, for each ring in which gates are recorded, `7 + 2 l` rounds and
     /// `16 (l + 3) + v (3^r - 2^r + 26 l + 20) + 64` bytes to both peers together, where a value has `v` bytes: 8 for bits, `64 k / 8` for integers modulo
@@ -23,7 +24,11 @@ impl<M: Mode> Ctx<M> {
         if self.open_sites != 0 {
             return Err(Error::OpenSite(self.open_sites));
         }
-        M::check(self).await
+        if self.poisoned() {
+            return Err(Error::Poisoned);
+        }
+        let checked = M::check(self).await;
+        self.poison_if(checked)
     }
 
     /// Checks every gate of this strand and of those joined into it, and ends it: from here on values can be opened but
@@ -32,10 +37,14 @@ impl<M: Mode> Ctx<M> {
     /// **Cost** that of [`check`](Self::check); in malicious mode one round and 64 bytes more, by which all say that they have accepted.
     ///
     /// # Errors
-    /// [`Error::UnjoinedFork`] if a forked strand was not joined, [`Error::OpenSite`] if a site was not closed, [`Error::Poisoned`] if a round failed,
+    /// [`Error::UnjoinedFork`] if a forked strand was not joined, [`Error::OpenSite`] if a site was not closed, [`Error::Unchecked`] if the strand was forked from one whose gates were not
+    /// all checked by then, [`Error::Poisoned`] if a round or a check failed,
     /// [`Error::Abort`] if the mode's check fails.
     pub async fn verify(mut self) -> Result<Verified<M>, Error> {
         self.ready()?;
+        if self.rests_on_unchecked() {
+            return Err(Error::Unchecked { child: self.path });
+        }
         self.check().await?;
         if M::COMPARES {
             // Whoever rejected has left by now: nothing is opened that not everybody accepted.
@@ -106,13 +115,14 @@ impl<M: Mode> Verified<M> {
         let mut hash = [0; 32];
         c.pass(me.next(), &digest(x.own), me.prev(), &mut hash).await?;
         c.exchange(x.next, &mut third).await?;
-        copies_agree(me, &third, hash)?;
+        let agree = copies_agree(me, &third, hash);
+        c.poison_if(agree)?;
         Ok(sum(x, &third))
     }
 
     /// Opens a vector to one party; the others get `None`.
     ///
-    /// **Shape** `n` elements. **Cost** one round, `n` elements from the receiver's `next` to it, nothing from the others.
+    /// **Shape** `n` elements. **Cost** one round, `n` elements from the receiver's `next` to it; in malicious mode 32 bytes from its `prev`.
     /// **Security** and **Source** as [`open`](Self::open); the two others receive nothing.
     ///
     /// # Errors
@@ -128,7 +138,8 @@ impl<M: Mode> Verified<M> {
             if M::COMPARES {
                 let mut hash = [0; 32];
                 c.link.recv(me.prev(), &mut hash).await?;
-                copies_agree(me, &third, hash)?;
+                let agree = copies_agree(me, &third, hash);
+                c.poison_if(agree)?;
             }
             opened = Some(sum(x, &third));
         } else if me == to.next() {
@@ -149,8 +160,11 @@ impl<M: Mode> Verified<M> {
     /// **Shape** `n` elements. **Cost** nothing; the client fetches `2n` elements from each party, or `n` and a digest.
     /// **Security** the client compares the doubly held components before it adds them up
     /// ([`reconstruct`](crate::client::reconstruct)). **Source** Araki et al. (CCS 2016), section 2.2.
-    pub fn output<R: Ring>(&self, x: View<'_, R>) -> OutputShare<R> {
-        OutputShare::new(self.ctx.seat.me, x.to_shares())
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`] if an opening failed.
+    pub fn output<R: Ring>(&self, x: View<'_, R>) -> Result<OutputShare<R>, Error> {
+        if self.ctx.poisoned() { Err(Error::Poisoned) } else { Ok(OutputShare::new(self.ctx.seat.me, x.to_shares())) }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{
     mode::Sums,
     ring::{Product, Quadratic, Ring},
     share::{Shares, View, equal_lengths, same},
+    transport::Path,
 };
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -30,7 +31,8 @@ impl<M: Mode> Ctx<M> {
             // Party i + 1 holds x_{i+1} as its own.
             self.pass(me.prev(), &digest(&x.own), me.next(), &mut theirs).await?;
             if theirs != digest(&x.next) {
-                return Err(Error::Input { me, peer: me.next() });
+                let peer = me.next();
+                return self.poison_if(Err(Error::Input { me, peer }));
             }
         }
         Ok(x)
@@ -100,13 +102,14 @@ impl<M: Mode> Ctx<M> {
         const { assert!(I <= W, "a site has at least the wires it begins with") };
         let n = equal_lengths(x)?;
         self.open_sites += 1;
-        Ok(Site(M::site::<R, C, W, O>(self, kernel, x, n)))
+        let inner = M::site::<R, C, W, O>(self, kernel, x, n);
+        Ok(Site { inner, path: self.path, words: n, of: [W, O], filled: [I, 0] })
     }
 
     /// A gate of a [`site`](Self::site): as [`quadratic`](Self::quadratic) in everything else.
     ///
     /// # Errors
-    /// As [`quadratic`](Self::quadratic); [`Error::Shape`] if the site has no room for the gate's outputs. Not cancel safe.
+    /// As [`quadratic`](Self::quadratic); [`Error::Shape`] if the site has no room for the gate's outputs, [`Error::ForeignStrand`] if it is not of this strand. Not cancel safe.
     pub async fn quadratic_on<R: Ring, K: Quadratic<I, O>, const I: usize, const O: usize>(
         &mut self,
         site: &mut Site<M>,
@@ -114,7 +117,13 @@ impl<M: Mode> Ctx<M> {
         x: [View<'_, R>; I],
     ) -> Result<Shares<R>, Error> {
         let n = equal_lengths(&x)?;
-        let (z, gate) = M::on_site(self, &mut site.0, kernel, x, n)?;
+        site.is_of(self.path)?;
+        same("the gates of a site", site.words, n)?;
+        let ([wires, outputs], [wire, first]) = (site.of, site.filled);
+        same("the outputs of a site's gates", outputs.min(first + O), first + O)?;
+        let wire = (wire + O <= wires).then_some(wire);
+        let (z, gate) = M::on_site(self, (&site.inner, first, wire), kernel, x, n)?;
+        site.filled = [wire.map_or(site.filled[0], |wire| wire + O), first + O];
         self.reshare(z, &gate).await
     }
 
@@ -123,8 +132,10 @@ impl<M: Mode> Ctx<M> {
     /// # Errors
     /// [`Error::Shape`] if the site's kernel has wires or outputs that no gate has given; as [`check`](Self::check).
     pub async fn close(&mut self, site: Site<M>) -> Result<(), Error> {
-        M::complete(&site.0)?;
-        self.open_sites = self.open_sites.saturating_sub(1);
+        site.is_of(self.path)?;
+        same("the wires of a site", site.of[0], site.filled[0])?;
+        same("the outputs of a site's gates", site.of[1], site.filled[1])?;
+        self.open_sites -= 1;
         self.check_if_due().await
     }
 
@@ -149,6 +160,8 @@ impl<M: Mode> Ctx<M> {
     ) -> Result<Shares<R>, Error> {
         let due = terms.iter().try_fold(0_usize, |sum, &t| sum.checked_add(t)).and_then(|t| t.checked_mul(words));
         let due = due.unwrap_or(usize::MAX);
+        let len = terms.len().checked_mul(words).filter(|&len| len <= isize::MAX as usize);
+        let len = len.ok_or(Error::Shape { what: "sums of products", expected: usize::MAX, got: due })?;
         same("the first factors of sums of products", due, x.len())?;
         same("the second factors of sums of products", due, y.len())?;
         let sent: Vec<usize> = terms.iter().flat_map(|&terms| parts(terms, M::TERMS)).collect();
@@ -158,7 +171,7 @@ impl<M: Mode> Ctx<M> {
         if sent.len() == terms.len() {
             return Ok(partial);
         }
-        let mut sums = Shares::zeros(terms.len() * words);
+        let mut sums = Shares::zeros(len);
         let mut from = 0;
         for (j, &terms) in terms.iter().enumerate() {
             for _ in parts(terms, M::TERMS) {
@@ -187,7 +200,8 @@ impl<M: Mode> Ctx<M> {
         let mut out = Shares::new(z, zeros(n));
         self.exchange(&out.own, &mut out.next).await?;
         self.cost.products += n as u64;
-        M::received(&mut self.log, gate, out.view());
+        let recorded = M::received(&mut self.log, gate, out.view());
+        self.poison_if(recorded)?;
         Ok(out)
     }
 
@@ -235,7 +249,8 @@ impl<M: Mode> Ctx<M> {
         if theirs == [digest, digest] {
             return Ok(());
         }
-        Err(Error::Abort { what, suspects: [self.seat.me.prev(), self.seat.me.next()] })
+        let suspects = [self.seat.me.prev(), self.seat.me.next()];
+        self.poison_if(Err(Error::Abort { what, suspects }))
     }
 }
 
@@ -251,7 +266,21 @@ fn parts(terms: usize, most: usize) -> impl Iterator<Item = usize> {
 
 /// See [`Ctx::site`].
 #[must_use = "gates are recorded in it; close it"]
-pub struct Site<M: Mode>(M::Site);
+pub struct Site<M: Mode> {
+    inner: M::Site,
+    /// The strand it was opened on.
+    path: Path,
+    words: usize,
+    /// Wires and outputs of its kernel, and how many of them there are by now.
+    of: [usize; 2],
+    filled: [usize; 2],
+}
+
+impl<M: Mode> Site<M> {
+    fn is_of(&self, strand: Path) -> Result<(), Error> {
+        if self.path == strand { Ok(()) } else { Err(Error::ForeignStrand { child: self.path, parent: strand }) }
+    }
+}
 
 impl<M: Mode> std::fmt::Debug for Site<M> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

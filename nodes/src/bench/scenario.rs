@@ -256,6 +256,8 @@ async fn check<M: Mode>(
     keys: &EncryptionKeys,
     key: &Shares<Lanes>,
 ) -> Result<(), Error> {
+    // What is opened rests on the round keys.
+    ctx.check().await?;
     let mut child = ctx.fork(1).await?.remove(0);
     let input = child.random::<Lanes>(2)?;
     let output = encrypt(&mut child, form, keys, &State::from_blocks(input.view())?).await?.to_blocks();

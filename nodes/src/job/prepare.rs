@@ -132,7 +132,7 @@ async fn run<M: Mode>(
 ) -> Result<(OutputShare<Lanes>, Cost), Error> {
     let input = ctx.input(input).await?;
     let released = program.run(ctx, input, executor).await?;
-    Ok((released.strand.output(released.output.view()), released.cost()))
+    Ok((released.strand.output(released.output.view())?, released.cost()))
 }
 
 fn prepare_circuit(spec: &CircuitSpec, attachment: &[u8], limits: &Limits) -> Result<Evaluation, PrepareFault> {

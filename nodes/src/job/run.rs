@@ -168,7 +168,8 @@ fn failure(me: Party, error: &Error) -> Failure {
         )
         .blaming(*peer),
         Error::Abort { suspects, .. } => Failure::new(FailureKind::Misbehaved, error.to_string()).suspecting(*suspects),
-        Error::Input { peer, .. } => Failure::new(FailureKind::Misbehaved, error.to_string()).suspecting([*peer]),
+        // The client may be the one: no node is suspected.
+        Error::Input { .. } => Failure::new(FailureKind::Misbehaved, error.to_string()),
         Error::StreamExhausted => Failure::new(FailureKind::Deadline, error.to_string()),
         Error::Entropy(_) => Failure::new(FailureKind::Internal, error.to_string()),
         _ => Failure::new(FailureKind::Internal, format!("{error}; please report this")),

@@ -58,14 +58,16 @@ pub(super) fn product(level: Level, a: u64, b: u64) -> Option<u128> {
 
 #[inline(always)]
 unsafe fn load<T>(from: &[T], line: usize) -> __m512i {
-    debug_assert!((line + 1) * LINE <= from.len() && size_of::<T>() == 8);
+    const { assert!(size_of::<T>() == 8, "a word") };
+    debug_assert!((line + 1) * LINE <= from.len());
     // SAFETY: the caller's promise: line `line` of 8 words is there; the load is unaligned.
     unsafe { _mm512_loadu_si512(from.as_ptr().cast::<u64>().add(line * LINE).cast()) }
 }
 
 #[inline(always)]
 unsafe fn store<T>(to: &mut [T], line: usize, v: __m512i) {
-    debug_assert!((line + 1) * LINE <= to.len() && size_of::<T>() == 8);
+    const { assert!(size_of::<T>() == 8, "a word") };
+    debug_assert!((line + 1) * LINE <= to.len());
     // SAFETY: the caller's promise: line `line` of 8 words is there; the store is unaligned.
     unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast::<u64>().add(line * LINE).cast(), v) }
 }
