@@ -160,7 +160,7 @@ impl<M: Mode> Ctx<M> {
     ) -> Result<Shares<R>, Error> {
         let due = terms.iter().try_fold(0_usize, |sum, &t| sum.checked_add(t)).and_then(|t| t.checked_mul(words));
         let due = due.unwrap_or(usize::MAX);
-        let len = terms.len().checked_mul(words).filter(|&len| len <= isize::MAX as usize);
+        let len = terms.len().checked_mul(words).filter(|&len| isize::try_from(len).is_ok());
         let len = len.ok_or(Error::Shape { what: "sums of products", expected: usize::MAX, got: due })?;
         same("the first factors of sums of products", due, x.len())?;
         same("the second factors of sums of products", due, y.len())?;
