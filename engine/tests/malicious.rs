@@ -34,8 +34,7 @@ fn products_in_every_ring_are_accepted() {
     }
     for n in [1, 9, 70] {
         let (x, y) = (words(n, 1), words(n, 2));
-        let cost =
-            product_of(&x.iter().map(|&x| Z64(x)).collect::<Vec<_>>(), &y.iter().map(|&y| Z64(y)).collect::<Vec<_>>());
+        product_of(&x.iter().map(|&x| Z64(x)).collect::<Vec<_>>(), &y.iter().map(|&y| Z64(y)).collect::<Vec<_>>());
         product_of(
             &x.iter().map(|&x| Z32(x as u32)).collect::<Vec<_>>(),
             &y.iter().map(|&y| Z32(y as u32)).collect::<Vec<_>>(),
