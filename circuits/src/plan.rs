@@ -22,7 +22,7 @@ use trefoil_engine::{CHECK_EVERY, Cost, Lanes};
 use crate::{
     aes::{KeySize, SboxForm},
     bristol::{Circuit, Counts, Evaluation, Packing, Schedule},
-    program::{AesCtr, Program, Tiling},
+    program::{AesCtr, Program, Shape, Tiling},
 };
 
 /// The price of one job.
@@ -278,10 +278,10 @@ fn carried(cost: Cost) -> f64 {
     BYTE_NS * cost.bytes_sent as f64
 }
 
-/// Both components of a program's input and of its output.
+/// Both components of a program's inputs and of its outputs.
 fn component_bytes(program: &impl Program) -> (u64, u64) {
-    let bytes = |bits| 2 * (Lanes::words(bits) * size_of::<Lanes>()) as u64;
-    (bytes(program.input_bits()), bytes(program.output_bits()))
+    let bytes = |shapes: Vec<Shape>| shapes.into_iter().map(|shape| 2 * shape.component_bytes() as u64).sum();
+    (bytes(program.inputs()), bytes(program.outputs()))
 }
 
 /// Whatever is too long for a duration, or no number, is the longest there is.
@@ -358,15 +358,15 @@ mod tests {
 
     /// A real run, from the input as a client shares it on.
     fn run<M: Mode>(program: &impl Program) -> Cost {
-        let words = vec![Lanes(0); Lanes::words(program.input_bits())];
+        let words = vec![Lanes(0); program.inputs()[0].elements()];
         let shares = client::split(&words).unwrap().map(|share| {
             let [own, next] = share.as_bytes();
             (own.to_vec(), next.to_vec())
         });
         testing::three::<M, _, _>(async |mut ctx| {
             let (own, next) = &shares[ctx.me().index()];
-            let input = ctx.input(client::InputShare::from_bytes(words.len(), own, next)?).await?;
-            Ok(program.run(ctx, input, &Turns).await?.cost())
+            let input = ctx.input(client::InputShare::<Lanes>::from_bytes(words.len(), own, next)?).await?;
+            Ok(program.run(ctx, input.into(), &Turns).await?.cost())
         })[0]
     }
 
@@ -395,8 +395,8 @@ mod tests {
 
     fn measured(program: &impl Program) -> Cost {
         testing::three::<SemiHonest, _, _>(async |mut ctx| {
-            let input = ctx.random(Lanes::words(program.input_bits()))?;
-            Ok(program.run(ctx, input, &Turns).await?.cost())
+            let input = ctx.random::<Lanes>(program.inputs()[0].elements())?;
+            Ok(program.run(ctx, input.into(), &Turns).await?.cost())
         })[0]
     }
 

@@ -104,7 +104,7 @@ fn aes<M: Mode>(blocks: usize, check_every: usize) -> Cost {
     let costs = three::<M, _, _>(async |mut ctx| {
         ctx.check_every(check_every);
         let key = Shares::public(ctx.me(), &[Lanes(0); 2]);
-        Ok(program.run(ctx, key, &Turns).await?.cost())
+        Ok(program.run(ctx, key.into(), &Turns).await?.cost())
     });
     assert!(costs.iter().all(|c| *c == costs[0]));
     costs[0]

@@ -12,7 +12,7 @@ use trefoil_circuits::{
     boolean::{self, CarryForm},
     bristol::{Evaluation, Packing, PortValue, Schedule},
     gates::OnShares,
-    program::{AesCtr, Executor, Program, Released, Tiling},
+    program::{AesCtr, Executor, Inputs, Program, Released, Shape, Tiling},
 };
 use trefoil_engine::prelude::*;
 
@@ -40,22 +40,17 @@ impl Adder {
     const BITS: usize = 64;
 }
 impl Program for Adder {
-    fn input_bits(&self) -> usize {
-        2 * Self::BITS * Lanes::COUNT
+    fn inputs(&self) -> Vec<Shape> {
+        vec![Shape::bits(2 * Self::BITS * Lanes::COUNT)]
     }
-    fn output_bits(&self) -> usize {
-        Self::BITS * Lanes::COUNT
+    fn outputs(&self) -> Vec<Shape> {
+        vec![Shape::bits(Self::BITS * Lanes::COUNT)]
     }
-    async fn run<M: Mode>(
-        &self,
-        mut ctx: Ctx<M>,
-        input: Shares<Lanes>,
-        _: &impl Executor,
-    ) -> Result<Released<M>, Error> {
+    async fn run<M: Mode>(&self, mut ctx: Ctx<M>, mut inputs: Inputs, _: &impl Executor) -> Result<Released<M>, Error> {
         ctx.check_every(0);
-        let [x, y] = input.planes()?.map(View::to_shares);
+        let [x, y] = inputs.bits(0)?.planes()?.map(View::to_shares);
         let output = boolean::add(&mut OnShares::new(&mut ctx, 1), CarryForm::Sklansky, &x, &y).await?;
-        Ok(Released { strand: ctx.verify().await?, output })
+        Ok(Released { strand: ctx.verify().await?, outputs: vec![output.into()] })
     }
 }
 

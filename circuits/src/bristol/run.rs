@@ -6,7 +6,7 @@ use trefoil_engine::{Cost, prelude::*, transport::BoxFuture};
 
 use super::packing::Packing;
 use super::schedule::Schedule;
-use crate::program::{Executor, Program, Released, Tiling};
+use crate::program::{Executor, Inputs, Program, Released, Shape, Tiling};
 
 /// Evaluates a circuit for all instances of a packing.
 ///
@@ -79,28 +79,26 @@ impl Evaluation {
 }
 
 impl Program for Evaluation {
-    fn input_bits(&self) -> usize {
-        self.schedule.input_wires() * self.packing.stride()
+    fn inputs(&self) -> Vec<Shape> {
+        vec![Shape::bits(self.schedule.input_wires() * self.packing.stride())]
     }
 
-    fn output_bits(&self) -> usize {
-        self.schedule.output_wires() * self.packing.stride()
+    fn outputs(&self) -> Vec<Shape> {
+        vec![Shape::bits(self.schedule.output_wires() * self.packing.stride())]
     }
 
     async fn run<M: Mode>(
         &self,
         mut ctx: Ctx<M>,
-        input: Shares<Lanes>,
+        mut inputs: Inputs,
         executor: &impl Executor,
     ) -> Result<Released<M>, Error> {
+        inputs.check(&self.inputs())?;
+        let input = inputs.bits(0)?;
         let (batches, strands) = self.batches();
         if batches <= 1 {
             let output = self.schedule.evaluate(&mut ctx, input.view(), self.packing).await?;
-            return Ok(Released { strand: ctx.verify().await?, output });
-        }
-        let expected = self.packing.words(self.schedule.input_wires());
-        if input.len() != expected {
-            return Err(Error::Shape { what: "the inputs of a circuit", expected, got: input.len() });
+            return Ok(Released { strand: ctx.verify().await?, outputs: vec![output.into()] });
         }
         let input = Arc::new(input);
         let mut tasks: Vec<BoxFuture<'static, _>> = Vec::with_capacity(strands);
@@ -126,7 +124,7 @@ impl Program for Evaluation {
                 }
             }
         }
-        Ok(Released { strand: ctx.verify().await?, output })
+        Ok(Released { strand: ctx.verify().await?, outputs: vec![output.into()] })
     }
 }
 
@@ -178,15 +176,15 @@ mod tests {
         let value = |k: u32| circuit.input_values(&[format!("{:x}", k % 8)], BitOrder::Lsb).unwrap();
         let inputs: Vec<_> = (0..n).map(value).collect();
         let words = packing.pack_inputs(&circuit, &inputs).unwrap();
-        assert_eq!(words.len(), Lanes::words(run.input_bits()));
+        assert_eq!(words.len(), run.inputs()[0].elements());
         let out = testing::three::<SemiHonest, _, _>(async |ctx| {
             let input = Shares::public(ctx.me(), &words);
-            let released = run.run(ctx, input, &Turns).await?;
-            Ok((released.strand.output(released.output.view())?, released.cost()))
+            let released = run.run(ctx, input.into(), &Turns).await?;
+            Ok((released.strand.output(released.outputs[0].bits()?.view())?, released.cost()))
         });
         assert_eq!(out[0].1, run.cost());
         let opened = client::reconstruct(&out.map(|(share, _)| share)).unwrap();
-        assert_eq!(opened.len(), Lanes::words(run.output_bits()));
+        assert_eq!(opened.len(), run.outputs()[0].elements());
         for (inputs, outputs) in inputs.iter().zip(packing.unpack_outputs(&circuit, &opened).unwrap()) {
             let expected = circuit.evaluate_plain(inputs).unwrap();
             assert!(expected.iter().zip(&outputs).all(|(x, y)| x.bits() == y.bits()));
@@ -210,7 +208,7 @@ mod tests {
         for (n, len) in [(0, 0), (1, 2), (1000, 47), (1000, 49)] {
             let run = Evaluation::tiled(schedule.clone(), Packing::new(n), Tiling { batch: 128, strands: 2 });
             let out = testing::three_with::<SemiHonest, _, _>(testing::Setup::default(), async |ctx| {
-                run.run(ctx, Shares::zeros(len), &Turns).await.map(|_| ())
+                run.run(ctx, Shares::<Lanes>::zeros(len).into(), &Turns).await.map(|_| ())
             });
             assert!(out.iter().all(|r| matches!(r, Err(Error::Shape { .. }))), "{n} instances, {len} words: {out:?}");
         }

@@ -96,7 +96,8 @@ impl<P: Program> Subject<P> {
         mark: &dyn Fn(Party, Phase),
         ending: &mut Ending,
     ) -> Result<(), Error> {
-        let Released { mut strand, output } = self.program.run(ctx, input, &Turns).await?;
+        let Released { mut strand, outputs } = self.program.run(ctx, input.into(), &Turns).await?;
+        let output = outputs[0].bits()?;
         mark(strand.me(), Phase::Opening);
         ending.released = Some(strand.output(output.view())?);
         ending.opened.push(strand.open(output.view()).await?);

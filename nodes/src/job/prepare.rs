@@ -5,7 +5,7 @@ use std::sync::Arc;
 use trefoil_circuits::{
     aes::SboxForm,
     bristol::{self, Circuit, Evaluation, Schedule},
-    program::{AesCtr, Executor, Program, Tiling},
+    program::{AesCtr, Executor, Inputs, Program, Released, Tiling},
 };
 use trefoil_engine::{
     Cost, Ctx, Error, Lanes, Malicious, Mode, SemiHonest,
@@ -131,8 +131,12 @@ async fn run<M: Mode>(
     executor: &impl Executor,
 ) -> Result<(OutputShare<Lanes>, Cost), Error> {
     let input = ctx.input(input).await?;
-    let released = program.run(ctx, input, executor).await?;
-    Ok((released.strand.output(released.output.view())?, released.cost()))
+    let released: Released<M> = program.run(ctx, Inputs::from(input), executor).await?;
+    let [output] = &released.outputs[..] else {
+        let got = released.outputs.len();
+        return Err(Error::Shape { what: "the outputs of a program", expected: 1, got });
+    };
+    Ok((released.strand.output(output.bits()?.view())?, released.cost()))
 }
 
 fn prepare_circuit(spec: &CircuitSpec, attachment: &[u8], limits: &Limits) -> Result<Evaluation, PrepareFault> {
@@ -183,8 +187,8 @@ mod tests {
             let prepared = Prepared::new(&spec, HALF_ADDER, &Limits::default()).expect("valid");
             let Work::Circuit(program) = prepared.work else { panic!() };
             let shape = spec.shape().expect("small");
-            assert_eq!(shape.input_words, Lanes::words(program.input_bits()));
-            assert_eq!(shape.output_words, Lanes::words(program.output_bits()));
+            assert_eq!(shape.input_words, program.inputs()[0].elements());
+            assert_eq!(shape.output_words, program.outputs()[0].elements());
         }
         for bits in [128, 192, 256] {
             let text =
@@ -194,8 +198,8 @@ mod tests {
                 panic!()
             };
             let shape = spec.shape().expect("small");
-            assert_eq!(shape.input_words, Lanes::words(program.input_bits()));
-            assert_eq!(shape.output_words, Lanes::words(program.output_bits()));
+            assert_eq!(shape.input_words, program.inputs()[0].elements());
+            assert_eq!(shape.output_words, program.outputs()[0].elements());
         }
     }
 
