@@ -6,6 +6,7 @@
 pub mod aes;
 pub mod boolean;
 pub mod bristol;
+pub mod credit;
 pub mod gates;
 pub mod plan;
 pub mod program;
