@@ -9,6 +9,7 @@
 // Addition in characteristic two is XOR, multiplication of bits is AND.
 #![allow(clippy::suspicious_arithmetic_impl)]
 
+use crate::check::form::{Parts, parts};
 use bytemuck::Pod;
 use std::{
     fmt::Debug,
@@ -41,17 +42,16 @@ pub trait Ring: sealed::Sealed + crate::check::Checked + Algebra + Pod + Default
         quadratic_scalar(kernel, own, next, acc);
     }
 
-    /// Computes the same in its two halves: `one_j += q_j(next)`, and `z_j = q_j(own + next) + rho_j - one_j`. Lengths as in
+    /// Computes the same for a record: `z_j = q_j(own + next) - q_j(next) + m_j - n_j` with the masks `m` and `n`, which then become what
+    /// the two others' claims about this gate hold of them: `m_j += h_j(own)`, the terms of degree two, and `n_j += l_j(next)`, the linear ones. Lengths as in
     /// [`quadratic`](Self::quadratic).
-    fn quadratic_apart<K: Quadratic<I, O>, const I: usize, const O: usize>(
+    fn quadratic_recorded<K: Quadratic<I, O>, const I: usize, const O: usize>(
         kernel: &K,
-        own: [&[Self]; I],
-        next: [&[Self]; I],
-        rho: [&[Self]; O],
-        one: [&mut [Self]; O],
+        x: [[&[Self]; I]; 2],
+        masks: [[&mut [Self]; O]; 2],
         z: [&mut [Self]; O],
     ) {
-        quadratic_apart_scalar(kernel, [own, next], rho, one, z);
+        quadratic_recorded_scalar(kernel, x, masks, z);
     }
 
     /// Writes `kernel(x) + add` to `out`, element by element; `add` holds one element per output, the same for all.
@@ -178,20 +178,22 @@ pub(crate) fn quadratic_scalar<R: Ring, K: Quadratic<I, O>, const I: usize, cons
     }
 }
 
-/// The scalar twin of [`Ring::quadratic_apart`], and its definition.
-pub(crate) fn quadratic_apart_scalar<R: Ring, K: Quadratic<I, O>, const I: usize, const O: usize>(
+/// The scalar twin of [`Ring::quadratic_recorded`], and its definition.
+pub(crate) fn quadratic_recorded_scalar<R: Ring, K: Quadratic<I, O>, const I: usize, const O: usize>(
     kernel: &K,
     [own, next]: [[&[R]; I]; 2],
-    rho: [&[R]; O],
-    mut one: [&mut [R]; O],
+    [mut m, mut n]: [[&mut [R]; O]; 2],
     mut z: [&mut [R]; O],
 ) {
     for e in 0..z.first().map_or(0, |z| z.len()) {
-        let both = kernel.eval(std::array::from_fn(|k| Deg1(own[k][e] + next[k][e])));
-        let of_next = kernel.eval(std::array::from_fn(|k| Deg1(next[k][e])));
-        for (j, (one, z)) in one.iter_mut().zip(&mut z).enumerate() {
-            one[e] = one[e] + of_next[j].0;
-            z[e] = both[j].0 + rho[j][e] - one[e];
+        let of_both = plain(kernel, std::array::from_fn(|k| own[k][e] + next[k][e]));
+        let of_own = parts(kernel, std::array::from_fn(|k| own[k][e]), R::default());
+        let of_next = parts(kernel, std::array::from_fn(|k| next[k][e]), R::default());
+        for (j, ((m, n), z)) in m.iter_mut().zip(&mut n).zip(&mut z).enumerate() {
+            let Parts { linear, square } = of_next[j];
+            z[e] = of_both[j] - linear - square + m[e] - n[e];
+            m[e] = m[e] + of_own[j].square;
+            n[e] = n[e] + linear;
         }
     }
 }
@@ -265,15 +267,13 @@ impl Ring for Lanes {
         crate::simd::quadratic(kernel, own, next, acc);
     }
 
-    fn quadratic_apart<K: Quadratic<I, O>, const I: usize, const O: usize>(
+    fn quadratic_recorded<K: Quadratic<I, O>, const I: usize, const O: usize>(
         kernel: &K,
-        own: [&[Self]; I],
-        next: [&[Self]; I],
-        rho: [&[Self]; O],
-        one: [&mut [Self]; O],
+        x: [[&[Self]; I]; 2],
+        masks: [[&mut [Self]; O]; 2],
         z: [&mut [Self]; O],
     ) {
-        crate::simd::quadratic_apart(kernel, [own, next], rho, one, z);
+        crate::simd::quadratic_recorded(kernel, x, masks, z);
     }
 
     fn linear<K: Linear<I, O>, const I: usize, const O: usize>(

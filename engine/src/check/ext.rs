@@ -26,8 +26,8 @@ pub trait Ext:
     fn inverse(self) -> Self;
 
     /// The products of a level: for each of the 27 combinations of [`super::grid`], the sum over `j` of the combined elements of
-    /// `a` and `b`, each a vector of 8 parts of one length.
-    fn combined_products(a: &[Self], b: &[Self]) -> [Self; 27] {
+    /// `a[0] + a[1]` and `b[0] + b[1]`, all vectors of 8 parts of one length.
+    fn combined_products(a: [&[Self]; 2], b: [&[Self]; 2]) -> [Self; 27] {
         combined_products_scalar(a, b)
     }
 
@@ -48,11 +48,12 @@ pub(crate) fn combine_scalar<E: Ext>(terms: &[(E, &[E])], weights: &[E], out: &m
     }
 }
 
-pub(crate) fn combined_products_scalar<E: Ext>(a: &[E], b: &[E]) -> [E; 27] {
-    let part = a.len() / 8;
+pub(crate) fn combined_products_scalar<E: Ext>(a: [&[E]; 2], b: [&[E]; 2]) -> [E; 27] {
+    let part = a[0].len() / 8;
     let mut sums = [E::default(); 27];
     for j in 0..part {
-        let column = |v: &[E]| super::grid::extend::<E, 8, 27>(&std::array::from_fn(|u| v[u * part + j]));
+        let sum = |[x, y]: [&[E]; 2], at: usize| x[at] + y[at];
+        let column = |v| super::grid::extend::<E, 8, 27>(&std::array::from_fn(|u| sum(v, u * part + j)));
         for ((sum, a), b) in sums.iter_mut().zip(column(a)).zip(column(b)) {
             *sum = *sum + a * b;
         }
@@ -114,7 +115,7 @@ impl Ext for Gf64 {
         })
     }
 
-    fn combined_products(a: &[Self], b: &[Self]) -> [Self; 27] {
+    fn combined_products(a: [&[Self]; 2], b: [&[Self]; 2]) -> [Self; 27] {
         clmul::combined_products(a, b)
     }
 

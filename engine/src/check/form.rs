@@ -1,4 +1,4 @@
-//! The bilinear form of a gate: what is left of `q(u + v)` when `q(u)` and `q(v)` are taken away.
+//! The quadratic form of a gate: its kernel without the linear terms.
 
 use super::log::{Kind, LINE};
 use crate::{
@@ -33,11 +33,12 @@ pub struct Ahead<'a, R> {
     pub at: usize,
 }
 
-impl<R: Copy> Block<'_, R> {
-    /// Row by row the word `j` of a line, plane `k`.
-    fn column(&self, planes: &[R], k: usize, j: usize, into: &mut [R]) {
+impl<R: Ring> Block<'_, R> {
+    /// Row by row the word `j` of a line of the sum of both components, plane `k`.
+    fn column(&self, k: usize, j: usize, into: &mut [R]) {
         for (l, to) in into.iter_mut().enumerate() {
-            *to = planes[k * self.stride + self.at + l * LINE + j];
+            let at = k * self.stride + self.at + l * LINE + j;
+            *to = self.own[at] + self.next[at];
         }
     }
 }
@@ -65,16 +66,16 @@ impl<R: Ring> Drop for Scratch<R> {
     }
 }
 
-/// `b(u, v) = q(u + v) - q(u) - q(v)` for the kernel `q` of a class of gates.
+/// The form `h` of a class of gates: the terms of degree two of their kernel.
 pub trait Form<R: Ring>: Send + Sync {
     fn inputs(&self) -> usize;
     fn outputs(&self) -> usize;
 
-    /// Adds to `sums`, point by point of the grid that the block's rows span, the outputs of `b(own, next)`, weighted:
+    /// Adds to `sums`, point by point of the grid that the block's rows span, the outputs of `h(own + next)`, weighted:
     /// `weights` holds a line for each output.
     fn grid(&self, block: &Block<'_, R>, weights: &[R::Ext], sums: &mut [R::Sum], scratch: &mut Scratch<R>);
 
-    /// The form as a matrix for each output `o`: `(o, k, l, c)` if `c u_k v_l` is a term.
+    /// The terms of each output `o`: `(o, k, l, c)`, with `k <= l`, if `c x_k x_l` is one.
     fn coefficients(&self) -> Vec<(usize, usize, usize, R)>;
 }
 
@@ -101,12 +102,21 @@ impl<R: Ring, K: Quadratic<I, O>, const I: usize, const O: usize> Form<R> for Of
     }
     fn coefficients(&self) -> Vec<(usize, usize, usize, R)> {
         let mut terms = Vec::new();
+        let at = |ones: &[usize]| {
+            let mut x = [R::default(); I];
+            ones.iter().for_each(|&k| x[k] = R::bit(true));
+            homogeneous(&self.0, x, R::default())
+        };
+        let squares: [[R; O]; I] = std::array::from_fn(|k| at(&[k]));
         for k in 0..I {
-            for l in 0..I {
-                let (mut u, mut v) = ([R::default(); I], [R::default(); I]);
-                (u[k], v[l]) = (R::bit(true), R::bit(true));
-                let b = polar(&self.0, u, v, R::default());
-                terms.extend(b.into_iter().enumerate().filter(|(_, c)| *c != R::default()).map(|(o, c)| (o, k, l, c)));
+            for l in k..I {
+                let both = if k == l { squares[k] } else { at(&[k, l]) };
+                for (o, both) in both.into_iter().enumerate() {
+                    let c = if k == l { both } else { both - squares[k][o] - squares[l][o] };
+                    if c != R::default() {
+                        terms.push((o, k, l, c));
+                    }
+                }
             }
         }
         terms
@@ -131,64 +141,81 @@ impl<R: Ring> Form<R> for Products {
     }
     fn coefficients(&self) -> Vec<(usize, usize, usize, R)> {
         let one = R::bit(true);
-        (0..self.0).flat_map(|k| [(0, 2 * k, 2 * k + 1, one), (0, 2 * k + 1, 2 * k, one)]).collect()
+        (0..self.0).map(|k| (0, 2 * k, 2 * k + 1, one)).collect()
     }
 }
 
-/// Two arguments at once, and the cross terms of their products. As an [`Algebra`] it evaluates the form of any kernel.
+/// A polynomial's value in two parts. As an [`Algebra`] it evaluates any kernel so.
 #[derive(Clone, Copy)]
-pub struct Polar<A> {
-    u: A,
-    v: A,
-    cross: A,
+pub struct Parts<A> {
+    /// Of degree one.
+    pub linear: A,
+    /// Of degree two.
+    pub square: A,
 }
 
 #[allow(clippy::inline_always)]
-impl<A: Algebra> Add for Polar<A> {
+impl<A: Algebra> Add for Parts<A> {
     type Output = Self;
     #[inline(always)]
     fn add(self, o: Self) -> Self {
-        Self { u: self.u + o.u, v: self.v + o.v, cross: self.cross + o.cross }
+        Self { linear: self.linear + o.linear, square: self.square + o.square }
     }
 }
 #[allow(clippy::inline_always)]
-impl<A: Algebra> Sub for Polar<A> {
+impl<A: Algebra> Sub for Parts<A> {
     type Output = Self;
     #[inline(always)]
     fn sub(self, o: Self) -> Self {
-        Self { u: self.u - o.u, v: self.v - o.v, cross: self.cross - o.cross }
+        Self { linear: self.linear - o.linear, square: self.square - o.square }
     }
 }
 #[allow(clippy::inline_always)]
-impl<A: Algebra> Mul for Polar<A> {
+impl<A: Algebra> Mul for Parts<A> {
     type Output = Self;
-    /// Of the result only the cross terms mean anything: no kernel multiplies it again.
+    /// Factors are linear forms: what they have of degree two is zero.
     #[inline(always)]
     fn mul(self, o: Self) -> Self {
-        Self { u: self.u, v: self.v, cross: self.u * o.v + self.v * o.u }
+        Self { linear: self.square, square: self.linear * o.linear }
     }
 }
-impl<A: Algebra> Algebra for Polar<A> {}
+impl<A: Algebra> Algebra for Parts<A> {}
 
-/// `b(u, v)`.
+/// A kernel's outputs in their two parts.
 #[allow(clippy::inline_always)]
 #[inline(always)]
-pub fn polar<A: Algebra, K: Quadratic<I, O>, const I: usize, const O: usize>(
+pub fn parts<A: Algebra, K: Quadratic<I, O>, const I: usize, const O: usize>(
     kernel: &K,
-    u: [A; I],
-    v: [A; I],
+    x: [A; I],
+    zero: A,
+) -> [Parts<A>; O] {
+    // Plain loops: closures would stay calls outside the enabled instructions.
+    let mut inputs = [Deg1(Parts { linear: zero, square: zero }); I];
+    for k in 0..I {
+        inputs[k] = Deg1(Parts { linear: x[k], square: zero });
+    }
+    let values = kernel.eval(inputs);
+    let mut parts = [Parts { linear: zero, square: zero }; O];
+    for o in 0..O {
+        parts[o] = values[o].0;
+    }
+    parts
+}
+
+/// `h(x)`.
+#[allow(clippy::inline_always)]
+#[inline(always)]
+pub fn homogeneous<A: Algebra, K: Quadratic<I, O>, const I: usize, const O: usize>(
+    kernel: &K,
+    x: [A; I],
     zero: A,
 ) -> [A; O] {
-    let mut both = [Deg1(Polar { u: zero, v: zero, cross: zero }); I];
-    for k in 0..I {
-        both[k] = Deg1(Polar { u: u[k], v: v[k], cross: zero });
-    }
-    let values = kernel.eval(both);
-    let mut cross = [zero; O];
+    let parts = parts(kernel, x, zero);
+    let mut squares = [zero; O];
     for o in 0..O {
-        cross[o] = values[o].0.cross;
+        squares[o] = parts[o].square;
     }
-    cross
+    squares
 }
 
 /// The scalar twin of [`Checked::grid`](super::Checked::grid), and its definition.
@@ -200,24 +227,16 @@ pub fn grid_scalar<R: Ring, K: Quadratic<I, O>, const I: usize, const O: usize>(
     scratch: &mut Scratch<R>,
 ) {
     let (rows, points) = (1 << block.r, sums.len());
-    let (column, extended) = scratch.words(rows + 2 * I * points).split_at_mut(rows);
-    let (own, next) = extended.split_at_mut(I * points);
+    let (column, extended) = scratch.words(rows + I * points).split_at_mut(rows);
     for j in 0..LINE {
-        for (planes, extended) in [(block.own, &mut *own), (block.next, &mut *next)] {
-            for (k, extended) in extended.chunks_exact_mut(points).enumerate() {
-                block.column(planes, k, j, column);
-                super::grid::extend_into(column, extended);
-            }
+        for (k, extended) in extended.chunks_exact_mut(points).enumerate() {
+            block.column(k, j, column);
+            super::grid::extend_into(column, extended);
         }
         for (point, sum) in sums.iter_mut().enumerate() {
-            let b = polar(
-                kernel,
-                std::array::from_fn(|k| own[k * points + point]),
-                std::array::from_fn(|k| next[k * points + point]),
-                R::default(),
-            );
-            for (o, b) in b.into_iter().enumerate() {
-                R::accumulate(sum, weights[o * LINE + j], b);
+            let h = homogeneous(kernel, std::array::from_fn(|k| extended[k * points + point]), R::default());
+            for (o, h) in h.into_iter().enumerate() {
+                R::accumulate(sum, weights[o * LINE + j], h);
             }
         }
     }
@@ -237,15 +256,17 @@ mod tests {
     }
 
     #[test]
-    fn the_form_is_what_squares_and_linear_terms_leave() {
-        let (u, v) = ([3, 5, 7].map(Z64), [11, 13, 17].map(Z64));
-        let sum = std::array::from_fn(|k| u[k] + v[k]);
-        let (qs, qu, qv) = (plain(&Mixed, sum), plain(&Mixed, u), plain(&Mixed, v));
-        let expected: [Z64; 2] = std::array::from_fn(|o| qs[o] - qu[o] - qv[o]);
-        assert_eq!(polar(&Mixed, u, v, Z64(0)), expected);
+    fn the_form_is_the_kernel_without_linear_terms() {
+        let x = [3, 5, 7].map(Z64);
+        let [a, b, c] = x;
+        let expected = [a * b + c * c, (a + b) * (b - c)];
+        assert_eq!(homogeneous(&Mixed, x, Z64(0)), expected);
+        let whole = parts(&Mixed, x, Z64(0)).map(|p| p.linear + p.square);
+        assert_eq!(whole, plain(&Mixed, x));
         let mut by_terms = [Z64(0); 2];
         for (o, k, l, c) in Form::<Z64>::coefficients(&Of::<_, 3, 2>(Mixed)) {
-            by_terms[o] = by_terms[o] + c * u[k] * v[l];
+            assert!(k <= l);
+            by_terms[o] = by_terms[o] + c * x[k] * x[l];
         }
         assert_eq!(by_terms, expected);
     }

@@ -1,8 +1,8 @@
 //! The last level: the few pairs that are left, opened at one point under a mask.
 //!
-//! The pairs are the values of two polynomials at the points `1 ..= f`; at the point 0 they have random values, `u` drawn by prover and
-//! `prev`, `v` by prover and `next`. Their product has degree `2 f`. The claim is its sum over `1 ..= f`, which the masks do not touch, and its
-//! value at a random point hides the pairs behind the masks.
+//! The pairs are the values of two polynomials at the points `1 ..= f`, each the sum of what the two verifiers hold; at the point 0 they have random values, of which
+//! one half is drawn by prover and `prev`, the other by prover and `next`. Their product has degree `2 f`. The claim is its sum over `1 ..= f`, which the masks do
+//! not touch, and its value at a random point hides the pairs behind the masks.
 
 use super::{ext::Ext, statement::Vectors};
 use crate::{Ctx, Error, Malicious};
@@ -12,39 +12,46 @@ pub const PAIRS: usize = 8;
 /// The degree of the product, and the number of values sent.
 const DEGREE: usize = 2 * PAIRS;
 
-/// What a party holds of the last level: polynomials by their values at `0 ..= PAIRS`.
+/// Two polynomials by their values at `0 ..= PAIRS`.
+type Pair<E> = [[E; PAIRS + 1]; 2];
+
+/// What a party holds of the last level.
 pub struct Last<E: Ext> {
     /// As prover.
-    a: [E; PAIRS + 1],
-    b: [E; PAIRS + 1],
+    mine: Pair<E>,
     /// As `prev` of prover `i + 1`.
-    as_prev: [E; PAIRS + 1],
+    as_prev: Pair<E>,
     /// As `next` of prover `i - 1`.
-    as_next: [E; PAIRS + 1],
+    as_next: Pair<E>,
     short: Interpolation<E>,
     long: Interpolation<E>,
 }
 
 impl<E: Ext> Last<E> {
     pub fn new(ctx: &mut Ctx<Malicious>, vectors: &Vectors<E>) -> Result<Self, Error> {
-        // Of each key first the mask of the prover that holds it with its `prev`, then that of the one that holds it with its `next`.
-        let mut masks = [E::default(); 4];
+        // Of each key first the masks of the prover that holds it with its `prev`, then those of the one that holds it with its `next`.
         let (own, next) = ctx.prss.streams();
-        own.fill_bytes(bytemuck::bytes_of_mut(&mut masks[0]))?;
-        next.fill_bytes(bytemuck::bytes_of_mut(&mut masks[2]))?;
-        own.fill_bytes(bytemuck::bytes_of_mut(&mut masks[3]))?;
-        next.fill_bytes(bytemuck::bytes_of_mut(&mut masks[1]))?;
-        let with = |mask: E, v: &[E]| {
-            std::array::from_fn(|k| match k {
-                0 => mask,
-                k => v.get(k - 1).copied().unwrap_or_default(),
-            })
+        let mut draws = [[[E::default(); 2]; 2]; 2];
+        for [of_own, of_next] in &mut draws {
+            own.fill_bytes(bytemuck::cast_slice_mut(of_own))?;
+            next.fill_bytes(bytemuck::cast_slice_mut(of_next))?;
+        }
+        let [[with_prev, as_prev], [as_next, with_next]] = draws;
+        let pair = |masks: [E; 2], a: &[E], b: &[E]| {
+            let with = |mask: E, v: &[E]| {
+                std::array::from_fn(|k| match k {
+                    0 => mask,
+                    k => v.get(k - 1).copied().unwrap_or_default(),
+                })
+            };
+            [with(masks[0], a), with(masks[1], b)]
         };
+        let of_prev = pair(with_prev, &vectors.own, &vectors.form_own);
+        let of_next = pair(with_next, &vectors.next, &vectors.form_next);
         Ok(Self {
-            a: with(masks[0], &vectors.own),
-            b: with(masks[1], &vectors.form_next),
-            as_prev: with(masks[2], &vectors.next),
-            as_next: with(masks[3], &vectors.form_own),
+            mine: std::array::from_fn(|p| std::array::from_fn(|k| of_prev[p][k] + of_next[p][k])),
+            as_prev: pair(as_prev, &vectors.next, &vectors.form_next),
+            as_next: pair(as_next, &vectors.own, &vectors.form_own),
             short: Interpolation::new(PAIRS),
             long: Interpolation::new(DEGREE),
         })
@@ -52,24 +59,30 @@ impl<E: Ext> Last<E> {
 
     /// The product at all points but 1, where it follows from the claim.
     pub fn proof(&self) -> Vec<E> {
+        let [a, b] = &self.mine;
         let product = |k: usize| match k {
-            0..=PAIRS => self.a[k] * self.b[k],
+            0..=PAIRS => a[k] * b[k],
             k => {
                 let weights = self.short.weights(E::point(k as u64));
-                sum(&weights, &self.a) * sum(&weights, &self.b)
+                sum(&weights, a) * sum(&weights, b)
             }
         };
         (0..=DEGREE).filter(|&k| k != 1).map(product).collect()
     }
 
-    /// As `prev`: the folded value at `x` and the half of the product's.
-    pub fn as_prev(&self, claim: E, sent: &[E], x: E) -> [E; 2] {
-        [sum(&self.short.weights(x), &self.as_prev), self.product(claim, sent, x)]
+    /// As `prev`: its halves of both factors at `x` and of their product.
+    pub fn as_prev(&self, claim: E, sent: &[E], x: E) -> [E; 3] {
+        self.at(&self.as_prev, claim, sent, x)
     }
 
-    /// As `next`: the same of the other factor.
-    pub fn as_next(&self, claim: E, sent: &[E], x: E) -> [E; 2] {
-        [sum(&self.short.weights(x), &self.as_next), self.product(claim, sent, x)]
+    /// As `next`.
+    pub fn as_next(&self, claim: E, sent: &[E], x: E) -> [E; 3] {
+        self.at(&self.as_next, claim, sent, x)
+    }
+
+    fn at(&self, [a, b]: &Pair<E>, claim: E, sent: &[E], x: E) -> [E; 3] {
+        let weights = self.short.weights(x);
+        [sum(&weights, a), sum(&weights, b), self.product(claim, sent, x)]
     }
 
     fn product(&self, claim: E, sent: &[E], x: E) -> E {

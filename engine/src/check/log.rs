@@ -87,7 +87,8 @@ pub struct Class<R: Ring> {
 
 /// Planes of gates of one kind: plane `k` is at `k * stride`; once [finished](Self::finish), zero past `len`.
 ///
-/// Here `x` are the gates' inputs, `z` their outputs and `rho_j` what was drawn with key `k_j`; this is party `i`.
+/// Here `x` are the gates' inputs, `z` their outputs, `rho_j` what was drawn with key `k_j`, `h` and `l` the kernel's terms of degree two and one; this
+/// is party `i`.
 pub struct Chunk<R: Ring> {
     pub stride: usize,
     pub len: usize,
@@ -95,9 +96,9 @@ pub struct Chunk<R: Ring> {
     pub own: Vec<R>,
     /// `x_{i+1}`.
     pub next: Vec<R>,
-    /// `rho_i`, a plane for each output: this party's half of the claim of prover `i - 1`.
+    /// `rho_i + h(x_i)`, a plane for each output: this party's half of the claim of prover `i - 1`.
     pub for_next: Vec<R>,
-    /// First `q(x_{i+1}) + rho_{i+1}`; once `z_{i+1}` has come, `z_{i+1}` minus it: the half of the claim of prover `i + 1`.
+    /// First `rho_{i+1} + l(x_{i+1})`; once `z_{i+1}` has come, `z_{i+1}` minus it: the half of the claim of prover `i + 1`.
     pub for_prev: Vec<R>,
 }
 
@@ -210,8 +211,8 @@ impl<R: Ring> Chunk<R> {
         self.next[to..to + x.len()].copy_from_slice(x.next);
     }
 
-    /// The part of plane `k` of `planes` that is block `b` of `words` words.
-    pub fn block<'a>(&self, planes: &'a [R], k: usize, b: usize, words: usize) -> &'a [R] {
-        &planes[k * self.stride + b * words..][..words]
+    /// The part of plane `k` of `planes` from `at` on.
+    pub fn block<'a>(&self, planes: &'a [R], k: usize, at: usize, words: usize) -> &'a [R] {
+        &planes[k * self.stride + at..][..words]
     }
 }

@@ -4,10 +4,10 @@
 //! `z_i = q(x_i + x_{i+1}) - q(x_{i+1}) + rho_i - rho_{i+1}`, that is
 //!
 //! ```text
-//! b(x_i, x_{i+1}) = [z_i - q(x_i) - rho_i] + [rho_{i+1}]
+//! h(x_i + x_{i+1}) = [z_i - l(x_i) - rho_i] + [h(x_{i+1}) + rho_{i+1}]
 //! ```
 //!
-//! with the bilinear form `b` of the kernel `q`: `prev` knows `x_i` and the first bracket, `next` knows `x_{i+1}` and the second, and the
+//! with the kernel `q` in two parts, `h` of degree two and `l` linear: `prev` knows `x_i` and the first bracket, `next` knows `x_{i+1}` and the second, and the
 //! prover knows all. See the [manual](crate::manual) for the protocol, its theorem and its error.
 //!
 //! Sources: Boneh, Boyle, Corrigan-Gibbs, Gilboa, Ishai (CRYPTO 2019); Boyle, Gilboa, Ishai, Nof (CCS 2019). Kept bit-sliced until the
@@ -69,8 +69,8 @@ pub trait Checked: log::Recorded + Copy + 'static {
     fn within(own: &[Self::Ext]) -> Vec<Self::Ext>;
     /// Prepares a fold with one weight for each row.
     fn folder(eq: &[Self::Ext]) -> Self::Fold;
-    /// Folds a plane's block to its columns.
-    fn fold(by: &Self::Fold, plane: &[Self], out: &mut [Self::Ext]);
+    /// Folds the block of a plane, or of the sum of some, to its columns.
+    fn fold<const N: usize>(by: &Self::Fold, planes: [&[Self]; N], out: &mut [Self::Ext]);
     /// Adds the weighted words of each row to the row's sum. Plane `k` begins at `k * stride` of `planes`; `weights` holds a line for each.
     fn rows(planes: &[Self], stride: usize, weights: &[Self::Ext], sums: &mut [Self::Sum]) {
         for (plane, line) in planes.chunks(stride).zip(weights.chunks_exact(log::LINE)) {

@@ -52,7 +52,7 @@ async fn check_ring<R: Ring>(ctx: &mut Ctx<Malicious>) -> Result<(), Error> {
     let mut coins = Coins::new();
     let statement = Statement::new(gates, coins.after_gates(ctx).await?)?;
 
-    let first = statement.first_level();
+    let first = statement.first_level(&mut *ctx.link).await;
     let r = statement.variables();
     let between = grid::between(r);
     let proof: Vec<_> = between.iter().map(|&at| first.grid[at]).collect();
@@ -67,13 +67,13 @@ async fn check_ring<R: Ring>(ctx: &mut Ctx<Malicious>) -> Result<(), Error> {
     let mut claim = Halves { prev: whole(&first.for_prev, &sent.prev), next: whole(&first.for_next, &sent.next) };
 
     let rows = R::folder(&grid::weights(&t));
-    let values = statement.second_level(&rows);
+    let values = statement.second_level(&mut *ctx.link, &rows).await;
     let eq = level(ctx, &mut coins, &values, &mut claim).await?;
-    let (mut v, gates) = statement.fold(&rows, &eq);
+    let (mut v, gates) = statement.fold(&mut *ctx.link, &rows, &eq).await;
     let most = ctx.check_every;
     <R as Recorded>::gates(&mut ctx.log).recycle(gates, most);
     while v.own.len() > SHORT {
-        let values = R::Ext::combined_products(&v.own, &v.form_next);
+        let values = R::Ext::combined_products([&v.own, &v.next], [&v.form_own, &v.form_next]);
         let eq = level(ctx, &mut coins, &values, &mut claim).await?;
         for v in [&mut v.own, &mut v.next, &mut v.form_own, &mut v.form_next] {
             let mut folded = Folded::zeros(next_length(v.len()));
@@ -87,7 +87,7 @@ async fn check_ring<R: Ring>(ctx: &mut Ctx<Malicious>) -> Result<(), Error> {
     let x = coins.last::<R::Ext>(ctx).await?;
     let (mine_prev, mine_next) = (last.as_prev(claim.prev, &sent.prev, x), last.as_next(claim.next, &sent.next, x));
     coins.agree(ctx).await?;
-    let mut theirs = [[R::Ext::default(); 2]; 2];
+    let mut theirs = [[R::Ext::default(); 3]; 2];
     let [from_prev, from_next] = &mut theirs;
     // Of prover i + 1 the other verifier is i - 1, of prover i - 1 it is i + 1.
     ctx.swap(
@@ -96,7 +96,7 @@ async fn check_ring<R: Ring>(ctx: &mut Ctx<Malicious>) -> Result<(), Error> {
     )
     .await?;
     let me = ctx.me();
-    let holds = |[a, p]: [R::Ext; 2], [b, q]: [R::Ext; 2]| a * b == p + q;
+    let holds = |[a, b, p]: [R::Ext; 3], [c, d, q]: [R::Ext; 3]| (a + c) * (b + d) == p + q;
     if !holds(mine_prev, theirs[0]) {
         return Err(Error::Abort { what: Deviation::Product, suspects: [me.next(), me.prev()] });
     }

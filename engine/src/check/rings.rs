@@ -59,8 +59,8 @@ impl Checked for Lanes {
     fn folder(eq: &[Gf64]) -> RowFold {
         RowFold::new(eq)
     }
-    fn fold(by: &RowFold, plane: &[Self], out: &mut [Gf64]) {
-        by.apply(plane, out);
+    fn fold<const N: usize>(by: &RowFold, planes: [&[Self]; N], out: &mut [Gf64]) {
+        by.apply(planes, out);
     }
     fn rows(planes: &[Self], stride: usize, weights: &[Gf64], sums: &mut [[u128; 4]]) {
         clmul::rows(planes, stride, weights, sums);
@@ -118,11 +118,12 @@ macro_rules! integers {
             fn folder(eq: &[Galois<Self>]) -> Vec<Galois<Self>> {
                 eq.to_vec()
             }
-            fn fold(by: &Vec<Galois<Self>>, plane: &[Self], out: &mut [Galois<Self>]) {
+            fn fold<const N: usize>(by: &Vec<Galois<Self>>, planes: [&[Self]; N], out: &mut [Galois<Self>]) {
                 for (j, out) in out.iter_mut().enumerate() {
                     *out = Galois::default();
-                    for (row, &eq) in plane.chunks_exact(LINE).zip(by) {
-                        Self::accumulate(out, eq, row[j]);
+                    for (row, &eq) in by.iter().enumerate() {
+                        let word = planes.iter().fold(Self::default(), |sum, plane| sum + plane[row * LINE + j]);
+                        Self::accumulate(out, eq, word);
                     }
                 }
             }

@@ -6,7 +6,7 @@ use super::{
     form::{Ahead, Block, Scratch},
     log::{Chunk, Class, Gates, LINE},
 };
-use crate::{Error, prss::Stream, ring::Ring, simd::prefetch};
+use crate::{Error, prss::Stream, ring::Ring, simd::prefetch, transport::Link};
 
 /// A batch of gates under random weights.
 ///
@@ -27,20 +27,21 @@ struct Weights<E> {
     planes: Vec<E>,
     /// Of its blocks, some for each.
     blocks: Vec<E>,
-    /// Row `k` of the weighted sum of the form's matrices: `(l, c)` for each entry that is not zero.
-    matrix: Vec<Vec<(usize, E)>>,
+    /// The weighted sum of the forms as a sum of products, one for each of some inputs `k`: of input `k` and the sum of `c x_l` over `(l, c)`.
+    products: Vec<(usize, Vec<(usize, E)>)>,
 }
 
-/// What is left of the claims `<a, b>` when their vectors have been folded twice.
+/// What is left of the vectors when they have been folded twice. A claim is about the products of two: of the prover's sum `x_i + x_{i+1}`, and of that sum
+/// put through the weighted form.
 pub struct Vectors<E: Ext> {
-    /// `x_i` folded: this party's as prover, `a`.
+    /// `x_i` folded: what `prev` holds of this party's claim, and this party of prover `i - 1`'s.
     pub own: Folded<E>,
-    /// `x_{i+1}` folded: `a` of prover `i + 1`.
+    /// `x_{i+1}` folded: what `next` holds of it, and this party of prover `i + 1`'s.
     pub next: Folded<E>,
-    /// `x_{i+1}` folded, through the weighted form: this party's as prover, `b`.
-    pub form_next: Folded<E>,
-    /// `x_i` folded, through the weighted form: `b` of prover `i - 1`.
+    /// `own` through the weighted form.
     pub form_own: Folded<E>,
+    /// `next` through the weighted form.
+    pub form_next: Folded<E>,
 }
 
 /// The sums of the first level.
@@ -65,8 +66,8 @@ impl<R: Ring> Statement<R> {
         for class in &gates.classes {
             let planes = points::<R>(&mut stream, class.form.outputs())?;
             let blocks = points::<R>(&mut stream, R::BLOCK_WEIGHTS * class.blocks(LINE << r))?;
-            let matrix = matrix(class, &planes);
-            weights.push(Weights { planes, blocks, matrix });
+            let products = products(class, &planes);
+            weights.push(Weights { planes, blocks, products });
         }
         Ok(Self { gates, r, common: std::array::from_fn(|word| common[word]), weights })
     }
@@ -91,27 +92,27 @@ impl<R: Ring> Statement<R> {
     }
 
     /// Computes all sums of the first level in one pass.
-    pub fn first_level(&self) -> FirstLevel<R::Ext> {
+    pub async fn first_level(&self, link: &mut dyn Link) -> FirstLevel<R::Ext> {
         let (rows, points) = (1 << self.r, 3_usize.pow(self.r));
         let mut sums = vec![R::Sum::default(); points];
         let mut scratch = Scratch::default();
         let mut halves = [vec![R::Sum::default(); rows], vec![R::Sum::default(); rows]];
         for (class, weights) in self.gates.classes.iter().zip(&self.weights) {
             let mut of_words = vec![R::Ext::default(); LINE * weights.planes.len()];
-            self.each_block(class, weights, |chunk, b, own, ahead| {
+            for Place { chunk, at, weights: own, ahead } in self.places(class, weights) {
+                link.pause().await;
                 let line = R::line(own, &self.common);
                 for (of_words, &plane) in of_words.chunks_exact_mut(LINE).zip(&weights.planes) {
                     for (w, &word) in of_words.iter_mut().zip(&line) {
                         *w = plane * word;
                     }
                 }
-                let at = b * self.block();
                 let block = Block { own: &chunk.own, next: &chunk.next, stride: chunk.stride, at, r: self.r, ahead };
                 class.form.grid(&block, &of_words, &mut sums, &mut scratch);
                 for (half, sums) in [&chunk.for_prev, &chunk.for_next].into_iter().zip(&mut halves) {
                     R::rows(&half[at..], chunk.stride, &of_words, sums);
                 }
-            });
+            }
         }
         let finish = |sums: &[R::Sum]| sums.iter().map(|&s| R::finish(s)).collect();
         FirstLevel { grid: finish(&sums), for_prev: finish(&halves[0]), for_next: finish(&halves[1]) }
@@ -119,43 +120,54 @@ impl<R: Ring> Statement<R> {
 
     /// The form on the grid of the second level, whose rows are the eighths of each block's columns. The rows of the first are folded with
     /// `rows` on the way; that is done again by [`fold`](Self::fold), which is faster than to write it to memory and read it again.
-    pub fn second_level(&self, rows: &R::Fold) -> [R::Ext; 27] {
+    pub async fn second_level(&self, link: &mut dyn Link, rows: &R::Fold) -> [R::Ext; 27] {
         let columns = LINE * R::COLUMNS;
         let eighths = R::eighths(&self.common);
         let mut sums = [R::Ext::default(); 27];
+        let zero = vec![R::Ext::default(); columns];
         let (mut of_columns, ones) = (vec![R::Ext::default(); columns], vec![R::Ext::point(1); columns / 8]);
-        let (mut own, mut next, mut form) = (Folded::default(), Folded::default(), Folded::default());
+        let (mut both, mut form) = (Folded::default(), Folded::default());
         for (class, weights) in self.gates.classes.iter().zip(&self.weights) {
             let inputs = class.form.inputs();
-            self.each_block(class, weights, |chunk, b, of_block, ahead| {
-                let (own, next) = (own.take(inputs * columns), next.take(inputs * columns));
-                let form = form.take(columns);
-                for (k, (own, next)) in own.chunks_exact_mut(columns).zip(next.chunks_exact_mut(columns)).enumerate() {
+            for Place { chunk, at, weights: of_block, ahead } in self.places(class, weights) {
+                link.pause().await;
+                let (both, form) = (both.take(inputs * columns), form.take(columns));
+                for (k, both) in both.chunks_exact_mut(columns).enumerate() {
                     // The block after this one, plane by plane: memory and processor work at the same time.
                     self.prefetch(ahead, k);
-                    R::fold(rows, chunk.block(&chunk.own, k, b, self.block()), own);
-                    R::fold(rows, chunk.block(&chunk.next, k, b, self.block()), next);
+                    R::fold(
+                        rows,
+                        [&chunk.own, &chunk.next].map(|planes| chunk.block(planes, k, at, self.block())),
+                        both,
+                    );
                 }
                 let within = R::within(of_block);
                 for (of_columns, &eighth) in of_columns.chunks_exact_mut(columns / 8).zip(&eighths) {
                     R::Ext::combine(&[(eighth, &within)], &ones, of_columns);
                 }
-                for (row, own) in weights.matrix.iter().zip(own.chunks_exact(columns)) {
-                    apply(row, next, columns, &of_columns, form);
-                    for (sum, product) in sums.iter_mut().zip(R::Ext::combined_products(own, form)) {
+                for (k, terms) in &weights.products {
+                    apply(terms, both, columns, &of_columns, form);
+                    let factors = [&both[k * columns..][..columns], &zero];
+                    for (sum, product) in sums.iter_mut().zip(R::Ext::combined_products(factors, [form, &zero])) {
                         *sum = *sum + product;
                     }
                 }
-            });
+            }
         }
         sums
     }
 
     /// Folds the rows, and then the eighths of the columns with `eq`; gives the gates back, which are no longer needed.
-    pub fn fold(self, rows: &R::Fold, eq: &[R::Ext; 8]) -> (Vectors<R::Ext>, Gates<R>) {
+    pub async fn fold(self, link: &mut dyn Link, rows: &R::Fold, eq: &[R::Ext; 8]) -> (Vectors<R::Ext>, Gates<R>) {
         let columns = LINE * R::COLUMNS;
         let left = columns / 8;
-        let all: usize = self.gates.classes.iter().map(|c| c.form.inputs() * c.blocks(self.block()) * left).sum();
+        let all: usize = self
+            .gates
+            .classes
+            .iter()
+            .zip(&self.weights)
+            .map(|(c, w)| w.products.len() * c.blocks(self.block()) * left)
+            .sum();
         let all = padded(all);
         let mut v = Vectors {
             own: Folded::zeros(all),
@@ -171,54 +183,71 @@ impl<R: Ring> Statement<R> {
         let mut done = 0;
         for (class, weights) in self.gates.classes.iter().zip(&self.weights) {
             let inputs = class.form.inputs();
-            self.each_block(class, weights, |chunk, b, of_block, ahead| {
+            for Place { chunk, at, weights: of_block, ahead } in self.places(class, weights) {
+                link.pause().await;
                 let within = R::within(of_block);
-                let here = done..done + inputs * left;
+                let here = done..done + weights.products.len() * left;
                 for (planes, to, form) in
                     [(&chunk.own, &mut v.own, &mut v.form_own), (&chunk.next, &mut v.next, &mut v.form_next)]
                 {
                     let parts = parts.take(inputs * left);
+                    let mut to = to[here.clone()].chunks_exact_mut(left);
+                    let mut factors = weights.products.iter().map(|(k, _)| *k).peekable();
                     for (k, part) in parts.chunks_exact_mut(left).enumerate() {
                         if std::ptr::eq(planes, &raw const chunk.own) {
                             self.prefetch(ahead, k);
                         }
-                        R::fold(rows, chunk.block(planes, k, b, self.block()), &mut folded);
-                        R::Ext::fold(&folded, eq, &mut to[done + k * left..][..left]);
+                        R::fold(rows, [chunk.block(planes, k, at, self.block())], &mut folded);
+                        if factors.next_if_eq(&k).is_some()
+                            && let Some(to) = to.next()
+                        {
+                            R::Ext::fold(&folded, eq, to);
+                        }
                         R::Ext::fold(&folded, &weighted, part);
                     }
-                    for (row, form) in weights.matrix.iter().zip(form[here.clone()].chunks_exact_mut(left)) {
-                        apply(row, parts, left, &within, form);
+                    for ((_, terms), form) in weights.products.iter().zip(form[here.clone()].chunks_exact_mut(left)) {
+                        apply(terms, parts, left, &within, form);
                     }
                 }
-                done += inputs * left;
-            });
+                done = here.end;
+            }
         }
         (v, self.gates)
     }
 
-    /// Calls `f` with each block of a class: its chunk, its number in the chunk, its weights, and the block that comes next.
-    fn each_block<'a>(
-        &'a self,
-        class: &'a Class<R>,
-        weights: &'a Weights<R::Ext>,
-        mut f: impl FnMut(&'a Chunk<R>, usize, &'a [R::Ext], Option<Ahead<'a, R>>),
-    ) {
-        let of_chunk = |chunk: &'a Chunk<R>| (0..chunk.len.div_ceil(self.block())).map(move |b| (chunk, b));
+    /// The blocks of a class, in order.
+    fn places<'a>(&'a self, class: &'a Class<R>, weights: &'a Weights<R::Ext>) -> impl Iterator<Item = Place<'a, R>> {
+        let block = self.block();
+        let of_chunk = move |chunk: &'a Chunk<R>| (0..chunk.len.div_ceil(block)).map(move |b| (chunk, b * block));
         let mut blocks = class.chunks.iter().flat_map(of_chunk).peekable();
         let mut of_blocks = weights.blocks.chunks_exact(R::BLOCK_WEIGHTS);
-        while let (Some((chunk, b)), Some(own)) = (blocks.next(), of_blocks.next()) {
-            let ahead = blocks.peek().map(|&(chunk, b)| {
-                let at = b * self.block();
-                Ahead { own: &chunk.own, next: &chunk.next, stride: chunk.stride, at }
+        std::iter::from_fn(move || {
+            let ((chunk, at), weights) = (blocks.next()?, of_blocks.next()?);
+            let ahead = blocks.peek().map(|&(chunk, at)| Ahead {
+                own: &chunk.own,
+                next: &chunk.next,
+                stride: chunk.stride,
+                at,
             });
-            f(chunk, b, own, ahead);
-        }
+            Some(Place { chunk, at, weights, ahead })
+        })
     }
 }
 
-/// A row of the weighted form's matrix times the inputs' columns, each with its weight.
-fn apply<E: Ext>(row: &[(usize, E)], inputs: &[E], columns: usize, weights: &[E], out: &mut [E]) {
-    let terms: Vec<_> = row.iter().map(|&(l, c)| (c, &inputs[l * columns..][..columns])).collect();
+/// A block of a class: 8 words of each row, in all planes.
+struct Place<'a, R: Ring> {
+    chunk: &'a Chunk<R>,
+    /// Where it begins in a plane.
+    at: usize,
+    /// Its own weights.
+    weights: &'a [R::Ext],
+    /// The block that comes next, to be brought into the cache meanwhile.
+    ahead: Option<Ahead<'a, R>>,
+}
+
+/// A sum of the inputs' columns, each with its weight.
+fn apply<E: Ext>(terms: &[(usize, E)], inputs: &[E], columns: usize, weights: &[E], out: &mut [E]) {
+    let terms: Vec<_> = terms.iter().map(|&(l, c)| (c, &inputs[l * columns..][..columns])).collect();
     E::combine(&terms, weights, out);
 }
 
@@ -229,17 +258,31 @@ pub fn padded(len: usize) -> usize {
     8 * if part < 64 { part } else { part.next_multiple_of(LINE) | LINE }
 }
 
-fn matrix<R: Ring>(class: &Class<R>, planes: &[R::Ext]) -> Vec<Vec<(usize, R::Ext)>> {
-    let inputs = class.form.inputs();
-    let mut rows = vec![Vec::<(usize, R::Ext)>::new(); inputs];
-    for (o, k, l, c) in class.form.coefficients() {
-        let c = R::scale(planes[o], c);
-        match rows[k].iter_mut().find(|(at, _)| *at == l) {
-            Some((_, sum)) => *sum = *sum + c,
-            None => rows[k].push((l, c)),
-        }
+/// The weighted sum of a class's forms as few products: of an input and a linear form each, by ascending inputs.
+///
+/// The inputs are chosen greedily, the one in most of the terms that are left first: each product is a vector to go on with. Depends on the forms alone.
+fn products<R: Ring>(class: &Class<R>, planes: &[R::Ext]) -> Vec<(usize, Vec<(usize, R::Ext)>)> {
+    let mut left = class.form.coefficients();
+    let mut products = Vec::new();
+    while !left.is_empty() {
+        let in_terms = |x: usize| left.iter().filter(|&&(_, k, l, _)| k == x || l == x).count();
+        let factor = (0..class.form.inputs()).max_by_key(|&x| (in_terms(x), std::cmp::Reverse(x))).unwrap_or(0);
+        let mut terms = Vec::<(usize, R::Ext)>::new();
+        left.retain(|&(o, k, l, c)| {
+            if k != factor && l != factor {
+                return true;
+            }
+            let (other, c) = (k + l - factor, R::scale(planes[o], c));
+            match terms.iter_mut().find(|(at, _)| *at == other) {
+                Some((_, sum)) => *sum = *sum + c,
+                None => terms.push((other, c)),
+            }
+            false
+        });
+        products.push((factor, terms));
     }
-    rows
+    products.sort_by_key(|(factor, _)| *factor);
+    products
 }
 
 /// Fewer rows for fewer gates: a grid of `3^r` values should be small beside the messages it speaks for.

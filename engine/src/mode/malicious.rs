@@ -96,15 +96,14 @@ impl Steps for Malicious {
         let chunk = R::gates(&mut ctx.log).chunk(kind, chunk).ok_or(Error::Poisoned)?;
         mask(ctx.prss.streams(), chunk, at, n, first..first + O)?;
         let mut z = zeros::<R>(O * n);
-        let (own, next) = components(&x);
         let stride = chunk.stride;
-        let of_gate = &mut chunk.for_prev[first * stride..(first + O) * stride];
-        let (mut rho, mut one) = ([&[] as &[R]; O], split_planes::<R, O>(of_gate, stride));
-        for (k, (rho, one)) in rho.iter_mut().zip(&mut one).enumerate() {
-            *rho = &chunk.for_next[(first + k) * stride + at..][..n];
-            *one = &mut std::mem::take(one)[at..at + n];
+        let planes = first * stride..(first + O) * stride;
+        let mut masks =
+            [&mut chunk.for_next[planes.clone()], &mut chunk.for_prev[planes]].map(|m| split_planes::<R, O>(m, stride));
+        for mask in masks.iter_mut().flatten() {
+            *mask = &mut std::mem::take(mask)[at..at + n];
         }
-        R::quadratic_apart(kernel, own, next, rho, one, split_planes::<R, O>(&mut z, n));
+        R::quadratic_recorded(kernel, components(&x).into(), masks, split_planes::<R, O>(&mut z, n));
         Ok((z, Gate(vec![Place { from: 0, planes: O, first, words: n, spot: *site, wires }])))
     }
 
@@ -123,20 +122,22 @@ impl Steps for Malicious {
             let (chunk, at, number) = R::gates(&mut ctx.log).reserve(kind, || Box::new(Products(terms)), words);
             mask(ctx.prss.streams(), chunk, at, words, 0..1)?;
             let z = &mut z[j * words..][..words];
-            z.copy_from_slice(&chunk.for_next[at..at + words]);
+            let (m, n) = (&mut chunk.for_next[at..at + words], &chunk.for_prev[at..at + words]);
+            for ((z, &m), &n) in z.iter_mut().zip(&*m).zip(n) {
+                *z = m - n;
+            }
             for k in 0..terms {
                 let from = (first + k) * words;
                 let (x, y) = (x.slice(from, words)?, y.slice(from, words)?);
-                chunk.wire(2 * k, at, x);
-                chunk.wire(2 * k + 1, at, y);
-                let one = &mut chunk.for_prev[at..at + words];
                 for e in 0..words {
-                    one[e] = one[e] + x.next[e] * y.next[e];
-                    z[e] = z[e] + (x.own[e] + x.next[e]) * (y.own[e] + y.next[e]);
+                    z[e] = z[e] + (x.own[e] + x.next[e]) * (y.own[e] + y.next[e]) - x.next[e] * y.next[e];
+                    m[e] = m[e] + x.own[e] * y.own[e];
                 }
             }
-            for (z, &one) in z.iter_mut().zip(&chunk.for_prev[at..at + words]) {
-                *z = *z - one;
+            for k in 0..terms {
+                let from = (first + k) * words;
+                chunk.wire(2 * k, at, x.slice(from, words)?);
+                chunk.wire(2 * k + 1, at, y.slice(from, words)?);
             }
             let spot = Spot { kind, chunk: number, at };
             places.push(Place { from: j * words, planes: 1, first: 0, words, spot, wires: None });

@@ -121,29 +121,29 @@ impl RowFold {
     }
 
     /// See [`Checked::fold`](crate::check::Checked::fold).
-    pub fn apply(&self, plane: &[Lanes], out: &mut [Gf64]) {
-        self.apply_at(Level::detect(), plane, out);
+    pub fn apply<const N: usize>(&self, planes: [&[Lanes]; N], out: &mut [Gf64]) {
+        self.apply_at(Level::detect(), planes, out);
     }
 
-    fn apply_at(&self, level: Level, plane: &[Lanes], out: &mut [Gf64]) {
+    fn apply_at<const N: usize>(&self, level: Level, planes: [&[Lanes]; N], out: &mut [Gf64]) {
         #[cfg(target_arch = "x86_64")]
-        if x86::fold_rows(level, self, plane, out) {
+        if x86::fold_rows(level, self, planes, out) {
             return;
         }
         let _ = level;
         for word in 0..LINE {
             for bit in 0..Lanes::COUNT {
-                out[column(word, bit)] = plane
-                    .chunks_exact(LINE)
-                    .zip(&self.eq)
-                    .fold(Gf64(0), |sum, (row, eq)| Gf64(sum.0 ^ (eq.0 & (row[word].0 >> bit & 1).wrapping_neg())));
+                out[column(word, bit)] = self.eq.iter().enumerate().fold(Gf64(0), |sum, (row, eq)| {
+                    let word = planes.iter().fold(0, |sum, plane| sum ^ plane[row * LINE + word].0);
+                    Gf64(sum.0 ^ (eq.0 & (word >> bit & 1).wrapping_neg()))
+                });
             }
         }
     }
 }
 
 /// See [`Ext::combined_products`](crate::check::ext::Ext::combined_products).
-pub fn combined_products(a: &[Gf64], b: &[Gf64]) -> [Gf64; 27] {
+pub fn combined_products(a: [&[Gf64]; 2], b: [&[Gf64]; 2]) -> [Gf64; 27] {
     #[cfg(target_arch = "x86_64")]
     if let Some(sums) = x86::combined_products(Level::detect(), a, b) {
         return sums;
@@ -212,7 +212,12 @@ mod tests {
         #[test]
         fn folds_and_products_agree_with_their_scalar_twins(seed: u64, part in 1_usize..40) {
             let (a, b) = (fill(8 * part, seed, Gf64), fill(8 * part, !seed, Gf64));
-            prop_assert_eq!(combined_products(&a, &b), combined_products_scalar(&a, &b));
+            let (c, d) = (fill(8 * part, seed ^ 1, Gf64), fill(8 * part, seed ^ 2, Gf64));
+            prop_assert_eq!(combined_products([&a, &c], [&b, &d]), combined_products_scalar([&a, &c], [&b, &d]));
+            let zero = vec![Gf64(0); 8 * part];
+            let sum = |x: &[Gf64], y: &[Gf64]| -> Vec<Gf64> { x.iter().zip(y).map(|(&x, &y)| x + y).collect() };
+            let (s, t) = (sum(&a, &c), sum(&b, &d));
+            prop_assert_eq!(combined_products([&a, &c], [&b, &d]), combined_products([&s, &zero], [&t, &zero]));
             let eq: [Gf64; 8] = std::array::from_fn(|u| b[u]);
             let (mut x, mut y) = (vec![Gf64(0); part], vec![Gf64(0); part]);
             fold(&a, &eq, &mut x);
@@ -233,9 +238,13 @@ mod tests {
             let plane = fill(rows * LINE, 7, Lanes);
             let by = RowFold::new(&fill(rows, 8, Gf64));
             let (mut x, mut y) = (vec![Gf64(0); 64 * LINE], vec![Gf64(0); 64 * LINE]);
-            by.apply(&plane, &mut x);
-            by.apply_at(Level::Portable, &plane, &mut y);
+            by.apply([&plane], &mut x);
+            by.apply_at(Level::Portable, [&plane], &mut y);
             assert_eq!(x, y, "{rows} rows");
+            let other = fill(rows * LINE, 6, Lanes);
+            by.apply([&plane, &other], &mut x);
+            by.apply_at(Level::Portable, [&plane, &other], &mut y);
+            assert_eq!(x, y, "{rows} rows of two planes");
             // Three planes, a line between them, and no more words than needed.
             let (stride, weights) = ((rows + 1) * LINE, fill(3 * LINE, 9, Gf64));
             let planes = fill(2 * stride + rows * LINE, 10, Lanes);

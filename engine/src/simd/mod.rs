@@ -8,7 +8,7 @@ mod transpose;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-use crate::ring::{Lanes, Linear, Quadratic, linear_scalar, quadratic_apart_scalar, quadratic_scalar};
+use crate::ring::{Lanes, Linear, Quadratic, linear_scalar, quadratic_recorded_scalar, quadratic_scalar};
 
 pub use transpose::{planes_to_rows, rows_to_planes};
 
@@ -57,14 +57,13 @@ pub(crate) fn quadratic<K: Quadratic<I, O>, const I: usize, const O: usize>(
     quadratic_at(Level::detect(), kernel, own, next, acc);
 }
 
-pub(crate) fn quadratic_apart<K: Quadratic<I, O>, const I: usize, const O: usize>(
+pub(crate) fn quadratic_recorded<K: Quadratic<I, O>, const I: usize, const O: usize>(
     kernel: &K,
     x: [[&[Lanes]; I]; 2],
-    rho: [&[Lanes]; O],
-    one: [&mut [Lanes]; O],
+    masks: [[&mut [Lanes]; O]; 2],
     z: [&mut [Lanes]; O],
 ) {
-    quadratic_apart_at(Level::detect(), kernel, x, rho, one, z);
+    quadratic_recorded_at(Level::detect(), kernel, x, masks, z);
 }
 
 pub(crate) fn linear<K: Linear<I, O>, const I: usize, const O: usize>(
@@ -92,27 +91,21 @@ fn quadratic_at<K: Quadratic<I, O>, const I: usize, const O: usize>(
     }
 }
 
-fn quadratic_apart_at<K: Quadratic<I, O>, const I: usize, const O: usize>(
+fn quadratic_recorded_at<K: Quadratic<I, O>, const I: usize, const O: usize>(
     level: Level,
     kernel: &K,
     [own, next]: [[&[Lanes]; I]; 2],
-    rho: [&[Lanes]; O],
-    mut one: [&mut [Lanes]; O],
+    [mut m, mut n]: [[&mut [Lanes]; O]; 2],
     mut z: [&mut [Lanes]; O],
 ) {
     #[cfg(target_arch = "x86_64")]
-    let done = x86::quadratic_apart(level, kernel, [&own, &next], &rho, &mut one, &mut z);
+    let done = x86::quadratic_recorded(level, kernel, [&own, &next], [&mut m, &mut n], &mut z);
     #[cfg(not(target_arch = "x86_64"))]
     let done = scalar_only(level);
     if z.iter().any(|z| z.len() > done) {
-        let (one, z) = (one.map(|x| &mut x[done..]), z.map(|z| &mut z[done..]));
-        quadratic_apart_scalar(
-            kernel,
-            [own.map(|x| &x[done..]), next.map(|x| &x[done..])],
-            rho.map(|x| &x[done..]),
-            one,
-            z,
-        );
+        let rest = [own.map(|x| &x[done..]), next.map(|x| &x[done..])];
+        let masks = [m.map(|x| &mut x[done..]), n.map(|x| &mut x[done..])];
+        quadratic_recorded_scalar(kernel, rest, masks, z.map(|z| &mut z[done..]));
     }
 }
 
@@ -170,20 +163,26 @@ mod tests {
             let next = [&v[3][..], &v[4][..], &v[5][..]];
             let (mut e0, mut e1) = (v[6].clone(), v[7].clone());
             quadratic_scalar(&Mixed, own, next, [&mut e0, &mut e1]);
-            let (mut f0, mut f1) = (vec![Lanes(0); n], vec![Lanes(0); n]);
+            let zero = vec![Lanes(0); n];
+            let (mut f0, mut f1) = (zero.clone(), zero.clone());
             linear_scalar(&Mix, own, [v[6][0], v[7][0]], [&mut f0, &mut f1]);
             for level in levels() {
                 let (mut g0, mut g1) = (v[6].clone(), v[7].clone());
                 quadratic_at(level, &Mixed, own, next, [&mut g0, &mut g1]);
                 prop_assert_eq!((&g0, &g1), (&e0, &e1));
-                // In its halves: with nothing in the mask, z is the sum of both and `one` the local term of `next`.
-                let zero = vec![Lanes(0); n];
-                let (mut o0, mut o1) = (zero.clone(), zero.clone());
-                let rho = [&v[6][..], &v[7][..]];
-                quadratic_apart_at(level, &Mixed, [own, next], rho, [&mut o0, &mut o1], [&mut g0, &mut g1]);
-                prop_assert_eq!((&g0, &g1), (&e0, &e1));
+                // For a record: the same message, and masks that become what claims hold.
+                let masks = || [v[6].clone(), v[7].clone(), v[1].clone(), v[2].clone()];
+                let run = |level| {
+                    let (mut z, [mut m0, mut m1, mut n0, mut n1]) = ([zero.clone(), zero.clone()], masks());
+                    let [z0, z1] = &mut z;
+                    let of = [[&mut m0[..], &mut m1[..]], [&mut n0[..], &mut n1[..]]];
+                    quadratic_recorded_at(level, &Mixed, [own, next], of, [z0, z1]);
+                    (z, [m0, m1, n0, n1])
+                };
+                let (z, m) = run(level);
+                prop_assert_eq!((&z, &m), (&run(Level::Scalar).0, &run(Level::Scalar).1));
                 for e in 0..n {
-                    prop_assert_eq!([o0[e], o1[e]], crate::ring::plain(&Mixed, [next[0][e], next[1][e], next[2][e]]));
+                    prop_assert_eq!([z[0][e] + v[1][e], z[1][e] + v[2][e]], [e0[e], e1[e]]);
                 }
                 let (mut h0, mut h1) = (vec![Lanes(0); n], vec![Lanes(0); n]);
                 linear_at(level, &Mix, own, [v[6][0], v[7][0]], [&mut h0, &mut h1]);

@@ -6,7 +6,10 @@
 #![allow(clippy::suspicious_arithmetic_impl)]
 
 use super::Level;
-use crate::ring::{Algebra, Deg1, Lanes, Linear, Quadratic};
+use crate::{
+    check::form::{Parts, parts},
+    ring::{Algebra, Deg1, Lanes, Linear, Quadratic},
+};
 use std::{
     arch::x86_64::{
         __m256i, __m512i, _MM_HINT_T1, _mm_prefetch, _mm256_and_si256, _mm256_loadu_si256, _mm256_set1_epi64x,
@@ -175,16 +178,15 @@ unsafe fn linear_loop<V: Register, K: Linear<I, O>, const I: usize, const O: usi
     end
 }
 
-/// As [`quadratic_loop`], in its two halves: `rho` and `one` hold `O` planes each.
+/// As [`quadratic_loop`], for a record: `masks` are two times `O` planes.
 ///
 /// # Safety
-/// As [`quadratic_loop`]; the pointers of `rho` and `one` are valid for `n` elements, those of `one` exclusively.
+/// As [`quadratic_loop`]; the pointers of `masks` are valid for `n` elements, exclusively.
 #[inline(always)]
-unsafe fn quadratic_apart_loop<V: Register, K: Quadratic<I, O>, const I: usize, const O: usize>(
+unsafe fn quadratic_recorded_loop<V: Register, K: Quadratic<I, O>, const I: usize, const O: usize>(
     kernel: &K,
     s: &Slices<I, I, O>,
-    rho: &[*const Lanes; O],
-    one: &[*mut Lanes; O],
+    [m, n]: &[[*mut Lanes; O]; 2],
 ) -> usize {
     let end = s.n - s.n % V::WORDS;
     // SAFETY: the caller's promise.
@@ -192,16 +194,20 @@ unsafe fn quadratic_apart_loop<V: Register, K: Quadratic<I, O>, const I: usize, 
     for e in (0..end).step_by(V::WORDS) {
         // SAFETY: e + WORDS <= n.
         unsafe {
-            let (mut both, mut of_next) = ([Deg1(zero); I], [Deg1(zero); I]);
+            let (mut own, mut next, mut both) = ([zero; I], [zero; I], [Deg1(zero); I]);
             for k in 0..I {
-                of_next[k] = Deg1(V::load(s.y[k].add(e)));
-                both[k] = Deg1(V::load(s.x[k].add(e))) + of_next[k];
+                own[k] = V::load(s.x[k].add(e));
+                next[k] = V::load(s.y[k].add(e));
+                both[k] = Deg1(own[k] + next[k]);
             }
-            let (both, of_next) = (kernel.eval(both), kernel.eval(of_next));
+            let both = kernel.eval(both);
+            let (own, next) = (parts(kernel, own, zero), parts(kernel, next, zero));
             for j in 0..O {
-                let half = V::load(one[j].add(e)) + of_next[j].0;
-                half.store(one[j].add(e));
-                (both[j].0 + V::load(rho[j].add(e)) - half).store(s.z[j].add(e));
+                let (mask_m, mask_n) = (V::load(m[j].add(e)), V::load(n[j].add(e)));
+                let Parts { linear, square } = next[j];
+                (both[j].0 - linear - square + mask_m - mask_n).store(s.z[j].add(e));
+                (mask_m + own[j].square).store(m[j].add(e));
+                (mask_n + linear).store(n[j].add(e));
             }
         }
     }
@@ -209,24 +215,22 @@ unsafe fn quadratic_apart_loop<V: Register, K: Quadratic<I, O>, const I: usize, 
 }
 
 #[target_feature(enable = "avx2")]
-unsafe fn quadratic_apart_256<K: Quadratic<I, O>, const I: usize, const O: usize>(
+unsafe fn quadratic_recorded_256<K: Quadratic<I, O>, const I: usize, const O: usize>(
     kernel: &K,
     s: &Slices<I, I, O>,
-    rho: &[*const Lanes; O],
-    one: &[*mut Lanes; O],
+    masks: &[[*mut Lanes; O]; 2],
 ) -> usize {
     // SAFETY: the caller's promise.
-    unsafe { quadratic_apart_loop::<V256, K, I, O>(kernel, s, rho, one) }
+    unsafe { quadratic_recorded_loop::<V256, K, I, O>(kernel, s, masks) }
 }
 #[target_feature(enable = "avx512f")]
-unsafe fn quadratic_apart_512<K: Quadratic<I, O>, const I: usize, const O: usize>(
+unsafe fn quadratic_recorded_512<K: Quadratic<I, O>, const I: usize, const O: usize>(
     kernel: &K,
     s: &Slices<I, I, O>,
-    rho: &[*const Lanes; O],
-    one: &[*mut Lanes; O],
+    masks: &[[*mut Lanes; O]; 2],
 ) -> usize {
     // SAFETY: the caller's promise.
-    unsafe { quadratic_apart_loop::<V512, K, I, O>(kernel, s, rho, one) }
+    unsafe { quadratic_recorded_loop::<V512, K, I, O>(kernel, s, masks) }
 }
 
 #[target_feature(enable = "avx2")]
@@ -278,24 +282,23 @@ pub(super) fn quadratic<K: Quadratic<I, O>, const I: usize, const O: usize>(
 }
 
 /// Runs whole registers; returns the number of elements done.
-pub(super) fn quadratic_apart<K: Quadratic<I, O>, const I: usize, const O: usize>(
+pub(super) fn quadratic_recorded<K: Quadratic<I, O>, const I: usize, const O: usize>(
     level: Level,
     kernel: &K,
     [own, next]: [&[&[Lanes]; I]; 2],
-    rho: &[&[Lanes]; O],
-    one: &mut [&mut [Lanes]; O],
+    [m, n]: [&mut [&mut [Lanes]; O]; 2],
     z: &mut [&mut [Lanes]; O],
 ) -> usize {
-    let inputs = own.iter().chain(next).chain(rho).map(|x| x.len());
-    let n = shortest(inputs.chain(one.iter().map(|x| x.len())).chain(z.iter().map(|z| z.len())));
-    let s = Slices { x: starts(own), y: starts(next), z: starts_mut(z), n };
-    let (rho, one) = (starts(rho), starts_mut(one));
+    let masks = m.iter().chain(&*n).map(|m| m.len());
+    let n_words = shortest(own.iter().chain(next).map(|x| x.len()).chain(masks).chain(z.iter().map(|z| z.len())));
+    let s = Slices { x: starts(own), y: starts(next), z: starts_mut(z), n: n_words };
+    let masks = [starts_mut(m), starts_mut(n)];
     match level.min(Level::detect()) {
         Level::Scalar => 0,
-        // SAFETY: n elements of each slice are there, `one` and `z` are borrowed exclusively, the level was detected.
-        Level::Avx2 => unsafe { quadratic_apart_256(kernel, &s, &rho, &one) },
+        // SAFETY: n elements of each slice are there, masks and `z` are borrowed exclusively, the level was detected.
+        Level::Avx2 => unsafe { quadratic_recorded_256(kernel, &s, &masks) },
         // SAFETY: as above.
-        Level::Avx512 => unsafe { quadratic_apart_512(kernel, &s, &rho, &one) },
+        Level::Avx512 => unsafe { quadratic_recorded_512(kernel, &s, &masks) },
     }
 }
 

@@ -8,7 +8,7 @@ pub mod memory;
 use crate::{Error, Party};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
-use std::{fmt, future::Future, pin::Pin};
+use std::{fmt, future::Future, pin::Pin, task::Poll};
 
 /// A boxed future that can move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -101,6 +101,19 @@ pub trait Link: Send {
         from: Party,
         into: &'a mut [u8],
     ) -> BoxFuture<'a, Result<(), Error>>;
+
+    /// Lets the network and other strands of this thread go on, within a long computation. Unless an implementation knows better, it
+    /// asks to be polled again and gives way once. Cancel safe.
+    fn pause(&mut self) -> BoxFuture<'_, ()> {
+        let mut paused = false;
+        Box::pin(std::future::poll_fn(move |cx| {
+            if std::mem::replace(&mut paused, true) {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }))
+    }
 }
 
 /// Opens the links of a session's strands.

@@ -165,6 +165,11 @@ impl Link for QuicLink {
             guarded(shared, strand, awaited, both).await
         })
     }
+
+    /// Only after the runtime has looked at its sockets, which it would put off while tasks are ready.
+    fn pause(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(tokio::task::yield_now())
+    }
 }
 
 /// Ends `work` when the session ends or when nothing has happened for too long, and the session when `work` fails.

@@ -123,13 +123,9 @@ fn with_flip(at: Position, word: usize) -> Endings {
     product::<Lanes>(0, N, Box::new(tamper))
 }
 
-/// The pieces of coins and what verifiers open to each other have two words; the opening comes last.
-fn of_two_words(tape: &[(Position, usize)]) -> impl Iterator<Item = (Position, bool)> {
-    let short = |(at, words): &(Position, usize)| (*words == 2).then_some(*at);
-    tape.iter().filter_map(short).map(move |at| {
-        let later = |other: Position| (other.from, other.to) == (at.from, at.to) && other.seq > at.seq;
-        (at, !tape.iter().filter_map(short).any(later))
-    })
+/// The pieces of coins have two words, what verifiers open to each other three.
+fn of_words(tape: &[(Position, usize)], n: usize) -> Vec<Position> {
+    tape.iter().filter(|(_, words)| *words == n).map(|(at, _)| *at).collect()
 }
 
 /// Every value of every proof: of the first grid, of each level and of the last.
@@ -137,8 +133,8 @@ fn of_two_words(tape: &[(Position, usize)]) -> impl Iterator<Item = (Position, b
 fn wrong_values_of_proofs_are_found() {
     let is_proof = |(at, words): &(Position, usize)| at.to == at.from.next() && *words > 4;
     let proofs: Vec<_> = tape().into_iter().filter(is_proof).collect();
-    // From each party a grid, three levels and the last.
-    assert_eq!(proofs.len(), 3 * 5);
+    // From each party a grid, two levels and the last.
+    assert_eq!(proofs.len(), 3 * 4);
     for (at, words) in proofs {
         for word in 0..words {
             let endings = with_flip(at, word);
@@ -150,11 +146,11 @@ fn wrong_values_of_proofs_are_found() {
 #[test]
 fn wrong_openings_of_the_last_level_are_found() {
     let tape = tape();
-    let opened: Vec<_> = of_two_words(&tape).filter(|(_, opens)| *opens).collect();
+    let opened = of_words(&tape, 3);
     assert_eq!(opened.len(), 3 * 2);
-    for (at, _) in opened {
-        // The folded vector and the half of the product.
-        for word in 0..2 {
+    for at in opened {
+        // The halves of both factors and of the product.
+        for word in 0..3 {
             let endings = with_flip(at, word);
             assert!(rejected_for(Deviation::Product, at.from, &endings), "{at:?}: {endings:?}");
         }
@@ -164,10 +160,10 @@ fn wrong_openings_of_the_last_level_are_found() {
 #[test]
 fn different_coins_are_found_before_anything_is_opened_with_them() {
     let tape = tape();
-    let pieces: Vec<_> = of_two_words(&tape).filter(|(_, opens)| !opens).collect();
-    // For the weights, the grid, three levels and the last point.
-    assert_eq!(pieces.len(), 3 * 6);
-    for (at, _) in pieces {
+    let pieces = of_words(&tape, 2);
+    // For the weights, the grid, two levels and the last point.
+    assert_eq!(pieces.len(), 3 * 5);
+    for at in pieces {
         for word in 0..2 {
             let endings = with_flip(at, word);
             assert!(rejected_for(Deviation::Coins, at.from, &endings), "{at:?}: {endings:?}");
@@ -179,7 +175,7 @@ fn different_coins_are_found_before_anything_is_opened_with_them() {
 #[test]
 fn a_proof_of_another_batch_is_found() {
     for corrupt in Party::ALL {
-        for proof in 0..5 {
+        for proof in 0..4 {
             let mut first: Vec<Bytes> = Vec::new();
             let mut seen = 0;
             let tamper = Box::new(move |at: Position, frame: Bytes| {
@@ -187,9 +183,9 @@ fn a_proof_of_another_batch_is_found() {
                     return vec![(at.seq, frame)];
                 }
                 seen += 1;
-                if first.len() < 5 {
+                if first.len() < 4 {
                     first.push(frame.clone());
-                } else if seen == 6 + proof {
+                } else if seen == 5 + proof {
                     return vec![(at.seq, first[proof].clone())];
                 }
                 vec![(at.seq, frame)]

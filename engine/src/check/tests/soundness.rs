@@ -8,13 +8,15 @@
 
 use super::{accepted, product};
 use crate::{
-    Party,
+    Error, Party,
     check::{ext::Ext, form::Of, grid, last::PAIRS, log::Gates, statement::Statement},
     prss::{
         Stream,
         reduced::{self, Reduction, Stage},
     },
     ring::{Lanes, Product, Ring, Z32, Z64},
+    testing::block_on,
+    transport::{BoxFuture, Link},
 };
 use bytes::Bytes;
 
@@ -22,7 +24,7 @@ use bytes::Bytes;
 const N: usize = 20;
 const WRONG: usize = 1;
 /// Levels after the first grid, for `N` products of bits and of integers.
-const LEVELS_OF_BITS: usize = 3;
+const LEVELS_OF_BITS: usize = 2;
 const LEVELS_OF_INTEGERS: usize = 1;
 
 /// What the prover does about its claim.
@@ -72,7 +74,7 @@ impl<R: Ring> Prover<R> {
         let (chunk, at, _) = gates.reserve(Of::<Product, 2, 1>::KIND, || Box::new(Of::<Product, 2, 1>(kernel)) as _, N);
         chunk.for_prev[at + WRONG] = self.wrong;
         let statement = Statement::new(gates, coin).unwrap();
-        let off = statement.first_level().for_prev[0];
+        let off = block_on(statement.first_level(&mut Nobody)).for_prev[0];
         // (1 - t)(1 - t / 2): one at 0, zero at 1 and at 2.
         let (one, half) = (R::Ext::point(1), R::Ext::point(2).inverse());
         self.off = Box::new(move |t| t.iter().fold(off, |off, &t| off * (one - t) * (one - t * half)));
@@ -99,6 +101,20 @@ impl<R: Ring> Prover<R> {
         let sum = (1..=PAIRS as u64).fold(R::Ext::default(), |sum, x| sum + at(x));
         let c = left * sum.inverse();
         (0..=2 * PAIRS as u64).filter(|&x| x != 1).map(|x| c * at(x)).collect()
+    }
+}
+
+/// Carries nothing: a statement only pauses on its link.
+struct Nobody;
+impl Link for Nobody {
+    fn send(&mut self, _: Party, _: Bytes) -> BoxFuture<'_, Result<(), Error>> {
+        unreachable!("nothing is sent")
+    }
+    fn recv<'a>(&'a mut self, _: Party, _: &'a mut [u8]) -> BoxFuture<'a, Result<(), Error>> {
+        unreachable!("nothing is received")
+    }
+    fn exchange<'a>(&'a mut self, _: Party, _: Bytes, _: Party, _: &'a mut [u8]) -> BoxFuture<'a, Result<(), Error>> {
+        unreachable!("nothing is sent")
     }
 }
 

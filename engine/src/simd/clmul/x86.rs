@@ -7,7 +7,7 @@ use super::{Level, RowFold};
 use crate::{
     check::{
         ext::{Gf64, combined_products_scalar, fold_scalar},
-        form::{Ahead, Block, Scratch, polar},
+        form::{Ahead, Block, Scratch, homogeneous},
         log::LINE,
     },
     ring::{Lanes, Quadratic},
@@ -133,8 +133,7 @@ pub(super) fn rows(level: Level, planes: &[Lanes], stride: usize, weights: &[Gf6
 /// The rows of the grid that are left to combine: planes of `rows` lines, `stride` words apart.
 #[derive(Clone, Copy)]
 struct Planes {
-    own: *const Lanes,
-    next: *const Lanes,
+    start: *const Lanes,
     stride: usize,
     rows: usize,
     /// Whether no point at infinity was taken yet: then the rows themselves are points that are not wanted.
@@ -156,7 +155,7 @@ impl<K, const O: usize> Target<'_, K, O> {
     /// Adds the weighted form of the sums of some rows to a sum.
     ///
     /// # Safety
-    /// `p` has `I` planes in each component, with lines for all of `rows`.
+    /// `p` has `I` planes, with lines for all of `rows`.
     #[inline(never)]
     #[target_feature(enable = "avx512f,avx512bw,vpclmulqdq,gfni")]
     unsafe fn add<const I: usize, const N: usize>(&self, sum: &mut [u128; 4], p: Planes, rows: [usize; N])
@@ -164,27 +163,22 @@ impl<K, const O: usize> Target<'_, K, O> {
         K: Quadratic<I, O>,
     {
         let zero = V512(_mm512_setzero_si512());
-        let (mut u, mut v) = ([zero; I], [zero; I]);
-        for k in 0..I {
+        let mut x = [zero; I];
+        for (k, x) in x.iter_mut().enumerate() {
             // SAFETY: the caller's promise.
-            let line = |row: usize| unsafe {
-                let at = k * p.stride + row * LINE;
-                (V512::load(p.own.add(at)), V512::load(p.next.add(at)))
-            };
-            let (mut own, mut next) = line(rows[0]);
+            let line = |row: usize| unsafe { V512::load(p.start.add(k * p.stride + row * LINE)) };
+            *x = line(rows[0]);
             for &row in &rows[1..] {
-                let (o, n) = line(row);
-                (own, next) = (own + o, next + n);
+                *x = *x + line(row);
             }
-            (u[k], v[k]) = (own, next);
         }
-        let b = polar::<V512, K, I, O>(self.kernel, u, v, zero);
+        let h = homogeneous::<V512, K, I, O>(self.kernel, x, zero);
         let words: &mut [u64] = bytemuck::cast_slice_mut(sum.as_mut_slice());
         // SAFETY: a sum is a line.
         unsafe {
             let mut s = load(words, 0);
-            for (&w, b) in self.weights.iter().zip(b) {
-                s = accumulate!(s, w, b.0);
+            for (&w, h) in self.weights.iter().zip(h) {
+                s = accumulate!(s, w, h.0);
             }
             store(words, 0, s);
         }
@@ -193,7 +187,7 @@ impl<K, const O: usize> Target<'_, K, O> {
     /// Depth first over the rows' bits, the top bit first.
     ///
     /// # Safety
-    /// `p` has `I` planes of `p.rows` lines in each component, `sums` `3^r` elements for `2^r = p.rows >= 4`, and `scratch` room for
+    /// `p` has `I` planes of `p.rows` lines, `sums` `3^r` elements for `2^r = p.rows >= 4`, and `scratch` room for
     /// [`scratch_words`].
     #[target_feature(enable = "avx512f,avx512bw,vpclmulqdq,gfni")]
     unsafe fn walk<const I: usize>(&self, p: Planes, sums: &mut [[u128; 4]], scratch: &mut [Lanes])
@@ -208,23 +202,19 @@ impl<K, const O: usize> Target<'_, K, O> {
         let (low, rest) = sums.split_at_mut(sums.len() / 3);
         let (high, inf) = rest.split_at_mut(low.len());
         let stride = half * LINE + LINE;
-        let (mine, deeper) = scratch.split_at_mut(2 * I * stride);
-        // SAFETY: each half has `half` lines in each plane; `mine` has 2 I planes of as many.
+        let (mine, deeper) = scratch.split_at_mut(I * stride);
+        // SAFETY: each half has `half` lines in each plane; `mine` has I planes of as many.
         unsafe {
             self.walk::<I>(Planes { rows: half, ..p }, low, deeper);
-            let upper = Planes { own: p.own.add(half * LINE), next: p.next.add(half * LINE), rows: half, ..p };
-            self.walk::<I>(upper, high, deeper);
-            for (component, from) in [p.own, p.next].into_iter().enumerate() {
-                for k in 0..I {
-                    let from = std::slice::from_raw_parts(from.add(k * p.stride), p.rows * LINE);
-                    let to = &mut mine[(component * I + k) * stride..][..half * LINE];
-                    for l in 0..half {
-                        store(to, l, xor!(load(from, l), load(from, half + l)));
-                    }
+            self.walk::<I>(Planes { start: p.start.add(half * LINE), rows: half, ..p }, high, deeper);
+            for k in 0..I {
+                let from = std::slice::from_raw_parts(p.start.add(k * p.stride), p.rows * LINE);
+                let to = &mut mine[k * stride..][..half * LINE];
+                for l in 0..half {
+                    store(to, l, xor!(load(from, l), load(from, half + l)));
                 }
             }
-            let own = mine.as_ptr();
-            let sum = Planes { own, next: own.add(I * stride), stride, rows: half, plain: false };
+            let sum = Planes { start: mine.as_ptr(), stride, rows: half, plain: false };
             self.walk::<I>(sum, inf, deeper);
         }
     }
@@ -265,10 +255,10 @@ impl<K, const O: usize> Target<'_, K, O> {
     }
 }
 
-/// Scratch words for a walk over `rows` rows of `inputs` planes in each component.
+/// Scratch words for a walk over `rows` rows of `inputs` planes.
 fn scratch_words(inputs: usize, rows: usize) -> usize {
-    // rows / 2 + rows / 4 + .. lines, and one more for each plane of each level.
-    2 * inputs * LINE * (rows + rows.ilog2() as usize)
+    // rows + rows / 2 + rows / 4 + .. lines, and one more for each plane of each level.
+    inputs * LINE * (2 * rows + rows.ilog2() as usize)
 }
 
 pub(super) fn grid<K: Quadratic<I, O>, const I: usize, const O: usize>(
@@ -297,12 +287,19 @@ pub(super) fn grid<K: Quadratic<I, O>, const I: usize, const O: usize>(
             *line = unsafe { load(weights, o) };
         }
         let target = Target { kernel, weights: lines, ahead: block.ahead, asked: Cell::new(0), words: rows * LINE };
-        // SAFETY: checked above; the pointers go no further than the last line of the last plane.
-        unsafe {
-            let (own, next) = (block.own.as_ptr().add(block.at), block.next.as_ptr().add(block.at));
-            let planes = Planes { own, next, stride: block.stride, rows, plain: true };
-            target.walk::<I>(planes, sums, scratch);
+        let stride = rows * LINE + LINE;
+        let (both, deeper) = scratch.split_at_mut(I * stride);
+        for k in 0..I {
+            let from = block.at + k * block.stride;
+            let (own, next) = (&block.own[from..][..rows * LINE], &block.next[from..][..rows * LINE]);
+            let to = &mut both[k * stride..][..rows * LINE];
+            for l in 0..rows {
+                // SAFETY: all have `rows` lines.
+                unsafe { store(to, l, xor!(load(own, l), load(next, l))) };
+            }
         }
+        // SAFETY: `both` has I planes of `rows` lines, as many sums as checked above.
+        unsafe { target.walk::<I>(Planes { start: both.as_ptr(), stride, rows, plain: true }, sums, deeper) };
     }
     let wide = wide(level);
     if wide {
@@ -330,14 +327,15 @@ macro_rules! stage {
 }
 
 /// A map from 8 bits to 64 is eight affine instructions, once the 8 bits are the bits of a byte.
-pub(super) fn fold_rows(level: Level, by: &RowFold, plane: &[Lanes], out: &mut [Gf64]) -> bool {
+pub(super) fn fold_rows<const N: usize>(level: Level, by: &RowFold, planes: [&[Lanes]; N], out: &mut [Gf64]) -> bool {
     /// Rows are folded 8 at a time; a block has at most 64.
     const MOST: usize = 8;
 
     #[target_feature(enable = "avx512f,avx512bw,vpclmulqdq,gfni")]
-    fn go(by: &RowFold, plane: &[Lanes], out: &mut [Gf64]) {
+    fn go<const N: usize>(by: &RowFold, planes: [&[Lanes]; N], out: &mut [Gf64]) {
         let groups = by.eq.len() / 8;
-        assert!(groups <= MOST && plane.len() == 8 * groups * LINE && out.len() == 64 * LINE, "a block of a plane");
+        let blocks = planes.iter().all(|plane| plane.len() == 8 * groups * LINE);
+        assert!(groups <= MOST && blocks && out.len() == 64 * LINE, "a block of a plane");
         // A constant vector with the data as matrix transposes 8 x 8 bits.
         let identity = _mm512_set1_epi64(0x8040_2010_0804_0201_u64.cast_signed());
         // Not zeroed: that would take as long as the fold of a row.
@@ -345,8 +343,10 @@ pub(super) fn fold_rows(level: Level, by: &RowFold, plane: &[Lanes], out: &mut [
         for (g, bytes) in bytes.iter_mut().enumerate().take(groups) {
             let mut r = [_mm512_setzero_si512(); 8];
             for (l, r) in r.iter_mut().enumerate() {
-                // SAFETY: the plane has a line for each row.
-                *r = unsafe { load(plane, 8 * g + l) };
+                for plane in planes {
+                    // SAFETY: the plane has a line for each row.
+                    *r = xor!(*r, unsafe { load(plane, 8 * g + l) });
+                }
             }
             let mut r = stage!(stage!(stage!(r)));
             for byte in &mut r {
@@ -386,7 +386,7 @@ pub(super) fn fold_rows(level: Level, by: &RowFold, plane: &[Lanes], out: &mut [
     let wide = wide(level);
     if wide {
         // SAFETY: the instructions were detected.
-        unsafe { go(by, plane, out) };
+        unsafe { go(by, planes, out) };
     }
     wide
 }
@@ -410,18 +410,19 @@ fn extend(a: &[__m512i; 8], zero: __m512i, xor: impl Fn(__m512i, __m512i) -> __m
     o
 }
 
-pub(super) fn combined_products(level: Level, a: &[Gf64], b: &[Gf64]) -> Option<[Gf64; 27]> {
+pub(super) fn combined_products(level: Level, a: [&[Gf64]; 2], b: [&[Gf64]; 2]) -> Option<[Gf64; 27]> {
     #[target_feature(enable = "avx512f,avx512bw,vpclmulqdq,gfni")]
-    fn go(a: &[Gf64], b: &[Gf64]) -> [Gf64; 27] {
-        let part = a.len() / 8;
+    fn go(a: [&[Gf64]; 2], b: [&[Gf64]; 2]) -> [Gf64; 27] {
+        let part = a[0].len() / 8;
         let zero = _mm512_setzero_si512();
         let mut sums = [zero; 27];
         for j in 0..part / LINE {
-            let column = |v: &[Gf64]| {
+            let column = |v: [&[Gf64]; 2]| {
                 let mut parts = [zero; 8];
                 for (u, part_u) in parts.iter_mut().enumerate() {
                     // SAFETY: part `u` has more than `j` whole lines.
-                    *part_u = unsafe { load(&v[u * part..][..part], j) };
+                    let [x, y] = v.map(|v| unsafe { load(&v[u * part..][..part], j) });
+                    *part_u = xor!(x, y);
                 }
                 extend(&parts, zero, |a, b| xor!(a, b))
             };
@@ -433,8 +434,9 @@ pub(super) fn combined_products(level: Level, a: &[Gf64], b: &[Gf64]) -> Option<
         let done = part / LINE * LINE;
         let rest =
             |v: &[Gf64]| -> Vec<Gf64> { v.chunks_exact(part.max(1)).flat_map(|v| &v[done..]).copied().collect() };
-        let tail = combined_products_scalar(&rest(a), &rest(b));
-        let mut total = tail;
+        let [a0, a1] = a.map(rest);
+        let [b0, b1] = b.map(rest);
+        let mut total = combined_products_scalar([&a0, &a1], [&b0, &b1]);
         for (total, sum) in total.iter_mut().zip(sums) {
             *total = *total + finish(sum);
         }
