@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod aes;
+pub mod arith;
 pub mod boolean;
 pub mod bristol;
 pub mod credit;

@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 use trefoil_circuits::{
     boolean::{
-        CarryForm, LaneCost, Order, add, add_cost, all, carry_save, carry_save_cost, equal, equal_cost, from_planes,
-        less_than, less_than_cost, mux, mux_cost, popcount, popcount_cost, reference, sub, to_planes,
+        CarryForm, LaneCost, Order, add, add_cost, all, carry, carry_cost, carry_save, carry_save_cost, equal,
+        equal_cost, from_planes, less_than, less_than_cost, mux, mux_cost, popcount, popcount_cost, reference, sub,
+        to_planes,
     },
     bristol::{Builder, Counts},
     gates::{Gates, OnShares, record},
@@ -16,6 +17,7 @@ use trefoil_engine::{Error, Lanes, SemiHonest, Shares, testing::on_shares};
 enum Op {
     Add(CarryForm),
     Sub(CarryForm),
+    Carry(CarryForm),
     LessThan(CarryForm, Order),
     Equal,
     All,
@@ -28,7 +30,7 @@ impl Op {
     fn every() -> Vec<Self> {
         let mut ops = vec![Self::Equal, Self::All, Self::Mux, Self::CarrySave, Self::Popcount];
         for form in CarryForm::ALL {
-            ops.extend([Self::Add(form), Self::Sub(form)]);
+            ops.extend([Self::Add(form), Self::Sub(form), Self::Carry(form)]);
             ops.extend(Order::ALL.map(|order| Self::LessThan(form, order)));
         }
         ops
@@ -39,6 +41,7 @@ impl Op {
         match self {
             Self::Add(form) => add(g, form, x, y).await,
             Self::Sub(form) => sub(g, form, x, y).await,
+            Self::Carry(form) => carry(g, form, x, y).await,
             Self::LessThan(form, order) => less_than(g, form, order, x, y).await,
             Self::Equal => equal(g, x, y).await,
             Self::All => all(g, x).await,
@@ -58,7 +61,7 @@ impl Op {
     fn widths(self, k: usize) -> Vec<usize> {
         match self {
             Self::Add(_) | Self::Sub(_) | Self::Mux => vec![k],
-            Self::LessThan(..) | Self::Equal | Self::All => vec![1],
+            Self::LessThan(..) | Self::Carry(_) | Self::Equal | Self::All => vec![1],
             Self::CarrySave => vec![k, k],
             Self::Popcount => vec![(usize::BITS - k.leading_zeros()) as usize],
         }
@@ -68,6 +71,7 @@ impl Op {
         match self {
             Self::Add(_) => vec![reference::add(k, x, y)],
             Self::Sub(_) => vec![reference::sub(k, x, y)],
+            Self::Carry(_) => vec![reference::carry(k, x, y)],
             Self::LessThan(_, order) => vec![reference::less_than(k, order, x, y)],
             Self::Equal => vec![reference::equal(k, x, y)],
             Self::All => vec![reference::all(k, x)],
@@ -80,6 +84,7 @@ impl Op {
     fn cost(self, k: usize) -> LaneCost {
         match self {
             Self::Add(form) | Self::Sub(form) => add_cost(form, k),
+            Self::Carry(form) => carry_cost(form, k),
             Self::LessThan(form, _) => less_than_cost(form, k),
             Self::Equal | Self::All => equal_cost(k),
             Self::Mux => mux_cost(k),

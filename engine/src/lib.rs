@@ -40,7 +40,7 @@ pub use ctx::{CHECK_EVERY, Cost, Ctx};
 pub use error::{Deviation, Error, LinkFault, PeerFault};
 pub use mode::{Malicious, Mode, SemiHonest};
 pub use party::Party;
-pub use protocol::{Site, Verified};
+pub use protocol::{Masks, Site, Verified};
 pub use prss::{PairSecret, SessionBinding, SessionKeys};
 pub use ring::{Lanes, Z16, Z32, Z64};
 pub use share::{Shares, View};

@@ -30,6 +30,7 @@
 //! | linear maps, [`random`](crate::Ctx::random) | local: nothing to check | Cramer, Damgard, Ishai (TCC 2005) |
 //! | [`input`](crate::Ctx::input) | both holders of a component have the same one, or the job ends before it is used | Araki et al. (CCS 2016), section 2.2; compared by hash |
 //! | [`quadratic`](crate::Ctx::quadratic), [`mul`](crate::Ctx::mul), [`sums_of_products`](crate::Ctx::sums_of_products) | private against a malicious party as they stand, and any error is *additive*: what `prev` receives is the right `z` plus an error that does not depend on secrets | Genkin et al. (STOC 2014); Furukawa et al. (Eurocrypt 2017), for any quadratic map |
+//! | [`masks`](crate::Ctx::masks), [`unmask`](crate::Ctx::unmask) | what is unmasked is uniform to whoever sees it, also if gates before it were wrong; the part that is missing comes from one holder and its hash from the other | Mohassel, Rindal (CCS 2018), section 5.3; the argument is at the verb |
 //! | [`check`](crate::Ctx::check), [`verify`](crate::Ctx::verify) | the errors of a batch are all zero | Boneh et al. (CRYPTO 2019); Boyle et al. (CCS 2019); departures below |
 //! | [`open`](crate::Verified::open), [`reveal_to`](crate::Verified::reveal_to) | the component that is missing comes from one holder and its hash from the other | Furukawa et al. (Eurocrypt 2017) |
 //! | [`output`](crate::Verified::output) | the client compares every doubly held component | Araki et al. (CCS 2016), section 2.2 |

@@ -7,6 +7,8 @@ use crate::{
 };
 use std::fmt;
 
+mod components;
+
 /// This party's two thirds of a vector of shared ring elements.
 ///
 /// A secret `x = x_0 + x_1 + x_2` is held as

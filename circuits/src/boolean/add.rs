@@ -39,6 +39,28 @@ pub fn add_cost(form: CarryForm, k: usize) -> LaneCost {
     Network::new(form, k.saturating_sub(1), Wanted::All).cost()
 }
 
+/// The carry out of `x + y`: whether the sum is `2^k` or more.
+///
+/// **Shape** two integers of `k` bits to one bit; zero for `k = 0`. **Cost** [`carry_cost`], that of [`less_than`](super::less_than): `k` rounds and bits as
+/// ripple; as prefix `ceil(log2 (k + 1))` rounds and about `3 k / 2` bits. **Security** and **Source** as [`add`], of which this is the last carry.
+///
+/// # Errors
+/// As [`add`]. Not cancel safe.
+pub async fn carry<G: Gates>(g: &mut G, form: CarryForm, x: &G::Bits, y: &G::Bits) -> Result<G::Bits, G::Error> {
+    let p = g.xor(x, y)?;
+    let k = g.width(&p);
+    if k == 0 {
+        return Ok(g.constant(&[false]));
+    }
+    let carry = Network::new(form, k, Wanted::Last).run(g, x, &p).await?;
+    Ok(g.concat(&carry.iter().collect::<Vec<_>>()))
+}
+
+/// The exact cost of [`carry`] of `k` bits.
+pub fn carry_cost(form: CarryForm, k: usize) -> LaneCost {
+    Network::new(form, k, Wanted::Last).cost()
+}
+
 /// Three summands to two with the same sum modulo `2^k`: the sums of all positions, and their carries.
 ///
 /// **Shape** three integers of `k` bits to two. **Cost** [`carry_save_cost`]: one round, `k - 1` bits.

@@ -13,7 +13,7 @@
 //! | [`add`], [`sub`] | 63 | 63 | [`CarryForm::Ripple`] |
 //! | | 10 | 146 | [`CarryForm::BrentKung`] |
 //! | | 6 | 218 | [`CarryForm::Sklansky`] |
-//! | [`less_than`] | 64 | 64 | [`CarryForm::Ripple`] |
+//! | [`less_than`], [`carry`] | 64 | 64 | [`CarryForm::Ripple`] |
 //! | | 7 | 90 | [`CarryForm::Sklansky`], [`CarryForm::BrentKung`] |
 //! | [`equal`] | 6 | 63 | |
 //! | [`mux`] | 1 | 64 | |
@@ -42,7 +42,7 @@ mod planes;
 mod popcount;
 pub mod reference;
 
-pub use add::{add, add_cost, carry_save, carry_save_cost, sub};
+pub use add::{add, add_cost, carry, carry_cost, carry_save, carry_save_cost, sub};
 pub use compare::{Order, all, equal, equal_cost, less_than, less_than_cost, mux, mux_cost};
 pub use cost::LaneCost;
 pub use network::CarryForm;

@@ -19,6 +19,11 @@ pub const fn sub(k: usize, x: u64, y: u64) -> u64 {
     low(k, x.wrapping_sub(y))
 }
 
+/// The carry out of `x + y`, as 0 or 1, for `k <= 64`.
+pub fn carry(k: usize, x: u64, y: u64) -> u64 {
+    ((u128::from(low(k, x)) + u128::from(low(k, y))) >> k) as u64
+}
+
 /// Sum without carries, and carries, of three summands modulo `2^k`.
 pub const fn carry_save(k: usize, x: u64, y: u64, z: u64) -> [u64; 2] {
     [low(k, x ^ y ^ z), low(k, (x & y | x & z | y & z) << 1)]

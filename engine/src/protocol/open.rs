@@ -169,7 +169,7 @@ impl<M: Mode> Verified<M> {
 }
 
 /// Compares the component that came from `next` with the hash that came from `prev`, its other holder.
-fn copies_agree<R: Ring>(me: Party, third: &[R], hash: [u8; 32]) -> Result<(), Error> {
+pub(super) fn copies_agree<R: Ring>(me: Party, third: &[R], hash: [u8; 32]) -> Result<(), Error> {
     if digest(third) == hash {
         return Ok(());
     }
