@@ -23,6 +23,7 @@ mod bits;
 mod compare;
 mod convert;
 mod cost;
+pub mod fixed;
 mod kernels;
 pub mod reference;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! On shares, in both modes, against the plain twins and the prices.
 
+mod fixed;
 mod integers;
 mod tournament;
 
