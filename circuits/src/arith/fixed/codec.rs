@@ -165,7 +165,7 @@ mod tests {
         let income = Bound::of(1e6);
         let rate = Bound::of(2.0);
         assert!(income.times(rate).product_fits::<20>().is_ok());
-        assert_eq!(income.times(rate).terms(3).plus(rate).limit(), 6e6 + 2.0);
+        assert_eq!(income.times(rate).terms(3).plus(rate), Bound::of(6e6 + 2.0));
         let refused = income.times(rate).terms(3).product_fits::<20>().unwrap_err();
         assert_eq!(refused, FixedError::Overflow { bound: 6e6, limit: 2_097_152.0, fractional: 20 });
         assert!(income.times(income).fits::<20>().is_ok() && income.times(income).terms(3).fits::<20>().is_err());

@@ -19,3 +19,8 @@ pub const fn mul(x: i64, y: i64, bits: u32) -> i64 {
 pub fn dot(x: &[i64], y: &[i64], bits: u32) -> i64 {
     round_shift(x.iter().zip(y).fold(0, |sum: i64, (x, y)| sum.wrapping_add(x.wrapping_mul(*y))), bits)
 }
+
+/// [`Fixed::sigmoid`](super::Fixed::sigmoid) of a number with `bits` fractional bits, from 14 to 28.
+pub fn sigmoid(x: i64, bits: u32) -> i64 {
+    super::sigmoid::reference(x, bits)
+}

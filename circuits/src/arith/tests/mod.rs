@@ -1,6 +1,7 @@
 //! On shares, in both modes, against the plain twins and the prices.
 
 mod fixed;
+mod functions;
 mod integers;
 mod tournament;
 
