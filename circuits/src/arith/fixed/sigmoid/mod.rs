@@ -138,13 +138,13 @@ mod tests {
             let slope = f64::from(b) / f64::from(1 << SLOPE);
             let mut places = ends.to_vec();
             if slope > 0.0 && slope <= 0.25 {
-                let value = (1.0 + (1.0 - 4.0 * slope).sqrt()) / 2.0;
+                let value = f64::midpoint(1.0, (1.0 - 4.0 * slope).sqrt());
                 places.push((value / (1.0 - value)).ln().clamp(ends[0], ends[1]));
             }
             let rest: Vec<f64> = places.iter().map(|&y| sigmoid(y) - slope * y).collect();
             let (low, high) = rest.iter().fold((f64::MAX, f64::MIN), |(l, h), &r| (l.min(r), h.max(r)));
             let scale = f64::from(1 << INTERCEPT);
-            assert!(((low + high) / 2.0 * scale - f64::from(a)).abs() <= 1.5, "intercept {j}");
+            assert!((f64::midpoint(low, high) * scale - f64::from(a)).abs() <= 1.5, "intercept {j}");
             let line = f64::from(a) / scale;
             worst = worst.max((high - line).abs()).max((line - low).abs());
         }
