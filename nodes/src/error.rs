@@ -4,6 +4,7 @@ use crate::{
     api::Problem,
     cli::Exit,
     config::ConfigError,
+    credit::TableError,
     job::{Failure, FailureKind},
     pki::CertificateFault,
 };
@@ -22,6 +23,9 @@ pub enum Error {
     /// A configuration file is missing, malformed or contradicts itself. The operator acts.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A table of customers cannot be used. Its owner acts.
+    #[error(transparent)]
+    Table(#[from] TableError),
     /// One of our own certificates or keys cannot be used. The operator acts.
     #[error("{path}: {fault}", path = path.display())]
     Certificate {
@@ -88,7 +92,7 @@ impl Error {
     /// The exit code that stands for this error.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Usage(_) | Self::Config(_) | Self::Certificate { .. } => Exit::Usage,
+            Self::Usage(_) | Self::Config(_) | Self::Table(_) | Self::Certificate { .. } => Exit::Usage,
             Self::System { .. } => Exit::System,
             Self::Unreachable { .. } => Exit::Unreachable,
             Self::Integrity(_)

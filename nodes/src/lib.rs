@@ -7,6 +7,7 @@ pub mod cli;
 pub mod client;
 pub mod cluster_files;
 pub mod config;
+pub mod credit;
 pub mod doctor;
 mod error;
 pub mod executor;

@@ -60,13 +60,13 @@ pub enum ConfigError {
 }
 
 /// A configuration file as text, with the means to point into it.
-struct Source {
-    path: PathBuf,
-    text: String,
+pub(crate) struct Source {
+    pub(crate) path: PathBuf,
+    pub(crate) text: String,
 }
 
 impl Source {
-    fn read(path: &Path, remedy: &'static str) -> Result<Self, ConfigError> {
+    pub(crate) fn read(path: &Path, remedy: &'static str) -> Result<Self, ConfigError> {
         let failed = |source| ConfigError::Read { path: path.to_owned(), source, remedy };
         if fs::metadata(path).map_err(failed)?.len() > MAX_BYTES {
             let message = format!("the file is larger than {MAX_BYTES} bytes; this is no configuration of Trefoil");
@@ -75,7 +75,7 @@ impl Source {
         Ok(Self { path: path.to_owned(), text: fs::read_to_string(path).map_err(failed)? })
     }
 
-    fn parse<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
+    pub(crate) fn parse<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
         toml::from_str(&self.text).map_err(|e| match e.span() {
             Some(span) => self.at(&span, e.message().to_owned()),
             None => self.whole(e.message().to_owned()),
@@ -83,7 +83,7 @@ impl Source {
     }
 
     /// An error at a place in the file.
-    fn at(&self, span: &Range<usize>, message: String) -> ConfigError {
+    pub(crate) fn at(&self, span: &Range<usize>, message: String) -> ConfigError {
         let start = span.start.min(self.text.len());
         let before = self.text.get(..start).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
@@ -92,7 +92,7 @@ impl Source {
     }
 
     /// An error of the file as a whole.
-    fn whole(&self, message: String) -> ConfigError {
+    pub(crate) fn whole(&self, message: String) -> ConfigError {
         ConfigError::Whole { path: self.path.clone(), message }
     }
 }

@@ -1,0 +1,88 @@
+//! What fixed point can hold.
+
+use super::{Faults, Features, Place, Table, TableError, fault::quoted};
+use trefoil_circuits::credit::reference::Matrix;
+
+/// The numbers that are shared: multiples of `2^-fraction_bits` with an absolute value of at most `bound`.
+///
+/// Every feature is checked before it is shared, since an overflow on shares cannot be seen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FixedRange {
+    fraction_bits: u32,
+    bound: f64,
+}
+
+impl FixedRange {
+    /// A range.
+    ///
+    /// # Errors
+    /// More than 52 fraction bits, or a bound that is not above 0 or is beyond `2^62` in units of the last place.
+    pub fn new(fraction_bits: u32, bound: f64) -> Result<Self, TableError> {
+        let accepted = fraction_bits <= 52 && bound > 0.0 && bound * scale(fraction_bits) <= scale(62);
+        if accepted {
+            return Ok(Self { fraction_bits, bound });
+        }
+        Err(TableError::Mismatch(format!(
+            "fixed point with {fraction_bits} fraction bits cannot hold values up to {bound}; use at most 52 fraction bits, and a \
+             bound above 0 and at most 2^(62 - fraction bits)"
+        )))
+    }
+
+    /// The bits after the binary point.
+    pub fn fraction_bits(&self) -> u32 {
+        self.fraction_bits
+    }
+
+    /// The largest absolute value.
+    pub fn bound(&self) -> f64 {
+        self.bound
+    }
+
+    /// The nearest multiple of `2^-fraction_bits`, in units of it (ties away from zero); `None` beyond the bound and of what is no
+    /// number.
+    pub fn encode(&self, value: f64) -> Option<i64> {
+        // The scaled value is at most 2^62 in absolute value: the conversion of the rounded one is exact.
+        (value.abs() <= self.bound).then(|| (value * scale(self.fraction_bits)).round() as i64)
+    }
+
+    /// Encodes the features of a table's rows (standardized, usually), row after row.
+    ///
+    /// # Errors
+    /// Every value out of range, with its row and feature; then nothing is encoded.
+    pub fn encode_all(&self, features: &Features, table: &Table, matrix: &Matrix) -> Result<Vec<i64>, TableError> {
+        features.fits(matrix)?;
+        if matrix.rows() != table.rows() {
+            let message = format!("the features have {} rows and the table {}", matrix.rows(), table.rows());
+            return Err(TableError::Mismatch(message));
+        }
+        let mut faults = Faults::default();
+        let mut encoded = Vec::with_capacity(matrix.values().len());
+        for (row, &number) in matrix.iter().zip(table.row_numbers()) {
+            for (&value, feature) in row.iter().zip(features.list()) {
+                if let Some(fixed) = self.encode(value) {
+                    encoded.push(fixed);
+                } else {
+                    let message = || {
+                        format!(
+                            "feature {} is {value} and must be from {:?} to {:?}; correct or drop the row, or narrow the column's \
+                             range in the schema",
+                            quoted(&feature.name),
+                            -self.bound,
+                            self.bound,
+                        )
+                    };
+                    faults.push(Place::Row(number), Some(&feature.column), message);
+                }
+            }
+        }
+        if faults.total() == 0 {
+            return Ok(encoded);
+        }
+        Err(TableError::Rows { path: "the features".into(), faults: Box::new(faults) })
+    }
+}
+
+/// `2^bits`, exactly.
+fn scale(bits: u32) -> f64 {
+    (1u64 << bits.min(63)) as f64
+}
