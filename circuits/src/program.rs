@@ -1,9 +1,11 @@
 //! What nodes can be asked to compute: programs with public shapes, run in any mode.
 
 mod aes_ctr;
+mod moments;
 mod vector;
 
 pub use aes_ctr::AesCtr;
+pub use moments::Moments;
 pub use vector::{InputVector, Inputs, OutputVector, RingKind, Shape, Vector};
 
 use std::future::Future;

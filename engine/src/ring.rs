@@ -292,6 +292,7 @@ macro_rules! integer_ring {
         #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
         #[repr(transparent)]
         pub struct $name(pub $word);
+        impl zeroize::DefaultIsZeroes for $name {}
         impl Add for $name {
             type Output = Self;
             #[inline(always)]

@@ -6,7 +6,7 @@ use crate::{
     Error,
     api::{Api, Server},
     config::{Address, NodeConfig},
-    job::{Runner, Table, Turns},
+    job::{Jobs, Runner, Turns},
     mesh::{ALPN, Mesh, MeshConfig, MeshError},
     status::{CertificateStatus, NodeStatus, PeerStatus, SocketBuffers},
     tls,
@@ -31,7 +31,7 @@ const STOP: Duration = Duration::from_secs(3);
 /// A node that serves. Dropping it ends everything at once; [`stop`](Self::stop) tells clients and peers.
 pub struct Node {
     mesh: Arc<Mesh>,
-    table: Arc<Table>,
+    jobs: Arc<Jobs>,
     addresses: (SocketAddr, SocketAddr),
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
@@ -49,8 +49,8 @@ impl Node {
         let heartbeat = config.transport.stall_deadline / 4;
         let turns = Turns::new(config.party, config.limits.strands(config.threads), heartbeat);
         let NodeConfig { party, cluster, identity, listen, limits, .. } = config;
-        let table = Table::new(limits.clone());
-        let runner = Runner::new(table.clone(), Box::new(MeshSessions::new(mesh.clone())), turns);
+        let jobs = Jobs::new(limits.clone());
+        let runner = Runner::new(jobs.clone(), Box::new(MeshSessions::new(mesh.clone())), turns);
         let status = {
             let (mesh, cluster_digest) = (mesh.clone(), cluster.digest());
             let certificate = CertificateStatus { not_after: identity.facts().not_after };
@@ -66,16 +66,16 @@ impl Node {
             }
         };
         let listener = bind(&listen.api).await?;
-        let api = Arc::new(Api { table: table.clone(), runner, status: Box::new(status) });
+        let api = Arc::new(Api { jobs: jobs.clone(), runner, status: Box::new(status) });
         let tls = tls::api_server(&identity, &cluster)?;
         let server = Server::new(listener, tls, cluster, api.router(), &limits);
         let mesh_address = mesh.local_addr().map_err(Error::system("read the address of the mesh socket"))?;
         let addresses = (mesh_address, server.address()?);
         let (stop, stopped) = watch::channel(false);
-        let sweeper = tokio::spawn(sweep(table.clone()));
+        let sweeper = tokio::spawn(sweep(jobs.clone()));
         let server = tokio::spawn(server.run(stopped));
         info!("{party} listens for nodes on {} and for clients on {}", addresses.0, addresses.1);
-        Ok(Self { mesh, table, addresses, stop, server, sweeper })
+        Ok(Self { mesh, jobs, addresses, stop, server, sweeper })
     }
 
     /// The addresses the mesh socket and the API are bound to.
@@ -95,10 +95,10 @@ impl Node {
 
     /// Ends the jobs, tells the peers and the clients, and closes the sockets. Takes a few seconds at most.
     pub async fn stop(mut self) {
-        self.table.stop();
+        self.jobs.stop();
         let end = Instant::now() + STOP;
         // The jobs end by themselves now; peers learn the reason from their sessions.
-        while self.table.load().0 > 0 && Instant::now() < end {
+        while self.jobs.load().0 > 0 && Instant::now() < end {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         self.stop.send_replace(true);
@@ -123,15 +123,15 @@ impl Drop for Node {
 
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Node").field("mesh", &self.mesh).field("table", &self.table).finish_non_exhaustive()
+        f.debug_struct("Node").field("mesh", &self.mesh).field("jobs", &self.jobs).finish_non_exhaustive()
     }
 }
 
-async fn sweep(table: Arc<Table>) {
+async fn sweep(jobs: Arc<Jobs>) {
     let mut interval = tokio::time::interval(SWEEP);
     loop {
         interval.tick().await;
-        table.sweep(Instant::now());
+        jobs.sweep(Instant::now());
     }
 }
 

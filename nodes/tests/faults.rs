@@ -26,7 +26,7 @@ use trefoil_engine::{
 };
 use trefoil_nodes::{
     cli::{ClusterArgs, Target},
-    client::Client,
+    client::{Client, Plain},
     cluster_files::NodeSettings,
     config::NodeConfig,
     job::{
@@ -35,7 +35,7 @@ use trefoil_nodes::{
     },
     local::{LocalCluster, LocalOptions},
     mesh::{ALPN, Mesh, MeshConfig, TransportSettings},
-    pki::Fingerprint,
+    pki::{ClientName, Role},
     tls,
 };
 
@@ -48,7 +48,7 @@ async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
 
 fn aes(blocks: u64) -> JobSpec {
     let aes = AesCtrSpec { key_bits: KeySize::Aes128, counter: 0, blocks };
-    JobSpec { program: ProgramSpec::AesCtr(aes), mode: ModeSpec::default() }
+    JobSpec::new(ProgramSpec::AesCtr(aes), ModeSpec::default())
 }
 
 fn key(k: u8) -> [u8; 16] {
@@ -133,8 +133,9 @@ impl Nodes {
             }
         })
         .await;
-        let outcome = Box::pin(client.run(&aes(40), bytes::Bytes::new(), &words(&key(1)))).await.expect("done");
-        assert_eq!(bytes(&outcome.output), key_stream(&key(1), 40));
+        let outcome =
+            Box::pin(client.run(&aes(40), bytes::Bytes::new(), &[Plain::Bits(&words(&key(1)))])).await.expect("done");
+        assert_eq!(bytes(outcome.bits(0).expect("bits")), key_stream(&key(1), 40));
     }
 
     fn log(&self, party: Party) -> Vec<u8> {
@@ -187,7 +188,7 @@ impl Ordered {
         for p in Party::ALL {
             let state = soon("the end of a job", nodes.end(p, self.id)).await;
             assert!(matches!(state, JobState::Done { .. }), "{p}: {state:?}");
-            let url = nodes.job(p, &format!("{}/output", self.id));
+            let url = nodes.job(p, &format!("{}/outputs/0", self.id));
             let answer = nodes.http[p.index()].get(url).send().await.expect("an answer");
             own.push(answer.bytes().await.expect("a share").slice(..16 * Self::BLOCKS as usize));
         }
@@ -308,8 +309,10 @@ async fn jobs_under_garbage(nodes: &Nodes, client: &Client) -> u32 {
     loop {
         // Whichever ends first, the job that is under way has to succeed.
         let job = async {
-            let outcome = Box::pin(client.run(&aes(blocks), bytes::Bytes::new(), &words(&key))).await.expect("done");
-            assert_eq!(bytes(&outcome.output), expected);
+            let outcome = Box::pin(client.run(&aes(blocks), bytes::Bytes::new(), &[Plain::Bits(&words(&key))]))
+                .await
+                .expect("done");
+            assert_eq!(bytes(outcome.bits(0).expect("bits")), expected);
         };
         let mut job = std::pin::pin!(soon("a job", job));
         tokio::select! {
@@ -386,7 +389,7 @@ async fn a_party_that_deviates_is_named_by_both_others_and_they_serve_on() {
     let config = NodeConfig::load(&nodes.cluster.files().node(Party::P2)).expect("good");
     let hostile = Mesh::start(MeshConfig::of_node(&config).expect("a place")).expect("started");
     soon("connections", hostile.connected()).await;
-    let owner = *Fingerprint::of(nodes.target.identity.certificate()).as_bytes();
+    let Role::Client(owner) = nodes.target.identity.role().clone() else { panic!("not a client") };
     let spec = aes(40);
     for how in [Deviation::OtherJob, Deviation::Leave, Deviation::LongFrames, Deviation::Silence] {
         let job = Ordered { bodies: bodies(&spec), ..Ordered::new(3) };
@@ -422,7 +425,7 @@ async fn a_party_that_deviates_is_named_by_both_others_and_they_serve_on() {
 }
 
 /// P2 alters one bit: both others reject, suspect it, say so to the client, and release nothing.
-async fn one_flipped_bit(nodes: &Nodes, hostile: &Mesh, owner: &[u8; 32], flipped: Flipped) {
+async fn one_flipped_bit(nodes: &Nodes, hostile: &Mesh, owner: &ClientName, flipped: Flipped) {
     let (id, spec, [to_0, to_1, to_2]) = (JobId::random().expect("randomness"), aes(40), deviation::dealt());
     let put = async {
         for (p, share) in [(Party::P0, to_0), (Party::P1, to_1)] {
@@ -442,7 +445,7 @@ async fn one_flipped_bit(nodes: &Nodes, hostile: &Mesh, owner: &[u8; 32], flippe
             assert!(failure.suspects.contains(&2) && !failure.suspects.contains(&me), "{flipped:?}, {p}: {failure:?}");
         }
         assert!(failure.cause.contains("P2"), "{flipped:?}, {p}: {}", failure.cause);
-        let output = nodes.http[p.index()].get(nodes.job(p, &format!("{id}/output"))).send().await;
+        let output = nodes.http[p.index()].get(nodes.job(p, &format!("{id}/outputs/0"))).send().await;
         assert_eq!(output.expect("an answer").status(), StatusCode::CONFLICT);
     }
 }

@@ -17,7 +17,7 @@ use trefoil_engine::{Lanes, Party};
 use trefoil_nodes::{
     Error,
     cli::{ClusterArgs, Exit, Target},
-    client::{Client, JobHandle},
+    client::{Client, JobHandle, Plain},
     cluster_files::NodeSettings,
     job::{
         AesCtrSpec, FailureKind, JobId, JobSpec, JobState, JobStatus, Limits, MEDIA_TYPE, ModeSpec, ProgramSpec,
@@ -32,7 +32,7 @@ const KEY: [Lanes; 2] = [Lanes(0x1717_1717_1717_1717); 2];
 
 fn aes(blocks: u64) -> JobSpec {
     let aes = AesCtrSpec { key_bits: KeySize::Aes128, counter: 0, blocks };
-    JobSpec { program: ProgramSpec::AesCtr(aes), mode: ModeSpec::default() }
+    JobSpec::new(ProgramSpec::AesCtr(aes), ModeSpec::default())
 }
 
 /// A cluster that gives up on a silent peer after a few seconds.
@@ -67,7 +67,7 @@ impl Faulty {
 
     /// A job that takes far longer than the faults of these tests.
     async fn long_job(&self) -> JobHandle {
-        let job = self.client.submit(&aes(4_000_000), Bytes::new(), &KEY).await.expect("accepted");
+        let job = self.client.submit(&aes(4_000_000), Bytes::new(), &[Plain::Bits(&KEY)]).await.expect("accepted");
         self.until_running(&job).await;
         job
     }
@@ -92,9 +92,9 @@ impl Faulty {
             }
         };
         tokio::time::timeout(Duration::from_mins(1), connect).await.expect("connected within a minute");
-        let outcome = self.client.run(&aes(1), Bytes::new(), &KEY).await.expect("done");
+        let outcome = self.client.run(&aes(1), Bytes::new(), &[Plain::Bits(&KEY)]).await.expect("done");
         let keys = reference::expand_key(&[0x17; 16]).expect("a key");
-        let block: Vec<u8> = outcome.output.iter().flat_map(|w| w.0.to_le_bytes()).collect();
+        let block: Vec<u8> = outcome.bits(0).expect("bits").iter().flat_map(|w| w.0.to_le_bytes()).collect();
         assert_eq!(block, reference::encrypt(&keys, [0; 16]));
     }
 

@@ -11,7 +11,7 @@ use trefoil_engine::Lanes;
 use trefoil_nodes::{
     Error,
     cli::ClusterArgs,
-    client::Client,
+    client::{Client, Plain},
     job::{AesCtrSpec, CircuitSpec, JobSpec, ModeSpec, ProgramSpec, Sha256Hex},
     local::{LocalCluster, LocalOptions},
 };
@@ -29,7 +29,7 @@ async fn connect(cluster: &Path) -> Result<Client, Error> {
 
 fn aes(mode: ModeSpec, blocks: u64) -> JobSpec {
     let aes = AesCtrSpec { key_bits: KeySize::Aes128, counter: u128::MAX, blocks };
-    JobSpec { program: ProgramSpec::AesCtr(aes), mode }
+    JobSpec::new(ProgramSpec::AesCtr(aes), mode)
 }
 
 /// The key stream of [`aes`] under the key `17 17 .. 17`.
@@ -55,8 +55,8 @@ async fn jobs_of_every_program_come_back_right() {
 }
 
 async fn every_program(client: &Client, mode: ModeSpec) {
-    let outcome = client.run(&aes(mode, 5000), Bytes::new(), &KEY).await.expect("done");
-    assert_eq!(bytes(&outcome.output), key_stream(5000));
+    let outcome = client.run(&aes(mode, 5000), Bytes::new(), &[Plain::Bits(&KEY)]).await.expect("done");
+    assert_eq!(bytes(outcome.bits(0).expect("bits")), key_stream(5000));
     let [cost, ..] = outcome.costs;
     assert!(outcome.costs.iter().all(|c| (c.rounds, c.bytes_sent) == (cost.rounds, cost.bytes_sent)));
     match mode {
@@ -79,10 +79,12 @@ async fn every_program(client: &Client, mode: ModeSpec) {
             output_wires: 64,
             instances: NonZeroU32::new(instances).expect("not zero"),
         };
-        let spec = JobSpec { program: ProgramSpec::Circuit(spec), mode };
+        let spec = JobSpec::new(ProgramSpec::Circuit(spec), mode);
         let words = packing.pack_inputs(&circuit, &inputs).expect("they fit");
-        let outcome = client.run(&spec, Bytes::from_static(text), &words).await.expect("done");
-        for (k, outputs) in (0..).zip(packing.unpack_outputs(&circuit, &outcome.output).expect("they fit")) {
+        let outcome = client.run(&spec, Bytes::from_static(text), &[Plain::Bits(&words)]).await.expect("done");
+        for (k, outputs) in
+            (0..).zip(packing.unpack_outputs(&circuit, outcome.bits(0).expect("bits")).expect("they fit"))
+        {
             let sum = (u64::MAX - k).wrapping_add(3 * k);
             assert_eq!(outputs[0].to_hex(BitOrder::Lsb), format!("{sum:016x}"));
         }
@@ -93,9 +95,10 @@ async fn every_program(client: &Client, mode: ModeSpec) {
 async fn fifty_jobs_at_once_are_all_done() {
     let (cluster, client) = start().await;
     let specs = ModeSpec::ALL.map(|mode| aes(mode, 300));
-    let outcomes =
-        try_join_all((0..50).map(|k| client.run(&specs[k % 2], Bytes::new(), &KEY))).await.expect("all done");
+    let outcomes = try_join_all((0..50).map(|k| client.run(&specs[k % 2], Bytes::new(), &[Plain::Bits(&KEY)])))
+        .await
+        .expect("all done");
     let expected = key_stream(300);
-    assert!(outcomes.iter().all(|o| bytes(&o.output) == expected));
+    assert!(outcomes.iter().all(|o| bytes(o.bits(0).expect("bits")) == expected));
     cluster.shutdown().await;
 }

@@ -83,8 +83,8 @@ fn measure(what: &str, text: &[u8], [input_wires, output_wires]: [u32; 2]) {
         output_wires,
         instances: NonZeroU32::MIN,
     };
-    let spec = JobSpec { program: ProgramSpec::Circuit(circuit), mode: ModeSpec::default() };
-    let held = spec.shape().expect("small").held_bytes();
+    let spec = JobSpec::new(ProgramSpec::Circuit(circuit), ModeSpec::default());
+    let held = spec.sizes().expect("small").held_bytes();
     let limits = Limits { work_bytes: u64::MAX, ..Limits::default() };
     forget_peak();
     let before = peak();

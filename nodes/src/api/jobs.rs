@@ -3,10 +3,10 @@
 use super::{Api, Caller, Problem, ProblemKind};
 use crate::{
     job::{
-        Admission, BodyFault, Head, Job, JobId, JobState, MEDIA_TYPE, NotAJobId, Output, Owner, Payload, PrepareFault,
+        Admission, BodyFault, Head, Job, JobId, JobState, MEDIA_TYPE, NotAJobId, Outputs, Payload, PrepareFault,
         Prepared, Refusal,
     },
-    pki::Role,
+    pki::{ClientName, Role},
 };
 use axum::{
     Extension, Json,
@@ -31,7 +31,7 @@ pub(super) struct Wait {
     wait: u64,
 }
 
-/// `PUT /v1/jobs/{id}`: submits a job with this node's share of its input.
+/// `PUT /v1/jobs/{id}`: submits a job with this node's shares of the inputs that come with it.
 pub(super) async fn put(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
@@ -39,22 +39,23 @@ pub(super) async fn put(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let (id, owner) = (job_id(&id)?, owner(&caller)?);
-    let limits = api.table.limits();
+    let (id, owner) = (job_id(&id)?, client(&caller)?);
+    let limits = api.jobs.limits();
     let length = announced(&headers)?;
     let head = Head::read(body.into_data_stream(), length, limits).await?;
     let spec = head.spec.clone();
-    let admission = api.table.admit(id, owner, spec.terms(&owner), head.shape.held_bytes())?;
+    let terms = spec.terms(owner).map_err(|e| ProblemKind::InvalidJob.because(e.to_string()))?;
+    let admission = api.jobs.admit(id, owner, terms, head.sizes.held_bytes())?;
     let upload = match admission {
         Admission::New(upload) => upload,
         Admission::Known(job) => return Ok(state(StatusCode::OK, &job)),
     };
-    let Payload { attachment, input } = head.payload().await?;
+    let Payload { attachment, inputs } = head.payload().await?;
     let limits = limits.clone();
     let prepared = tokio::task::spawn_blocking(move || Prepared::new(&spec, &attachment, &limits)).await;
     let prepared = prepared.map_err(|e| ProblemKind::Internal.because(format!("{e}; please report this")))??;
     let job = upload.accept().ok_or_else(|| ProblemKind::Conflict.because("the job was deleted while it arrived"))?;
-    api.runner.start(job.clone(), prepared, input);
+    api.runner.start(job.clone(), prepared, inputs);
     Ok(state(StatusCode::ACCEPTED, &job))
 }
 
@@ -73,7 +74,8 @@ pub(super) async fn get(
     Ok(state(StatusCode::OK, &job))
 }
 
-/// `GET /v1/jobs/{id}/output`: the component `own` of this node's output share, then the SHA-256 of the component `next`.
+/// `GET /v1/jobs/{id}/outputs/{k}`: the component `own` of this node's share of an output, then the SHA-256 of the component `next`; for the
+/// recipients that the job names.
 ///
 /// The digest is as good as the component. The client has the same component in full from the next node, where it is `own`;
 /// it compares the digest of that with what this node says. Were the two components different, the digests would be, or
@@ -82,13 +84,23 @@ pub(super) async fn get(
 pub(super) async fn output(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Path((id, output)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
     let job = find(&api, &caller, &id)?;
-    match (job.state(), job.output()) {
-        (JobState::Done { .. }, Some(output)) => {
-            let digest = Bytes::copy_from_slice(output.next_digest());
-            let own = Bytes::from_owner(Own(output));
+    let name = client(&caller)?;
+    let for_caller = output.parse().ok().filter(|k| job.is_for(*k, name));
+    let k: usize = for_caller.ok_or_else(|| {
+        ProblemKind::NotFound.because(format!(
+            "job {id} has no output {output} for {name}; GET /v1/jobs/{{id}} lists its outputs and their recipients"
+        ))
+    })?;
+    match (job.state(), job.outputs()) {
+        (JobState::Done { .. }, Some(outputs)) => {
+            let (_, digest) = outputs.get(k).ok_or_else(|| {
+                ProblemKind::Internal.because(format!("output {k} was promised and is not there; please report this"))
+            })?;
+            let digest = Bytes::copy_from_slice(digest);
+            let own = Bytes::from_owner(Own(outputs, k));
             let length = HeaderValue::from(own.len() + digest.len());
             let body = Body::from_stream(stream::iter([own, digest].map(Ok::<_, Infallible>)));
             let headers = [
@@ -103,23 +115,22 @@ pub(super) async fn output(
     }
 }
 
-/// `DELETE /v1/jobs/{id}`: cancels a job that has not ended, and forgets it.
+/// `DELETE /v1/jobs/{id}`: the caller is done with the job. From its submitter, cancels it if it has not ended.
 pub(super) async fn delete(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let (id, owner) = (job_id(&id)?, owner(&caller)?);
-    if api.table.delete(id, &owner) { Ok(StatusCode::NO_CONTENT) } else { Err(missing(id)) }
+    let (id, client) = (job_id(&id)?, client(&caller)?);
+    if api.jobs.delete(id, client) { Ok(StatusCode::NO_CONTENT) } else { Err(missing(id)) }
 }
 
 /// The component that goes out in full, kept until the last byte is sent.
-struct Own(Arc<Output>);
+struct Own(Arc<Outputs>, usize);
 
 impl AsRef<[u8]> for Own {
     fn as_ref(&self) -> &[u8] {
-        let [own, _] = self.0.share().as_bytes();
-        own
+        self.0.get(self.1).map_or(&[], |(own, _)| own)
     }
 }
 
@@ -128,13 +139,13 @@ fn state(status: StatusCode, job: &Job) -> Response {
 }
 
 fn find(api: &Api, caller: &Caller, id: &str) -> Result<Arc<Job>, Problem> {
-    let (id, owner) = (job_id(id)?, owner(caller)?);
-    api.table.get(id, &owner).ok_or_else(|| missing(id))
+    let (id, client) = (job_id(id)?, client(caller)?);
+    api.jobs.get(id, client).ok_or_else(|| missing(id))
 }
 
 fn missing(id: JobId) -> Problem {
     let detail = format!(
-        "this node has no job {id} of yours; it was deleted, its time is over, or it was never submitted here; submit it again"
+        "this node has no job {id} for you; it was deleted, its time is over, or it was never submitted here; submit it again, or ask who has"
     );
     ProblemKind::NotFound.because(detail)
 }
@@ -144,9 +155,9 @@ fn job_id(text: &str) -> Result<JobId, Problem> {
 }
 
 /// Jobs are for clients. A node that could submit one would be a client who is also a party.
-fn owner(caller: &Caller) -> Result<Owner, Problem> {
+fn client(caller: &Caller) -> Result<&ClientName, Problem> {
     match &caller.role {
-        Role::Client(_) => Ok(*caller.fingerprint.as_bytes()),
+        Role::Client(name) => Ok(name),
         Role::Node(_) => {
             Err(ProblemKind::Forbidden
                 .because(format!("{} submits no jobs; use the certificate of a client", caller.role)))

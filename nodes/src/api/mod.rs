@@ -4,13 +4,14 @@
 //! |---|---|
 //! | `PUT /v1/jobs/{id}` | submits a job; see [`job::encode_head`](crate::job::encode_head) for the body. 202 and [`JobStatus`](crate::job::JobStatus); 200 if the client has submitted this job before, whose body is then not read again |
 //! | `GET /v1/jobs/{id}?wait=SECONDS` | [`JobStatus`](crate::job::JobStatus), at once or when the job has ended, at the latest after `wait` and one minute |
-//! | `GET /v1/jobs/{id}/output` | this node's output share: the component `own`, then 32 bytes, the SHA-256 of the component `next` |
-//! | `DELETE /v1/jobs/{id}` | 204; cancels the job if it has not ended, and forgets it |
+//! | `GET /v1/jobs/{id}/outputs/{k}` | this node's share of an output: the component `own`, then 32 bytes, the SHA-256 of the component `next` |
+//! | `DELETE /v1/jobs/{id}` | 204; the caller is done with the job; its submitter cancels it if it has not ended |
 //! | `GET /v1/status` | [`NodeStatus`] |
 //! | `GET /livez` | 200 while the node runs |
 //! | `GET /readyz` | 200 while both other nodes are connected, 503 otherwise |
 //!
-//! Everything else is a [`Problem`]. A job belongs to the certificate that submitted it: for others it does not exist.
+//! Everything else is a [`Problem`]. A job is there for the client that has submitted it and for those whom it names as recipients: for others it does not exist. A client is known
+//! by the name in its certificate.
 
 mod jobs;
 mod linger;
@@ -21,8 +22,8 @@ pub use problem::{PROBLEM_TYPE, Problem, ProblemKind};
 pub use server::Server;
 
 use crate::{
-    job::{Runner, Table},
-    pki::{Fingerprint, Role},
+    job::{Jobs, Runner},
+    pki::Role,
     status::NodeStatus,
 };
 use axum::{
@@ -37,14 +38,12 @@ use std::{fmt, sync::Arc};
 pub struct Caller {
     /// The role the certificate names.
     pub role: Role,
-    /// The certificate itself.
-    pub fingerprint: Fingerprint,
 }
 
 /// What the handlers work on.
 pub struct Api {
     /// The jobs of this node.
-    pub table: Arc<Table>,
+    pub jobs: Arc<Jobs>,
     /// Runs them.
     pub runner: Arc<Runner>,
     /// Reports on the node, at this moment.
@@ -57,13 +56,13 @@ impl Api {
         let job = routing::put(jobs::put).get(jobs::get).delete(jobs::delete);
         Router::new()
             .route("/v1/jobs/{id}", job)
-            .route("/v1/jobs/{id}/output", routing::get(jobs::output))
+            .route("/v1/jobs/{id}/outputs/{k}", routing::get(jobs::output))
             .route("/v1/status", routing::get(async |State(api): State<Arc<Self>>| Json((api.status)())))
             .route("/livez", routing::get(async || "alive\n"))
             .route("/readyz", routing::get(ready))
             .fallback(async || {
                 ProblemKind::NotFound
-                    .because("this API has /v1/jobs/{id}, /v1/jobs/{id}/output, /v1/status, /livez and /readyz")
+                    .because("this API has /v1/jobs/{id}, /v1/jobs/{id}/outputs/{k}, /v1/status, /livez and /readyz")
             })
             .method_not_allowed_fallback(async || ProblemKind::Method.because("this resource has other methods"))
             // Bodies are read by a reader of our own, which knows how long each may be.
@@ -74,7 +73,7 @@ impl Api {
 
 impl fmt::Debug for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Api").field("table", &self.table).finish_non_exhaustive()
+        f.debug_struct("Api").field("jobs", &self.jobs).finish_non_exhaustive()
     }
 }
 

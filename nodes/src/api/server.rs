@@ -1,7 +1,7 @@
 //! Connections of clients: accepting, the TLS handshake, time limits, the end.
 
 use super::{Caller, linger::Lingering};
-use crate::{Error, config::Cluster, job::Limits, pki::Fingerprint, tls};
+use crate::{Error, config::Cluster, job::Limits, tls};
 use axum::{Router, body::Body};
 use hyper::{
     Request,
@@ -150,8 +150,7 @@ impl Shared {
     fn caller(&self, stream: &TlsStream<TcpStream>) -> Result<Caller, crate::pki::CertificateFault> {
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
         let role = tls::peer_role(chain, &self.cluster)?;
-        // `peer_role` refuses an empty chain.
-        Ok(Caller { role, fingerprint: Fingerprint::of(&chain[0]) })
+        Ok(Caller { role })
     }
 
     async fn converse(&self, stream: TlsStream<TcpStream>, caller: Caller, mut stop: watch::Receiver<bool>) {

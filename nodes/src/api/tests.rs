@@ -5,8 +5,9 @@ use crate::{
     config::ClusterDigest,
     job::{
         AesCtrSpec, CircuitSpec, Failure, FailureKind, JobCost, JobId, JobSpec, JobState, JobStatus, Limits,
-        MEDIA_TYPE, ModeSpec, Output, ProgramSpec, Session, Sessions, Sha256Hex, Turns, encode_head,
+        MEDIA_TYPE, ModeSpec, OutputSpec, Outputs, ProgramSpec, Session, Sessions, Sha256Hex, Turns, encode_head,
     },
+    pki::ClientName,
     status::{CertificateStatus, PeerStatus, SocketBuffers},
 };
 use axum::{
@@ -34,7 +35,7 @@ impl Sessions for Alone {
 }
 
 struct Node {
-    table: Arc<Table>,
+    jobs: Arc<Jobs>,
     router: Router,
 }
 
@@ -72,24 +73,24 @@ fn status() -> NodeStatus {
     }
 }
 
-fn caller(role: Role, seed: &[u8]) -> Caller {
-    Caller { role, fingerprint: Fingerprint::of(&rustls::pki_types::CertificateDer::from(seed.to_vec())) }
+fn name(text: &str) -> ClientName {
+    text.parse().expect("a name")
 }
 
 fn alice() -> Caller {
-    caller(Role::Client("alice".parse().expect("a name")), b"alice")
+    Caller { role: Role::Client(name("alice")) }
 }
 
 fn bob() -> Caller {
-    caller(Role::Client("bob".parse().expect("a name")), b"bob")
+    Caller { role: Role::Client(name("bob")) }
 }
 
 impl Node {
     fn new(limits: Limits) -> Self {
-        let table = Table::new(limits);
-        let runner = Runner::new(table.clone(), Box::new(Alone), Turns::new(Party::P0, 1, Duration::from_mins(1)));
-        let api = Api { table: table.clone(), runner, status: Box::new(status) };
-        Self { table, router: Arc::new(api).router() }
+        let jobs = Jobs::new(limits);
+        let runner = Runner::new(jobs.clone(), Box::new(Alone), Turns::new(Party::P0, 1, Duration::from_mins(1)));
+        let api = Api { jobs: jobs.clone(), runner, status: Box::new(status) };
+        Self { jobs, router: Arc::new(api).router() }
     }
 
     async fn call(&self, caller: Caller, request: axum::http::request::Builder, body: impl Into<Body>) -> Answer {
@@ -121,11 +122,11 @@ fn path(n: u8) -> String {
 
 fn aes(blocks: u64) -> JobSpec {
     let aes = AesCtrSpec { key_bits: KeySize::Aes128, counter: 0, blocks };
-    JobSpec { program: ProgramSpec::AesCtr(aes), mode: ModeSpec::default() }
+    JobSpec::new(ProgramSpec::AesCtr(aes), ModeSpec::default())
 }
 
 fn body(spec: &JobSpec, attachment: &[u8]) -> Vec<u8> {
-    let shares = vec![0x3c; 2 * spec.shape().expect("small").input_bytes()];
+    let shares = vec![0x3c; spec.sizes().expect("small").upload_bytes() as usize];
     [&encode_head(spec)[..], attachment, &shares].concat()
 }
 
@@ -141,12 +142,12 @@ async fn a_job_belongs_to_its_owner_from_its_submission_to_its_deletion() {
 
     // Another client learns nothing, and can neither take the name nor end the job.
     assert_eq!(node.get(bob(), &path).await.problem(), ProblemKind::NotFound);
-    assert_eq!(node.get(bob(), &format!("{path}/output")).await.problem(), ProblemKind::NotFound);
+    assert_eq!(node.get(bob(), &format!("{path}/outputs/0")).await.problem(), ProblemKind::NotFound);
     assert_eq!(node.delete(bob(), &path).await.problem(), ProblemKind::NotFound);
     assert_eq!(node.put(bob(), &path, body.clone()).await.problem(), ProblemKind::Conflict);
     assert_eq!(node.put(alice(), &path, self::body(&aes(4), b"")).await.problem(), ProblemKind::Conflict);
 
-    assert_eq!(node.get(alice(), &format!("{path}/output")).await.problem(), ProblemKind::Unfinished);
+    assert_eq!(node.get(alice(), &format!("{path}/outputs/0")).await.problem(), ProblemKind::Unfinished);
     assert_eq!(node.delete(alice(), &path).await.status, StatusCode::NO_CONTENT);
     assert_eq!(node.get(alice(), &path).await.problem(), ProblemKind::NotFound);
     assert_eq!(node.delete(alice(), &path).await.problem(), ProblemKind::NotFound);
@@ -158,17 +159,49 @@ async fn the_output_is_one_component_and_the_digest_of_the_other() {
     let node = Node::new(Limits::default());
     let path = path(1);
     node.put(alice(), &path, body(&aes(1), b"")).await;
-    let owner = alice().fingerprint;
-    let job = node.table.get(JobId::from([1; 16]), owner.as_bytes()).expect("there");
+    let job = node.jobs.get(JobId::from([1; 16]), &name("alice")).expect("there");
     let (own, next) = ([1; 16], [2; 16]);
     let share = OutputShare::<Lanes>::from_bytes(Party::P0, 2, &own, &next).expect("two words");
     let cost = JobCost { rounds: 1, bytes_sent: 2, products: 3, seconds: 0.0 };
-    node.table.finish(&job, Ok((Output::new(share), cost)));
+    node.jobs.finish(&job, Ok((Outputs::new(vec![share.into()]), cost)));
     assert_eq!(node.get(alice(), &format!("{path}?wait=30")).await.job(), JobState::Done { cost });
-    let answer = node.get(alice(), &format!("{path}/output")).await;
+    let answer = node.get(alice(), &format!("{path}/outputs/0")).await;
     assert_eq!(answer.body, [&own[..], &Sha256::digest(next)].concat());
     assert_eq!(answer.headers[header::CONTENT_LENGTH], "48");
     assert_eq!(answer.headers[header::CACHE_CONTROL], "no-store");
+}
+
+#[tokio::test]
+async fn an_output_is_there_for_its_recipients_alone() {
+    let node = Node::new(Limits::default());
+    let path = path(1);
+    let spec = JobSpec { outputs: vec![OutputSpec { recipients: vec![name("bob")] }], ..aes(1) };
+    assert_eq!(node.put(alice(), &path, body(&spec, b"")).await.status, StatusCode::ACCEPTED);
+    let job = node.jobs.get(JobId::from([1; 16]), &name("bob")).expect("there");
+    let share = OutputShare::<Lanes>::from_bytes(Party::P0, 2, &[1; 16], &[2; 16]).expect("two words");
+    let cost = JobCost { rounds: 1, bytes_sent: 2, products: 3, seconds: 0.0 };
+    node.jobs.finish(&job, Ok((Outputs::new(vec![share.into()]), cost)));
+    let mallory = || Caller { role: Role::Client(name("mallory")) };
+    let output = format!("{path}/outputs/0");
+    assert_eq!(node.get(alice(), &output).await.problem(), ProblemKind::NotFound, "the submitter is not named");
+    assert_eq!(node.get(mallory(), &output).await.problem(), ProblemKind::NotFound);
+    assert_eq!(node.get(mallory(), &path).await.problem(), ProblemKind::NotFound);
+    assert_eq!(node.delete(mallory(), &path).await.problem(), ProblemKind::NotFound);
+    for k in ["1", "-1", "x", "99999999999999999999"] {
+        assert_eq!(node.get(bob(), &format!("{path}/outputs/{k}")).await.problem(), ProblemKind::NotFound, "{k}");
+    }
+    // Both see the state, and what the submitter deletes stays for the recipient, as often as it wants it.
+    let answer = node.get(bob(), &path).await;
+    assert_eq!(answer.job(), JobState::Done { cost });
+    let status: JobStatus = serde_json::from_slice(&answer.body).expect("a job's status");
+    assert_eq!((status.owner, status.outputs[0].shape().len), (name("alice"), 128));
+    assert_eq!(node.delete(alice(), &path).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(node.get(alice(), &path).await.problem(), ProblemKind::NotFound);
+    for _ in 0..2 {
+        assert_eq!(node.get(bob(), &output).await.body.len(), 16 + 32);
+    }
+    assert_eq!(node.delete(bob(), &path).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(node.get(bob(), &output).await.problem(), ProblemKind::NotFound);
 }
 
 #[tokio::test]
@@ -176,11 +209,11 @@ async fn a_failure_is_told_with_its_cause() {
     let node = Node::new(Limits::default());
     let path = path(1);
     node.put(alice(), &path, body(&aes(1), b"")).await;
-    let job = node.table.get(JobId::from([1; 16]), alice().fingerprint.as_bytes()).expect("there");
+    let job = node.jobs.get(JobId::from([1; 16]), &name("alice")).expect("there");
     let failure = Failure::new(FailureKind::Link, "P2 is gone").blaming(Party::P2);
-    node.table.finish(&job, Err(failure.clone()));
+    node.jobs.finish(&job, Err(failure.clone()));
     assert_eq!(node.get(alice(), &path).await.job(), JobState::Failed { failure });
-    let answer = node.get(alice(), &format!("{path}/output")).await;
+    let answer = node.get(alice(), &format!("{path}/outputs/0")).await;
     assert_eq!(answer.problem(), ProblemKind::Failed);
     assert!(String::from_utf8_lossy(&answer.body).contains("P2 is gone"));
 }
@@ -204,7 +237,7 @@ async fn what_is_wrong_with_a_submission_is_named() {
         let sha256 = Sha256Hex::of(text);
         let circuit =
             CircuitSpec { sha256, bytes: text.len() as u64, input_wires, output_wires: 2, instances: NonZeroU32::MIN };
-        JobSpec { program: ProgramSpec::Circuit(circuit), mode: ModeSpec::default() }
+        JobSpec::new(ProgramSpec::Circuit(circuit), ModeSpec::default())
     };
     assert_eq!(
         put(body(&circuit(b"0 2\n1 2\n1 2!\n", 2), b"0 2\n1 2\n1 2!\n")).await.problem(),
@@ -213,7 +246,7 @@ async fn what_is_wrong_with_a_submission_is_named() {
     assert_eq!(put(body(&circuit(text, 2), b"0 2\n1 2\n1 3\n")).await.problem(), ProblemKind::InvalidJob);
     assert_eq!(put(body(&circuit(text, 3), text)).await.problem(), ProblemKind::InvalidJob);
     // Nothing of all this has left a trace, so the name is free.
-    assert_eq!(node.table.load(), (0, 0));
+    assert_eq!(node.jobs.load(), (0, 0));
     assert_eq!(put(body(&circuit(text, 2), text)).await.status, StatusCode::ACCEPTED);
 }
 
@@ -241,7 +274,7 @@ async fn requests_out_of_form_are_refused() {
     assert_eq!(node.get(alice(), "/v2/jobs").await.problem(), ProblemKind::NotFound);
     assert_eq!(node.delete(alice(), "/v1/status").await.problem(), ProblemKind::Method);
     // A node is not a client.
-    let p1 = caller(Role::Node(Party::P1), b"p1");
+    let p1 = Caller { role: Role::Node(Party::P1) };
     assert_eq!(node.put(p1.clone(), &at, good.clone()).await.problem(), ProblemKind::Forbidden);
     assert_eq!(node.get(p1, &at).await.problem(), ProblemKind::Forbidden);
 }
@@ -254,7 +287,7 @@ async fn a_full_node_says_when_to_come_back() {
     let answer = node.put(bob(), &path(2), good.clone()).await;
     assert_eq!((answer.status, answer.problem()), (StatusCode::SERVICE_UNAVAILABLE, ProblemKind::Busy));
     assert!(answer.headers.contains_key(header::RETRY_AFTER));
-    let job = node.table.get(JobId::from([1; 16]), alice().fingerprint.as_bytes()).expect("there");
+    let job = node.jobs.get(JobId::from([1; 16]), &name("alice")).expect("there");
     assert_eq!(node.delete(alice(), &path(1)).await.status, StatusCode::NO_CONTENT);
     // The place is free when the job has really ended.
     assert!(job.ended_within(Duration::from_mins(1)).await.state.is_final());

@@ -3,7 +3,7 @@
 use super::{ClusterArgs, Exit, ModeArgs, OutputArgs, block_on, signals::Stop};
 use crate::{
     Error,
-    client::{Client, Outcome},
+    client::{Client, Plain},
     job::{CircuitSpec, JobSpec, ModeSpec, ProgramSpec, Sha256Hex},
 };
 use bytes::Bytes;
@@ -86,7 +86,7 @@ pub fn run(command: CircuitCommand) -> Result<Exit, Error> {
         let mut stop = Stop::listen()?;
         let submit = async {
             let client = Client::connect(&target.cluster, &target.identity).await?;
-            client.submit(&spec, Bytes::from(text), &words).await
+            client.submit(&spec, Bytes::from(text), &[Plain::Bits(&words)]).await
         };
         let job = tokio::select! {
             job = submit => job?,
@@ -99,8 +99,7 @@ pub fn run(command: CircuitCommand) -> Result<Exit, Error> {
         job.delete().await;
         outcome
     })?;
-    let Outcome { output, .. } = outcome;
-    let ports = ONE.unpack_outputs(&circuit, &output).map_err(|e| Error::Bug(e.to_string()))?;
+    let ports = ONE.unpack_outputs(&circuit, outcome.bits(0)?).map_err(|e| Error::Bug(e.to_string()))?;
     let outputs: Vec<String> = ports.iter().flatten().map(|port| port.to_hex(args.bit_order)).collect();
     let text = outputs.join("\n");
     args.output.resolve().print(&Row { mode: args.mode.mode, outputs }, text)?;
@@ -119,7 +118,7 @@ fn spec(circuit: &Circuit, text: &[u8], mode: ModeSpec) -> JobSpec {
         output_wires: circuit.output_wires().len() as u32,
         instances: NonZeroU32::MIN,
     };
-    JobSpec { program: ProgramSpec::Circuit(spec), mode }
+    JobSpec::new(ProgramSpec::Circuit(spec), mode)
 }
 
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! AES in counter mode over a stream of any length: the nodes compute the key stream under a key none of them knows, and the
 //! text never leaves the client.
 
-use super::{Client, JobHandle, Outcome};
+use super::{Client, JobHandle, Plain};
 use crate::{
     Error,
     job::{AesCtrSpec, JobSpec, ModeSpec, ProgramSpec},
@@ -171,18 +171,18 @@ impl Ctr {
         mut stopped: watch::Receiver<bool>,
     ) -> Result<Done, Error> {
         let spec = AesCtrSpec { key_bits: self.key.size, counter, blocks: text.len().div_ceil(16) as u64 };
-        let spec = JobSpec { program: ProgramSpec::AesCtr(spec), mode: self.mode };
-        let job: JobHandle = self.client.submit(&spec, Bytes::new(), &self.key.words).await?;
+        let spec = JobSpec::new(ProgramSpec::AesCtr(spec), self.mode);
+        let job: JobHandle = self.client.submit(&spec, Bytes::new(), &[Plain::Bits(&self.key.words)]).await?;
         let outcome = tokio::select! {
             outcome = job.outcome() => outcome,
             _ = stopped.wait_for(|stop| *stop) => Err(Error::Interrupted),
         };
         job.delete().await;
-        let Outcome { output, costs } = outcome?;
-        for (bytes, word) in text.chunks_mut(8).zip(output.iter()) {
+        let outcome = outcome?;
+        for (bytes, word) in text.chunks_mut(8).zip(outcome.bits(0)?) {
             bytes.iter_mut().zip(word.0.to_le_bytes()).for_each(|(byte, k)| *byte ^= k);
         }
-        Ok(Done { text, costs })
+        Ok(Done { text, costs: outcome.costs })
     }
 }
 

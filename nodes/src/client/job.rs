@@ -1,50 +1,100 @@
 //! A submitted job: waiting for it, fetching its output, deleting it.
 
-use super::{Client, node::all};
+use super::{
+    Client,
+    node::{NodeClient, all},
+    plain::{Contradiction, PlainVector},
+};
 use crate::{
     Error,
-    job::{FailureKind, JobCost, JobId, JobState, Shape},
+    job::{FailureKind, JobCost, JobId, JobState, JobStatus, OutputTerms},
 };
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use sha2::{Digest, Sha256};
-use std::{fmt, time::Duration};
-use trefoil_engine::{
-    Lanes, Party,
-    client::{OutputShare, reconstruct},
-};
-use zeroize::Zeroizing;
+use std::{sync::Arc, time::Duration};
+use trefoil_engine::{Lanes, Party, Z64};
 
 /// What a job has come to.
+#[derive(Debug)]
 pub struct Outcome {
-    /// The output, put together from the three nodes' shares. Wiped on drop.
-    pub output: Zeroizing<Vec<Lanes>>,
+    /// Its outputs, put together from the three nodes' shares; `None` for those that are for others.
+    pub outputs: Vec<Option<PlainVector>>,
     /// What it cost each node.
     pub costs: [JobCost; 3],
 }
 
-impl fmt::Debug for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Outcome[{}]", self.output.len())
+impl Outcome {
+    /// Output `k`, which consists of bits.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if there is none for this client, or it consists of something else.
+    pub fn bits(&self, k: usize) -> Result<&[Lanes], Error> {
+        self.output(k)?.bits()
+    }
+
+    /// Output `k`, which consists of integers.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if there is none for this client, or it consists of something else.
+    pub fn z64(&self, k: usize) -> Result<&[Z64], Error> {
+        self.output(k)?.z64()
+    }
+
+    fn output(&self, k: usize) -> Result<&PlainVector, Error> {
+        let output = self.outputs.get(k).and_then(Option::as_ref);
+        output.ok_or_else(|| Error::Usage(format!("output {k} of the job is not for this client")))
     }
 }
 
 /// A job that all three nodes have.
 ///
-/// Dropped without [`delete`](Self::delete), it is deleted in the background, as long as the runtime lives.
+/// Dropped by the client that has submitted it, without [`delete`](Self::delete), it is deleted in the background, as long as the runtime lives.
 #[derive(Debug)]
 pub struct JobHandle {
     client: Client,
     id: JobId,
-    shape: Shape,
-    deleted: bool,
+    outputs: Arc<[OutputTerms]>,
+    drop: OnDrop,
 }
+
+/// What becomes of the job when its handle is dropped.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum OnDrop {
+    Delete,
+    Leave,
+}
+
+/// How long the state of a job is waited for at a node before it is asked for again.
+const POLL: Duration = Duration::from_secs(20);
 
 /// When one node reports a failure, so long the others are waited for: theirs may be the better explanation.
 const SECOND_OPINION: Duration = Duration::from_secs(3);
 
 impl JobHandle {
-    pub(super) fn new(client: Client, id: JobId, shape: Shape) -> Self {
-        Self { client, id, shape, deleted: false }
+    pub(super) fn new(client: Client, id: JobId, outputs: Arc<[OutputTerms]>) -> Self {
+        Self { client, id, outputs, drop: OnDrop::Delete }
+    }
+
+    /// A job that somebody else may have submitted, as the three nodes describe it.
+    pub(super) async fn found(client: Client, id: JobId) -> Result<Self, Error> {
+        let [a, b, c] = all(&client.nodes, |node| node.job_status(id, Duration::ZERO)).await;
+        let all = [a?, b?, c?];
+        let same = |other: &JobStatus| {
+            (&all[0].owner, all[0].mode, &all[0].outputs) == (&other.owner, other.mode, &other.outputs)
+        };
+        if let Some(k) = all.iter().position(|other| !same(other)) {
+            let [first, other] = [&client.nodes[0], &client.nodes[k]].map(NodeClient::name);
+            return Err(Error::Integrity(format!(
+                "{first} and {other} describe job {id} differently; ask its submitter for another"
+            )));
+        }
+        let [JobStatus { outputs, .. }, ..] = all;
+        let outputs = outputs.into_iter().map(|o| OutputTerms { shape: o.shape(), recipients: o.recipients }).collect();
+        Ok(Self { client, id, outputs, drop: OnDrop::Leave })
+    }
+
+    /// Its outputs, and for whom they are.
+    pub fn outputs(&self) -> &[OutputTerms] {
+        &self.outputs
     }
 
     /// Its name.
@@ -80,48 +130,50 @@ impl JobHandle {
         }
     }
 
-    /// Fetches the output shares, compares the doubly held components and puts the output together. Cancel safe.
+    /// Fetches the shares of output `k`, compares the doubly held components and puts the output together. Cancel safe.
     ///
     /// Each node sends one component in full and the digest of the other, which is the first component of the next node.
     ///
     /// # Errors
     /// [`Error::Integrity`] if two copies of a component differ: it names the two nodes; [`Error::Unreachable`] or
-    /// [`Error::Refused`].
-    pub async fn output(&self) -> Result<Zeroizing<Vec<Lanes>>, Error> {
-        let length = self.shape.output_bytes();
-        let [a, b, c] = all(&self.client.nodes, |node| node.output(self.id, length)).await;
-        let fetched = [a?, b?, c?];
-        let mut shares = Vec::with_capacity(3);
-        for p in Party::ALL {
-            let ((own, digest), (next, _)) = (&fetched[p.index()], &fetched[p.next().index()]);
-            if Sha256::digest(next.as_slice()).as_slice() != digest {
-                return Err(self.contradiction(p));
-            }
-            shares.push(OutputShare::from_bytes(p, self.shape.output_words, own, next)?);
-        }
-        let shares: [_; 3] = shares.try_into().map_err(|_| Error::Bug("three parties, three shares".to_owned()))?;
-        Ok(Zeroizing::new(reconstruct(&shares)?))
+    /// [`Error::Refused`], which it is too if the output is for others.
+    pub async fn output(&self, k: usize) -> Result<PlainVector, Error> {
+        let shape = self.outputs.get(k).map(|output| output.shape);
+        let shape =
+            shape.ok_or_else(|| Error::Usage(format!("the job has {} outputs, no output {k}", self.outputs.len())))?;
+        let length = shape.component_bytes();
+        let [a, b, c] = all(&self.client.nodes, |node| node.output(self.id, k, length)).await;
+        PlainVector::of(shape, &[a?, b?, c?]).map_err(|contradiction| match contradiction {
+            Contradiction::Between(p) => self.contradiction(p),
+            Contradiction::Engine(e) => e.into(),
+        })
     }
 
-    /// Cancels it if it has not ended, and makes the nodes forget it. A node that does not answer forgets it in its own time.
+    /// Tells the nodes that this client needs it no longer. From the client that has submitted it, cancels it if it has not ended. A node that does not
+    /// answer forgets it in its own time.
     pub async fn delete(mut self) {
-        self.deleted = true;
+        self.drop = OnDrop::Leave;
         delete(&self.client, self.id).await;
     }
 
-    /// Waits for its end and fetches its output. Cancel safe.
+    /// Waits for its end and fetches those of its outputs that are for this client. Cancel safe.
     ///
     /// # Errors
     /// As [`wait`](Self::wait) and [`output`](Self::output).
     pub async fn outcome(&self) -> Result<Outcome, Error> {
         let costs = self.wait().await?;
-        Ok(Outcome { output: self.output().await?, costs })
+        let mut outputs = Vec::with_capacity(self.outputs.len());
+        for (k, output) in self.outputs.iter().enumerate() {
+            let mine = output.recipients.iter().any(|name| Some(name) == self.client.name());
+            outputs.push(if mine { Some(self.output(k).await?) } else { None });
+        }
+        Ok(Outcome { outputs, costs })
     }
 
     async fn wait_at(&self, party: Party) -> Result<JobCost, Error> {
         let node = self.client.node(party);
         loop {
-            match node.job_status(self.id).await?.state {
+            match node.job_status(self.id, POLL).await?.state {
                 JobState::Done { cost } => return Ok(cost),
                 JobState::Failed { failure } => {
                     return Err(Error::Job { node: node.name().to_owned(), failure: Box::new(failure) });
@@ -144,7 +196,7 @@ impl JobHandle {
 
 impl Drop for JobHandle {
     fn drop(&mut self) {
-        if !self.deleted
+        if self.drop == OnDrop::Delete
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             let (client, id) = (self.client.clone(), self.id);

@@ -2,42 +2,45 @@
 //!
 //! ```no_run
 //! # async fn f() -> Result<(), trefoil_nodes::Error> {
-//! use trefoil_nodes::{cli::ClusterArgs, client::Client, job::JobSpec};
+//! use trefoil_nodes::{cli::ClusterArgs, client::{Client, Plain}, job::JobSpec};
 //! # let args: ClusterArgs = unimplemented!();
 //! # let spec: JobSpec = unimplemented!();
 //! # let key = [trefoil_engine::Lanes(0); 2];
 //! let target = args.resolve()?;
 //! let client = Client::connect(&target.cluster, &target.identity).await?;
-//! let outcome = client.run(&spec, Default::default(), &key).await?;
-//! println!("{} words after {} rounds", outcome.output.len(), outcome.costs[0].rounds);
+//! let outcome = client.run(&spec, Default::default(), &[Plain::Bits(&key)]).await?;
+//! println!("{} words after {} rounds", outcome.bits(0)?.len(), outcome.costs[0].rounds);
 //! # Ok(()) }
 //! ```
 
 mod ctr;
 mod job;
 mod node;
+mod plain;
 mod upload;
 
 pub use ctr::{AesKey, Ctr, CtrReport};
 pub use job::{JobHandle, Outcome};
+pub use plain::{Plain, PlainVector};
 
 use crate::{
     Error,
     config::{Cluster, ClusterDigest},
-    job::JobSpec,
-    pki::Identity,
+    job::{JobId, JobSpec},
+    pki::{ClientName, Identity, Role},
     status::NodeStatus,
 };
 use bytes::Bytes;
 use node::NodeClient;
 use std::{fmt, sync::Arc, time::Duration};
-use trefoil_engine::{Lanes, Party};
+use trefoil_engine::Party;
 
 /// A client of one cluster. Cheap to clone; clones share their connections.
 #[derive(Clone)]
 pub struct Client {
     nodes: Arc<[NodeClient; 3]>,
     digest: ClusterDigest,
+    name: Option<ClientName>,
     patience: Duration,
 }
 
@@ -52,7 +55,11 @@ impl Client {
     pub fn new(cluster: &Cluster, identity: &Identity) -> Result<Self, Error> {
         let node = |party| NodeClient::new(cluster, identity, party);
         let nodes = Arc::new([node(Party::P0)?, node(Party::P1)?, node(Party::P2)?]);
-        Ok(Self { nodes, digest: cluster.digest(), patience: PATIENCE })
+        let name = match identity.role() {
+            Role::Client(name) => Some(name.clone()),
+            Role::Node(_) => None,
+        };
+        Ok(Self { nodes, digest: cluster.digest(), name, patience: PATIENCE })
     }
 
     /// A client that has called all three nodes and found them to be of one cluster, and connected to each other.
@@ -97,26 +104,40 @@ impl Client {
         self.nodes[party.index()].status().await
     }
 
-    /// Splits `input` and submits a job to the three nodes. While a node is busy, comes back for two minutes.
+    /// The name in the certificate, if it is a client's.
+    pub fn name(&self) -> Option<&ClientName> {
+        self.name.as_ref()
+    }
+
+    /// Splits the inputs that come with the job, in their order, and submits it to the three nodes. While a node is busy, comes back for two minutes.
     ///
     /// If a node refuses, the job is deleted at the others. Cancelled, it may leave a job at some nodes, which fails there
     /// when the others do not come.
     ///
     /// # Errors
-    /// [`Error::Refused`] or [`Error::Unreachable`] names the node and the remedy; [`Error::Usage`] if the input has not as
-    /// many words as the specification says.
-    pub async fn submit(&self, spec: &JobSpec, attachment: Bytes, input: &[Lanes]) -> Result<JobHandle, Error> {
-        upload::submit(self, spec, attachment, input).await
+    /// [`Error::Refused`] or [`Error::Unreachable`] names the node and the remedy; [`Error::Usage`] if the inputs are not
+    /// what the specification says.
+    pub async fn submit(&self, spec: &JobSpec, attachment: Bytes, inputs: &[Plain<'_>]) -> Result<JobHandle, Error> {
+        upload::submit(self, spec, attachment, inputs).await
     }
 
-    /// Submits a job, waits for its end, fetches its output and deletes it.
+    /// A job that this client or another has submitted, and of which this one may fetch outputs. Cancel safe.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if the nodes describe it differently; [`Error::Refused`] or [`Error::Unreachable`].
+    pub async fn job(&self, id: JobId) -> Result<JobHandle, Error> {
+        JobHandle::found(self.clone(), id).await
+    }
+
+    /// Submits a job, waits for its end, fetches its outputs for this client and deletes it. Outputs for others stay until these have
+    /// fetched them.
     ///
     /// Cancelled, it deletes the job in the background.
     ///
     /// # Errors
     /// As [`submit`](Self::submit), [`JobHandle::wait`] and [`JobHandle::output`].
-    pub async fn run(&self, spec: &JobSpec, attachment: Bytes, input: &[Lanes]) -> Result<Outcome, Error> {
-        let job = self.submit(spec, attachment, input).await?;
+    pub async fn run(&self, spec: &JobSpec, attachment: Bytes, inputs: &[Plain<'_>]) -> Result<Outcome, Error> {
+        let job = self.submit(spec, attachment, inputs).await?;
         let outcome = job.outcome().await;
         job.delete().await;
         outcome

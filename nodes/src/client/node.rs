@@ -1,5 +1,6 @@
 //! Requests to one node.
 
+use super::plain::Fetched;
 use crate::{
     Error,
     api::{Problem, ProblemKind},
@@ -25,9 +26,6 @@ const REFUSAL: Duration = Duration::from_secs(1);
 
 /// How long an answer may take that needs no work.
 const ANSWER: Duration = Duration::from_secs(10);
-
-/// How long the state of a job is waited for at the node before it is asked for again.
-const POLL: Duration = Duration::from_secs(20);
 
 /// How long a body may take, either way.
 const TRANSFER: Duration = Duration::from_mins(5);
@@ -100,15 +98,15 @@ impl NodeClient {
     }
 
     /// The state of a job, as soon as it has ended or some time has passed.
-    pub(super) async fn job_status(&self, id: JobId) -> Result<JobStatus, Error> {
-        let url = format!("{}?wait={}", self.job(id), POLL.as_secs());
-        let request = || self.http.get(&url).timeout(POLL + ANSWER);
+    pub(super) async fn job_status(&self, id: JobId, wait: Duration) -> Result<JobStatus, Error> {
+        let url = format!("{}?wait={}", self.job(id), wait.as_secs());
+        let request = || self.http.get(&url).timeout(wait + ANSWER);
         self.json(self.answer(self.persist(request).await?).await?).await
     }
 
-    /// The output of a job: `own` of so many bytes, and the digest of `next`.
-    pub(super) async fn output(&self, id: JobId, length: usize) -> Result<(Zeroizing<Vec<u8>>, [u8; 32]), Error> {
-        let url = format!("{}/output", self.job(id));
+    /// An output of a job: `own` of so many bytes, and the digest of `next`.
+    pub(super) async fn output(&self, id: JobId, k: usize, length: usize) -> Result<Fetched, Error> {
+        let url = format!("{}/outputs/{k}", self.job(id));
         let response = self.answer(self.persist(|| self.http.get(&url).timeout(TRANSFER)).await?).await?;
         let mut own = self.body(response, length + 32).await?;
         match own.split_last_chunk() {

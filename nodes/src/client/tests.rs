@@ -7,8 +7,8 @@ use crate::{
     cluster_files::{ClusterFiles, ClusterPlan, NodeSettings},
     config::{Address, Listen, NodeConfig},
     job::{
-        AesCtrSpec, Failure, FailureKind, JobCost, JobState, Limits, ModeSpec, Output, ProgramSpec, Runner, Session,
-        Sessions, Table, Turns,
+        AesCtrSpec, Failure, FailureKind, JobCost, JobState, Jobs, Limits, ModeSpec, Outputs, ProgramSpec, Runner,
+        Session, Sessions, Turns,
     },
     status::{CertificateStatus, PeerStatus, SocketBuffers},
     tls,
@@ -16,6 +16,7 @@ use crate::{
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use trefoil_circuits::aes::KeySize;
 use trefoil_engine::{
+    Lanes,
     client::OutputShare,
     transport::{BoxFuture, SessionId},
 };
@@ -30,7 +31,7 @@ impl Sessions for Alone {
 }
 
 struct Node {
-    table: Arc<Table>,
+    jobs: Arc<Jobs>,
     server: JoinHandle<()>,
     _stop: watch::Sender<bool>,
 }
@@ -69,8 +70,8 @@ async fn world(limits: [Limits; 3]) -> World {
 
 fn serve(files: &ClusterFiles, party: Party, listener: TcpListener, limits: &Limits) -> Node {
     let config = NodeConfig::load(&files.node(party)).expect("a configuration");
-    let table = Table::new(limits.clone());
-    let runner = Runner::new(table.clone(), Box::new(Alone), Turns::new(party, 1, Duration::from_mins(1)));
+    let jobs = Jobs::new(limits.clone());
+    let runner = Runner::new(jobs.clone(), Box::new(Alone), Turns::new(party, 1, Duration::from_mins(1)));
     let cluster_digest = config.cluster.digest();
     let status = move || NodeStatus {
         version: "0".to_owned(),
@@ -85,16 +86,16 @@ fn serve(files: &ClusterFiles, party: Party, listener: TcpListener, limits: &Lim
         socket_buffers: SocketBuffers { requested: 0, granted: 0 },
         certificate: CertificateStatus { not_after: 0 },
     };
-    let api = Arc::new(Api { table: table.clone(), runner, status: Box::new(status) });
+    let api = Arc::new(Api { jobs: jobs.clone(), runner, status: Box::new(status) });
     let tls = tls::api_server(&config.identity, &config.cluster).expect("TLS");
     let (stop, stopped) = watch::channel(false);
     let server = Server::new(listener, tls, config.cluster, api.router(), limits);
-    Node { table, server: tokio::spawn(server.run(stopped)), _stop: stop }
+    Node { jobs, server: tokio::spawn(server.run(stopped)), _stop: stop }
 }
 
 fn spec() -> JobSpec {
     let aes = AesCtrSpec { key_bits: KeySize::Aes128, counter: 0, blocks: 1 };
-    JobSpec { program: ProgramSpec::AesCtr(aes), mode: ModeSpec::default() }
+    JobSpec::new(ProgramSpec::AesCtr(aes), ModeSpec::default())
 }
 
 const KEY: [Lanes; 2] = [Lanes(7), Lanes(9)];
@@ -105,18 +106,18 @@ impl World {
     }
 
     async fn submit(&self) -> Result<JobHandle, Error> {
-        self.client.submit(&spec(), Bytes::new(), &KEY).await
+        self.client.submit(&spec(), Bytes::new(), &[Plain::Bits(&KEY)]).await
     }
 
     fn end(&self, job: &JobHandle, party: Party, end: Result<[u8; 2], Failure>) {
-        let table = &self.nodes[party.index()].table;
-        let job = table.any(job.id()).expect("there");
+        let jobs = &self.nodes[party.index()].jobs;
+        let job = jobs.any(job.id()).expect("there");
         let cost = JobCost { rounds: 1, bytes_sent: 2, products: 3, seconds: 0.0 };
-        table.finish(&job, end.map(|[own, next]| (Output::new(share(party, own, next)), cost)));
+        jobs.finish(&job, end.map(|[own, next]| (Outputs::new(vec![share(party, own, next).into()]), cost)));
     }
 
     fn loads(&self) -> [(u32, u64); 3] {
-        self.nodes.each_ref().map(|node| node.table.load())
+        self.nodes.each_ref().map(|node| node.jobs.load())
     }
 }
 
@@ -132,7 +133,7 @@ async fn three_consistent_shares_are_put_together() {
         world.end(&job, p, Ok(parts));
     }
     assert_eq!(job.wait().await.expect("done").map(|c| c.rounds), [1; 3]);
-    assert_eq!(**job.output().await.expect("consistent"), [Lanes(0x0707_0707_0707_0707); 2]);
+    assert_eq!(job.output(0).await.expect("consistent").bits().expect("bits"), [Lanes(0x0707_0707_0707_0707); 2]);
     job.delete().await;
     assert_eq!(world.loads(), [(0, 0); 3]);
 }
@@ -146,7 +147,7 @@ async fn nodes_that_contradict_each_other_are_named() {
         world.end(&job, p, Ok(parts));
     }
     job.wait().await.expect("done");
-    let error = job.output().await.expect_err("a contradiction");
+    let error = job.output(0).await.expect_err("a contradiction");
     assert!(
         matches!(&error, Error::Integrity(text) if text.starts_with("P1 (") && text.contains(" and P2 (")),
         "{error}"
@@ -194,12 +195,12 @@ async fn a_busy_node_is_asked_again_until_it_has_room() {
     let first = world.submit().await.expect("accepted");
     let (second, ()) = tokio::join!(world.submit(), async {
         // The second is refused by P1 while the first is there. Then the first is deleted.
-        let refused = || world.nodes[0].table.used() > 0;
+        let refused = || world.nodes[0].jobs.used() > 0;
         wait_until(refused).await;
         first.delete().await;
     });
     let second = second.expect("accepted in the end");
-    let owner = |node: &Node| node.table.any(second.id()).map(|job| job.state());
+    let owner = |node: &Node| node.jobs.any(second.id()).map(|job| job.state());
     assert!(world.nodes.iter().all(|node| owner(node) == Some(JobState::Accepted)));
     second.delete().await;
 }
@@ -207,8 +208,8 @@ async fn a_busy_node_is_asked_again_until_it_has_room() {
 #[tokio::test]
 async fn an_input_of_the_wrong_length_is_not_sent() {
     let world = World::usual().await;
-    let error = world.client.submit(&spec(), Bytes::new(), &KEY[..1]).await.expect_err("one word");
-    assert!(matches!(&error, Error::Usage(text) if text.contains("2 words of input")), "{error}");
+    let error = world.client.submit(&spec(), Bytes::new(), &[Plain::Bits(&KEY[..1])]).await.expect_err("one word");
+    assert!(matches!(&error, Error::Usage(text) if text.contains("input 0 has 2 words of Bits")), "{error}");
     assert_eq!(world.loads(), [(0, 0); 3]);
 }
 

@@ -1,22 +1,19 @@
 //! Submitting a job to all three nodes, or to none.
 
 use super::{
-    Client, JobHandle,
+    Client, JobHandle, Plain,
     node::{all, is_busy},
 };
 use crate::{
     Error,
-    job::{JobId, JobSpec, encode_head},
+    job::{JobId, JobSpec, Sizes, SpecFault, encode_head},
 };
 use bytes::Bytes;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use trefoil_engine::{
-    Lanes,
-    client::{InputShare, split},
-};
+use trefoil_circuits::program::InputVector;
 
 /// The first pause before busy nodes are asked again; it doubles up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -26,27 +23,27 @@ pub(super) async fn submit(
     client: &Client,
     spec: &JobSpec,
     attachment: Bytes,
-    input: &[Lanes],
+    inputs: &[Plain<'_>],
 ) -> Result<JobHandle, Error> {
-    let shape = spec.shape().map_err(|e| Error::Usage(e.to_string()))?;
-    if (shape.attachment_bytes, shape.input_words) != (attachment.len(), input.len()) {
-        return Err(Error::Usage(format!(
-            "the job takes {} bytes of circuit and {} words of input, and {} and {} were given",
-            shape.attachment_bytes,
-            shape.input_words,
-            attachment.len(),
-            input.len()
-        )));
-    }
+    let usage = |e: SpecFault| Error::Usage(e.to_string());
+    let sizes = spec.sizes().map_err(usage)?;
+    let name = client
+        .name()
+        .ok_or_else(|| Error::Usage("a node submits no jobs; use the certificate of a client".to_owned()))?;
+    let terms = spec.terms(name).map_err(usage)?;
+    check(&sizes, attachment.len(), inputs)?;
     let head = encode_head(spec);
     let end = Instant::now() + client.patience;
     let mut pause = FIRST_PAUSE;
     loop {
         // A new name and new shares each time: what was refused is not used again.
         let id = JobId::random()?;
-        let shares = split(input)?.map(|share| parts(&head, &attachment, share));
-        let job = JobHandle::new(client.clone(), id, shape);
-        let results = all(&client.nodes, |node| node.put(id, &shares[node.party().index()])).await;
+        let mut bodies = [(); 3].map(|()| vec![head.clone(), attachment.clone()]);
+        for input in inputs {
+            bodies.iter_mut().zip(input.split()?).for_each(|(body, share)| body.extend(components(share)));
+        }
+        let job = JobHandle::new(client.clone(), id, terms.outputs.clone());
+        let results = all(&client.nodes, |node| node.put(id, &bodies[node.party().index()])).await;
         let errors: Vec<Error> = results.into_iter().filter_map(Result::err).collect();
         if errors.is_empty() {
             return Ok(job);
@@ -70,15 +67,38 @@ fn jitter() -> Result<f64, Error> {
     Ok(0.5 + f64::from(random) / f64::from(u32::MAX))
 }
 
-/// The body for one node. The components are not copied, and wiped when they have been sent.
-fn parts(head: &Bytes, attachment: &Bytes, share: InputShare<Lanes>) -> [Bytes; 4] {
+fn check(sizes: &Sizes, attachment: usize, inputs: &[Plain<'_>]) -> Result<(), Error> {
+    if sizes.attachment_bytes != attachment {
+        let due = sizes.attachment_bytes;
+        return Err(Error::Usage(format!("the job takes {due} bytes of circuit, and {attachment} were given")));
+    }
+    if sizes.uploads.len() != inputs.len() {
+        let due = sizes.uploads.len();
+        return Err(Error::Usage(format!("the job takes {due} inputs along, and {} were given", inputs.len())));
+    }
+    match sizes.uploads.iter().zip(inputs).position(|(shape, input)| !input.fits(*shape)) {
+        None => Ok(()),
+        Some(k) => {
+            let (due, got) = (sizes.uploads[k], inputs[k]);
+            Err(Error::Usage(format!(
+                "input {k} has {} words of {:?}, and {} words of {:?} were given",
+                due.elements(),
+                due.ring,
+                got.elements(),
+                got.ring()
+            )))
+        }
+    }
+}
+
+/// Both components of a share. They are not copied, and wiped when they have been sent.
+pub(super) fn components(share: InputVector) -> [Bytes; 2] {
     let share = Arc::new(share);
-    let component = |at| Bytes::from_owner(Component { share: share.clone(), at });
-    [head.clone(), attachment.clone(), component(0), component(1)]
+    [0, 1].map(|at| Bytes::from_owner(Component { share: share.clone(), at }))
 }
 
 struct Component {
-    share: Arc<InputShare<Lanes>>,
+    share: Arc<InputVector>,
     at: usize,
 }
 

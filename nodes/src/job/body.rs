@@ -5,24 +5,24 @@
 //! | length of the specification | 4, little-endian |
 //! | specification, JSON | as announced, at most [`MAX_SPEC_BYTES`] |
 //! | public attachment | as the specification says |
-//! | component `own` of the input share | 8 for each word, little-endian |
-//! | component `next` of the input share | as many |
+//! | for each input that comes with the job: component `own` of its share | 8 for each word, little-endian |
+//! | component `next` of it | as many |
 //!
 //! The length of the whole is known once the specification is read, and it is compared with the announced one before
 //! anything else is read or allocated.
 
-use super::{JobSpec, Limits, Shape, TooLarge};
+use super::{JobSpec, Limits, Sizes, TooLarge};
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use std::time::{Duration, Instant};
-use trefoil_engine::{Lanes, client::InputShare};
+use trefoil_circuits::program::InputVector;
 use zeroize::Zeroizing;
 
 /// The media type of a submission.
 pub const MEDIA_TYPE: &str = "application/vnd.trefoil.job";
 
-/// The longest specification, in bytes. The largest that means anything has a few hundred.
-pub const MAX_SPEC_BYTES: usize = 4096;
+/// The longest specification, in bytes. One that names many columns of tables has a few thousand.
+pub const MAX_SPEC_BYTES: usize = 1 << 16;
 
 /// Why a body was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +78,7 @@ pub struct Head<S> {
     /// What the job computes.
     pub spec: JobSpec,
     /// Its sizes, within the limits of this node.
-    pub shape: Shape,
+    pub sizes: Sizes,
     rest: Reader<S>,
 }
 
@@ -87,8 +87,8 @@ pub struct Head<S> {
 pub struct Payload {
     /// The public attachment.
     pub attachment: Vec<u8>,
-    /// This node's share of the input.
-    pub input: InputShare<Lanes>,
+    /// This node's shares of the inputs that come with the job.
+    pub inputs: Vec<InputVector>,
 }
 
 impl<S, E> Head<S>
@@ -117,32 +117,35 @@ where
         let mut text = vec![0; length];
         rest.fill(&mut text).await?;
         let spec: JobSpec = serde_json::from_slice(&text).map_err(|e| BodyFault::Spec(e.to_string()))?;
-        let shape = spec.shape().map_err(|e| BodyFault::Spec(e.to_string()))?;
-        limits.check(shape, announced)?;
-        let expected = 4 + length as u64 + shape.attachment_bytes as u64 + 2 * shape.input_bytes() as u64;
+        let sizes = spec.sizes().map_err(|e| BodyFault::Spec(e.to_string()))?;
+        limits.check(&sizes, announced)?;
+        let expected = 4 + length as u64 + sizes.attachment_bytes as u64 + sizes.upload_bytes();
         if expected != announced {
             return Err(BodyFault::Length { expected, got: announced });
         }
-        Ok(Self { spec, shape, rest })
+        Ok(Self { spec, sizes, rest })
     }
 
-    /// Reads what follows. Allocates what [`Shape::held_bytes`] counts; set it aside before.
+    /// Reads what follows. Allocates what [`Sizes::held_bytes`] counts; set it aside before.
     ///
     /// Cancel safe in that nothing outlives it.
     ///
     /// # Errors
     /// [`BodyFault`].
     pub async fn payload(mut self) -> Result<Payload, BodyFault> {
-        let mut attachment = vec![0; self.shape.attachment_bytes];
+        let mut attachment = vec![0; self.sizes.attachment_bytes];
         self.rest.fill(&mut attachment).await?;
-        let mut own = Zeroizing::new(vec![0; self.shape.input_bytes()]);
-        self.rest.fill(&mut own).await?;
-        let mut next = Zeroizing::new(vec![0; self.shape.input_bytes()]);
-        self.rest.fill(&mut next).await?;
+        let mut inputs = Vec::with_capacity(self.sizes.uploads.len());
+        for shape in &self.sizes.uploads {
+            let mut own = Zeroizing::new(vec![0; shape.component_bytes()]);
+            self.rest.fill(&mut own).await?;
+            let mut next = Zeroizing::new(vec![0; shape.component_bytes()]);
+            self.rest.fill(&mut next).await?;
+            let input = InputVector::from_bytes(*shape, &own, &next);
+            inputs.push(input.map_err(|e| BodyFault::Spec(e.to_string()))?);
+        }
         self.rest.end().await?;
-        let wrong = |e: trefoil_engine::Error| BodyFault::Spec(e.to_string());
-        let input = InputShare::from_bytes(self.shape.input_words, &own, &next).map_err(wrong)?;
-        Ok(Payload { attachment, input })
+        Ok(Payload { attachment, inputs })
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a node takes on.
 
-use super::spec::Shape;
+use super::spec::Sizes;
 use crate::config::{nonzero, span};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -16,7 +16,7 @@ pub struct Limits {
     /// Largest body of a submission in bytes: attachment and input shares. Default 64 MiB.
     #[serde(deserialize_with = "nonzero")]
     pub body_bytes: u64,
-    /// Largest output of one job in bytes, counting one component. Default 64 MiB.
+    /// Largest outputs of one job in bytes, all together, counting one component. Default 64 MiB.
     #[serde(deserialize_with = "nonzero")]
     pub output_bytes: u64,
     /// Bytes of attachments, inputs and outputs held for all jobs together. A job reserves its part before its body is read.
@@ -35,7 +35,7 @@ pub struct Limits {
     /// Jobs that have ended and can still be asked for; the oldest go first. Default 1,024.
     #[serde(deserialize_with = "nonzero")]
     pub finished_jobs: u32,
-    /// How long an ended job is kept when the client does not delete it. Default 10 min.
+    /// How long an ended job is kept, with its outputs, unless all clients it concerns delete it before. Default 10 min.
     #[serde(with = "span")]
     pub retention: Duration,
     /// How long a job may wait and run in all. Default 1 h.
@@ -98,10 +98,10 @@ impl Limits {
     ///
     /// # Errors
     /// [`TooLarge`] names the size and the limit.
-    pub fn check(&self, shape: Shape, body: u64) -> Result<(), TooLarge> {
+    pub fn check(&self, sizes: &Sizes, body: u64) -> Result<(), TooLarge> {
         self.check_body(body)?;
-        bound("the output", shape.output_bytes() as u64, self.output_bytes, "output_bytes")?;
-        bound("what has to be held", shape.held_bytes(), self.held_bytes, "held_bytes")
+        bound("what comes out", sizes.output_bytes(), self.output_bytes, "output_bytes")?;
+        bound("what has to be held", sizes.held_bytes(), self.held_bytes, "held_bytes")
     }
 
     /// Checks the size a client announces, before anything of the body is read.
@@ -128,17 +128,20 @@ fn bound(what: &'static str, got: u64, limit: u64, key: &'static str) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use trefoil_circuits::program::Shape;
 
     #[test]
     fn each_limit_is_named_when_it_is_exceeded() {
         let limits = Limits { body_bytes: 100, output_bytes: 80, held_bytes: 500, work_bytes: 10, ..Limits::default() };
-        let shape =
-            |attachment_bytes, output_words| Shape { attachment_bytes, input_words: 2, output_words, port_wires: 0 };
-        assert_eq!(limits.check(shape(0, 10), 100), Ok(()));
+        let sizes = |attachment_bytes, words| {
+            let (inputs, outputs) = (vec![Shape::z64(2)], vec![Shape::z64(words)]);
+            Sizes { attachment_bytes, uploads: inputs.clone(), inputs, outputs, port_wires: 0 }
+        };
+        assert_eq!(limits.check(&sizes(0, 10), 100), Ok(()));
         for (result, key) in [
-            (limits.check(shape(0, 10), 101), "limits.body_bytes"),
-            (limits.check(shape(0, 11), 100), "limits.output_bytes"),
-            (limits.check(shape(100, 10), 100), "limits.held_bytes"),
+            (limits.check(&sizes(0, 10), 101), "limits.body_bytes"),
+            (limits.check(&sizes(0, 11), 100), "limits.output_bytes"),
+            (limits.check(&sizes(100, 10), 100), "limits.held_bytes"),
             (limits.check_work(11), "limits.work_bytes"),
         ] {
             assert!(result.unwrap_err().to_string().contains(key), "{key}");

@@ -5,13 +5,9 @@ use std::sync::Arc;
 use trefoil_circuits::{
     aes::SboxForm,
     bristol::{self, Circuit, Evaluation, Schedule},
-    program::{AesCtr, Executor, Inputs, Program, Released, Tiling},
+    program::{AesCtr, Executor, InputVector, Inputs, OutputVector, Program, Tiling},
 };
-use trefoil_engine::{
-    Cost, Ctx, Error, Lanes, Malicious, Mode, SemiHonest,
-    client::{InputShare, OutputShare},
-    transport::Transport,
-};
+use trefoil_engine::{Cost, Ctx, Error, Malicious, Mode, SemiHonest, transport::Transport};
 
 /// A job whose attachment has been read and found to be what the specification says.
 #[derive(Clone, Debug)]
@@ -61,6 +57,21 @@ pub enum PrepareFault {
     TooLarge(#[from] TooLarge),
 }
 
+/// What went wrong in a run, and with which input if it was while that was taken in.
+#[derive(Debug)]
+pub struct RunFault {
+    /// The input, counted from 0.
+    pub input: Option<usize>,
+    /// What went wrong.
+    pub error: Error,
+}
+
+impl From<Error> for RunFault {
+    fn from(error: Error) -> Self {
+        Self { input: None, error }
+    }
+}
+
 impl Prepared {
     /// Checks and parses the attachment. Takes time in proportion to it: call it where blocking is allowed.
     ///
@@ -93,17 +104,17 @@ impl Prepared {
     /// Runs on the root strand of a session. What comes back has been verified.
     ///
     /// # Errors
-    /// As [`Ctx::root`] and [`Program::run`]. Not cancel safe.
+    /// As [`Ctx::root`], [`InputVector::receive`] and [`Program::run`]. Not cancel safe.
     pub async fn run(
         &self,
         seat: Seat,
         net: Arc<dyn Transport>,
-        input: InputShare<Lanes>,
+        inputs: Vec<InputVector>,
         executor: &impl Executor,
-    ) -> Result<(OutputShare<Lanes>, Cost), Error> {
+    ) -> Result<(Vec<OutputVector>, Cost), RunFault> {
         match self.mode {
-            ModeSpec::SemiHonest => self.work.run::<SemiHonest>(seat, net, input, executor).await,
-            ModeSpec::Malicious => self.work.run::<Malicious>(seat, net, input, executor).await,
+            ModeSpec::SemiHonest => self.work.run::<SemiHonest>(seat, net, inputs, executor).await,
+            ModeSpec::Malicious => self.work.run::<Malicious>(seat, net, inputs, executor).await,
         }
     }
 }
@@ -113,13 +124,13 @@ impl Work {
         &self,
         Seat { me, session, keys }: Seat,
         net: Arc<dyn Transport>,
-        input: InputShare<Lanes>,
+        inputs: Vec<InputVector>,
         executor: &impl Executor,
-    ) -> Result<(OutputShare<Lanes>, Cost), Error> {
+    ) -> Result<(Vec<OutputVector>, Cost), RunFault> {
         let ctx = Ctx::<M>::root(me, session, keys, net).await?;
         match self {
-            Self::AesCtr(program) => run(program, ctx, input, executor).await,
-            Self::Circuit(program) => run(program, ctx, input, executor).await,
+            Self::AesCtr(program) => run(program, ctx, inputs, executor).await,
+            Self::Circuit(program) => run(program, ctx, inputs, executor).await,
         }
     }
 }
@@ -127,16 +138,15 @@ impl Work {
 async fn run<M: Mode>(
     program: &impl Program,
     mut ctx: Ctx<M>,
-    input: InputShare<Lanes>,
+    inputs: Vec<InputVector>,
     executor: &impl Executor,
-) -> Result<(OutputShare<Lanes>, Cost), Error> {
-    let input = ctx.input(input).await?;
-    let released: Released<M> = program.run(ctx, Inputs::from(input), executor).await?;
-    let [output] = &released.outputs[..] else {
-        let got = released.outputs.len();
-        return Err(Error::Shape { what: "the outputs of a program", expected: 1, got });
-    };
-    Ok((released.strand.output(output.bits()?.view())?, released.cost()))
+) -> Result<(Vec<OutputVector>, Cost), RunFault> {
+    let mut vectors = Vec::with_capacity(inputs.len());
+    for (k, input) in inputs.into_iter().enumerate() {
+        vectors.push(input.receive(&mut ctx).await.map_err(|error| RunFault { input: Some(k), error })?);
+    }
+    let released = program.run(ctx, Inputs::new(vectors), executor).await?;
+    Ok((released.release()?, released.cost()))
 }
 
 fn prepare_circuit(spec: &CircuitSpec, attachment: &[u8], limits: &Limits) -> Result<Evaluation, PrepareFault> {
@@ -177,7 +187,7 @@ mod tests {
             output_wires: 2,
             instances: NonZeroU32::new(instances).expect("not zero"),
         };
-        JobSpec { program: ProgramSpec::Circuit(circuit), mode: ModeSpec::default() }
+        JobSpec::new(ProgramSpec::Circuit(circuit), ModeSpec::default())
     }
 
     #[test]
@@ -186,9 +196,7 @@ mod tests {
             let spec = spec(HALF_ADDER, 2, instances);
             let prepared = Prepared::new(&spec, HALF_ADDER, &Limits::default()).expect("valid");
             let Work::Circuit(program) = prepared.work else { panic!() };
-            let shape = spec.shape().expect("small");
-            assert_eq!(shape.input_words, program.inputs()[0].elements());
-            assert_eq!(shape.output_words, program.outputs()[0].elements());
+            assert_eq!(spec.program.shapes(), Ok([program.inputs(), program.outputs()]));
         }
         for bits in [128, 192, 256] {
             let text =
@@ -197,9 +205,7 @@ mod tests {
             let Work::AesCtr(program) = Prepared::new(&spec, b"", &Limits::default()).expect("valid").work else {
                 panic!()
             };
-            let shape = spec.shape().expect("small");
-            assert_eq!(shape.input_words, program.inputs()[0].elements());
-            assert_eq!(shape.output_words, program.outputs()[0].elements());
+            assert_eq!(spec.program.shapes(), Ok([program.inputs(), program.outputs()]));
         }
     }
 

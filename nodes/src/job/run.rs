@@ -1,13 +1,13 @@
 //! Running jobs: from an accepted job to its output or its failure.
 
-use super::{Failure, FailureKind, Job, JobCost, Output, Prepared, Table, Turns};
+use super::{Failure, FailureKind, Job, JobCost, Jobs, Outputs, Prepared, RunFault, Turns};
 use crate::executor::Tasks;
 use std::{fmt, sync::Arc, time::Instant};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
+use trefoil_circuits::program::InputVector;
 use trefoil_engine::{
-    Error, Lanes, LinkFault, Party, SessionKeys,
-    client::InputShare,
+    Error, LinkFault, Party, SessionKeys,
     transport::{BoxFuture, SessionId, Transport},
 };
 
@@ -50,25 +50,25 @@ pub trait Session: Send {
 
 /// Runs the jobs of one node.
 pub struct Runner {
-    table: Arc<Table>,
+    jobs: Arc<Jobs>,
     sessions: Box<dyn Sessions>,
     turns: Turns,
 }
 
 impl Runner {
-    /// A runner that records what becomes of its jobs in `table`.
-    pub fn new(table: Arc<Table>, sessions: Box<dyn Sessions>, turns: Turns) -> Arc<Self> {
-        Arc::new(Self { table, sessions, turns })
+    /// A runner that records what becomes of its jobs in `jobs`.
+    pub fn new(jobs: Arc<Jobs>, sessions: Box<dyn Sessions>, turns: Turns) -> Arc<Self> {
+        Arc::new(Self { jobs, sessions, turns })
     }
 
-    /// Starts a job as a task of its own. It ends in the table, whatever happens.
-    pub fn start(self: &Arc<Self>, job: Arc<Job>, prepared: Prepared, input: InputShare<Lanes>) -> JoinHandle<()> {
+    /// Starts a job as a task of its own. Whatever happens, what becomes of it is recorded.
+    pub fn start(self: &Arc<Self>, job: Arc<Job>, prepared: Prepared, inputs: Vec<InputVector>) -> JoinHandle<()> {
         let this = self.clone();
         tokio::spawn(async move {
             // In a task of its own, so that a panic is a failure of this job and of nothing else.
             let run = {
                 let (this, job) = (this.clone(), job.clone());
-                tokio::spawn(async move { this.attend(&job, prepared, input).await })
+                tokio::spawn(async move { this.attend(&job, prepared, inputs).await })
             };
             let end = run
                 .await
@@ -77,7 +77,7 @@ impl Runner {
         })
     }
 
-    fn record(&self, job: &Job, end: Result<(Output, JobCost), Failure>) {
+    fn record(&self, job: &Job, end: Result<(Outputs, JobCost), Failure>) {
         let (id, mode) = (job.id(), job.terms().mode);
         match &end {
             Ok((_, cost)) => {
@@ -86,7 +86,7 @@ impl Runner {
             Err(failure) if failure.kind == FailureKind::Cancelled => info!(%id, %mode, "cancelled"),
             Err(failure) => warn!(%id, %mode, "failed: {}", failure.cause),
         }
-        self.table.finish(job, end);
+        self.jobs.finish(job, end);
     }
 
     /// Runs a job under its deadline and until somebody stops it.
@@ -94,9 +94,9 @@ impl Runner {
         &self,
         job: &Job,
         prepared: Prepared,
-        input: InputShare<Lanes>,
-    ) -> Result<(Output, JobCost), Failure> {
-        let limits = self.table.limits();
+        inputs: Vec<InputVector>,
+    ) -> Result<(Outputs, JobCost), Failure> {
+        let limits = self.jobs.limits();
         let join = self.sessions.join(job.id().session(), job.terms().digest);
         let mut session = tokio::select! {
             reason = job.stopped() => return Err(reason),
@@ -109,7 +109,10 @@ impl Runner {
                 FailureKind::Deadline,
                 format!("not done within {:?}; split the job, or raise limits.job_deadline on every node", limits.job_deadline),
             )),
-            result = self.compute(job, &mut *session, &prepared, input) => result.map_err(|e| failure(self.turns.me(), &e)),
+            result = self.compute(job, &mut *session, &prepared, inputs) => result.map_err(|fault| {
+                let failure = failure(self.turns.me(), &fault.error);
+                fault.input.map_or(failure.clone(), |k| failure.at(format!("input {k}")))
+            }),
         };
         session.end(result.as_ref().err());
         result
@@ -120,17 +123,17 @@ impl Runner {
         job: &Job,
         session: &mut dyn Session,
         prepared: &Prepared,
-        input: InputShare<Lanes>,
-    ) -> Result<(Output, JobCost), Error> {
+        inputs: Vec<InputVector>,
+    ) -> Result<(Outputs, JobCost), RunFault> {
         let turn = self.turns.wait(job.id().session(), &*session.network(), prepared.strands()).await?;
         job.running();
         let start = Instant::now();
         // What proves is large and would lie in every future around it.
-        let work = Box::pin(prepared.run(session.seat()?, session.network(), input, &Tasks));
-        let (share, cost) = work.await?;
+        let work = Box::pin(prepared.run(session.seat()?, session.network(), inputs, &Tasks));
+        let (outputs, cost) = work.await?;
         let cost = JobCost::new(cost, start.elapsed().as_secs_f64());
         turn.done().await?;
-        Ok((Output::new(share), cost))
+        Ok((Outputs::new(outputs), cost))
     }
 }
 

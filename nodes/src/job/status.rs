@@ -1,7 +1,9 @@
 //! What a node tells the client about a job: the body of `GET /v1/jobs/{id}`.
 
-use super::{JobId, ModeSpec};
+use super::{JobId, ModeSpec, OutputTerms, ring};
+use crate::pki::ClientName;
 use serde::{Deserialize, Serialize};
+use trefoil_circuits::program::{RingKind, Shape};
 use trefoil_engine::{Cost, Party};
 
 /// The state of one job on one node.
@@ -11,11 +13,40 @@ use trefoil_engine::{Cost, Party};
 pub struct JobStatus {
     /// The job.
     pub id: JobId,
+    /// Who has submitted it.
+    pub owner: ClientName,
     /// Against whom its computation is secure.
     pub mode: ModeSpec,
+    /// Its outputs.
+    pub outputs: Vec<OutputStatus>,
     /// Where it stands.
     #[serde(flatten)]
     pub state: JobState,
+}
+
+/// One output of a job.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct OutputStatus {
+    /// What it consists of.
+    #[serde(with = "ring")]
+    pub ring: RingKind,
+    /// Entries: bits, or integers.
+    pub len: usize,
+    /// Who may fetch it.
+    pub recipients: Vec<ClientName>,
+}
+
+impl OutputStatus {
+    /// As the job's terms say.
+    pub fn of(terms: &OutputTerms) -> Self {
+        let OutputTerms { shape, recipients } = terms;
+        Self { ring: shape.ring, len: shape.len, recipients: recipients.clone() }
+    }
+
+    /// Its shape.
+    pub fn shape(&self) -> Shape {
+        Shape { ring: self.ring, len: self.len }
+    }
 }
 
 /// Where a job stands on one node.
@@ -87,6 +118,13 @@ impl Failure {
         Self { kind, cause: cause.into(), blamed: None, suspects: Vec::new() }
     }
 
+    /// Says what it concerns.
+    #[must_use]
+    pub fn at(mut self, what: impl std::fmt::Display) -> Self {
+        self.cause = format!("{what}: {}", self.cause);
+        self
+    }
+
     /// Names the node at which it went wrong.
     #[must_use]
     pub fn blaming(mut self, party: Party) -> Self {
@@ -132,6 +170,8 @@ mod tests {
     #[test]
     fn the_wire_form_is_flat_and_named() {
         let id = JobId::from([0xab; 16]);
+        let [owner, bob] = ["alice", "bob"].map(|name| name.parse::<ClientName>().unwrap());
+        let outputs = vec![OutputStatus { ring: RingKind::Bits, len: 7, recipients: vec![bob] }];
         let cost = JobCost { rounds: 80, bytes_sent: 10, products: 3, seconds: 0.5 };
         let failure = Failure::new(FailureKind::Missing, "why").blaming(Party::P2);
         let hex = "ab".repeat(16);
@@ -140,24 +180,30 @@ mod tests {
             (
                 JobState::Failed { failure: check },
                 format!(
-                    r#"{{"id":"{hex}","mode":"malicious","state":"failed","failure":{{"kind":"misbehaved","cause":"why","blamed":null,"suspects":[1,2]}}}}"#
+                    r#"{{"id":"{hex}","owner":"alice","mode":"malicious","outputs":[{{"ring":"bits","len":7,"recipients":["bob"]}}],"state":"failed","failure":{{"kind":"misbehaved","cause":"why","blamed":null,"suspects":[1,2]}}}}"#
                 ),
             ),
-            (JobState::Accepted, format!(r#"{{"id":"{hex}","mode":"malicious","state":"accepted"}}"#)),
+            (
+                JobState::Accepted,
+                format!(
+                    r#"{{"id":"{hex}","owner":"alice","mode":"malicious","outputs":[{{"ring":"bits","len":7,"recipients":["bob"]}}],"state":"accepted"}}"#
+                ),
+            ),
             (
                 JobState::Done { cost },
                 format!(
-                    r#"{{"id":"{hex}","mode":"malicious","state":"done","cost":{{"rounds":80,"bytes_sent":10,"products":3,"seconds":0.5}}}}"#
+                    r#"{{"id":"{hex}","owner":"alice","mode":"malicious","outputs":[{{"ring":"bits","len":7,"recipients":["bob"]}}],"state":"done","cost":{{"rounds":80,"bytes_sent":10,"products":3,"seconds":0.5}}}}"#
                 ),
             ),
             (
                 JobState::Failed { failure },
                 format!(
-                    r#"{{"id":"{hex}","mode":"malicious","state":"failed","failure":{{"kind":"missing","cause":"why","blamed":2}}}}"#
+                    r#"{{"id":"{hex}","owner":"alice","mode":"malicious","outputs":[{{"ring":"bits","len":7,"recipients":["bob"]}}],"state":"failed","failure":{{"kind":"missing","cause":"why","blamed":2}}}}"#
                 ),
             ),
         ] {
-            let status = JobStatus { id, mode: ModeSpec::Malicious, state };
+            let status =
+                JobStatus { id, owner: owner.clone(), mode: ModeSpec::Malicious, outputs: outputs.clone(), state };
             assert_eq!(serde_json::to_string(&status).unwrap(), text);
             assert_eq!(serde_json::from_str::<JobStatus>(&text).unwrap(), status);
         }

@@ -64,7 +64,10 @@ impl fmt::Debug for Fingerprint {
 }
 
 /// The name of a client: 1 to 64 of the letters, digits, `.`, `_` and `-`.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+///
+/// It stands for the client wherever jobs and tables belong to somebody or are released to somebody: the cluster's authority gives one name to one client.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ClientName(String);
 
 impl ClientName {
@@ -84,6 +87,20 @@ impl FromStr for ClientName {
         } else {
             Err(format!("`{text}` is not a client name; use 1 to 64 of the letters, digits, `.`, `_` and `-`"))
         }
+    }
+}
+
+impl TryFrom<String> for ClientName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<ClientName> for String {
+    fn from(name: ClientName) -> Self {
+        name.0
     }
 }
 

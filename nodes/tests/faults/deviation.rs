@@ -8,15 +8,17 @@ use std::{
     },
     time::Duration,
 };
+use trefoil_circuits::program::{InputVector, Shape};
 use trefoil_engine::{
     Error, Party,
-    client::{InputShare, split},
+    client::split,
     transport::{BoxFuture, Link, Path, SessionId, Transport},
 };
 use trefoil_nodes::{
     executor::Tasks,
     job::{JobId, JobSpec, Limits, Prepared, Seat, Turns},
     mesh::Mesh,
+    pki::ClientName,
 };
 
 /// The first frame of which kind has one bit flipped.
@@ -44,7 +46,13 @@ impl Flipped {
 }
 
 /// Takes P2's part with a share of the input, and flips a bit. Whatever P2 makes of the answers, it says nothing until the session is over.
-pub async fn take_part(mesh: &Mesh, id: JobId, spec: &JobSpec, owner: &[u8; 32], (share, flipped): (Vec<u8>, Flipped)) {
+pub async fn take_part(
+    mesh: &Mesh,
+    id: JobId,
+    spec: &JobSpec,
+    owner: &ClientName,
+    (share, flipped): (Vec<u8>, Flipped),
+) {
     let mut session = mesh.session(id.session(), spec.digest(owner)).await.expect("all join");
     let prepared = Prepared::new(spec, b"", &Limits::default()).expect("a good job");
     let turns = Turns::new(Party::P2, 4, Duration::from_secs(1));
@@ -54,8 +62,8 @@ pub async fn take_part(mesh: &Mesh, id: JobId, spec: &JobSpec, owner: &[u8; 32],
     let done = Arc::new(AtomicBool::new(false));
     let links = Arc::new(Altered { inner: network, flipped, done: done.clone() });
     let (own, next) = share.split_at(share.len() / 2);
-    let input = InputShare::from_bytes(2, own, next).expect("two words");
-    let result = Box::pin(prepared.run(seat, links, input, &Tasks)).await;
+    let input = InputVector::from_bytes(Shape::bits(128), own, next).expect("two words");
+    let result = Box::pin(prepared.run(seat, links, vec![input], &Tasks)).await;
     assert!(done.load(SeqCst), "{flipped:?}: no such frame");
     assert!(result.is_err(), "{flipped:?}: the others accepted");
     soon("the end of the session", session.ended()).await;

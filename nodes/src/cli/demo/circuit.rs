@@ -3,7 +3,7 @@
 use super::Row;
 use crate::{
     Error,
-    client::Client,
+    client::{Client, Plain},
     job::{CircuitSpec, JobSpec, ModeSpec, ProgramSpec, Sha256Hex},
 };
 use bytes::Bytes;
@@ -28,7 +28,7 @@ pub(super) async fn run(client: &Client, mode: ModeSpec) -> Result<Row, Error> {
         instances: ADDITIONS,
     };
     let packing: Packing = spec.packing();
-    let spec = JobSpec { program: ProgramSpec::Circuit(spec), mode };
+    let spec = JobSpec::new(ProgramSpec::Circuit(spec), mode);
     let mut pairs = Vec::with_capacity(packing.instances());
     for _ in 0..packing.instances() {
         pairs.push((random()?, random()?));
@@ -39,10 +39,10 @@ pub(super) async fn run(client: &Client, mode: ModeSpec) -> Result<Row, Error> {
     let words = packing.pack_inputs(&circuit, &inputs).map_err(|e| bug(&e))?;
 
     let start = Instant::now();
-    let outcome = client.run(&spec, Bytes::from_static(ADDER), &words).await?;
+    let outcome = client.run(&spec, Bytes::from_static(ADDER), &[Plain::Bits(&words)]).await?;
     let seconds = start.elapsed().as_secs_f64();
 
-    let sums = packing.unpack_outputs(&circuit, &outcome.output).map_err(|e| bug(&e))?;
+    let sums = packing.unpack_outputs(&circuit, outcome.bits(0)?).map_err(|e| bug(&e))?;
     let right = sums.iter().zip(&pairs).filter(|(sum, (x, y))| {
         let expected = format!("{:016x}", x.wrapping_add(*y));
         sum.iter().map(|port| port.to_hex(BitOrder::Lsb)).eq([expected])

@@ -7,7 +7,7 @@ use trefoil_circuits::aes::KeySize;
 
 fn aes() -> JobSpec {
     let aes = AesCtrSpec { key_bits: KeySize::Aes128, counter: 1, blocks: 5 };
-    JobSpec { program: ProgramSpec::AesCtr(aes), mode: ModeSpec::default() }
+    JobSpec::new(ProgramSpec::AesCtr(aes), ModeSpec::default())
 }
 
 fn circuit(text: &[u8]) -> JobSpec {
@@ -18,14 +18,14 @@ fn circuit(text: &[u8]) -> JobSpec {
         output_wires: 3,
         instances: NonZeroU32::MIN,
     };
-    JobSpec { program: ProgramSpec::Circuit(circuit), mode: ModeSpec::default() }
+    JobSpec::new(ProgramSpec::Circuit(circuit), ModeSpec::default())
 }
 
 fn body(spec: &JobSpec, attachment: &[u8]) -> Vec<u8> {
-    let words = spec.shape().expect("small").input_words as u8;
+    let bytes = spec.sizes().expect("small").upload_bytes() as u8;
     let mut body = encode_head(spec).to_vec();
     body.extend_from_slice(attachment);
-    body.extend((0..2 * 8 * words).map(|b| b ^ 0x5a));
+    body.extend((0..bytes).map(|b| b ^ 0x5a));
     body
 }
 
@@ -51,7 +51,7 @@ fn what_was_written_is_read_however_it_is_cut() {
             let (read_spec, payload) = read(&bytes, chunk).expect("a good body");
             assert_eq!(read_spec, spec);
             assert_eq!(payload.attachment, attachment);
-            let [own, next] = payload.input.as_bytes();
+            let [own, next] = payload.inputs[0].as_bytes();
             assert_eq!([own, next].concat(), bytes[bytes.len() - 32..]);
         }
     }
@@ -80,9 +80,9 @@ fn sizes_are_refused_before_anything_is_allocated() {
     assert!(matches!(read_with(&bytes, bytes.len() as u64, 8, &limits), Err(BodyFault::TooLarge(_))));
     let huge = [&u32::MAX.to_le_bytes()[..], &[b' '; 50]].concat();
     assert!(matches!(read(&huge, 8), Err(BodyFault::Spec(_))));
-    let JobSpec { program: ProgramSpec::AesCtr(mut spec), mode } = aes() else { panic!() };
+    let JobSpec { program: ProgramSpec::AesCtr(mut spec), mode, .. } = aes() else { panic!() };
     spec.blocks = u64::MAX;
-    let spec = JobSpec { program: ProgramSpec::AesCtr(spec), mode };
+    let spec = JobSpec::new(ProgramSpec::AesCtr(spec), mode);
     assert!(matches!(read(&encode_head(&spec), 8), Err(BodyFault::Spec(_))));
 }
 
@@ -110,9 +110,9 @@ proptest! {
         let mut bytes = body(&circuit(b"text"), b"text");
         bytes[at] = to;
         if let Ok((spec, payload)) = read(&bytes, chunk) {
-            let shape = spec.shape().unwrap();
-            prop_assert_eq!(payload.attachment.len(), shape.attachment_bytes);
-            prop_assert_eq!(payload.input.len(), shape.input_words);
+            let sizes = spec.sizes().unwrap();
+            prop_assert_eq!(payload.attachment.len(), sizes.attachment_bytes);
+            prop_assert_eq!(payload.inputs[0].as_bytes()[1].len(), sizes.inputs[0].component_bytes());
         }
     }
 }

@@ -2,17 +2,19 @@
 
 use super::*;
 use crate::job::{Admission, AesCtrSpec, JobId, JobSpec, JobState, Limits, ModeSpec, ProgramSpec};
+use crate::pki::ClientName;
+use sha2::{Digest, Sha256};
 use std::{
     collections::HashMap,
     num::{NonZeroU32, NonZeroUsize},
-    sync::{Mutex, PoisonError},
+    sync::{LazyLock, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::sync::Barrier;
 use trefoil_circuits::aes::{KeySize, reference};
 use trefoil_engine::{
-    PairSecret, Party, SessionBinding, SessionKeys,
-    client::{OutputShare, reconstruct, split},
+    Lanes, PairSecret, Party, SessionBinding, SessionKeys,
+    client::{InputShare, split},
     prss::all_keys,
     transport::memory::{Conditions, Memory},
 };
@@ -76,14 +78,14 @@ fn runners(limits: &Limits, patience: Duration) -> [Arc<Runner>; 3] {
 
 fn runner(node: InMemory, limits: &Limits) -> Arc<Runner> {
     let turns = Turns::new(node.me, limits.strands(NonZeroUsize::MIN), STALL);
-    Runner::new(Table::new(limits.clone()), Box::new(node), turns)
+    Runner::new(Jobs::new(limits.clone()), Box::new(node), turns)
 }
 
 fn places(n: u32) -> Limits {
     Limits { running_strands: NonZeroU32::new(n), ..Limits::default() }
 }
 
-const OWNER: [u8; 32] = [3; 32];
+static OWNER: LazyLock<ClientName> = LazyLock::new(|| "alice".parse().expect("a name"));
 
 fn spec(blocks: u64) -> JobSpec {
     spec_in(ModeSpec::default(), blocks)
@@ -91,16 +93,16 @@ fn spec(blocks: u64) -> JobSpec {
 
 fn spec_in(mode: ModeSpec, blocks: u64) -> JobSpec {
     let aes = AesCtrSpec { key_bits: KeySize::Aes128, counter: 9, blocks };
-    JobSpec { program: ProgramSpec::AesCtr(aes), mode }
+    JobSpec::new(ProgramSpec::AesCtr(aes), mode)
 }
 
 fn submit(runner: &Arc<Runner>, id: JobId, spec: &JobSpec, input: InputShare<Lanes>) -> Arc<Job> {
-    let shape = spec.shape().expect("small");
-    let admission = runner.table.admit(id, OWNER, spec.terms(&OWNER), shape.held_bytes());
+    let (sizes, terms) = (spec.sizes().expect("small"), spec.terms(&OWNER).expect("good"));
+    let admission = runner.jobs.admit(id, &OWNER, terms, sizes.held_bytes());
     let Ok(Admission::New(upload)) = admission else { panic!("{admission:?}") };
     let job = upload.accept().expect("present");
-    let prepared = Prepared::new(spec, b"", runner.table.limits()).expect("a good job");
-    drop(runner.start(job.clone(), prepared, input));
+    let prepared = Prepared::new(spec, b"", runner.jobs.limits()).expect("a good job");
+    drop(runner.start(job.clone(), prepared, vec![input.into()]));
     job
 }
 
@@ -128,8 +130,8 @@ async fn fifty_jobs_in_three_orders_are_all_done() {
     }
     let round_keys = reference::expand_key(&key).expect("a key");
     for (jobs, mode) in jobs.iter().zip(ModeSpec::ALL.into_iter().cycle()) {
-        let mut shares = Vec::new();
-        for (p, job) in Party::ALL.into_iter().zip(jobs) {
+        let mut outputs = Vec::new();
+        for job in jobs {
             let job = job.as_ref().expect("submitted");
             let JobState::Done { cost } = end(job).await else { panic!("{:?}", job.state()) };
             assert_eq!(job.status().mode, mode);
@@ -138,15 +140,19 @@ async fn fifty_jobs_in_three_orders_are_all_done() {
                 (cost.rounds == 80, cost.rounds > 80),
                 (mode == ModeSpec::SemiHonest, mode == ModeSpec::Malicious)
             );
-            let output = job.output().expect("done");
-            let [own, next] = output.share().as_bytes();
-            shares.push(OutputShare::<Lanes>::from_bytes(p, 140, own, next).expect("the shape of the specification"));
+            outputs.push(job.outputs().expect("done"));
         }
-        let stream = reconstruct(&shares.try_into().expect("three")).expect("consistent");
-        let last: Vec<u8> = stream[138..].iter().flat_map(|w| w.0.to_le_bytes()).collect();
+        // The digest of one node is that of what the next one sends.
+        for p in Party::ALL {
+            let (own, _) = outputs[p.next().index()].get(0).expect("one output");
+            let (_, digest) = outputs[p.index()].get(0).expect("one output");
+            assert_eq!(Sha256::digest(own).as_slice(), digest);
+        }
+        let byte = |k: usize| outputs.iter().fold(0, |sum, o| sum ^ o.get(0).expect("one output").0[k]);
+        let last: Vec<u8> = (138 * 8..140 * 8).map(byte).collect();
         assert_eq!(last, reference::encrypt(&round_keys, (9_u128 + 69).to_be_bytes()));
     }
-    assert!(runners.iter().all(|r| r.table.load().0 == 0));
+    assert!(runners.iter().all(|r| r.jobs.load().0 == 0));
 }
 
 #[tokio::test]
@@ -161,7 +167,7 @@ async fn a_job_that_only_two_nodes_have_fails_and_frees_its_place() {
     for job in &jobs {
         assert!(matches!(end(job).await, JobState::Failed { failure } if failure.kind == FailureKind::Missing));
     }
-    assert!(runners.iter().all(|r| r.table.load() == (0, 0)));
+    assert!(runners.iter().all(|r| r.jobs.load() == (0, 0)));
 }
 
 #[tokio::test]
@@ -170,10 +176,10 @@ async fn cancelling_ends_a_waiting_job() {
     let [input, ..] = split(&[Lanes(0); 2]).expect("randomness");
     let id = JobId::from([1; 16]);
     let job = submit(&runners[0], id, &spec(1), input);
-    assert!(runners[0].table.delete(id, &OWNER));
+    assert!(runners[0].jobs.delete(id, &OWNER));
     assert!(matches!(end(&job).await, JobState::Failed { failure } if failure.kind == FailureKind::Cancelled));
     drop(job);
-    assert!(runners[0].table.get(id, &OWNER).is_none());
+    assert!(runners[0].jobs.get(id, &OWNER).is_none());
 }
 
 #[tokio::test]

@@ -3,10 +3,11 @@
 mod job;
 mod room;
 
-pub use job::{Job, Output};
+pub use job::{Job, Outputs};
 pub use room::Room;
 
 use super::{Failure, FailureKind, JobId, JobState, Limits, Terms};
+use crate::pki::ClientName;
 use room::Accounts;
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -15,11 +16,8 @@ use std::{
     time::Instant,
 };
 
-/// SHA-256 of a client's certificate: a job belongs to the certificate that submitted it.
-pub type Owner = [u8; 32];
-
 /// All jobs of one node. Every operation is short and synchronous.
-pub struct Table {
+pub struct Jobs {
     limits: Limits,
     accounts: Arc<Accounts>,
     inner: Mutex<Inner>,
@@ -67,7 +65,7 @@ pub enum Refusal {
     Busy,
     /// Too many bytes are held.
     #[error(
-        "the jobs of this node hold as many bytes as it allows; delete jobs whose output was fetched, come back later, or raise limits.held_bytes"
+        "the jobs of this node hold as many bytes as it allows; delete jobs whose outputs were fetched, come back later, or raise limits.held_bytes"
     )]
     Full,
     /// The node is about to stop.
@@ -75,13 +73,13 @@ pub enum Refusal {
     Stopping,
 }
 
-impl Table {
-    /// An empty table.
+impl Jobs {
+    /// No jobs yet.
     pub fn new(limits: Limits) -> Arc<Self> {
         Arc::new(Self { limits, accounts: Arc::default(), inner: Mutex::default() })
     }
 
-    /// The limits the table keeps.
+    /// The limits that are kept.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
@@ -90,14 +88,20 @@ impl Table {
     ///
     /// # Errors
     /// [`Refusal`].
-    pub fn admit(self: &Arc<Self>, id: JobId, owner: Owner, terms: Terms, bytes: u64) -> Result<Admission, Refusal> {
+    pub fn admit(
+        self: &Arc<Self>,
+        id: JobId,
+        owner: &ClientName,
+        terms: Terms,
+        bytes: u64,
+    ) -> Result<Admission, Refusal> {
         self.sweep(Instant::now());
         let mut inner = self.lock();
         if inner.stopping {
             return Err(Refusal::Stopping);
         }
         if let Some(job) = inner.jobs.get(&id) {
-            return if job.owner() != owner || job.terms() != terms {
+            return if job.owner() != owner || *job.terms() != terms || !job.is_visible_to(owner) {
                 Err(Refusal::Taken)
             } else if job.state() == JobState::Receiving {
                 Err(Refusal::Uploading)
@@ -109,21 +113,27 @@ impl Table {
             return Err(Refusal::Taken);
         }
         let room = self.accounts.reserve(&self.limits, bytes)?;
-        let job = Arc::new(Job::new(id, owner, terms, room));
+        let job = Arc::new(Job::new(id, owner.clone(), terms, room));
         inner.jobs.insert(id, job.clone());
-        Ok(Admission::New(Upload { table: self.clone(), job: Some(job) }))
+        Ok(Admission::New(Upload { jobs: self.clone(), job: Some(job) }))
     }
 
-    /// A job, if it is there and belongs to this client.
-    pub fn get(&self, id: JobId, owner: &Owner) -> Option<Arc<Job>> {
+    /// A job, if it is there and this client has submitted it or is to receive an output of it.
+    pub fn get(&self, id: JobId, client: &ClientName) -> Option<Arc<Job>> {
         self.sweep(Instant::now());
-        self.lock().jobs.get(&id).filter(|job| job.owner() == *owner).cloned()
+        self.lock().jobs.get(&id).filter(|job| job.is_visible_to(client)).cloned()
     }
 
-    /// Cancels a job if it has not ended, and forgets it. False if it is not there or belongs to somebody else.
-    pub fn delete(&self, id: JobId, owner: &Owner) -> bool {
+    /// A client needs a job no longer. Its submitter cancels it with that if it has not ended. It is forgotten when all whom it concerns are done with it; a
+    /// job without outputs when its submitter is. False if it is not there or does not concern this client.
+    pub fn delete(&self, id: JobId, client: &ClientName) -> bool {
         let mut inner = self.lock();
-        let Some(job) = inner.jobs.get(&id).filter(|job| job.owner() == *owner) else { return false };
+        let Some(job) = inner.jobs.get(&id).filter(|job| job.is_visible_to(client)).cloned() else { return false };
+        let others = job.dismiss(client);
+        let done = matches!(job.state(), JobState::Done { .. });
+        if others && (done || job.owner() != client) {
+            return true;
+        }
         let reason = Failure::new(FailureKind::Cancelled, "cancelled by the client");
         job.stop(reason.clone());
         if job.state() == JobState::Receiving {
@@ -135,7 +145,7 @@ impl Table {
     }
 
     /// Records how a job ended: what it has become can be asked for until the retention time is over.
-    pub fn finish(&self, job: &Job, end: Result<(Output, super::JobCost), Failure>) {
+    pub fn finish(&self, job: &Job, end: Result<(Outputs, super::JobCost), Failure>) {
         let mut inner = self.lock();
         job.end(end);
         // A job deleted meanwhile is not there any more.
@@ -205,17 +215,17 @@ impl Inner {
     }
 }
 
-impl fmt::Debug for Table {
+impl fmt::Debug for Jobs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (live, held) = self.load();
-        f.debug_struct("Table").field("live", &live).field("held", &held).finish_non_exhaustive()
+        f.debug_struct("Jobs").field("live", &live).field("held", &held).finish_non_exhaustive()
     }
 }
 
 /// A job whose body is being read. Dropped before [`accept`](Self::accept), it leaves no trace.
 #[derive(Debug)]
 pub struct Upload {
-    table: Arc<Table>,
+    jobs: Arc<Jobs>,
     job: Option<Arc<Job>>,
 }
 
@@ -223,7 +233,7 @@ impl Upload {
     /// The body is complete and good. `None` if the client has deleted the job meanwhile.
     pub fn accept(mut self) -> Option<Arc<Job>> {
         let job = self.job.take()?;
-        let inner = self.table.lock();
+        let inner = self.jobs.lock();
         inner.jobs.contains_key(&job.id()).then(|| {
             job.accepted();
             job
@@ -234,7 +244,7 @@ impl Upload {
 impl Drop for Upload {
     fn drop(&mut self) {
         if let Some(job) = self.job.take() {
-            let mut inner = self.table.lock();
+            let mut inner = self.jobs.lock();
             // After a deletion the same name cannot have been given again, so what is there is this job.
             inner.jobs.remove(&job.id());
         }

@@ -1,4 +1,4 @@
-//! Room in the table: a place among the waiting jobs, and bytes.
+//! Room for jobs: a place among the waiting jobs, and bytes.
 
 use super::{Limits, Refusal};
 use std::{

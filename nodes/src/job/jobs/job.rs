@@ -1,20 +1,23 @@
-//! One job of the table.
+//! One job.
 
-use super::{Owner, Room};
-use crate::job::{Failure, JobCost, JobId, JobState, JobStatus, Terms};
+use super::Room;
+use crate::{
+    job::{Failure, JobCost, JobId, JobState, JobStatus, OutputStatus, Terms},
+    pki::ClientName,
+};
 use sha2::{Digest, Sha256};
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
-use trefoil_engine::{Lanes, client::OutputShare};
+use trefoil_circuits::program::OutputVector;
 
-/// A job as its owner, the API and the runner share it.
+/// A job as the clients it concerns, the API and the runner share it.
 pub struct Job {
     id: JobId,
-    owner: Owner,
+    owner: ClientName,
     terms: Terms,
     admitted: Instant,
     state: watch::Sender<JobState>,
@@ -25,44 +28,42 @@ pub struct Job {
 #[derive(Default)]
 struct Kept {
     room: Option<Room>,
-    output: Option<Arc<Output>>,
+    outputs: Option<Arc<Outputs>>,
+    /// Those who need the job no longer.
+    dismissed: Vec<ClientName>,
 }
 
-/// What a job has computed: this node's output share, wiped when the last reader is done with it.
+/// What a job has computed: this node's output shares, wiped when the last reader is done with them.
 #[derive(Debug)]
-pub struct Output {
-    share: OutputShare<Lanes>,
-    next_digest: [u8; 32],
+pub struct Outputs {
+    vectors: Vec<(OutputVector, [u8; 32])>,
     /// Counted as held until then.
     room: Option<Room>,
 }
 
-impl Output {
-    /// Wraps what the computation released. Hashes one component of it.
-    pub fn new(share: OutputShare<Lanes>) -> Self {
-        let [_, next] = share.as_bytes();
-        let next_digest = Sha256::digest(next).into();
-        Self { share, next_digest, room: None }
+impl Outputs {
+    /// Wraps what the computation released. Hashes one component of each output.
+    pub fn new(vectors: Vec<OutputVector>) -> Self {
+        let hashed = vectors.into_iter().map(|vector| {
+            let digest = Sha256::digest(vector.as_bytes()[1]).into();
+            (vector, digest)
+        });
+        Self { vectors: hashed.collect(), room: None }
     }
 
-    /// The share.
-    pub fn share(&self) -> &OutputShare<Lanes> {
-        &self.share
-    }
-
-    /// SHA-256 of the component `next`.
-    pub fn next_digest(&self) -> &[u8; 32] {
-        &self.next_digest
+    /// The component `own` of an output, and the SHA-256 of its component `next`.
+    pub fn get(&self, k: usize) -> Option<(&[u8], &[u8; 32])> {
+        self.vectors.get(k).map(|(vector, digest)| (vector.as_bytes()[0], digest))
     }
 
     fn bytes(&self) -> u64 {
-        2 * (self.share.len() * size_of::<Lanes>()) as u64
+        self.vectors.iter().flat_map(|(vector, _)| vector.as_bytes()).map(|component| component.len() as u64).sum()
     }
 }
 
 impl Job {
-    pub(super) fn new(id: JobId, owner: Owner, terms: Terms, room: Room) -> Self {
-        let kept = Kept { room: Some(room), output: None };
+    pub(super) fn new(id: JobId, owner: ClientName, terms: Terms, room: Room) -> Self {
+        let kept = Kept { room: Some(room), ..Kept::default() };
         Self {
             id,
             owner,
@@ -79,14 +80,39 @@ impl Job {
         self.id
     }
 
-    /// The client it belongs to.
-    pub fn owner(&self) -> Owner {
-        self.owner
+    /// The client that has submitted it.
+    pub fn owner(&self) -> &ClientName {
+        &self.owner
     }
 
     /// What it was admitted as.
-    pub fn terms(&self) -> Terms {
-        self.terms
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// Whether a client may fetch an output.
+    pub fn is_for(&self, output: usize, client: &ClientName) -> bool {
+        self.terms.outputs.get(output).is_some_and(|output| output.recipients.contains(client))
+    }
+
+    /// Whether a client has submitted it or is to receive an output of it, and needs it still.
+    pub(super) fn is_visible_to(&self, client: &ClientName) -> bool {
+        self.concerns().any(|name| name == client) && !self.kept().dismissed.contains(client)
+    }
+
+    /// A client needs it no longer. True if others do.
+    pub(super) fn dismiss(&self, client: &ClientName) -> bool {
+        let mut kept = self.kept();
+        kept.dismissed.push(client.clone());
+        self.concerns().any(|name| !kept.dismissed.contains(name))
+    }
+
+    fn concerns(&self) -> impl Iterator<Item = &ClientName> {
+        self.terms.outputs.iter().flat_map(|output| &output.recipients).chain([&self.owner])
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// When its upload began.
@@ -99,9 +125,10 @@ impl Job {
         self.state.borrow().clone()
     }
 
-    /// The body of the answer to its owner.
+    /// The body of the answer to those whom it concerns.
     pub fn status(&self) -> JobStatus {
-        JobStatus { id: self.id, mode: self.terms.mode, state: self.state() }
+        let outputs = self.terms.outputs.iter().map(OutputStatus::of).collect();
+        JobStatus { id: self.id, owner: self.owner.clone(), mode: self.terms.mode, outputs, state: self.state() }
     }
 
     /// The state once the job has ended, or the one it has when the time is over. Cancel safe.
@@ -112,9 +139,9 @@ impl Job {
         self.status()
     }
 
-    /// Its output, if it has one.
-    pub fn output(&self) -> Option<Arc<Output>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).output.clone()
+    /// Its outputs, if it has any.
+    pub fn outputs(&self) -> Option<Arc<Outputs>> {
+        self.kept().outputs.clone()
     }
 
     /// Resolves when somebody asks for the job to end, with the reason to record. Cancel safe.
@@ -151,17 +178,17 @@ impl Job {
         self.advance(JobState::Failed { failure });
     }
 
-    /// Ends the job: its room shrinks to what the output takes.
-    pub(super) fn end(&self, end: Result<(Output, JobCost), Failure>) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Ends the job: its room shrinks to what the outputs take.
+    pub(super) fn end(&self, end: Result<(Outputs, JobCost), Failure>) {
+        let mut kept = self.kept();
         let mut room = kept.room.take();
         let state = match end {
-            Ok((mut output, cost)) => {
+            Ok((mut outputs, cost)) => {
                 if let Some(room) = &mut room {
-                    room.ended(output.bytes());
+                    room.ended(outputs.bytes());
                 }
-                output.room = room;
-                kept.output = Some(Arc::new(output));
+                outputs.room = room;
+                kept.outputs = Some(Arc::new(outputs));
                 JobState::Done { cost }
             }
             Err(failure) => JobState::Failed { failure },

@@ -1,0 +1,122 @@
+//! The programs a node runs, as a client names them.
+
+use super::{Sha256Hex, SpecFault};
+use crate::job::id::lower_hex;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::num::NonZeroU32;
+use trefoil_circuits::{aes::KeySize, bristol::Packing, program::Shape};
+
+/// The programs a node runs.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProgramSpec {
+    /// The key stream of AES in counter mode, under a shared key.
+    AesCtr(AesCtrSpec),
+    /// A boolean circuit in Bristol Fashion, sent along as a public attachment.
+    Circuit(CircuitSpec),
+}
+
+/// The key stream of AES in counter mode.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct AesCtrSpec {
+    /// 128, 192 or 256.
+    #[serde(with = "key_bits")]
+    pub key_bits: KeySize,
+    /// The first counter block, a big-endian number of 32 hexadecimal digits; counts up modulo 2^128.
+    #[serde(with = "counter")]
+    pub counter: u128,
+    /// Blocks of 16 bytes.
+    pub blocks: u64,
+}
+
+/// A Bristol Fashion circuit and the sizes its text must turn out to have.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct CircuitSpec {
+    /// SHA-256 of the text.
+    pub sha256: Sha256Hex,
+    /// Length of the text in bytes.
+    pub bytes: u64,
+    /// Wires of all input ports.
+    pub input_wires: u32,
+    /// Wires of all output ports.
+    pub output_wires: u32,
+    /// Independent evaluations. Their inputs and outputs lie in the lanes of words as [`Packing`] says.
+    pub instances: NonZeroU32,
+}
+
+impl CircuitSpec {
+    /// Where the instances lie.
+    pub fn packing(&self) -> Packing {
+        Packing::new(self.instances.get())
+    }
+}
+
+impl ProgramSpec {
+    /// Bytes of the public attachment.
+    pub fn attachment_bytes(&self) -> u64 {
+        match self {
+            Self::AesCtr(_) => 0,
+            Self::Circuit(circuit) => circuit.bytes,
+        }
+    }
+
+    /// Wires of all input and output ports of a circuit.
+    pub fn port_wires(&self) -> u64 {
+        match self {
+            Self::AesCtr(_) => 0,
+            Self::Circuit(circuit) => u64::from(circuit.input_wires) + u64::from(circuit.output_wires),
+        }
+    }
+
+    /// The shapes of its inputs and of its outputs.
+    ///
+    /// # Errors
+    /// [`SpecFault::Oversized`] if one exceeds 2^42 bits. Whether a node admits a job is another, much smaller limit.
+    pub fn shapes(&self) -> Result<[Vec<Shape>; 2], SpecFault> {
+        let bits = |bits: Option<u64>| {
+            let bits = bits.filter(|bits| *bits <= MAX_BITS).ok_or(SpecFault::Oversized)?;
+            usize::try_from(bits).map(Shape::bits).map_err(|_| SpecFault::Oversized)
+        };
+        Ok(match self {
+            Self::AesCtr(aes) => [vec![Shape::bits(aes.key_bits.bits())], vec![bits(aes.blocks.checked_mul(128))?]],
+            Self::Circuit(circuit) => {
+                let stride = circuit.packing().stride() as u64;
+                let lanes = |wires: u32| bits(stride.checked_mul(u64::from(wires)));
+                [vec![lanes(circuit.input_wires)?], vec![lanes(circuit.output_wires)?]]
+            }
+        })
+    }
+}
+
+/// No size above this is looked at: what is left of 64 bits holds every sum of sizes.
+const MAX_BITS: u64 = 1 << 42;
+
+mod counter {
+    use super::{Deserialize, Deserializer, Serializer, de, lower_hex};
+
+    pub fn serialize<S: Serializer>(counter: &u128, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&hex::encode(counter.to_be_bytes()))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<u128, D::Error> {
+        let text = String::deserialize(d)?;
+        let bytes = lower_hex(&text);
+        bytes.map(u128::from_be_bytes).ok_or_else(|| de::Error::custom("a counter is 32 lower-case hexadecimal digits"))
+    }
+}
+
+mod key_bits {
+    use super::{Deserialize, Deserializer, KeySize, Serialize, Serializer, de};
+
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+    pub fn serialize<S: Serializer>(size: &KeySize, s: S) -> Result<S::Ok, S::Error> {
+        size.bits().serialize(s)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<KeySize, D::Error> {
+        let bits = usize::deserialize(d)?;
+        KeySize::from_bits(bits).ok_or_else(|| de::Error::custom("an AES key has 128, 192 or 256 bits"))
+    }
+}

@@ -1,0 +1,122 @@
+use super::*;
+use std::num::NonZeroU32;
+use trefoil_circuits::aes::KeySize;
+
+fn alice() -> ClientName {
+    "alice".parse().unwrap()
+}
+
+fn bob() -> ClientName {
+    "bob".parse().unwrap()
+}
+
+fn aes(blocks: u64) -> JobSpec {
+    let aes = AesCtrSpec { key_bits: KeySize::Aes192, counter: 255, blocks };
+    JobSpec::new(ProgramSpec::AesCtr(aes), ModeSpec::SemiHonest)
+}
+
+fn circuit(bytes: u64, wires: u32, instances: u32) -> JobSpec {
+    let instances = NonZeroU32::new(instances).unwrap();
+    let spec =
+        CircuitSpec { sha256: Sha256Hex::of(b""), bytes, input_wires: wires, output_wires: wires / 2, instances };
+    JobSpec::new(ProgramSpec::Circuit(spec), ModeSpec::SemiHonest)
+}
+
+#[test]
+fn the_canonical_form_is_fixed() {
+    // Nodes of different builds compare its digest: this text is part of the protocol.
+    let text = r#"{"program":{"aes-ctr":{"key_bits":192,"counter":"000000000000000000000000000000ff","blocks":7}},"mode":"semi-honest"}"#;
+    assert_eq!(aes(7).canonical(), text.as_bytes());
+    let text = r#"{"program":{"circuit":{"sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","bytes":9,"input_wires":4,"output_wires":2,"instances":3}},"mode":"semi-honest"}"#;
+    assert_eq!(circuit(9, 4, 3).canonical(), text.as_bytes());
+}
+
+#[test]
+fn spelling_does_not_change_the_digest_and_content_does() {
+    let spaced = r#" { "mode" : "semi-honest", "program": {"aes-ctr": {"blocks": 7, "counter":
+        "000000000000000000000000000000ff", "key_bits": 192}}}"#;
+    let parsed: JobSpec = serde_json::from_str(spaced).unwrap();
+    assert_eq!(parsed.digest(&alice()), aes(7).digest(&alice()));
+    assert_ne!(aes(8).digest(&alice()), aes(7).digest(&alice()));
+    assert_ne!(aes(7).digest(&bob()), aes(7).digest(&alice()));
+}
+
+#[test]
+fn without_a_mode_a_job_is_malicious_and_the_mode_is_part_of_the_digest() {
+    let named = JobSpec { mode: ModeSpec::Malicious, ..aes(7) };
+    let text = String::from_utf8(named.canonical()).unwrap();
+    assert!(text.ends_with(r#","mode":"malicious"}"#), "{text}");
+    let unnamed: JobSpec = serde_json::from_str(&text.replace(r#","mode":"malicious""#, "")).unwrap();
+    assert_eq!(unnamed, named);
+    assert_eq!(unnamed.digest(&alice()), named.digest(&alice()));
+    assert_ne!(named.digest(&alice()), aes(7).digest(&alice()), "a node that is told another mode does not join");
+}
+
+#[test]
+fn what_is_not_understood_is_refused() {
+    let good = String::from_utf8(aes(7).canonical()).unwrap();
+    for (from, to) in [
+        ("192", "160"),
+        ("192", "-1"),
+        ("\"blocks\":7", "\"blocks\":7,\"extra\":1"),
+        ("\"mode\"", "\"seed\":1,\"mode\""),
+        ("semi-honest", "none"),
+        ("aes-ctr", "aes-ecb"),
+        ("ff\"", "FF\""),
+        ("ff\"", "f\""),
+    ] {
+        let bad = good.replace(from, to);
+        assert_ne!(bad, good);
+        assert!(serde_json::from_str::<JobSpec>(&bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn sizes_follow_from_the_specification() {
+    let sizes = aes(7).sizes().unwrap();
+    assert_eq!(sizes.inputs, [Shape::bits(192)]);
+    assert_eq!((&sizes.uploads, &sizes.outputs), (&sizes.inputs, &vec![Shape::bits(7 * 128)]));
+    assert_eq!((sizes.attachment_bytes, sizes.upload_bytes(), sizes.output_bytes()), (0, 48, 112));
+    let sizes = circuit(1000, 65, 2).sizes().unwrap();
+    assert_eq!((sizes.inputs[0].elements(), sizes.outputs[0].elements(), sizes.port_wires), (3, 1, 97));
+    assert_eq!(sizes.held_bytes(), 20_000 + 32 * 97 + 4 * 24 + 16);
+}
+
+#[test]
+fn sizes_that_overflow_are_refused() {
+    for spec in [aes(u64::MAX), aes(1 << 58), aes(1 << 50), circuit(u64::MAX, 1, 1), circuit(1, u32::MAX, u32::MAX)] {
+        assert_eq!(spec.sizes(), Err(SpecFault::Oversized));
+    }
+}
+
+#[test]
+fn every_output_names_its_recipients_or_goes_to_the_submitter() {
+    let spec = aes(7);
+    let recipients = |spec: &JobSpec| spec.terms(&alice()).map(|terms| terms.outputs[0].recipients.clone());
+    assert_eq!(recipients(&spec), Ok(vec![alice()]));
+    let text = String::from_utf8(spec.canonical()).unwrap();
+    let read = |more: &str| {
+        let text = format!("{},{more}}}", &text[..text.len() - 1]);
+        serde_json::from_str::<JobSpec>(&text).map_err(|e| e.to_string())
+    };
+    let to_bob = read(r#""outputs":[{"recipients":["bob"]}]"#).unwrap();
+    assert_eq!(recipients(&to_bob), Ok(vec![bob()]));
+    assert_ne!(to_bob.digest(&alice()), spec.digest(&alice()));
+    for (outputs, fault) in [
+        (r#"{"recipients":[]}"#, SpecFault::Recipients(0)),
+        (r#"{"recipients":["bob","bob"]}"#, SpecFault::Recipients(0)),
+        (r#"{"recipients":["bob"]},{"recipients":["bob"]}"#, SpecFault::Count { what: "outputs", expected: 1, got: 2 }),
+    ] {
+        assert_eq!(recipients(&read(&format!(r#""outputs":[{outputs}]"#)).unwrap()), Err(fault));
+    }
+    for bad in [r#""outputs":[{"recipients":["b b"]}]"#, r#""outputs":["bob"]"#, r#""inputs":["download"]"#] {
+        assert!(read(bad).is_err(), "{bad}");
+    }
+    // Where inputs come with the job, it does not matter whether that is said.
+    let said = read(r#""inputs":["upload"]"#).unwrap();
+    assert_eq!(said.digest(&alice()), spec.digest(&alice()));
+    assert_eq!(
+        read(r#""inputs":["upload","upload"]"#).unwrap().sizes(),
+        Err(SpecFault::Count { what: "inputs", expected: 1, got: 2 })
+    );
+}
