@@ -85,11 +85,18 @@ pub(super) fn lookup(products: View<'_, Lanes>, words: usize, table: &[u64], wid
         }
         step *= 2;
     }
-    Shares::rearrange(products, width * words, |products, out| {
-        for (bit, out) in out.chunks_exact_mut(words.max(1)).enumerate() {
-            for (product, term) in products.chunks_exact(words.max(1)).zip(&form) {
-                if term >> bit & 1 == 1 {
-                    out.iter_mut().zip(product).for_each(|(out, &p)| *out = *out + p);
+    sums(products, words, &form, width)
+}
+
+/// The sum over `F_2` of public numbers, each times a bit: of the number that belongs to the one bit that is set, if it is one.
+///
+/// **Shape** as many planes of `words` words as numbers of `width` bits, to `width` planes, bit 0 first. **Cost** nothing. **Security** linear. **Source** folklore.
+pub(super) fn sums(bits: View<'_, Lanes>, words: usize, numbers: &[u64], width: usize) -> Shares<Lanes> {
+    Shares::rearrange(bits, width * words, |bits, out| {
+        for (k, out) in out.chunks_exact_mut(words.max(1)).enumerate() {
+            for (bit, number) in bits.chunks_exact(words.max(1)).zip(numbers) {
+                if number >> k & 1 == 1 {
+                    out.iter_mut().zip(bit).for_each(|(out, &bit)| *out = *out + bit);
                 }
             }
         }

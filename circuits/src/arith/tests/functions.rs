@@ -1,7 +1,8 @@
 //! Functions of fixed-point numbers: against the plain twins bit for bit, and these against floating point.
 
-use super::{both, edges, random};
+use super::{both, edges, random, run};
 use crate::arith::fixed::{Fixed, reference};
+use trefoil_engine::prelude::*;
 
 /// Numbers of all sizes.
 fn numbers(n: usize) -> Vec<u64> {
@@ -52,4 +53,117 @@ fn the_sigmoid_is_close_everywhere() {
     // Monotonic but for the joints, where it steps back by less than the error.
     assert_eq!(reference::sigmoid(i64::MIN, 20), 0);
     assert_eq!(reference::sigmoid(i64::MAX, 20), 1 << 20);
+}
+
+/// Positive numbers below `2^bits`: powers of two and their neighbours, and random ones of all lengths.
+fn positive(bits: u32, n: usize) -> Vec<u64> {
+    let near = (0..bits).flat_map(|k| [(1_u64 << k) - 1, 1 << k, (1 << k) + 1, (2 << k) - 1]);
+    let random = random(n, 12).into_iter().enumerate().map(|(k, x)| x >> (64 - bits) >> (k % bits as usize));
+    near.chain(random).filter(|&x| x > 0 && x < 1 << bits).collect()
+}
+
+fn small() -> Vec<u64> {
+    let near = (-23..13_i64).flat_map(|k| [(k << 20) - 1, k << 20, (k << 20) + 1]);
+    let random = random(300, 13).into_iter().map(|x| x.cast_signed() >> 39);
+    near.chain(random).chain([i64::from(i32::MIN) << 29, i64::from(i32::MAX) << 29]).map(i64::cast_unsigned).collect()
+}
+
+/// What comes out is the plain twin, at the price and in both modes.
+macro_rules! is_its_twin {
+    ($f:ident, $twin:ident, $cost:ident, $x:expr, $rounds:literal, $bits:literal) => {{
+        type Number = Fixed<20>;
+        let x = $x;
+        let y = both!(integers(&[&x], Number::$cost(), x.len()), |ctx, v| Number::$f(ctx, v[0].view()).await);
+        for (&x, y) in x.iter().zip(y) {
+            assert_eq!(y.cast_signed(), Number::$twin(x.cast_signed()), "{x:x}");
+        }
+        assert_eq!((Number::$cost().rounds, Number::$cost().bits_sent()), ($rounds, $bits));
+    }};
+}
+
+#[test]
+fn reciprocals_are_their_twins() {
+    is_its_twin!(reciprocal, plain_reciprocal, reciprocal_cost, positive(61, 200), 83, 4751);
+}
+
+#[test]
+fn roots_are_their_twins() {
+    is_its_twin!(sqrt, plain_sqrt, sqrt_cost, positive(60, 200), 112, 6128);
+    is_its_twin!(inverse_sqrt, plain_inverse_sqrt, inverse_sqrt_cost, positive(60, 200), 111, 6130);
+}
+
+#[test]
+fn exponentials_are_their_twins() {
+    is_its_twin!(exp, plain_exp, exp_cost, small(), 77, 4140);
+}
+
+#[test]
+fn logarithms_are_their_twins() {
+    is_its_twin!(ln, plain_ln, ln_cost, positive(61, 200), 72, 5150);
+}
+
+#[test]
+fn zero_has_no_reciprocal_and_nothing_is_divided_by_many() {
+    type Number = Fixed<16>;
+    let out = run::<SemiHonest, Z64, _>(&[&[0, 0], &[3 << 16]], async |ctx, v| {
+        let (zero, three) = (v[0].view(), v[1].view());
+        assert!(matches!(Number::div(ctx, zero, three).await, Err(Error::Shape { .. })));
+        assert!(
+            Number::ln(ctx, zero.slice(0, 0)?).await?.is_empty()
+                && Number::exp(ctx, zero.slice(0, 0)?).await?.is_empty()
+        );
+        let third = Number::div(ctx, three, three).await?;
+        let of_zero = [
+            Number::reciprocal(ctx, zero).await?,
+            Number::sqrt(ctx, zero).await?,
+            Number::inverse_sqrt(ctx, zero).await?,
+            third,
+        ];
+        Ok(Shares::concat(&of_zero.each_ref().map(Shares::view)))
+    });
+    assert_eq!(out.0[..6], [Z64(0); 6]);
+    assert!(out.0[6].0.abs_diff(1 << 16) <= 1, "{:?}", out.0[6]);
+}
+
+/// The largest error of a twin in units of its bound.
+fn worst<const F: u32>(x: Vec<u64>, twin: fn(i64) -> i64, exact: fn(f64) -> f64, bound: fn(f64) -> f64) -> f64 {
+    let error = |x: u64| {
+        let exact = exact(Fixed::<F>::decode(Z64(x)));
+        (Fixed::<F>::decode(Z64(twin(x.cast_signed()).cast_unsigned())) - exact).abs() / bound(exact)
+    };
+    x.into_iter().map(error).fold(0.0, f64::max)
+}
+
+/// Every function within its bound over its domain.
+fn close<const F: u32>() {
+    type Bound = fn(f64) -> f64;
+    let two = |exponent: u32| 0.5_f64.powi(exponent.cast_signed());
+    assert!((two(F) - Fixed::<F>::ULP).abs() < 1e-30);
+    let reciprocal: Bound = |y| 0.5_f64.powi(25.min(59 - 2 * F.cast_signed())) * y + Fixed::<F>::ULP;
+    let root: Bound = |y| 0.5_f64.powi(21.min(29 - F.cast_signed() / 2)) * y + Fixed::<F>::ULP / 2.0;
+    let inverse: Bound = |y| 0.5_f64.powi(22) * y + Fixed::<F>::ULP;
+    let exp: Bound = |y| 0.5_f64.powi(23.min(43 - F.cast_signed())) * y + Fixed::<F>::ULP;
+    let ln: Bound = |_| 0.5_f64.powi(23) + Fixed::<F>::ULP / 2.0;
+    let arguments = (-22_i64 << F..=11 << F).step_by(1_usize.max((1 << F) / 5000)).map(i64::cast_unsigned).collect();
+    for (name, worst) in [
+        ("reciprocal", worst::<F>(positive(61, 100_000), Fixed::<F>::plain_reciprocal, |x| 1.0 / x, reciprocal)),
+        ("sqrt", worst::<F>(positive(60, 100_000), Fixed::<F>::plain_sqrt, f64::sqrt, root)),
+        (
+            "inverse_sqrt",
+            worst::<F>(positive(60, 100_000), Fixed::<F>::plain_inverse_sqrt, |x| 1.0 / x.sqrt(), inverse),
+        ),
+        ("exp", worst::<F>(arguments, Fixed::<F>::plain_exp, f64::exp, exp)),
+        ("ln", worst::<F>(positive(61, 100_000), Fixed::<F>::plain_ln, f64::ln, ln)),
+    ] {
+        println!("{name} of {F} bits: {worst:.3} of its bound");
+        assert!(worst < 1.0, "{name} of {F} bits: {worst} times its bound");
+    }
+}
+
+#[test]
+fn functions_are_close_over_their_domains() {
+    close::<8>();
+    close::<16>();
+    close::<20>();
+    close::<22>();
 }

@@ -5,10 +5,11 @@ mod table;
 use super::{
     Fixed,
     lookup::{lookup, products, products_cost},
+    normal::integers,
     round_shift, shift_cost,
 };
 use crate::{
-    arith::{ElementCost, a2b, a2b_cost, b2a, b2a_cost, bits::scaled},
+    arith::{ElementCost, a2b, a2b_cost, b2a_cost, bits::scaled},
     boolean::LaneCost,
 };
 use table::{INTERCEPTS, SLOPES};
@@ -31,7 +32,7 @@ impl<const F: u32> Fixed<F> {
     ///
     /// **Shape** `n` numbers to `n`, all of 64 bits; `F` from 14 to 28. **Cost** [`sigmoid_cost`](Self::sigmoid_cost): 31 rounds, 1,706 bits for 20 fractional bits, one conversion to bits deep.
     /// Error: at most `2.5e-5 + 2^-(F + 1)`; beyond 16 in absolute value the result is 0 or 1. Failure probability: none.
-    /// **Security** composition of [`a2b`], products, [`b2a`] and [`round_shift`]. **Source** lines of least error on a uniform grid; the table and its reading are ours.
+    /// **Security** composition of [`a2b`], products, [`b2a`](crate::arith::b2a) and [`round_shift`]. **Source** lines of least error on a uniform grid; the table and its reading are ours.
     ///
     /// # Errors
     /// As [`a2b`]. Not cancel safe.
@@ -57,10 +58,10 @@ impl<const F: u32> Fixed<F> {
         let width = (INTERCEPT + SLOPE) as usize;
         let line = lookup(products.view(), words, &entries(), width);
         let line = ctx.mul(line.view(), Shares::concat(&vec![inside.view(); width]).view()).await?;
-        let [intercept, slope] = Self::coefficients(ctx, n, line.view(), sign).await?;
+        let line = Self::coefficients(ctx, n, line.view(), sign).await?;
 
-        let mut z = ctx.mul(slope.view(), x).await?;
-        z.add_assign(scaled(intercept.view(), Z64(1 << (F + SLOPE - INTERCEPT))).view())?;
+        let mut z = ctx.mul(line[1].view(), x).await?;
+        z.add_assign(scaled(line[0].view(), Z64(1 << (F + SLOPE - INTERCEPT))).view())?;
         round_shift(ctx, z.view(), SLOPE).await
     }
 
@@ -81,22 +82,14 @@ impl<const F: u32> Fixed<F> {
         n: usize,
         line: View<'_, Lanes>,
         sign: View<'_, Lanes>,
-    ) -> Result<[Shares<Z64>; 2], Error> {
+    ) -> Result<Vec<Shares<Z64>>, Error> {
         let words = Lanes::words(n);
-        let padding = Shares::zeros(words);
-        let mut planes = Vec::with_capacity(2 * INTERCEPT as usize);
-        let mut intercept =
-            line.slice(0, INTERCEPT as usize * words)?.plus(Shares::concat(&[sign; INTERCEPT as usize]).view())?;
+        let width = INTERCEPT as usize * words;
+        let mut intercept = line.slice(0, width)?.plus(Shares::concat(&[sign; INTERCEPT as usize]).view())?;
         // Entries have their intercepts inverted, so that nothing is an intercept of 1.
-        intercept.add_public(ctx.me(), &vec![Lanes::ONES; INTERCEPT as usize * words])?;
-        for bit in 0..INTERCEPT as usize {
-            planes.push(intercept.view().slice(bit * words, words)?);
-            let in_slope = bit < SLOPE as usize;
-            planes.push(if in_slope { line.slice((INTERCEPT as usize + bit) * words, words)? } else { padding.view() });
-        }
-        let lanes = words * Lanes::COUNT;
-        let both = b2a(ctx, 2 * lanes, Shares::concat(&planes).view()).await?;
-        Ok([both.view().slice(0, n)?.to_shares(), both.view().slice(lanes, n)?.to_shares()])
+        intercept.add_public(ctx.me(), &vec![Lanes::ONES; width])?;
+        let slope = line.slice(width, SLOPE as usize * words)?;
+        integers(ctx, n, &[intercept.view(), slope]).await
     }
 }
 
