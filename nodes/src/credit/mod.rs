@@ -3,7 +3,7 @@
 //! A [`Schema`] states what each column holds. [`read`] turns a CSV or Parquet file into a typed [`Table`], or reports every row
 //! that does not fit with its line, column, cause and remedy; it never returns a part of a file. [`Features`] makes numbers of the
 //! columns, one-hot for categories; [`NamedMoments`] standardizes them by moments that all institutions agree on; [`FixedRange`]
-//! refuses what fixed point cannot hold.
+//! refuses what fixed point cannot hold. [`report`] makes a page of what is released about a model.
 //!
 //! ```
 //! use std::path::Path;
@@ -35,6 +35,7 @@ mod fault;
 mod features;
 mod fixed;
 mod read;
+pub mod report;
 mod schema;
 mod split;
 mod table;

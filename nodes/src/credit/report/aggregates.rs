@@ -1,0 +1,108 @@
+//! Counts of which a report is made.
+
+use super::{Coefficient, Scale};
+use crate::credit::TableError;
+use trefoil_circuits::credit::reference::{Binning, Histogram, Ranking};
+
+/// Counts over a population, as computed on shares or on a table of one's own, before small cells are merged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Aggregates {
+    /// What the report is about.
+    pub title: String,
+    /// The model, for people.
+    pub model: String,
+    /// The population, for people.
+    pub population: String,
+    /// Customers by probability of being bad, in equal bins.
+    pub scores: Histogram,
+    /// The sum of the probabilities in each bin, if computed.
+    pub score_sums: Option<Vec<f64>>,
+    /// The bin from which customers are called bad; it may be one beyond the last.
+    pub threshold: usize,
+    /// Figures computed from the scores themselves.
+    pub exact: Option<Exact>,
+    /// The scores of an earlier population.
+    pub stability: Option<StabilityCounts>,
+    /// What single columns tell.
+    pub attributes: Vec<AttributeCounts>,
+    /// The coefficients of the model, if they are released.
+    pub coefficients: Vec<Coefficient>,
+    /// The scale of the scorecard, if points are given.
+    pub scorecard: Option<Scale>,
+}
+
+/// Figures computed from the scores themselves, not from counts in bins.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Exact {
+    /// Area under the ROC curve.
+    pub auc: f64,
+    /// Kolmogorov-Smirnov.
+    pub ks: f64,
+}
+
+/// Customers of an earlier population by score.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct StabilityCounts {
+    /// The earlier population, for people.
+    pub reference: String,
+    /// Its customers in the bins of this one's scores.
+    pub expected: Vec<u64>,
+}
+
+/// Good and bad customers by the value of one column.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttributeCounts {
+    /// The column.
+    pub name: String,
+    /// The counts.
+    pub kind: AttributeKind,
+}
+
+/// The counts of a column.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AttributeKind {
+    /// A column of numbers.
+    Ordered(Binning),
+    /// A category: name of the level, good customers, bad customers.
+    Nominal(Vec<(String, u64, u64)>),
+}
+
+impl Aggregates {
+    /// The aggregates of scores (probabilities) on a table of one's own: histogram of `bins` bins, sums, exact figures.
+    ///
+    /// The threshold is a probability and is moved up to the next border of a bin.
+    ///
+    /// # Errors
+    /// Scores that are no probabilities, one label only, other lengths, or no bin.
+    pub fn of_scores(scores: &[f64], labels: &[bool], bins: usize, threshold: f64) -> Result<Self, TableError> {
+        let histogram = Histogram::of(scores, labels, bins)?;
+        let ranking = Ranking::new(scores, labels)?;
+        let mut sums = vec![0.0; bins];
+        for &score in scores {
+            if let Some(sum) = sums.get_mut(bin(score, bins)) {
+                *sum += score;
+            }
+        }
+        let border = (0..bins).find(|&border| border as f64 >= threshold * bins as f64).unwrap_or(bins);
+        Ok(Self {
+            title: "Credit model".into(),
+            model: String::new(),
+            population: String::new(),
+            scores: histogram,
+            score_sums: Some(sums),
+            threshold: border,
+            exact: Some(Exact { auc: ranking.auc(), ks: ranking.ks() }),
+            stability: None,
+            attributes: Vec::new(),
+            coefficients: Vec::new(),
+            scorecard: None,
+        })
+    }
+}
+
+/// The bin of a probability, which [`Histogram::of`] has checked.
+fn bin(score: f64, bins: usize) -> usize {
+    #[allow(clippy::cast_sign_loss)]
+    let bin = (score * bins as f64) as usize;
+    bin.min(bins.saturating_sub(1))
+}

@@ -1,0 +1,171 @@
+//! The tables of a report.
+
+use super::{
+    markup::{Html, grouped, percent, percent_of, short},
+    svg::paint,
+};
+use crate::credit::report::{Attribute, Report, Stability};
+
+/// The figures that are looked at first.
+pub(super) fn facts(page: &mut Html, report: &Report) {
+    let all = report.goods + report.bads;
+    let accuracy = report.confusion.as_ref().map(|c| percent_of(c.true_bad + c.true_good, all));
+    page.raw("<dl class=\"facts\">\n");
+    for (name, value) in [
+        ("Customers", Some(grouped(all))),
+        ("Bad", Some(percent_of(report.bads, all))),
+        ("AUC", Some(format!("{:.3}", report.figures.auc))),
+        ("Gini", Some(format!("{:.3}", report.figures.gini))),
+        ("KS", Some(format!("{:.3}", report.figures.ks))),
+        ("Accuracy", accuracy),
+        ("PSI", report.stability.as_ref().map(|s| format!("{:.3}", s.psi))),
+    ] {
+        if let Some(value) = value {
+            page.raw("<div>").element("dt", name).element("dd", &value).raw("</div>\n");
+        }
+    }
+    page.raw("</dl>\n");
+}
+
+/// Customers by score.
+pub(super) fn scores(page: &mut Html, report: &Report) {
+    let rows = report.scores.iter().map(|bin| {
+        let all = bin.goods + bin.bads;
+        vec![
+            range(bin.from, bin.to),
+            grouped(bin.goods),
+            grouped(bin.bads),
+            percent_of(bin.bads, all),
+            percent(bin.predicted),
+        ]
+    });
+    page.table("Customers by score", &["Score", "Good", "Bad", "Bad rate", "Mean score"], rows);
+}
+
+/// Tenths of the population.
+pub(super) fn deciles(page: &mut Html, report: &Report) {
+    let rows = report.deciles.iter().enumerate().map(|(i, decile)| {
+        vec![
+            format!("{}", i + 1),
+            format!("{:.1}", decile.rows),
+            format!("{:.1}", decile.bads),
+            percent(decile.bads / decile.rows),
+            format!("{:.2}", decile.lift),
+            percent(decile.captured),
+        ]
+    });
+    let headings = ["Tenth", "Customers", "Bad", "Bad rate", "Lift", "Bad captured"];
+    page.table("Tenths of the customers, worst scores first", &headings, rows);
+}
+
+/// How the population has moved.
+pub(super) fn stability(page: &mut Html, stability: &Stability) {
+    let verdict = match stability.psi {
+        psi if psi < 0.1 => "below 0.1: stable",
+        psi if psi <= 0.25 => "from 0.1 to 0.25: watch it",
+        _ => "above 0.25: shifted",
+    };
+    page.raw("<p>").element("b", &format!("PSI {:.4}", stability.psi)).text(&format!(", {verdict}, against: "));
+    page.text(&stability.reference).raw("</p>\n");
+    let total = |of: fn(&crate::credit::report::StabilityBin) -> u64| stability.bins.iter().map(of).sum::<u64>();
+    let (expected, actual) = (total(|b| b.expected), total(|b| b.actual));
+    let rows = stability.bins.iter().map(|bin| {
+        vec![
+            range(bin.from, bin.to),
+            grouped(bin.expected),
+            percent_of(bin.expected, expected),
+            grouped(bin.actual),
+            percent_of(bin.actual, actual),
+        ]
+    });
+    page.table("Customers by score, then and now", &["Score", "Then", "Share then", "Now", "Share now"], rows);
+}
+
+/// Information values, and the weights of evidence of each column.
+pub(super) fn attributes(page: &mut Html, report: &Report) {
+    let mut columns: Vec<&Attribute> = report.attributes.iter().collect();
+    columns.sort_by(|a, b| b.information_value.total_cmp(&a.information_value));
+    let rows = columns.iter().map(|attribute| {
+        let value = attribute.information_value;
+        let verdict = match value {
+            v if v < 0.02 => "useless",
+            v if v < 0.1 => "weak",
+            v if v < 0.3 => "medium",
+            _ => "strong",
+        };
+        vec![attribute.name.clone(), format!("{value:.4}"), verdict.to_owned()]
+    });
+    page.table("Information value of each column", &["Column", "Information value", "Usually called"], rows);
+    let widest = columns.iter().flat_map(|a| &a.bins).map(|b| b.woe.abs()).fold(1e-9, f64::max);
+    for attribute in columns {
+        page.raw("<details open=\"open\">\n<summary>").text(&attribute.name).raw("</summary>\n");
+        page.raw("<div class=\"scroll\">\n<table class=\"woe\">\n");
+        page.element("caption", &format!("Weight of evidence; information value {:.4}", attribute.information_value));
+        page.raw("<thead><tr>");
+        for heading in ["Value", "Good", "Bad", "Bad rate", "Weight", ""] {
+            page.raw("<th scope=\"col\">").text(heading).raw("</th>");
+        }
+        page.raw("</tr></thead>\n<tbody>\n");
+        for bin in &attribute.bins {
+            page.raw("<tr><th scope=\"row\">").text(&bin.label).raw("</th>");
+            let cells = [
+                grouped(bin.goods),
+                grouped(bin.bads),
+                percent_of(bin.bads, bin.goods + bin.bads),
+                format!("{:+.3}", bin.woe),
+            ];
+            for cell in cells {
+                page.raw("<td>").text(&cell).raw("</td>");
+            }
+            weight(page, bin.woe / widest);
+            page.raw("</tr>\n");
+        }
+        page.raw("</tbody>\n</table>\n</div>\n</details>\n");
+    }
+}
+
+/// A weight from -1 to 1 as a bar from the middle.
+fn weight(page: &mut Html, weight: f64) {
+    let width = if weight.is_finite() { weight.abs().min(1.0) * 58.0 } else { 0.0 };
+    let (class, x) = if weight < 0.0 { ("bad-bar", 60.0 - width) } else { ("good-bar", 60.0) };
+    let paint = paint(class);
+    page.raw(&format!(
+        "<td class=\"bar\"><svg viewBox=\"0 0 120 12\" width=\"120\" height=\"12\" aria-hidden=\"true\"><rect class=\"{class}\" {paint} x=\"{x:.1}\" y=\"1\" \
+         width=\"{width:.1}\" height=\"10\"/><line class=\"zero\" stroke=\"#888\" x1=\"60\" y1=\"0\" x2=\"60\" y2=\"12\"/></svg></td>"
+    ));
+}
+
+/// The coefficients and the scale of the scorecard.
+pub(super) fn coefficients(page: &mut Html, report: &Report) {
+    if let Some(scale) = &report.scorecard {
+        page.element(
+            "p",
+            &format!(
+                "Scorecard: {} points at odds of {} good to 1 bad; {} points double the odds.",
+                scale.base_score, scale.odds, scale.pdo
+            ),
+        );
+    }
+    if report.coefficients.is_empty() {
+        return;
+    }
+    let inferred = report.coefficients.iter().any(|c| c.standard_error.is_some() || c.p.is_some());
+    let headings: &[&str] =
+        if inferred { &["Feature", "Coefficient", "Standard error", "p-value"] } else { &["Feature", "Coefficient"] };
+    let rows = report.coefficients.iter().map(|c| {
+        let mut row = vec![c.name.clone(), format!("{:+.4}", c.value)];
+        if inferred {
+            row.push(c.standard_error.map_or("-".to_owned(), |e| format!("{e:.4}")));
+            row.push(
+                c.p.map_or("-".to_owned(), |p| if p < 1e-4 { "below 0.0001".to_owned() } else { format!("{p:.4}") }),
+            );
+        }
+        row
+    });
+    page.table("Coefficients of the standardized features", headings, rows);
+}
+
+/// A range of scores.
+fn range(from: f64, to: f64) -> String {
+    format!("{} to {}", short(from), short(to))
+}

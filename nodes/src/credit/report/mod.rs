@@ -1,0 +1,233 @@
+//! What a credit-risk team reads of a model: one [`Report`] of released aggregates, as JSON and as a self-contained page.
+//!
+//! [`Aggregates`] are counts over a population. [`Aggregates::release`] makes a report of them in which no cell counts fewer than a
+//! minimum of good or of bad customers: neighbouring bins are merged until none does, rather than blanked, since a blank can often be
+//! computed from the totals. Every figure by score, and every figure by one column, is computed from the same merged bins, so that
+//! no difference of two of them is about fewer customers.
+
+mod aggregates;
+mod cells;
+mod html;
+mod release;
+
+pub use aggregates::{Aggregates, AttributeCounts, AttributeKind, Exact, StabilityCounts};
+pub use cells::{Merge, merge_ordered};
+pub use html::to_html;
+
+use super::TableError;
+use serde::{Deserialize, Serialize};
+
+/// The version of the form of a report.
+pub const REPORT_FORMAT: u32 = 1;
+
+/// Released figures of a model on a population. All numbers are finite.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// Version of this form: [`REPORT_FORMAT`].
+    pub format: u32,
+    /// What the report is about.
+    pub title: String,
+    /// The model, for people.
+    pub model: String,
+    /// The population, for people.
+    pub population: String,
+    /// No cell counts fewer good, or fewer bad, customers than this.
+    pub minimum_cell: u64,
+    /// Good customers.
+    pub goods: u64,
+    /// Bad customers.
+    pub bads: u64,
+    /// The figures of separation.
+    pub figures: Figures,
+    /// Customers by score, lowest first, after merging.
+    pub scores: Vec<ScoreBin>,
+    /// What a threshold makes of the customers; `None` if a cell would be too small.
+    pub confusion: Option<ConfusionCells>,
+    /// Tenths of the population, worst scores first.
+    pub deciles: Vec<Decile>,
+    /// How the population has moved.
+    pub stability: Option<Stability>,
+    /// What single columns tell.
+    pub attributes: Vec<Attribute>,
+    /// The coefficients of the model, if they are released.
+    pub coefficients: Vec<Coefficient>,
+    /// The scale of the scorecard, if points are given.
+    pub scorecard: Option<Scale>,
+}
+
+/// How well scores separate.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Figures {
+    /// Area under the ROC curve.
+    pub auc: f64,
+    /// How far `auc` can be from that of the scores themselves; 0 if it was computed from them.
+    pub auc_error: f64,
+    /// `2 auc - 1`.
+    pub gini: f64,
+    /// Kolmogorov-Smirnov, over the borders of the bins unless it was computed from the scores.
+    pub ks: f64,
+}
+
+/// Customers whose score (probability of being bad) falls into a range.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScoreBin {
+    /// Lower border, included.
+    pub from: f64,
+    /// Upper border, included in the last bin only.
+    pub to: f64,
+    /// Good customers.
+    pub goods: u64,
+    /// Bad customers.
+    pub bads: u64,
+    /// The mean score, or the middle of the range if sums were not given.
+    pub predicted: f64,
+}
+
+/// What a threshold makes of the customers.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfusionCells {
+    /// Scores from here up are called bad.
+    pub threshold: f64,
+    /// Bad, and called bad.
+    pub true_bad: u64,
+    /// Good, but called bad.
+    pub false_bad: u64,
+    /// Good, and called good.
+    pub true_good: u64,
+    /// Bad, but called good.
+    pub false_good: u64,
+}
+
+/// A tenth of the population. Its borders may cut through a bin, which is then divided evenly: counts are not whole.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decile {
+    /// Its customers.
+    pub rows: f64,
+    /// Its bad customers.
+    pub bads: f64,
+    /// Its rate of bad customers by that of all.
+    pub lift: f64,
+    /// The share of all bad customers in this tenth and the worse ones.
+    pub captured: f64,
+}
+
+/// How the scores of a population compare with those of an earlier one.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stability {
+    /// The earlier population, for people.
+    pub reference: String,
+    /// Population stability index.
+    pub psi: f64,
+    /// The bins, lowest scores first.
+    pub bins: Vec<StabilityBin>,
+}
+
+/// Customers of two populations whose score falls into a range.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct StabilityBin {
+    /// Lower border, included.
+    pub from: f64,
+    /// Upper border.
+    pub to: f64,
+    /// Of the earlier population.
+    pub expected: u64,
+    /// Of this one.
+    pub actual: u64,
+}
+
+/// What a single column tells of the label.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attribute {
+    /// The column.
+    pub name: String,
+    /// Information value.
+    pub information_value: f64,
+    /// Its bins, after merging.
+    pub bins: Vec<AttributeBin>,
+}
+
+/// One range, or some levels, of a column.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttributeBin {
+    /// The range or the levels.
+    pub label: String,
+    /// Good customers.
+    pub goods: u64,
+    /// Bad customers.
+    pub bads: u64,
+    /// Weight of evidence: above 0 where customers are better than all.
+    pub woe: f64,
+}
+
+/// A coefficient of the model.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Coefficient {
+    /// The feature, or `intercept`.
+    pub name: String,
+    /// The coefficient of the standardized feature.
+    pub value: f64,
+    /// Its standard error, if computed.
+    pub standard_error: Option<f64>,
+    /// Its p-value, if computed.
+    pub p: Option<f64>,
+}
+
+/// The scale of a scorecard.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scale {
+    /// The points at the base odds.
+    pub base_score: f64,
+    /// The base odds, good to one bad.
+    pub odds: f64,
+    /// Points to double the odds.
+    pub pdo: f64,
+}
+
+impl Report {
+    /// The report as JSON, with line breaks.
+    ///
+    /// # Errors
+    /// A number that is not finite, which [`Aggregates::release`] and [`from_json`](Self::from_json) exclude.
+    pub fn to_json(&self) -> Result<String, TableError> {
+        serde_json::to_string_pretty(self)
+            .map_err(|e| TableError::Mismatch(format!("the report cannot be written: {e}")))
+    }
+
+    /// A report from its JSON.
+    ///
+    /// # Errors
+    /// Text that is no report of this form, or counts beyond `2^62` together.
+    pub fn from_json(text: &str) -> Result<Self, TableError> {
+        let refused = |cause: String| TableError::Mismatch(format!("this is no report of this program: {cause}"));
+        let report: Self = serde_json::from_str(text).map_err(|e| refused(e.to_string()))?;
+        if report.format != REPORT_FORMAT {
+            return Err(refused(format!("its format is {} and {REPORT_FORMAT} is read", report.format)));
+        }
+        let total = report.counts().try_fold(0u64, u64::checked_add);
+        if total.is_some_and(|total| total <= 1 << 62) {
+            Ok(report)
+        } else {
+            Err(refused("its counts are too large".into()))
+        }
+    }
+
+    /// Every count.
+    fn counts(&self) -> impl Iterator<Item = u64> {
+        let scores = self.scores.iter().flat_map(|bin| [bin.goods, bin.bads]);
+        let cells = self.confusion.iter().flat_map(|c| [c.true_bad, c.false_bad, c.true_good, c.false_good]);
+        let stability = self.stability.iter().flat_map(|s| &s.bins).flat_map(|bin| [bin.expected, bin.actual]);
+        let attributes = self.attributes.iter().flat_map(|a| &a.bins).flat_map(|bin| [bin.goods, bin.bads]);
+        [self.goods, self.bads].into_iter().chain(scores).chain(cells).chain(stability).chain(attributes)
+    }
+}

@@ -1,0 +1,205 @@
+//! From counts to what is released.
+
+use super::{
+    Aggregates, Attribute, AttributeBin, AttributeCounts, AttributeKind, ConfusionCells, Decile, Figures, Merge,
+    REPORT_FORMAT, Report, ScoreBin, Stability, StabilityBin, StabilityCounts,
+    cells::{merge_around, merge_by, merge_nominal, merge_ordered},
+};
+use crate::credit::TableError;
+use std::ops::Range;
+use trefoil_circuits::credit::reference::{Binning, Histogram, psi};
+
+impl Aggregates {
+    /// The report of what may be released: no cell of it counts fewer good, or fewer bad, customers than `minimum_cell`.
+    ///
+    /// # Errors
+    /// Fewer good or fewer bad customers in all than that, so that nothing may be released; a minimum of 0; or counts that do not
+    /// fit together.
+    pub fn release(&self, minimum_cell: u64) -> Result<Report, TableError> {
+        if minimum_cell == 0 {
+            return Err(mismatch("the minimum cell size is 0; it must be at least 1, and 10 is usual"));
+        }
+        self.check()?;
+        let (goods, bads) = (self.scores.goods(), self.scores.bads());
+        let (merge, border) = merge_around(self.threshold, goods, bads, minimum_cell);
+        let Merge::Into(ranges) = merge else { return Err(too_few("the population", minimum_cell)) };
+        let scores = self.score_bins(&ranges);
+        let merged = Histogram::from_counts(
+            scores.iter().map(|bin| bin.goods).collect(),
+            scores.iter().map(|bin| bin.bads).collect(),
+        )?;
+        let (auc, auc_error, ks) = match self.exact {
+            Some(exact) => (exact.auc, 0.0, exact.ks),
+            None => (merged.auc(), merged.auc_error(), merged.ks()),
+        };
+        let confusion = if border { Some(self.confusion()?) } else { None };
+        let earlier =
+            self.stability.as_ref().map(|counts| stability(counts, &scores, &ranges, minimum_cell)).transpose()?;
+        Ok(Report {
+            format: REPORT_FORMAT,
+            title: self.title.clone(),
+            model: self.model.clone(),
+            population: self.population.clone(),
+            minimum_cell,
+            goods: goods.iter().sum(),
+            bads: bads.iter().sum(),
+            figures: Figures { auc, auc_error, gini: 2.0 * auc - 1.0, ks },
+            scores,
+            confusion,
+            deciles: deciles(&merged)?,
+            stability: earlier,
+            attributes: self
+                .attributes
+                .iter()
+                .map(|counts| attribute(counts, minimum_cell))
+                .collect::<Result<_, _>>()?,
+            coefficients: self.coefficients.clone(),
+            scorecard: self.scorecard,
+        })
+    }
+
+    /// Refuses what does not fit together, or is not finite.
+    fn check(&self) -> Result<(), TableError> {
+        let bins = self.scores.goods().len();
+        let numbers = self.coefficients.iter().flat_map(|c| [Some(c.value), c.standard_error, c.p]);
+        let scale = self.scorecard.iter().flat_map(|s| [s.base_score, s.odds, s.pdo].map(Some));
+        let exact = self.exact.iter().flat_map(|e| [e.auc, e.ks].map(Some));
+        if numbers.chain(scale).chain(exact).flatten().any(|number| !number.is_finite()) {
+            return Err(mismatch(
+                "a coefficient, a figure or the scale of the scorecard is no finite number; leave it out",
+            ));
+        }
+        match &self.score_sums {
+            Some(sums) if sums.len() != bins => Err(mismatch("there is another number of sums than of bins of scores")),
+            Some(sums) if sums.iter().any(|sum| !sum.is_finite()) => {
+                Err(mismatch("a sum of scores is no finite number"))
+            }
+            _ if self.threshold > bins => Err(mismatch("the threshold is beyond the last bin of scores")),
+            _ => Ok(()),
+        }
+    }
+
+    fn score_bins(&self, ranges: &[Range<usize>]) -> Vec<ScoreBin> {
+        let bins = self.scores.goods().len() as f64;
+        let bin = |range: &Range<usize>| {
+            let (from, to) = (range.start as f64 / bins, range.end as f64 / bins);
+            let (goods, bads) = (sum(self.scores.goods(), range), sum(self.scores.bads(), range));
+            let sums = self.score_sums.as_ref().and_then(|sums| sums.get(range.clone()));
+            let predicted =
+                sums.map_or(f64::midpoint(from, to), |sums| sums.iter().sum::<f64>() / (goods + bads) as f64);
+            ScoreBin { from, to, goods, bads, predicted }
+        };
+        ranges.iter().map(bin).collect()
+    }
+
+    fn confusion(&self) -> Result<ConfusionCells, TableError> {
+        let c = self.scores.confusion(self.threshold)?;
+        Ok(ConfusionCells {
+            threshold: self.threshold as f64 / self.scores.goods().len() as f64,
+            true_bad: c.true_bad,
+            false_bad: c.false_bad,
+            true_good: c.true_good,
+            false_good: c.false_good,
+        })
+    }
+}
+
+fn deciles(scores: &Histogram) -> Result<Vec<Decile>, TableError> {
+    let all: u64 = scores.bads().iter().sum();
+    let mut until = 0.0;
+    let decile = |(rows, bads, lift): (f64, f64, f64)| {
+        until += bads;
+        Decile { rows, bads, lift, captured: until / all as f64 }
+    };
+    Ok(scores.lift(10)?.into_iter().map(decile).collect())
+}
+
+/// Compares over bins that are unions of the score's: other ones would tell of few customers by difference.
+fn stability(
+    counts: &StabilityCounts,
+    scores: &[ScoreBin],
+    ranges: &[Range<usize>],
+    minimum: u64,
+) -> Result<Stability, TableError> {
+    if counts.expected.len() != ranges.last().map_or(0, |last| last.end) {
+        return Err(mismatch("the earlier population is counted in another number of bins"));
+    }
+    let now: Vec<u64> = scores.iter().map(|bin| bin.goods + bin.bads).collect();
+    let then: Vec<u64> = ranges.iter().map(|range| sum(&counts.expected, range)).collect();
+    // Tenths of the earlier population, as nearly as its bins allow: the index grows with the number of bins.
+    let tenth = then.iter().sum::<u64>() / 10;
+    let Merge::Into(merged) = merge_by(&then, &now, (minimum.max(tenth), minimum)) else {
+        return Err(TableError::Mismatch(format!(
+            "the earlier population counts fewer than {minimum} customers, so nothing may be released of it; leave it out"
+        )));
+    };
+    let bin = |range: &Range<usize>| {
+        let (first, last) = (scores.get(range.start)?, scores.get(range.end.checked_sub(1)?)?);
+        Some(StabilityBin { from: first.from, to: last.to, expected: sum(&then, range), actual: sum(&now, range) })
+    };
+    let bins: Vec<_> = merged.iter().filter_map(bin).collect();
+    let side = |of: fn(&StabilityBin) -> u64| bins.iter().map(of).collect::<Vec<_>>();
+    let psi = psi(&side(|bin| bin.expected), &side(|bin| bin.actual))?;
+    Ok(Stability { reference: counts.reference.clone(), psi, bins })
+}
+
+fn attribute(counts: &AttributeCounts, minimum: u64) -> Result<Attribute, TableError> {
+    let cells = match &counts.kind {
+        AttributeKind::Ordered(binning) => ordered(binning, minimum),
+        AttributeKind::Nominal(levels) => nominal(levels, minimum),
+    };
+    let cells = cells.ok_or_else(|| too_few(&format!("the column `{}`", counts.name), minimum))?;
+    // The cuts do not matter for the weights: any rising ones will do.
+    let cuts = (1..cells.len()).map(|i| i as f64).collect();
+    let binning = Binning::from_counts(cuts, cells.iter().map(|c| c.1).collect(), cells.iter().map(|c| c.2).collect())?;
+    let bins = cells.into_iter().zip(binning.woe());
+    Ok(Attribute {
+        name: counts.name.clone(),
+        information_value: binning.information_value(),
+        bins: bins.map(|((label, goods, bads), woe)| AttributeBin { label, goods, bads, woe }).collect(),
+    })
+}
+
+/// Label, good and bad customers of each cell.
+type Cells = Option<Vec<(String, u64, u64)>>;
+
+fn ordered(binning: &Binning, minimum: u64) -> Cells {
+    let Merge::Into(ranges) = merge_ordered(binning.goods(), binning.bads(), minimum) else { return None };
+    let cell = |range: &Range<usize>| {
+        let from = range.start.checked_sub(1).and_then(|i| binning.cuts().get(i));
+        let label = match (from, binning.cuts().get(range.end - 1)) {
+            (None, None) => "all".to_owned(),
+            (None, Some(to)) => format!("up to {to}"),
+            (Some(from), Some(to)) => format!("above {from} to {to}"),
+            (Some(from), None) => format!("above {from}"),
+        };
+        (label, sum(binning.goods(), range), sum(binning.bads(), range))
+    };
+    Some(ranges.iter().map(cell).collect())
+}
+
+fn nominal(levels: &[(String, u64, u64)], minimum: u64) -> Cells {
+    let groups = merge_nominal(levels, minimum)?;
+    let cell = |group: &Vec<usize>| {
+        let own = || group.iter().filter_map(|&i| levels.get(i));
+        let names: Vec<&str> = own().map(|level| level.0.as_str()).collect();
+        (names.join(", "), own().map(|level| level.1).sum(), own().map(|level| level.2).sum())
+    };
+    Some(groups.iter().map(cell).collect())
+}
+
+/// The sum over a range of bins, which is within them.
+fn sum(counts: &[u64], range: &Range<usize>) -> u64 {
+    counts.get(range.clone()).unwrap_or_default().iter().sum()
+}
+
+fn mismatch(message: &str) -> TableError {
+    TableError::Mismatch(message.to_owned())
+}
+
+fn too_few(what: &str, minimum: u64) -> TableError {
+    TableError::Mismatch(format!(
+        "{what} counts fewer than {minimum} good or fewer than {minimum} bad customers, so nothing may be released of it; pool more \
+         customers, or leave it out"
+    ))
+}
