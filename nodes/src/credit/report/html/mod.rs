@@ -78,7 +78,7 @@ fn notes(page: &mut Html, report: &Report) {
     page.raw("<ul>\n");
     let cells = format!(
         "Every cell counts at least {} good and {} bad customers. Smaller neighbours were merged before anything was computed \
-         from them, so no difference of two figures is about fewer.",
+         from them, so no difference of two figures by score, or by one column, is about fewer.",
         grouped(report.minimum_cell),
         grouped(report.minimum_cell)
     );

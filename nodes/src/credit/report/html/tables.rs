@@ -65,7 +65,7 @@ pub(super) fn stability(page: &mut Html, stability: &Stability) {
         psi if psi <= 0.25 => "from 0.1 to 0.25: watch it",
         _ => "above 0.25: shifted",
     };
-    page.raw("<p>").element("b", &format!("PSI {:.4}", stability.psi)).text(&format!(", {verdict}, against: "));
+    page.raw(&format!("<p><b>PSI {:.4}</b>", stability.psi)).text(&format!(", {verdict}, against: "));
     page.text(&stability.reference).raw("</p>\n");
     let total = |of: fn(&crate::credit::report::StabilityBin) -> u64| stability.bins.iter().map(of).sum::<u64>();
     let (expected, actual) = (total(|b| b.expected), total(|b| b.actual));
