@@ -3,6 +3,7 @@
 mod fixed;
 mod functions;
 mod integers;
+mod sort;
 mod tournament;
 
 use super::ElementCost;
