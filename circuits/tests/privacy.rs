@@ -2,6 +2,7 @@
 
 use trefoil_circuits::{
     aes::{KeySize, SboxForm, State, encrypt, expand_key, sbox_layer},
+    arith,
     boolean::{CarryForm, Order, less_than, popcount, to_planes},
     gates::OnShares,
 };
@@ -16,12 +17,12 @@ const GATES: Experiment =
 const LONG: Experiment = Experiment { first: 0, runs: 512, randomness: Randomness::LeftOut, ..GATES };
 
 /// Every party's view passes on two sets of inputs and between them, and P0's no longer does when P1 stops masking.
-fn private_only_if_masked<F>(honest: Experiment, inputs: [&[&[Lanes]]; 2], f: F)
+fn private_only_if_masked<R: Ring, F>(honest: Experiment, inputs: [&[&[R]]; 2], f: F)
 where
-    F: AsyncFn(&mut Ctx<SemiHonest>, Vec<Shares<Lanes>>) -> Result<Shares<Lanes>, Error>,
+    F: AsyncFn(&mut Ctx<SemiHonest>, Vec<Shares<R>>) -> Result<Shares<R>, Error>,
 {
-    let a = observe::<SemiHonest, Lanes, _>(honest, inputs[0], &f);
-    let b = observe::<SemiHonest, Lanes, _>(Experiment { first: honest.runs, ..honest }, inputs[1], &f);
+    let a = observe::<SemiHonest, R, _>(honest, inputs[0], &f);
+    let b = observe::<SemiHonest, R, _>(Experiment { first: honest.runs, ..honest }, inputs[1], &f);
     for (a, b) in a.iter().zip(&b) {
         for v in [a.uniform(), b.uniform(), a.same_as(b)] {
             assert!(v.passes(), "{v:?}");
@@ -30,7 +31,7 @@ where
         }
     }
     // P1 holds one secret twice and masks with F(k) - F(k) = 0: what it sends to P0 is its bare term.
-    let [p0, ..] = observe::<SemiHonest, Lanes, _>(Experiment { pairs: [0, 1, 1], ..honest }, inputs[1], f);
+    let [p0, ..] = observe::<SemiHonest, R, _>(Experiment { pairs: [0, 1, 1], ..honest }, inputs[1], f);
     let v = p0.uniform();
     assert!(!v.passes(), "{v:?}");
 }
@@ -69,5 +70,22 @@ fn views_of_a_comparison_and_of_a_count_are_noise() {
     }
     private_only_if_masked(GATES, [&[&low], &[&high]], async |ctx, x| {
         popcount(&mut OnShares::new(ctx, 1), &x[0]).await
+    });
+}
+
+/// Bits as integers and integers as bits, with what is shown on the way. All lanes are in use: what is shown of the others are zeros.
+#[test]
+fn views_of_conversions_are_noise() {
+    let [zero, ones] = [0, u64::MAX].map(|x| [Z64(x); 64]);
+    private_only_if_masked(LONG, [&[&zero], &[&ones]], async |ctx, x| {
+        let bits = arith::a2b(ctx, x[0].view()).await?;
+        arith::b2a(ctx, 64, bits.view()).await
+    });
+    let limit = (1 << 61) - 1;
+    let [low, high] = [-limit, limit].map(|x: i64| [Z64(x.cast_unsigned()); 64]);
+    private_only_if_masked(LONG, [&[&low], &[&high]], async |ctx, x| {
+        let y = arith::fixed::floor_shift(ctx, x[0].view(), 13).await?;
+        let negative = arith::sign(ctx, y.view()).await?;
+        arith::select(ctx, negative.view(), x[0].view(), y.view()).await
     });
 }
