@@ -6,16 +6,16 @@
 use crate::ring::Ring;
 use bytemuck::Pod;
 use bytes::Bytes;
-use std::cell::RefCell;
+use std::{cell::RefCell, collections::VecDeque};
 
 /// Shorter vectors are left to the allocator.
 const LEAST_WORDS: usize = 256;
-/// What a thread keeps at most, in words: 64 MiB, what a few strands record between two checks and use during one.
-const KEPT_WORDS: usize = 64 << 17;
+/// What a thread keeps at most, in words: 128 MiB, what a dozen strands record between two checks and use during one.
+const KEPT_WORDS: usize = 128 << 17;
 
 #[derive(Default)]
 struct Kept {
-    free: Vec<Vec<u64>>,
+    free: VecDeque<Vec<u64>>,
     words: usize,
 }
 
@@ -30,7 +30,7 @@ pub(crate) fn zeros<T: Pod>(len: usize) -> Vec<T> {
             let kept = &mut *kept.borrow_mut();
             let at = kept.free.iter().rposition(|v| v.len() == len)?;
             kept.words -= len;
-            Some(kept.free.swap_remove(at))
+            kept.free.swap_remove_back(at)
         });
         if let Ok(Some(v)) = found
             && let Ok(v) = bytemuck::allocation::try_cast_vec(v)
@@ -60,13 +60,14 @@ pub(crate) fn retire<T: Pod>(mut v: Vec<T>) {
             if v.len() > KEPT_WORDS {
                 return;
             }
-            if kept.words + v.len() > KEPT_WORDS {
-                // Sizes that nobody asks for any more must not take the place of those in use.
-                kept.free.clear();
-                kept.words = 0;
+            // Sizes that nobody asks for any more must not take the place of those in use: the longest here goes first.
+            while kept.words + v.len() > KEPT_WORDS
+                && let Some(oldest) = kept.free.pop_front()
+            {
+                kept.words -= oldest.len();
             }
             kept.words += v.len();
-            kept.free.push(v);
+            kept.free.push_back(v);
         });
     }
 }

@@ -1,9 +1,10 @@
 //! The quadratic form of a gate: its kernel without the linear terms.
 
-use super::log::{Kind, LINE};
+use super::log::{Chunk, Kind, LINE};
 use crate::{
     memory::{retire, zeros},
     ring::{Algebra, Deg1, Quadratic, Ring},
+    simd::prefetch,
 };
 use std::{
     any::TypeId,
@@ -11,7 +12,7 @@ use std::{
 };
 
 /// The block of a chunk that is being checked: `2^r` rows of a line each, for every input.
-pub struct Block<'a, R> {
+pub struct Block<'a, R: Ring> {
     /// The inputs' planes of one component: plane `k` of this block starts at `k * stride + at`.
     pub own: &'a [R],
     /// Of the other component.
@@ -24,13 +25,31 @@ pub struct Block<'a, R> {
     pub ahead: Option<Ahead<'a, R>>,
 }
 
-/// Where the rows of a block lie, as in [`Block`].
+/// The block that comes next.
 #[derive(Clone, Copy)]
-pub struct Ahead<'a, R> {
-    pub own: &'a [R],
-    pub next: &'a [R],
-    pub stride: usize,
+pub struct Ahead<'a, R: Ring> {
+    pub chunk: &'a Chunk<R>,
+    /// Where it begins in a plane.
     pub at: usize,
+}
+
+impl<R: Ring> Ahead<'_, R> {
+    /// Brings so many words of plane `k` of the inputs into the cache.
+    pub fn inputs(&self, k: usize, words: usize) {
+        self.prefetch([&self.chunk.own, &self.chunk.next], k, words);
+    }
+
+    /// Brings so many words of plane `k` of the claims into the cache.
+    pub fn claims(&self, k: usize, words: usize) {
+        self.prefetch([&self.chunk.for_next, &self.chunk.for_prev], k, words);
+    }
+
+    fn prefetch(&self, planes: [&[R]; 2], k: usize, words: usize) {
+        let from = k * self.chunk.stride + self.at;
+        for block in planes.into_iter().filter_map(|planes| planes.get(from..from + words)) {
+            prefetch(block);
+        }
+    }
 }
 
 impl<R: Ring> Block<'_, R> {

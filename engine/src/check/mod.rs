@@ -66,9 +66,15 @@ pub trait Checked: log::Recorded + Copy + 'static {
     /// the columns, which is the same in all blocks ..
     fn eighths(common: &[Self::Ext; log::LINE]) -> [Self::Ext; 8];
     /// .. and of one for each column of an eighth.
-    fn within(own: &[Self::Ext]) -> Vec<Self::Ext>;
+    fn within(own: &[Self::Ext], out: &mut [Self::Ext]);
     /// Prepares a fold with one weight for each row.
     fn folder(eq: &[Self::Ext]) -> Self::Fold;
+    /// The weights of a fold of rows and then of the columns' eighths, as its kernel wants them.
+    type Through: Send + Sync;
+    /// Prepares such a fold.
+    fn through(rows: &Self::Fold, eighths: &[Self::Ext; 8]) -> Self::Through;
+    /// Folds a plane's block through both, with each of some weights.
+    fn fold_through<const N: usize>(by: [&Self::Through; N], plane: &[Self], out: [&mut [Self::Ext]; N]);
     /// Folds the block of a plane, or of the sum of some, to its columns.
     fn fold<const N: usize>(by: &Self::Fold, planes: [&[Self]; N], out: &mut [Self::Ext]);
     /// Adds the weighted words of each row to the row's sum. Plane `k` begins at `k * stride` of `planes`; `weights` holds a line for each.

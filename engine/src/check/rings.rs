@@ -2,13 +2,13 @@
 
 use super::{
     Checked,
-    ext::{Galois, Gf64},
+    ext::{Ext, Galois, Gf64},
     form::{Block, Scratch, grid_scalar},
     log::LINE,
 };
 use crate::{
     ring::{Lanes, Quadratic, Z16, Z32, Z64},
-    simd::clmul::{self, RowFold},
+    simd::clmul::{self, RowFold, Through},
 };
 
 impl Checked for Lanes {
@@ -47,20 +47,29 @@ impl Checked for Lanes {
             if s < 4 { power } else { power * common[0] }
         })
     }
-    fn within(own: &[Gf64]) -> Vec<Gf64> {
-        let mut weights = vec![Gf64(0); LINE * Self::COLUMNS / 8];
+    fn within(own: &[Gf64], out: &mut [Gf64]) {
+        const LEFT: usize = LINE * Lanes::COUNT / 8;
+        let (mut powers, mut of_words) = ([Gf64(0); LEFT], [Gf64(0); LEFT]);
         for (l, &w) in own.iter().enumerate() {
             for bit in 0..16 {
-                weights[clmul::column(2 * l, bit)] = w * Gf64(1 << bit);
+                let at = clmul::column(2 * l, bit);
+                (powers[at], of_words[at]) = (Gf64(1 << bit), w);
             }
         }
-        weights
+        Gf64::combine(&[(Gf64(1), &powers)], &of_words, out);
     }
     fn folder(eq: &[Gf64]) -> RowFold {
         RowFold::new(eq)
     }
     fn fold<const N: usize>(by: &RowFold, planes: [&[Self]; N], out: &mut [Gf64]) {
         by.apply(planes, out);
+    }
+    type Through = Through;
+    fn through(rows: &RowFold, eighths: &[Gf64; 8]) -> Through {
+        Through::new(rows, eighths)
+    }
+    fn fold_through<const N: usize>(by: [&Through; N], plane: &[Self], out: [&mut [Gf64]; N]) {
+        Through::apply(by, plane, out);
     }
     fn rows(planes: &[Self], stride: usize, weights: &[Gf64], sums: &mut [[u128; 4]]) {
         clmul::rows(planes, stride, weights, sums);
@@ -112,11 +121,22 @@ macro_rules! integers {
             fn eighths(common: &[Galois<Self>; LINE]) -> [Galois<Self>; 8] {
                 *common
             }
-            fn within(own: &[Galois<Self>]) -> Vec<Galois<Self>> {
-                own.to_vec()
+            fn within(own: &[Galois<Self>], out: &mut [Galois<Self>]) {
+                out.copy_from_slice(own);
             }
             fn folder(eq: &[Galois<Self>]) -> Vec<Galois<Self>> {
                 eq.to_vec()
+            }
+            type Through = (Vec<Galois<Self>>, [Galois<Self>; 8]);
+            fn through(rows: &Vec<Galois<Self>>, eighths: &[Galois<Self>; 8]) -> Self::Through {
+                (rows.clone(), *eighths)
+            }
+            fn fold_through<const N: usize>(by: [&Self::Through; N], plane: &[Self], out: [&mut [Galois<Self>]; N]) {
+                for ((rows, eighths), out) in by.into_iter().zip(out) {
+                    let mut columns = [Galois::default(); LINE];
+                    Self::fold(rows, [plane], &mut columns);
+                    Galois::fold(&columns, eighths, out);
+                }
             }
             fn fold<const N: usize>(by: &Vec<Galois<Self>>, planes: [&[Self]; N], out: &mut [Galois<Self>]) {
                 for (j, out) in out.iter_mut().enumerate() {

@@ -6,7 +6,7 @@ use super::{
     form::{Ahead, Block, Scratch},
     log::{Chunk, Class, Gates, LINE},
 };
-use crate::{Error, prss::Stream, ring::Ring, simd::prefetch, transport::Link};
+use crate::{Error, prss::Stream, ring::Ring, transport::Link};
 
 /// A batch of gates under random weights.
 ///
@@ -77,15 +77,6 @@ impl<R: Ring> Statement<R> {
         self.r
     }
 
-    /// Brings plane `k` of a block into the cache.
-    fn prefetch(&self, block: Option<Ahead<'_, R>>, k: usize) {
-        if let Some(Ahead { own, next, stride, at }) = block {
-            for planes in [own, next] {
-                prefetch(&planes[k * stride + at..][..self.block()]);
-            }
-        }
-    }
-
     /// Words of a plane's block.
     fn block(&self) -> usize {
         LINE << self.r
@@ -97,15 +88,14 @@ impl<R: Ring> Statement<R> {
         let mut sums = vec![R::Sum::default(); points];
         let mut scratch = Scratch::default();
         let mut halves = [vec![R::Sum::default(); rows], vec![R::Sum::default(); rows]];
+        let ones = [R::Ext::point(1); LINE];
         for (class, weights) in self.gates.classes.iter().zip(&self.weights) {
             let mut of_words = vec![R::Ext::default(); LINE * weights.planes.len()];
             for Place { chunk, at, weights: own, ahead } in self.places(class, weights) {
                 link.pause().await;
                 let line = R::line(own, &self.common);
                 for (of_words, &plane) in of_words.chunks_exact_mut(LINE).zip(&weights.planes) {
-                    for (w, &word) in of_words.iter_mut().zip(&line) {
-                        *w = plane * word;
-                    }
+                    R::Ext::combine(&[(plane, &ones)], &line, of_words);
                 }
                 let block = Block { own: &chunk.own, next: &chunk.next, stride: chunk.stride, at, r: self.r, ahead };
                 class.form.grid(&block, &of_words, &mut sums, &mut scratch);
@@ -126,6 +116,7 @@ impl<R: Ring> Statement<R> {
         let mut sums = [R::Ext::default(); 27];
         let zero = vec![R::Ext::default(); columns];
         let (mut of_columns, ones) = (vec![R::Ext::default(); columns], vec![R::Ext::point(1); columns / 8]);
+        let mut within = vec![R::Ext::default(); columns / 8];
         let (mut both, mut form) = (Folded::default(), Folded::default());
         for (class, weights) in self.gates.classes.iter().zip(&self.weights) {
             let inputs = class.form.inputs();
@@ -134,14 +125,16 @@ impl<R: Ring> Statement<R> {
                 let (both, form) = (both.take(inputs * columns), form.take(columns));
                 for (k, both) in both.chunks_exact_mut(columns).enumerate() {
                     // The block after this one, plane by plane: memory and processor work at the same time.
-                    self.prefetch(ahead, k);
+                    if let Some(ahead) = ahead {
+                        ahead.inputs(k, self.block());
+                    }
                     R::fold(
                         rows,
                         [&chunk.own, &chunk.next].map(|planes| chunk.block(planes, k, at, self.block())),
                         both,
                     );
                 }
-                let within = R::within(of_block);
+                R::within(of_block, &mut within);
                 for (of_columns, &eighth) in of_columns.chunks_exact_mut(columns / 8).zip(&eighths) {
                     R::Ext::combine(&[(eighth, &within)], &ones, of_columns);
                 }
@@ -178,14 +171,15 @@ impl<R: Ring> Statement<R> {
         // The eighths' weights are the same in all blocks and planes: they can be folded in before the form is applied.
         let eighths = R::eighths(&self.common);
         let weighted: [R::Ext; 8] = std::array::from_fn(|u| eq[u] * eighths[u]);
-        let mut folded = Folded::zeros(columns);
+        let (plain, weighted) = (R::through(rows, eq), R::through(rows, &weighted));
+        let mut within = vec![R::Ext::default(); left];
         let mut parts = Folded::default();
         let mut done = 0;
         for (class, weights) in self.gates.classes.iter().zip(&self.weights) {
             let inputs = class.form.inputs();
             for Place { chunk, at, weights: of_block, ahead } in self.places(class, weights) {
                 link.pause().await;
-                let within = R::within(of_block);
+                R::within(of_block, &mut within);
                 let here = done..done + weights.products.len() * left;
                 for (planes, to, form) in
                     [(&chunk.own, &mut v.own, &mut v.form_own), (&chunk.next, &mut v.next, &mut v.form_next)]
@@ -195,15 +189,15 @@ impl<R: Ring> Statement<R> {
                     let mut factors = weights.products.iter().map(|(k, _)| *k).peekable();
                     for (k, part) in parts.chunks_exact_mut(left).enumerate() {
                         if std::ptr::eq(planes, &raw const chunk.own) {
-                            self.prefetch(ahead, k);
+                            if let Some(ahead) = ahead {
+                                ahead.inputs(k, self.block());
+                            }
                         }
-                        R::fold(rows, [chunk.block(planes, k, at, self.block())], &mut folded);
-                        if factors.next_if_eq(&k).is_some()
-                            && let Some(to) = to.next()
-                        {
-                            R::Ext::fold(&folded, eq, to);
+                        let block = chunk.block(planes, k, at, self.block());
+                        match factors.next_if_eq(&k).and_then(|_| to.next()) {
+                            Some(to) => R::fold_through([&plain, &weighted], block, [to, part]),
+                            None => R::fold_through([&weighted], block, [part]),
                         }
-                        R::Ext::fold(&folded, &weighted, part);
                     }
                     for ((_, terms), form) in weights.products.iter().zip(form[here.clone()].chunks_exact_mut(left)) {
                         apply(terms, parts, left, &within, form);
@@ -223,12 +217,7 @@ impl<R: Ring> Statement<R> {
         let mut of_blocks = weights.blocks.chunks_exact(R::BLOCK_WEIGHTS);
         std::iter::from_fn(move || {
             let ((chunk, at), weights) = (blocks.next()?, of_blocks.next()?);
-            let ahead = blocks.peek().map(|&(chunk, at)| Ahead {
-                own: &chunk.own,
-                next: &chunk.next,
-                stride: chunk.stride,
-                at,
-            });
+            let ahead = blocks.peek().map(|&(chunk, at)| Ahead { chunk, at });
             Some(Place { chunk, at, weights, ahead })
         })
     }

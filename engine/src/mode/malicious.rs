@@ -152,12 +152,16 @@ impl Steps for Malicious {
             let chunk = R::gates(log).chunk(kind, chunk).ok_or(Error::Poisoned)?;
             for k in 0..place.planes {
                 let from = place.from + k * place.words;
+                let z = z.slice(from, place.words)?;
                 let half = &mut chunk.for_prev[(place.first + k) * chunk.stride + at..][..place.words];
-                for (half, &z) in half.iter_mut().zip(&z.next[from..]) {
-                    *half = z - *half;
-                }
-                if let Some(wire) = place.wires {
-                    chunk.wire(wire + k, at, z.slice(from, place.words)?);
+                let Some(wire) = place.wires else {
+                    half.iter_mut().zip(z.next).for_each(|(half, &z)| *half = z - *half);
+                    continue;
+                };
+                let wire = (wire + k) * chunk.stride + at;
+                chunk.own[wire..wire + place.words].copy_from_slice(z.own);
+                for ((half, to), &z) in half.iter_mut().zip(&mut chunk.next[wire..]).zip(z.next) {
+                    (*half, *to) = (z - *half, z);
                 }
             }
         }

@@ -110,14 +110,7 @@ pub struct RowFold {
 impl RowFold {
     /// With a weight for each row, a multiple of 8 of them.
     pub fn new(eq: &[Gf64]) -> Self {
-        let matrices = eq.chunks_exact(8).flat_map(|eight| {
-            (0..8).map(move |byte| {
-                let bits = (0..8).flat_map(|out| (0..8).map(move |row| (out, row)));
-                // Byte 7 - i of a matrix gives bit i of the output.
-                bits.fold(0, |m, (out, row)| m | (eight[7 - row].0 >> (8 * byte + out) & 1) << (8 * (7 - out) + row))
-            })
-        });
-        Self { eq: eq.to_vec(), matrices: matrices.collect() }
+        Self { eq: eq.to_vec(), matrices: matrices(eq) }
     }
 
     /// See [`Checked::fold`](crate::check::Checked::fold).
@@ -137,6 +130,63 @@ impl RowFold {
                     let word = planes.iter().fold(0, |sum, plane| sum ^ plane[row * LINE + word].0);
                     Gf64(sum.0 ^ (eq.0 & (word >> bit & 1).wrapping_neg()))
                 });
+            }
+        }
+    }
+}
+
+/// The matrices of [`RowFold`], 8 for each 8 weights.
+fn matrices(eq: &[Gf64]) -> Vec<u64> {
+    // Byte 7 - i of a matrix gives bit i of the output, from the bits of a byte, of which the lowest is the last row's.
+    let of_byte = |eight: &[Gf64], byte: usize| {
+        let rows = eight.iter().rev().fold(0, |m, eq| m >> 8 | (eq.0 >> (8 * byte) & 0xff) << 56);
+        transpose8(rows).swap_bytes()
+    };
+    eq.chunks_exact(8).flat_map(|eight| (0..8).map(move |byte| of_byte(eight, byte))).collect()
+}
+
+/// Transposes 8 x 8 bits: bit `c` of byte `r` becomes bit `r` of byte `c` (Warren, Hacker's Delight, section 7-3).
+fn transpose8(mut m: u64) -> u64 {
+    for (shift, mask) in [(7, 0x00aa_00aa_00aa_00aa), (14, 0x0000_cccc_0000_cccc), (28, 0x0000_0000_f0f0_f0f0)] {
+        let t = (m ^ m >> shift) & mask;
+        m ^= t ^ t << shift;
+    }
+    m
+}
+
+/// The weights of a fold of rows and then of the columns' eighths: as numbers, row by row for each eighth, and as bit matrices.
+pub struct Through {
+    eq: Vec<Gf64>,
+    matrices: Vec<u64>,
+}
+
+impl Through {
+    /// With a weight for each row, a multiple of 8 of them, and for each eighth.
+    pub fn new(rows: &RowFold, eighths: &[Gf64; 8]) -> Self {
+        let eq: Vec<_> = eighths.iter().flat_map(|&s| rows.eq.iter().map(move |&l| s * l)).collect();
+        let matrices = matrices(&eq);
+        Self { eq, matrices }
+    }
+
+    /// See [`Checked::fold_through`](crate::check::Checked::fold_through).
+    pub fn apply<const N: usize>(by: [&Self; N], plane: &[Lanes], out: [&mut [Gf64]; N]) {
+        Self::apply_at(Level::detect(), by, plane, out);
+    }
+
+    fn apply_at<const N: usize>(level: Level, by: [&Self; N], plane: &[Lanes], mut out: [&mut [Gf64]; N]) {
+        #[cfg(target_arch = "x86_64")]
+        if x86::fold_through(level, by, plane, out.each_mut().map(|out| &mut **out)) {
+            return;
+        }
+        let _ = level;
+        for (by, out) in by.into_iter().zip(out) {
+            out.fill(Gf64(0));
+            let rows = plane.len() / LINE;
+            for (word, bit) in (0..LINE).flat_map(|word| (0..Lanes::COUNT).map(move |bit| (word, bit))) {
+                let (at, to) = (column(word, bit), &mut out[column(word, bit) % 64]);
+                for (row, eq) in by.eq[at / 64 * rows..][..rows].iter().enumerate() {
+                    to.0 ^= eq.0 & (plane[row * LINE + word].0 >> bit & 1).wrapping_neg();
+                }
             }
         }
     }
@@ -245,6 +295,14 @@ mod tests {
             by.apply([&plane, &other], &mut x);
             by.apply_at(Level::Portable, [&plane, &other], &mut y);
             assert_eq!(x, y, "{rows} rows of two planes");
+            let eighths = std::array::from_fn(|s| Gf64(0x1234_5678_9abc_def1 << s));
+            let (through, mut one, mut two) = (Through::new(&by, &eighths), [Gf64(0); 64], [Gf64(0); 64]);
+            Through::apply([&through, &through], &plane, [&mut one, &mut two]);
+            by.apply([&plane], &mut x);
+            fold_scalar(&x, &eighths, &mut y[..64]);
+            assert_eq!((&one[..], &two[..]), (&y[..64], &y[..64]), "{rows} rows, and then eighths");
+            Through::apply_at(Level::Portable, [&through], &plane, [&mut one]);
+            assert_eq!(one, two);
             // Three planes, a line between them, and no more words than needed.
             let (stride, weights) = ((rows + 1) * LINE, fill(3 * LINE, 9, Gf64));
             let planes = fill(2 * stride + rows * LINE, 10, Lanes);
