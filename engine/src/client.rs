@@ -27,6 +27,14 @@ impl<R: Ring> InputShare<R> {
     /// # Errors
     /// [`Error::Shape`] unless both have exactly `len` elements.
     pub fn from_bytes(len: usize, own: &[u8], next: &[u8]) -> Result<Self, Error> {
+        Self::from_parts(len, &[own], &[next])
+    }
+
+    /// The same from several parts one after the other: columns of a table.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless each part has whole elements, and both components exactly `len`.
+    pub fn from_parts(len: usize, own: &[&[u8]], next: &[&[u8]]) -> Result<Self, Error> {
         Ok(Self(Shares::new(elements(len, own)?, elements(len, next)?)))
     }
 
@@ -80,7 +88,7 @@ impl<R: Ring> OutputShare<R> {
     /// # Errors
     /// [`Error::Shape`] unless both have exactly `len` elements.
     pub fn from_bytes(party: Party, len: usize, own: &[u8], next: &[u8]) -> Result<Self, Error> {
-        Ok(Self::new(party, Shares::new(elements(len, own)?, elements(len, next)?)))
+        Ok(Self::new(party, Shares::new(elements(len, &[own])?, elements(len, &[next])?)))
     }
 
     /// The party that holds these components.
@@ -157,10 +165,15 @@ pub fn reconstruct<R: Ring>(shares: &[OutputShare<R>; 3]) -> Result<Vec<R>, Erro
     Ok((0..len).map(|e| shares[0].shares.own[e] + shares[1].shares.own[e] + shares[2].shares.own[e]).collect())
 }
 
-fn elements<R: Ring>(len: usize, bytes: &[u8]) -> Result<Vec<R>, Error> {
+fn elements<R: Ring>(len: usize, parts: &[&[u8]]) -> Result<Vec<R>, Error> {
     let size = size_of::<R>();
-    same("a component, in bytes", len.saturating_mul(size), bytes.len())?;
-    Ok(bytes.chunks_exact(size).map(bytemuck::pod_read_unaligned).collect())
+    same("a component, in bytes", len.saturating_mul(size), parts.iter().map(|part| part.len()).sum())?;
+    let mut elements = Vec::with_capacity(len);
+    for part in parts {
+        same("what is left of an element, in bytes", 0, part.len() % size)?;
+        elements.extend(part.chunks_exact(size).map(bytemuck::pod_read_unaligned::<R>));
+    }
+    Ok(elements)
 }
 
 #[cfg(test)]
@@ -209,6 +222,7 @@ mod tests {
     #[test]
     fn wrong_lengths_and_orders_are_refused() {
         assert!(matches!(InputShare::<Z64>::from_bytes(1, &[0; 8], &[0; 7]), Err(Error::Shape { .. })));
+        assert!(matches!(InputShare::<Z64>::from_parts(1, &[&[0; 4], &[0; 4]], &[&[0; 8]]), Err(Error::Shape { .. })));
         assert!(matches!(InputShare::<Z64>::from_bytes(usize::MAX, &[0; 8], &[0; 8]), Err(Error::Shape { .. })));
         let mut out = released(&split(&[Z64(7)]).unwrap());
         out.swap(0, 1);

@@ -69,6 +69,14 @@ pub enum Error {
     /// Nodes contradict each other, so one of them deviated from the protocol. Nothing was put together.
     #[error("{0}")]
     Integrity(String),
+    /// A table was not stored everywhere, and could not be deleted again everywhere. The client has to delete it.
+    #[error("{first}; and the table may be left at some nodes, delete that version when they are back{left}")]
+    Undone {
+        /// Why it was not stored.
+        first: Box<Error>,
+        /// The nodes at which it may be left, and why.
+        left: String,
+    },
     /// The user ended the command.
     #[error("interrupted")]
     Interrupted,
@@ -97,6 +105,7 @@ impl Error {
             Self::Unreachable { .. } => Exit::Unreachable,
             Self::Integrity(_)
             | Self::Engine(trefoil_engine::Error::Peer { .. } | trefoil_engine::Error::Abort { .. }) => Exit::Integrity,
+            Self::Undone { first, .. } => first.exit(),
             Self::Job { failure, .. } => match failure.kind {
                 FailureKind::Misbehaved => Exit::Integrity,
                 FailureKind::Missing | FailureKind::Link | FailureKind::Stopped => Exit::Unreachable,

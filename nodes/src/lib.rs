@@ -17,6 +17,7 @@ pub mod mesh;
 pub mod node;
 pub mod pki;
 pub mod status;
+pub mod tables;
 pub mod tls;
 
 pub use error::Error;

@@ -9,6 +9,7 @@ use crate::{
     job::{Jobs, Runner, Turns},
     mesh::{ALPN, Mesh, MeshConfig, MeshError},
     status::{CertificateStatus, NodeStatus, PeerStatus, SocketBuffers},
+    tables::TableStore,
     tls,
 };
 use sessions::MeshSessions;
@@ -66,7 +67,12 @@ impl Node {
             }
         };
         let listener = bind(&listen.api).await?;
-        let api = Arc::new(Api { jobs: jobs.clone(), runner, status: Box::new(status) });
+        let api = Arc::new(Api {
+            jobs: jobs.clone(),
+            runner,
+            tables: TableStore::new(limits.clone()),
+            status: Box::new(status),
+        });
         let tls = tls::api_server(&identity, &cluster)?;
         let server = Server::new(listener, tls, cluster, api.router(), &limits);
         let mesh_address = mesh.local_addr().map_err(Error::system("read the address of the mesh socket"))?;

@@ -55,7 +55,7 @@ mod tests {
 
     fn check<M: Mode>(columns: usize, rows: &[usize]) {
         let program = Moments { columns, rows: rows.to_vec() };
-        let entry = |k: usize| (i64::try_from(k % 1000).unwrap() - 500) * 1_000_003;
+        let entry = |k: usize| (i64::try_from(k % 1000).unwrap() - 500) * 100_003;
         let tables: Vec<Vec<i64>> = rows.iter().map(|rows| (0..columns * rows).map(entry).collect()).collect();
         let shared: Vec<Vec<Z64>> =
             tables.iter().map(|table| table.iter().map(|x| Z64(x.cast_unsigned())).collect()).collect();

@@ -211,10 +211,18 @@ impl InputVector {
     /// # Errors
     /// [`Error::Shape`] unless both have the length of the shape.
     pub fn from_bytes(shape: Shape, own: &[u8], next: &[u8]) -> Result<Self, Error> {
+        Self::from_parts(shape, &[own], &[next])
+    }
+
+    /// The same from several parts one after the other.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless each part has whole elements, and both components the length of the shape.
+    pub fn from_parts(shape: Shape, own: &[&[u8]], next: &[&[u8]]) -> Result<Self, Error> {
         let len = shape.elements();
         Ok(match shape.ring {
-            RingKind::Bits => Self::Bits(InputShare::from_bytes(len, own, next)?),
-            RingKind::Z64 => Self::Z64(InputShare::from_bytes(len, own, next)?),
+            RingKind::Bits => Self::Bits(InputShare::from_parts(len, own, next)?),
+            RingKind::Z64 => Self::Z64(InputShare::from_parts(len, own, next)?),
         })
     }
 

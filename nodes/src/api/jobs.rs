@@ -4,7 +4,7 @@ use super::{Api, Caller, Problem, ProblemKind};
 use crate::{
     job::{
         Admission, BodyFault, Head, Job, JobId, JobState, MEDIA_TYPE, NotAJobId, Outputs, Payload, PrepareFault,
-        Prepared, Refusal,
+        Prepared, Refusal, SourceFault, fill, resolve,
     },
     pki::{ClientName, Role},
 };
@@ -41,7 +41,7 @@ pub(super) async fn put(
 ) -> Result<Response, Problem> {
     let (id, owner) = (job_id(&id)?, client(&caller)?);
     let limits = api.jobs.limits();
-    let length = announced(&headers)?;
+    let length = announced_as(&headers, MEDIA_TYPE)?;
     let head = Head::read(body.into_data_stream(), length, limits).await?;
     let spec = head.spec.clone();
     let terms = spec.terms(owner).map_err(|e| ProblemKind::InvalidJob.because(e.to_string()))?;
@@ -50,10 +50,13 @@ pub(super) async fn put(
         Admission::New(upload) => upload,
         Admission::Known(job) => return Ok(state(StatusCode::OK, &job)),
     };
+    let sources = resolve(&spec, owner, &head.sizes.inputs, &api.tables)?;
     let Payload { attachment, inputs } = head.payload().await?;
     let limits = limits.clone();
     let prepared = tokio::task::spawn_blocking(move || Prepared::new(&spec, &attachment, &limits)).await;
     let prepared = prepared.map_err(|e| ProblemKind::Internal.because(format!("{e}; please report this")))??;
+    let inputs =
+        fill(sources, inputs).map_err(|e| ProblemKind::Internal.because(format!("{e}; please report this")))?;
     let job = upload.accept().ok_or_else(|| ProblemKind::Conflict.because("the job was deleted while it arrived"))?;
     api.runner.start(job.clone(), prepared, inputs);
     Ok(state(StatusCode::ACCEPTED, &job))
@@ -155,21 +158,19 @@ fn job_id(text: &str) -> Result<JobId, Problem> {
 }
 
 /// Jobs are for clients. A node that could submit one would be a client who is also a party.
-fn client(caller: &Caller) -> Result<&ClientName, Problem> {
+pub(super) fn client(caller: &Caller) -> Result<&ClientName, Problem> {
     match &caller.role {
         Role::Client(name) => Ok(name),
-        Role::Node(_) => {
-            Err(ProblemKind::Forbidden
-                .because(format!("{} submits no jobs; use the certificate of a client", caller.role)))
-        }
+        Role::Node(_) => Err(ProblemKind::Forbidden
+            .because(format!("{} submits no jobs and stores no tables; use the certificate of a client", caller.role))),
     }
 }
 
 /// The announced length of a body of the right type.
-fn announced(headers: &HeaderMap) -> Result<u64, Problem> {
+pub(super) fn announced_as(headers: &HeaderMap, media_type: &str) -> Result<u64, Problem> {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    if text(header::CONTENT_TYPE) != Some(MEDIA_TYPE) {
-        return Err(ProblemKind::MediaType.because(format!("send Content-Type: {MEDIA_TYPE}")));
+    if text(header::CONTENT_TYPE) != Some(media_type) {
+        return Err(ProblemKind::MediaType.because(format!("send Content-Type: {media_type}")));
     }
     let length = text(header::CONTENT_LENGTH).and_then(|text| text.parse().ok());
     length.ok_or_else(|| ProblemKind::LengthRequired.because("send Content-Length; a body without it is not read"))
@@ -196,6 +197,16 @@ impl From<PrepareFault> for Problem {
             PrepareFault::Digest { .. } | PrepareFault::Circuit(_) | PrepareFault::Wires { .. } => {
                 ProblemKind::InvalidJob
             }
+        };
+        kind.because(fault.to_string())
+    }
+}
+
+impl From<SourceFault> for Problem {
+    fn from(fault: SourceFault) -> Self {
+        let kind = match fault {
+            SourceFault::Denied { .. } => ProblemKind::Denied,
+            SourceFault::Column { .. } | SourceFault::Shape { .. } => ProblemKind::InvalidJob,
         };
         kind.because(fault.to_string())
     }

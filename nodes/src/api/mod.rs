@@ -6,6 +6,9 @@
 //! | `GET /v1/jobs/{id}?wait=SECONDS` | [`JobStatus`](crate::job::JobStatus), at once or when the job has ended, at the latest after `wait` and one minute |
 //! | `GET /v1/jobs/{id}/outputs/{k}` | this node's share of an output: the component `own`, then 32 bytes, the SHA-256 of the component `next` |
 //! | `DELETE /v1/jobs/{id}` | 204; the caller is done with the job; its submitter cancels it if it has not ended |
+//! | `PUT /v1/tables/{name}/{version}` | stores this node's share of a table: [`TableSpec`](crate::tables::TableSpec) as JSON with its length before it, then `own` and `next` of all columns. 201 and [`TableStatus`](crate::tables::TableStatus); 200 if this upload is complete |
+//! | `GET /v1/tables` | the caller's tables, a list of [`TableStatus`](crate::tables::TableStatus) |
+//! | `DELETE /v1/tables/{name}/{version}?upload=ID` | 204; forgets the table; with `upload`, only if it is of that upload |
 //! | `GET /v1/status` | [`NodeStatus`] |
 //! | `GET /livez` | 200 while the node runs |
 //! | `GET /readyz` | 200 while both other nodes are connected, 503 otherwise |
@@ -17,6 +20,7 @@ mod jobs;
 mod linger;
 mod problem;
 mod server;
+mod tables;
 
 pub use problem::{PROBLEM_TYPE, Problem, ProblemKind};
 pub use server::Server;
@@ -25,6 +29,7 @@ use crate::{
     job::{Jobs, Runner},
     pki::Role,
     status::NodeStatus,
+    tables::TableStore,
 };
 use axum::{
     Json, Router,
@@ -46,6 +51,8 @@ pub struct Api {
     pub jobs: Arc<Jobs>,
     /// Runs them.
     pub runner: Arc<Runner>,
+    /// The tables of shares stored at this node.
+    pub tables: Arc<TableStore>,
     /// Reports on the node, at this moment.
     pub status: Box<dyn Fn() -> NodeStatus + Send + Sync>,
 }
@@ -57,12 +64,14 @@ impl Api {
         Router::new()
             .route("/v1/jobs/{id}", job)
             .route("/v1/jobs/{id}/outputs/{k}", routing::get(jobs::output))
+            .route("/v1/tables", routing::get(tables::list))
+            .route("/v1/tables/{name}/{version}", routing::put(tables::put).delete(tables::delete))
             .route("/v1/status", routing::get(async |State(api): State<Arc<Self>>| Json((api.status)())))
             .route("/livez", routing::get(async || "alive\n"))
             .route("/readyz", routing::get(ready))
             .fallback(async || {
                 ProblemKind::NotFound
-                    .because("this API has /v1/jobs/{id}, /v1/jobs/{id}/outputs/{k}, /v1/status, /livez and /readyz")
+                    .because("this API has /v1/jobs/{id}, /v1/jobs/{id}/outputs/{k}, /v1/tables, /v1/tables/{name}/{version}, /v1/status, /livez and /readyz")
             })
             .method_not_allowed_fallback(async || ProblemKind::Method.because("this resource has other methods"))
             // Bodies are read by a reader of our own, which knows how long each may be.

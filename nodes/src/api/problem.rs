@@ -45,9 +45,15 @@ pub enum ProblemKind {
     TooLarge,
     /// The specification or its attachment is not valid.
     InvalidJob,
+    /// The description of a table is not valid.
+    InvalidTable,
+    /// The owner of a table has not permitted the job, or there is no such table.
+    Denied,
+    /// The tables take up as much as they may.
+    Full,
     /// The name is taken.
     Conflict,
-    /// The same job is arriving on another connection.
+    /// The same job or table is arriving on another connection.
     Uploading,
     /// The body came too slowly.
     Slow,
@@ -66,7 +72,7 @@ pub enum ProblemKind {
 const PREFIX: &str = "urn:trefoil:problem:";
 
 impl ProblemKind {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 19] = [
         Self::BadRequest,
         Self::NotFound,
         Self::Method,
@@ -75,6 +81,9 @@ impl ProblemKind {
         Self::MediaType,
         Self::TooLarge,
         Self::InvalidJob,
+        Self::InvalidTable,
+        Self::Denied,
+        Self::Full,
         Self::Conflict,
         Self::Uploading,
         Self::Slow,
@@ -94,10 +103,13 @@ impl ProblemKind {
             Self::Forbidden => ("forbidden", StatusCode::FORBIDDEN, "The certificate is not a client's"),
             Self::LengthRequired => ("length-required", StatusCode::LENGTH_REQUIRED, "The length must be announced"),
             Self::MediaType => ("media-type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The media type is another"),
-            Self::TooLarge => ("too-large", StatusCode::PAYLOAD_TOO_LARGE, "The job is too large for this node"),
+            Self::TooLarge => ("too-large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large for this node"),
             Self::InvalidJob => ("invalid-job", StatusCode::UNPROCESSABLE_ENTITY, "The job is not valid"),
-            Self::Conflict => ("conflict", StatusCode::CONFLICT, "The job id is taken"),
-            Self::Uploading => ("uploading", StatusCode::CONFLICT, "The job is being uploaded"),
+            Self::InvalidTable => ("invalid-table", StatusCode::UNPROCESSABLE_ENTITY, "The table is not valid"),
+            Self::Denied => ("denied", StatusCode::FORBIDDEN, "The table may not be used for this"),
+            Self::Full => ("full", StatusCode::INSUFFICIENT_STORAGE, "There is no room for the table"),
+            Self::Conflict => ("conflict", StatusCode::CONFLICT, "The name is taken"),
+            Self::Uploading => ("uploading", StatusCode::CONFLICT, "It is being uploaded"),
             Self::Slow => ("slow", StatusCode::REQUEST_TIMEOUT, "The request did not arrive in time"),
             Self::Busy => ("busy", StatusCode::SERVICE_UNAVAILABLE, "The node is busy"),
             Self::Unready => ("unready", StatusCode::SERVICE_UNAVAILABLE, "The node cannot run jobs now"),

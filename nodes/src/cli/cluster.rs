@@ -24,8 +24,9 @@ pub enum ClusterCommand {
     Init(InitArgs),
     /// Create a further client identity with the authority's key
     ///
-    /// Writes NAME.crt and NAME.key beside the cluster file. Jobs belong to the identity that submitted them: others can
-    /// neither see nor cancel them.
+    /// Writes NAME.crt and NAME.key beside the cluster file. The name stands for the client: jobs and tables belong to it, and outputs are
+    /// released to it. It must be given to one client alone, so leave NAME.crt, which is public, where it is: while it is there the name is not given
+    /// again. Remove it to renew the client's certificate.
     Client(ClientArgs),
 }
 

@@ -17,11 +17,13 @@ mod ctr;
 mod job;
 mod node;
 mod plain;
+mod tables;
 mod upload;
 
 pub use ctr::{AesKey, Ctr, CtrReport};
 pub use job::{JobHandle, Outcome};
 pub use plain::{Plain, PlainVector};
+pub use tables::NewTable;
 
 use crate::{
     Error,

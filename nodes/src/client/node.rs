@@ -8,6 +8,7 @@ use crate::{
     job::{JobId, JobStatus, MEDIA_TYPE},
     pki::Identity,
     status::NodeStatus,
+    tables::{TABLE_MEDIA_TYPE, TableName, TableStatus, UploadId},
     tls::{self, API_ALPN},
 };
 use bytes::Bytes;
@@ -34,7 +35,7 @@ const TRANSFER: Duration = Duration::from_mins(5);
 const ATTEMPTS: u32 = 3;
 
 /// Answers that carry neither a share nor an output are this long at most.
-const MAX_ANSWER: usize = 1 << 20;
+const MAX_ANSWER: usize = 8 << 20;
 
 /// One node as a client sees it.
 pub(super) struct NodeClient {
@@ -119,8 +120,52 @@ impl NodeClient {
         }
     }
 
+    /// Stores one share of a table. The parts can be sent more than once: the node takes the upload once.
+    pub(super) async fn put_table(
+        &self,
+        name: &TableName,
+        version: u32,
+        parts: &[Bytes],
+    ) -> Result<TableStatus, Error> {
+        let length: usize = parts.iter().map(Bytes::len).sum();
+        let request = || {
+            let parts = stream::iter(parts.to_vec()).map(Ok::<_, Infallible>);
+            self.http
+                .put(self.table(name, version))
+                .timeout(TRANSFER)
+                .header(header::CONTENT_TYPE, TABLE_MEDIA_TYPE)
+                .header(header::CONTENT_LENGTH, length)
+                .body(Body::wrap_stream(parts))
+        };
+        self.json(self.answer(self.persist(request).await?).await?).await
+    }
+
+    /// The client's own tables.
+    pub(super) async fn tables(&self) -> Result<Vec<TableStatus>, Error> {
+        let request = || self.http.get(self.url("tables")).timeout(ANSWER);
+        self.json(self.answer(self.persist(request).await?).await?).await
+    }
+
+    /// Forgets a table; if an upload is given, only if it is of that one.
+    pub(super) async fn delete_table(
+        &self,
+        name: &TableName,
+        version: u32,
+        upload: Option<UploadId>,
+    ) -> Result<(), Error> {
+        let mut url = self.table(name, version);
+        if let Some(upload) = upload {
+            url = format!("{url}?upload={upload}");
+        }
+        self.gone(self.persist(|| self.http.delete(&url).timeout(ANSWER)).await?).await
+    }
+
     pub(super) async fn delete(&self, id: JobId) -> Result<(), Error> {
-        let response = self.persist(|| self.http.delete(self.job(id)).timeout(ANSWER)).await?;
+        self.gone(self.persist(|| self.http.delete(self.job(id)).timeout(ANSWER)).await?).await
+    }
+
+    /// What is not there is gone.
+    async fn gone(&self, response: Response) -> Result<(), Error> {
         match response.status() {
             StatusCode::NOT_FOUND => Ok(()),
             _ => self.answer(response).await.map(drop),
@@ -129,6 +174,10 @@ impl NodeClient {
 
     fn url(&self, path: &str) -> String {
         format!("https://{}/v1/{path}", self.address)
+    }
+
+    fn table(&self, name: &TableName, version: u32) -> String {
+        self.url(&format!("tables/{name}/{version}"))
     }
 
     fn job(&self, id: JobId) -> String {

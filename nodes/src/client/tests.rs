@@ -11,6 +11,7 @@ use crate::{
         Session, Sessions, Turns,
     },
     status::{CertificateStatus, PeerStatus, SocketBuffers},
+    tables::TableStore,
     tls,
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
@@ -86,7 +87,8 @@ fn serve(files: &ClusterFiles, party: Party, listener: TcpListener, limits: &Lim
         socket_buffers: SocketBuffers { requested: 0, granted: 0 },
         certificate: CertificateStatus { not_after: 0 },
     };
-    let api = Arc::new(Api { jobs: jobs.clone(), runner, status: Box::new(status) });
+    let api =
+        Arc::new(Api { jobs: jobs.clone(), runner, tables: TableStore::new(limits.clone()), status: Box::new(status) });
     let tls = tls::api_server(&config.identity, &config.cluster).expect("TLS");
     let (stop, stopped) = watch::channel(false);
     let server = Server::new(listener, tls, config.cluster, api.router(), limits);

@@ -14,6 +14,7 @@
 use super::{JobSpec, Limits, Sizes, TooLarge};
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
+use serde::de::DeserializeOwned;
 use std::time::{Duration, Instant};
 use trefoil_circuits::program::InputVector;
 use zeroize::Zeroizing;
@@ -31,11 +32,11 @@ pub enum BodyFault {
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
     /// The specification is not one.
-    #[error("the job specification is not valid: {0}; write it as docs/api.md says")]
+    #[error("the specification is not valid: {0}; write it as docs/api.md says")]
     Spec(String),
     /// The length does not fit the specification.
     #[error(
-        "a body of this job has {expected} bytes, and {got} were announced; announce and send as many as the specification asks for"
+        "a body of this specification has {expected} bytes, and {got} were announced; announce and send as many as the specification asks for"
     )]
     Length {
         /// What the specification asks for.
@@ -65,11 +66,39 @@ pub enum BodyFault {
 
 /// The bytes that come before the shares.
 pub fn encode_head(spec: &JobSpec) -> Bytes {
-    let spec = spec.canonical();
-    let mut head = BytesMut::with_capacity(4 + spec.len());
-    head.extend_from_slice(&(spec.len() as u32).to_le_bytes());
-    head.extend_from_slice(&spec);
+    frame(&spec.canonical())
+}
+
+/// A text with its length before it.
+pub(crate) fn frame(text: &[u8]) -> Bytes {
+    let mut head = BytesMut::with_capacity(4 + text.len());
+    head.extend_from_slice(&(text.len() as u32).to_le_bytes());
+    head.extend_from_slice(text);
     head.freeze()
+}
+
+/// Reads the JSON text at the beginning of a body whose announced length is within the limits.
+///
+/// Cancel safe in that nothing outlives it.
+pub(crate) async fn read_spec<T, S, E>(stream: S, announced: u64, limits: &Limits) -> Result<(T, Intake<S>), BodyFault>
+where
+    T: DeserializeOwned,
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+    E: std::fmt::Display,
+{
+    let mut rest = Intake::new(stream, announced, limits);
+    let mut length = [0; 4];
+    rest.fill(&mut length).await?;
+    let length = u32::from_le_bytes(length) as usize;
+    if length > MAX_SPEC_BYTES {
+        let cause =
+            format!("it claims {length} bytes, and the longest has {MAX_SPEC_BYTES}; start the body with its length");
+        return Err(BodyFault::Spec(cause));
+    }
+    let mut text = vec![0; length];
+    rest.fill(&mut text).await?;
+    let spec = serde_json::from_slice(&text).map_err(|e| BodyFault::Spec(e.to_string()))?;
+    Ok((spec, rest))
 }
 
 /// A specification, the sizes that follow from it, and the reader of what comes next.
@@ -79,7 +108,7 @@ pub struct Head<S> {
     pub spec: JobSpec,
     /// Its sizes, within the limits of this node.
     pub sizes: Sizes,
-    rest: Reader<S>,
+    rest: Intake<S>,
 }
 
 /// What follows the specification.
@@ -104,25 +133,10 @@ where
     /// [`BodyFault`].
     pub async fn read(stream: S, announced: u64, limits: &Limits) -> Result<Self, BodyFault> {
         limits.check_body(announced)?;
-        let mut rest = Reader::new(stream, announced, limits);
-        let mut length = [0; 4];
-        rest.fill(&mut length).await?;
-        let length = u32::from_le_bytes(length) as usize;
-        if length > MAX_SPEC_BYTES {
-            let cause = format!(
-                "it claims {length} bytes, and the longest has {MAX_SPEC_BYTES}; start the body with its length"
-            );
-            return Err(BodyFault::Spec(cause));
-        }
-        let mut text = vec![0; length];
-        rest.fill(&mut text).await?;
-        let spec: JobSpec = serde_json::from_slice(&text).map_err(|e| BodyFault::Spec(e.to_string()))?;
+        let (spec, rest): (JobSpec, _) = read_spec(stream, announced, limits).await?;
         let sizes = spec.sizes().map_err(|e| BodyFault::Spec(e.to_string()))?;
         limits.check(&sizes, announced)?;
-        let expected = 4 + length as u64 + sizes.attachment_bytes as u64 + sizes.upload_bytes();
-        if expected != announced {
-            return Err(BodyFault::Length { expected, got: announced });
-        }
+        rest.check_left(sizes.attachment_bytes as u64 + sizes.upload_bytes())?;
         Ok(Self { spec, sizes, rest })
     }
 
@@ -151,25 +165,32 @@ where
 
 /// Reads exact lengths from a stream of chunks, within time.
 #[derive(Debug)]
-struct Reader<S> {
+pub(crate) struct Intake<S> {
     stream: S,
     chunk: Bytes,
+    announced: u64,
     left: u64,
     patience: Duration,
     deadline: Instant,
 }
 
-impl<S, E> Reader<S>
+impl<S, E> Intake<S>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
     E: std::fmt::Display,
 {
-    fn new(stream: S, left: u64, limits: &Limits) -> Self {
+    fn new(stream: S, announced: u64, limits: &Limits) -> Self {
         let deadline = Instant::now() + limits.request_deadline;
-        Self { stream, chunk: Bytes::new(), left, patience: limits.client_timeout, deadline }
+        Self { stream, chunk: Bytes::new(), announced, left: announced, patience: limits.client_timeout, deadline }
     }
 
-    async fn fill(&mut self, mut into: &mut [u8]) -> Result<(), BodyFault> {
+    /// Checks that so many bytes come next, and no more.
+    pub(crate) fn check_left(&self, bytes: u64) -> Result<(), BodyFault> {
+        let expected = (self.announced - self.left).saturating_add(bytes);
+        if self.left == bytes { Ok(()) } else { Err(BodyFault::Length { expected, got: self.announced }) }
+    }
+
+    pub(crate) async fn fill(&mut self, mut into: &mut [u8]) -> Result<(), BodyFault> {
         while !into.is_empty() {
             if self.chunk.is_empty() {
                 self.chunk = self.next().await?.ok_or(BodyFault::Truncated { missing: self.left })?;
@@ -183,7 +204,7 @@ where
         Ok(())
     }
 
-    async fn end(&mut self) -> Result<(), BodyFault> {
+    pub(crate) async fn end(&mut self) -> Result<(), BodyFault> {
         while self.chunk.is_empty() {
             match self.next().await? {
                 Some(chunk) => self.chunk = chunk,

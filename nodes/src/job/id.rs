@@ -75,7 +75,7 @@ impl fmt::Debug for JobId {
 }
 
 /// Exactly `N` bytes as lower-case hexadecimal digits.
-pub(super) fn lower_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+pub(crate) fn lower_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     if text.bytes().any(|b| b.is_ascii_uppercase()) {
         return None;
     }

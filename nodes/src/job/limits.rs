@@ -26,6 +26,18 @@ pub struct Limits {
     /// Working memory of one job's computation in bytes, for circuits with many wires or instances. Default 256 MiB.
     #[serde(deserialize_with = "nonzero")]
     pub work_bytes: u64,
+    /// Largest upload of a table in bytes: both components of all columns. Default 256 MiB.
+    #[serde(deserialize_with = "nonzero")]
+    pub table_bytes: u64,
+    /// Tables of one client, all versions counted. Default 64.
+    #[serde(deserialize_with = "nonzero")]
+    pub client_tables: u32,
+    /// Bytes of the tables of one client. Default 512 MiB.
+    #[serde(deserialize_with = "nonzero")]
+    pub client_table_bytes: u64,
+    /// Bytes of the tables of all clients. Default 1 GiB.
+    #[serde(deserialize_with = "nonzero")]
+    pub all_table_bytes: u64,
     /// Strands that compute at the same time: a large job has four, a small one has one. More of them hide longer round trips
     /// and fill the caches. The value of node 0 counts for the whole cluster. Left out: four for each of its worker threads.
     pub running_strands: Option<NonZeroU32>,
@@ -60,6 +72,10 @@ impl Default for Limits {
             output_bytes: 64 << 20,
             held_bytes: 1 << 30,
             work_bytes: 256 << 20,
+            table_bytes: 256 << 20,
+            client_tables: 64,
+            client_table_bytes: 512 << 20,
+            all_table_bytes: 1 << 30,
             running_strands: None,
             waiting_jobs: 256,
             finished_jobs: 1024,
@@ -72,11 +88,9 @@ impl Default for Limits {
     }
 }
 
-/// A job that this node would not take even if it had nothing else to do.
+/// A job or table that this node would not take even if it had nothing else to do.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error(
-    "{what} of this job has {got} bytes and this node takes {limit}; split the job, or raise limits.{key} on every node"
-)]
+#[error("{what} has {got} bytes and this node takes {limit}; split it, or raise limits.{key} on every node")]
 pub struct TooLarge {
     what: &'static str,
     got: u64,
@@ -110,6 +124,14 @@ impl Limits {
     /// [`TooLarge`] names the size and the limit.
     pub fn check_body(&self, body: u64) -> Result<(), TooLarge> {
         bound("the body", body, self.body_bytes, "body_bytes")
+    }
+
+    /// Checks the size of a table that a client announces.
+    ///
+    /// # Errors
+    /// [`TooLarge`] names the size and the limit.
+    pub fn check_table(&self, body: u64) -> Result<(), TooLarge> {
+        bound("the upload of a table", body, self.table_bytes, "table_bytes")
     }
 
     /// Checks the memory of a computation.

@@ -1,25 +1,30 @@
 //! Jobs: their specification, what a node keeps of them, and how they are run.
 
+mod agree;
 mod body;
 mod id;
 mod jobs;
 mod limits;
 mod prepare;
-mod ring;
+pub(crate) mod ring;
 mod run;
+mod sources;
 mod spec;
 mod status;
 mod turn;
 
 pub use body::{BodyFault, Head, MAX_SPEC_BYTES, MEDIA_TYPE, Payload, encode_head};
+pub(crate) use body::{Intake, frame, read_spec};
+pub(crate) use id::lower_hex;
 pub use id::{JobId, NotAJobId};
 pub use jobs::{Admission, Job, Jobs, Outputs, Refusal, Room, Upload};
 pub use limits::{Limits, TooLarge};
 pub use prepare::{PrepareFault, Prepared, RunFault};
 pub use run::{Runner, Seat, Session, Sessions};
+pub use sources::{Input, Source, SourceFault, TableSource, fill, resolve};
 pub use spec::{
-    AesCtrSpec, CircuitSpec, InputSpec, JobSpec, MAX_RECIPIENTS, ModeSpec, OutputSpec, OutputTerms, ProgramSpec,
-    Sha256Hex, Sizes, SpecFault, Terms,
+    AesCtrSpec, CircuitSpec, InputSpec, JobSpec, MAX_RECIPIENTS, ModeSpec, MomentsSpec, OutputSpec, OutputTerms,
+    ProgramKind, ProgramSpec, Sha256Hex, Sizes, SpecFault, TableInput, Terms,
 };
 pub use status::{Failure, FailureKind, JobCost, JobState, JobStatus, OutputStatus};
 pub use turn::{COORDINATOR, Turn, Turns};

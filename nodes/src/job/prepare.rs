@@ -5,7 +5,7 @@ use std::sync::Arc;
 use trefoil_circuits::{
     aes::SboxForm,
     bristol::{self, Circuit, Evaluation, Schedule},
-    program::{AesCtr, Executor, InputVector, Inputs, OutputVector, Program, Tiling},
+    program::{AesCtr, Executor, InputVector, Inputs, Moments, OutputVector, Program, Tiling},
 };
 use trefoil_engine::{Cost, Ctx, Error, Malicious, Mode, SemiHonest, transport::Transport};
 
@@ -22,6 +22,8 @@ enum Work {
     AesCtr(AesCtr),
     /// A boolean circuit.
     Circuit(Evaluation),
+    /// Sums and sums of squares of columns.
+    Moments(Moments),
 }
 
 /// An attachment that is not what the specification says. The client has to act.
@@ -87,6 +89,11 @@ impl Prepared {
                 form: SboxForm::default(),
                 tiling: Tiling::default(),
             }),
+            ProgramSpec::Moments(moments) => Work::Moments(Moments {
+                // The shapes have been checked: they fit.
+                columns: moments.columns as usize,
+                rows: moments.rows.iter().map(|rows| *rows as usize).collect(),
+            }),
             ProgramSpec::Circuit(circuit) => Work::Circuit(prepare_circuit(circuit, attachment, limits)?),
         };
         Ok(Self { mode: spec.mode, work })
@@ -97,6 +104,7 @@ impl Prepared {
         let strands = match &self.work {
             Work::AesCtr(aes) => aes.tiling.strands.min(aes.blocks.div_ceil(aes.tiling.batch.max(1))),
             Work::Circuit(evaluation) => evaluation.batches().1,
+            Work::Moments(_) => 1,
         };
         u32::try_from(strands).unwrap_or(u32::MAX).max(1)
     }
@@ -131,6 +139,7 @@ impl Work {
         match self {
             Self::AesCtr(program) => run(program, ctx, inputs, executor).await,
             Self::Circuit(program) => run(program, ctx, inputs, executor).await,
+            Self::Moments(program) => run(program, ctx, inputs, executor).await,
         }
     }
 }

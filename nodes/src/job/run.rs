@@ -1,11 +1,12 @@
 //! Running jobs: from an accepted job to its output or its failure.
 
-use super::{Failure, FailureKind, Job, JobCost, Jobs, Outputs, Prepared, RunFault, Turns};
+use super::{
+    Failure, FailureKind, Input, Job, JobCost, Jobs, Outputs, Prepared, RunFault, TableSource, Turns, agree::agree,
+};
 use crate::executor::Tasks;
 use std::{fmt, sync::Arc, time::Instant};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
-use trefoil_circuits::program::InputVector;
 use trefoil_engine::{
     Error, LinkFault, Party, SessionKeys,
     transport::{BoxFuture, SessionId, Transport},
@@ -62,7 +63,7 @@ impl Runner {
     }
 
     /// Starts a job as a task of its own. Whatever happens, what becomes of it is recorded.
-    pub fn start(self: &Arc<Self>, job: Arc<Job>, prepared: Prepared, inputs: Vec<InputVector>) -> JoinHandle<()> {
+    pub fn start(self: &Arc<Self>, job: Arc<Job>, prepared: Prepared, inputs: Vec<Input>) -> JoinHandle<()> {
         let this = self.clone();
         tokio::spawn(async move {
             // In a task of its own, so that a panic is a failure of this job and of nothing else.
@@ -90,12 +91,7 @@ impl Runner {
     }
 
     /// Runs a job under its deadline and until somebody stops it.
-    async fn attend(
-        &self,
-        job: &Job,
-        prepared: Prepared,
-        inputs: Vec<InputVector>,
-    ) -> Result<(Outputs, JobCost), Failure> {
+    async fn attend(&self, job: &Job, prepared: Prepared, inputs: Vec<Input>) -> Result<(Outputs, JobCost), Failure> {
         let limits = self.jobs.limits();
         let join = self.sessions.join(job.id().session(), job.terms().digest);
         let mut session = tokio::select! {
@@ -109,10 +105,7 @@ impl Runner {
                 FailureKind::Deadline,
                 format!("not done within {:?}; split the job, or raise limits.job_deadline on every node", limits.job_deadline),
             )),
-            result = self.compute(job, &mut *session, &prepared, inputs) => result.map_err(|fault| {
-                let failure = failure(self.turns.me(), &fault.error);
-                fault.input.map_or(failure.clone(), |k| failure.at(format!("input {k}")))
-            }),
+            result = self.compute(job, &mut *session, &prepared, inputs) => result,
         };
         session.end(result.as_ref().err());
         result
@@ -123,17 +116,39 @@ impl Runner {
         job: &Job,
         session: &mut dyn Session,
         prepared: &Prepared,
-        inputs: Vec<InputVector>,
-    ) -> Result<(Outputs, JobCost), RunFault> {
-        let turn = self.turns.wait(job.id().session(), &*session.network(), prepared.strands()).await?;
+        inputs: Vec<Input>,
+    ) -> Result<(Outputs, JobCost), Failure> {
+        let me = self.turns.me();
+        let failed = |error: Error| failure(me, &error);
+        let net = session.network();
+        let tables: Vec<&TableSource> = inputs.iter().filter_map(Input::table).collect();
+        agree(me, job.id().session(), &*net, &tables).await.map_err(failed)??;
+        let names: Vec<String> = inputs.iter().enumerate().map(|(k, input)| name(k, input)).collect();
+        let turn = self.turns.wait(job.id().session(), &*net, prepared.strands()).await.map_err(failed)?;
         job.running();
         let start = Instant::now();
+        // Tables are copied only now, when there is a place for the job.
+        let inputs = inputs.into_iter().map(Input::vector).collect::<Result<_, _>>().map_err(failed)?;
         // What proves is large and would lie in every future around it.
-        let work = Box::pin(prepared.run(session.seat()?, session.network(), inputs, &Tasks));
-        let (outputs, cost) = work.await?;
+        let work = Box::pin(prepared.run(session.seat().map_err(failed)?, net, inputs, &Tasks));
+        let (outputs, cost) = work.await.map_err(|RunFault { input, error }| {
+            let failure = failed(error);
+            match input.and_then(|k| names.get(k)) {
+                Some(name) => failure.at(name),
+                None => failure,
+            }
+        })?;
         let cost = JobCost::new(cost, start.elapsed().as_secs_f64());
-        turn.done().await?;
+        turn.done().await.map_err(failed)?;
         Ok((Outputs::new(outputs), cost))
+    }
+}
+
+/// An input as messages name it.
+fn name(k: usize, input: &Input) -> String {
+    match input.table() {
+        Some(table) => format!("input {k}, {table}"),
+        None => format!("input {k}"),
     }
 }
 

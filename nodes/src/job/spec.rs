@@ -7,10 +7,13 @@ mod sizes;
 
 pub use digest::Sha256Hex;
 pub use mode::ModeSpec;
-pub use program::{AesCtrSpec, CircuitSpec, ProgramSpec};
+pub use program::{AesCtrSpec, CircuitSpec, MomentsSpec, ProgramKind, ProgramSpec};
 pub use sizes::Sizes;
 
-use crate::pki::ClientName;
+use crate::{
+    pki::ClientName,
+    tables::{ColumnName, TableName},
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
@@ -49,6 +52,23 @@ pub struct JobSpec {
 pub enum InputSpec {
     /// It comes with the job.
     Upload,
+    /// Columns of a table that the nodes have stored.
+    Table(TableInput),
+}
+
+/// Columns of a stored table, one after the other.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableInput {
+    /// The client that has stored it.
+    pub owner: ClientName,
+    /// Its name.
+    pub name: TableName,
+    /// Its version.
+    pub version: u32,
+    /// The columns, in the order in which the program takes them, all over one ring. Left out, all columns of the table.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<ColumnName>,
 }
 
 /// Who learns an output.
@@ -132,6 +152,14 @@ impl JobSpec {
         let uploads = inputs.iter().zip(sources).filter(|(_, source)| matches!(source, InputSpec::Upload));
         let uploads = uploads.map(|(shape, _)| *shape).collect();
         Sizes::new(&self.program, [inputs, uploads, outputs])
+    }
+
+    /// All who may fetch an output, if this client submits the job. A name may be there several times.
+    pub fn recipients(&self, client: &ClientName) -> Vec<ClientName> {
+        if self.outputs.is_empty() {
+            return vec![client.clone()];
+        }
+        self.outputs.iter().flat_map(|output| &output.recipients).cloned().collect()
     }
 
     /// The bytes that stand for the specification wherever two parties compare it: compact JSON with the fields in the order of

@@ -151,7 +151,7 @@ pub enum FailureKind {
     Link,
     /// A node sent what no honest node sends, or a check failed. Find out why before anything is submitted again.
     Misbehaved,
-    /// The nodes were given different jobs under one name. The client has to act.
+    /// The nodes were given different jobs under one name, or hold different tables. The client has to act, or the owner of the table.
     Mismatch,
     /// The client cancelled it, here or at another node.
     Cancelled,

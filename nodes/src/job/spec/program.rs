@@ -4,7 +4,11 @@ use super::{Sha256Hex, SpecFault};
 use crate::job::id::lower_hex;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::num::NonZeroU32;
-use trefoil_circuits::{aes::KeySize, bristol::Packing, program::Shape};
+use trefoil_circuits::{
+    aes::KeySize,
+    bristol::Packing,
+    program::{RingKind, Shape},
+};
 
 /// The programs a node runs.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -14,6 +18,32 @@ pub enum ProgramSpec {
     AesCtr(AesCtrSpec),
     /// A boolean circuit in Bristol Fashion, sent along as a public attachment.
     Circuit(CircuitSpec),
+    /// Sums and sums of squares of the columns of tables.
+    Moments(MomentsSpec),
+}
+
+/// The kinds of programs.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProgramKind {
+    /// [`ProgramSpec::AesCtr`]
+    AesCtr,
+    /// [`ProgramSpec::Circuit`]
+    Circuit,
+    /// [`ProgramSpec::Moments`]
+    Moments,
+}
+
+/// Sums and sums of squares of the columns of tables, over all tables together.
+///
+/// An input for each table: its columns of integers, one after the other. Two outputs: the sums of the columns, and those of the squares of their entries, modulo 2^64.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct MomentsSpec {
+    /// Columns of each table.
+    pub columns: u32,
+    /// Rows of each table.
+    pub rows: Vec<u64>,
 }
 
 /// The key stream of AES in counter mode.
@@ -54,10 +84,19 @@ impl CircuitSpec {
 }
 
 impl ProgramSpec {
+    /// Its kind.
+    pub const fn kind(&self) -> ProgramKind {
+        match self {
+            Self::AesCtr(_) => ProgramKind::AesCtr,
+            Self::Circuit(_) => ProgramKind::Circuit,
+            Self::Moments(_) => ProgramKind::Moments,
+        }
+    }
+
     /// Bytes of the public attachment.
     pub fn attachment_bytes(&self) -> u64 {
         match self {
-            Self::AesCtr(_) => 0,
+            Self::AesCtr(_) | Self::Moments(_) => 0,
             Self::Circuit(circuit) => circuit.bytes,
         }
     }
@@ -65,7 +104,7 @@ impl ProgramSpec {
     /// Wires of all input and output ports of a circuit.
     pub fn port_wires(&self) -> u64 {
         match self {
-            Self::AesCtr(_) => 0,
+            Self::AesCtr(_) | Self::Moments(_) => 0,
             Self::Circuit(circuit) => u64::from(circuit.input_wires) + u64::from(circuit.output_wires),
         }
     }
@@ -75,16 +114,24 @@ impl ProgramSpec {
     /// # Errors
     /// [`SpecFault::Oversized`] if one exceeds 2^42 bits. Whether a node admits a job is another, much smaller limit.
     pub fn shapes(&self) -> Result<[Vec<Shape>; 2], SpecFault> {
-        let bits = |bits: Option<u64>| {
-            let bits = bits.filter(|bits| *bits <= MAX_BITS).ok_or(SpecFault::Oversized)?;
-            usize::try_from(bits).map(Shape::bits).map_err(|_| SpecFault::Oversized)
+        let vector = |ring: RingKind, len: Option<u64>| {
+            let most = MAX_BITS / ring.bits() as u64;
+            let len = len.filter(|len| *len <= most).and_then(|len| usize::try_from(len).ok());
+            len.map(|len| Shape { ring, len }).ok_or(SpecFault::Oversized)
         };
+        let bits = |len: Option<u64>| vector(RingKind::Bits, len);
         Ok(match self {
             Self::AesCtr(aes) => [vec![Shape::bits(aes.key_bits.bits())], vec![bits(aes.blocks.checked_mul(128))?]],
             Self::Circuit(circuit) => {
                 let stride = circuit.packing().stride() as u64;
                 let lanes = |wires: u32| bits(stride.checked_mul(u64::from(wires)));
                 [vec![lanes(circuit.input_wires)?], vec![lanes(circuit.output_wires)?]]
+            }
+            Self::Moments(moments) => {
+                let columns = u64::from(moments.columns);
+                let table = |rows: &u64| vector(RingKind::Z64, columns.checked_mul(*rows));
+                let inputs = moments.rows.iter().map(table).collect::<Result<_, _>>()?;
+                [inputs, vec![vector(RingKind::Z64, Some(columns))?; 2]]
             }
         })
     }

@@ -1,0 +1,114 @@
+//! Storing tables at all three nodes, or at none.
+
+use super::{Client, Plain, node::all, upload::components};
+use crate::{
+    Error,
+    job::frame,
+    tables::{ColumnName, ColumnSpec, Permit, TableName, TableSpec, TableStatus, UploadId},
+};
+use bytes::Bytes;
+use std::fmt::Write as _;
+use trefoil_circuits::program::Shape;
+use trefoil_engine::Party;
+
+/// A table in the clear, about to be split. Does not print what it holds.
+#[derive(Clone, Debug)]
+pub struct NewTable<'a> {
+    /// Its name, among those of this client.
+    pub name: TableName,
+    /// Its version, which must not be there yet.
+    pub version: u32,
+    /// Rows.
+    pub rows: usize,
+    /// Its columns: entries of one ring, as many as there are rows.
+    pub columns: Vec<(ColumnName, Plain<'a>)>,
+    /// Who may use it for what; without permits it cannot be used.
+    pub permits: Vec<Permit>,
+}
+
+impl Client {
+    /// Splits a table and stores at each node its two components of every column. If a node does not take it, it is deleted at the others.
+    ///
+    /// Not cancel safe: cancelled, it may leave the table at some nodes. A job that names it fails there and says which node has none; delete that
+    /// version.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if a column has not as many entries as there are rows; [`Error::Refused`] or [`Error::Unreachable`] names the node and the
+    /// remedy; [`Error::Undone`] if in addition the table could not be deleted at a node that may have it.
+    pub async fn put_table(&self, table: &NewTable<'_>) -> Result<TableStatus, Error> {
+        let spec = table.spec()?;
+        let mut own = [(); 3].map(|()| vec![frame(&spec.canonical())]);
+        let mut next = [(); 3].map(|()| Vec::new());
+        for (_, column) in &table.columns {
+            for ((own, next), share) in own.iter_mut().zip(&mut next).zip(column.split()?) {
+                let [first, second] = components(share);
+                own.push(first);
+                next.push(second);
+            }
+        }
+        let bodies: Vec<Vec<Bytes>> = own.into_iter().zip(next).map(|(own, next)| [own, next].concat()).collect();
+        let (name, version) = (&table.name, table.version);
+        let stored = all(&self.nodes, |node| node.put_table(name, version, &bodies[node.party().index()])).await;
+        let [Ok(a), Ok(b), Ok(c)] = stored else { return Err(self.undo(table, spec.upload, stored).await) };
+        if a == b && b == c { Ok(a) } else { Err(self.contradiction(table, spec.upload).await) }
+    }
+
+    /// The tables of this client at each node, by name and version. A table that is not in all three lists is of no use. Cancel safe.
+    pub async fn tables(&self) -> [Result<Vec<TableStatus>, Error>; 3] {
+        all(&self.nodes, super::node::NodeClient::tables).await
+    }
+
+    /// Deletes a table of this client at all three nodes; a node that has none is content. Cancel safe.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] or [`Error::Unreachable`] names a node that may still have it.
+    pub async fn delete_table(&self, name: &TableName, version: u32) -> Result<(), Error> {
+        let [a, b, c] = all(&self.nodes, |node| node.delete_table(name, version, None)).await;
+        a.and(b).and(c)
+    }
+
+    /// Deletes what one upload has left behind, and gives the error to report.
+    async fn undo(&self, table: &NewTable<'_>, upload: UploadId, stored: [Result<TableStatus, Error>; 3]) -> Error {
+        let mut left = String::new();
+        // By the upload's own name: an older table of that version stays. At all three: a node that did not answer may have it.
+        let deleted = all(&self.nodes, |node| node.delete_table(&table.name, table.version, Some(upload))).await;
+        for (p, result) in Party::ALL.into_iter().zip(deleted) {
+            if let Err(e) = result {
+                // Writing to a string does not fail.
+                let _ = write!(left, "; {}: {e}", self.node(p).name());
+            }
+        }
+        let first = stored.into_iter().find_map(Result::err);
+        let first = first.unwrap_or_else(|| Error::Bug("a refusal without a cause".to_owned()));
+        if left.is_empty() { first } else { Error::Undone { first: Box::new(first), left } }
+    }
+
+    async fn contradiction(&self, table: &NewTable<'_>, upload: UploadId) -> Error {
+        let nodes = "the nodes describe the table they have stored differently; one of them deviates from the protocol";
+        let error =
+            Error::Integrity(format!("{nodes}. It was deleted; find out which before anything is uploaded again"));
+        self.undo(table, upload, [Err(error), Err(Error::Interrupted), Err(Error::Interrupted)]).await
+    }
+}
+
+impl NewTable<'_> {
+    fn spec(&self) -> Result<TableSpec, Error> {
+        for (name, column) in &self.columns {
+            if !column.fits(Shape { ring: column.ring(), len: self.rows }) {
+                let (rows, got) = (self.rows, column.elements());
+                return Err(Error::Usage(format!(
+                    "column `{name}` has {got} words, which is not what {rows} rows take"
+                )));
+            }
+        }
+        let columns = self.columns.iter().map(|(name, column)| ColumnSpec { name: name.clone(), ring: column.ring() });
+        let spec = TableSpec {
+            upload: UploadId::random()?,
+            rows: self.rows as u64,
+            columns: columns.collect(),
+            permits: self.permits.clone(),
+        };
+        spec.component_bytes().map_err(Error::Usage)?;
+        Ok(spec)
+    }
+}

@@ -1,0 +1,154 @@
+//! Whether the three nodes hold the same tables for a job.
+
+use super::{Failure, FailureKind, TableSource};
+use trefoil_engine::{
+    Error, Party, PeerFault,
+    transport::{Path, SessionId, Transport},
+};
+
+/// Presence, and the digest of the table.
+const ENTRY: usize = 1 + 32;
+
+/// The outcome: nothing, or why the job fails.
+pub(super) type Agreement = Result<(), Failure>;
+
+/// Tells both peers which tables this node has for the job, by their digests, and compares with what they say. All three come to the same
+/// conclusion, which names the table and the node.
+///
+/// A digest says that the nodes were given the same upload, not that they were given shares that fit: that is found when the input is taken in, in malicious
+/// mode. Who lies here makes the job fail, which it could in other ways.
+///
+/// Not cancel safe: end the session if this is dropped.
+///
+/// # Errors
+/// As [`Link`](trefoil_engine::transport::Link), and [`Error::Peer`] for what no honest node says.
+pub(super) async fn agree(
+    me: Party,
+    session: SessionId,
+    net: &dyn Transport,
+    tables: &[&TableSource],
+) -> Result<Agreement, Error> {
+    if tables.is_empty() {
+        return Ok(Ok(()));
+    }
+    let entries = tables.iter().map(|table| Entry { name: table.to_string(), digest: table.digest().copied() });
+    exchange(me, session, net, &entries.collect::<Vec<_>>()).await
+}
+
+/// One table, as this node has it.
+struct Entry {
+    name: String,
+    digest: Option<[u8; 32]>,
+}
+
+/// The turns have the path above it; no strand has either.
+fn path() -> Path {
+    Path::root().child(u32::MAX).child(0)
+}
+
+async fn exchange(me: Party, session: SessionId, net: &dyn Transport, tables: &[Entry]) -> Result<Agreement, Error> {
+    let mut link = net.open(session, path()).await?;
+    let mut said = [(); 3].map(|()| vec![0; tables.len() * ENTRY]);
+    for (entry, table) in said[me.index()].chunks_exact_mut(ENTRY).zip(tables) {
+        if let Some(digest) = table.digest {
+            entry[0] = 1;
+            entry[1..].copy_from_slice(&digest);
+        }
+    }
+    for peer in me.peers() {
+        link.send(peer, said[me.index()].clone().into()).await?;
+    }
+    for peer in me.peers() {
+        link.recv(peer, &mut said[peer.index()]).await?;
+        if said[peer.index()].chunks_exact(ENTRY).any(|entry| entry[0] > 1) {
+            return Err(Error::Peer { peer, fault: PeerFault::Malformed("tables neither present nor absent".into()) });
+        }
+    }
+    Ok(tables.iter().enumerate().try_for_each(|(k, table)| compare(&table.name, &entries(&said, k))))
+}
+
+fn entries(said: &[Vec<u8>; 3], k: usize) -> [&[u8]; 3] {
+    said.each_ref().map(|entries| &entries[k * ENTRY..][..ENTRY])
+}
+
+fn compare(table: &str, entries: &[&[u8]; 3]) -> Agreement {
+    let of = |p: Party| entries[p.index()];
+    if let Some(p) = Party::ALL.into_iter().find(|p| of(*p)[0] == 0) {
+        let cause = format!("{p} has no {table}; its owner must upload that version to all three nodes");
+        return Err(Failure::new(FailureKind::Mismatch, cause).blaming(p));
+    }
+    let differs = |p: Party| of(p) != of(p.next()) && of(p) != of(p.prev());
+    match Party::ALL.map(differs) {
+        [false, false, false] => Ok(()),
+        [true, true, true] => {
+            let cause = format!("all nodes hold different uploads of {table}; its owner must upload a new version");
+            Err(Failure::new(FailureKind::Mismatch, cause))
+        }
+        different => {
+            let p = Party::ALL[different.iter().position(|d| *d).unwrap_or_default()];
+            let cause =
+                format!("{p} holds another upload of {table} than the others; its owner must upload a new version");
+            Err(Failure::new(FailureKind::Mismatch, cause).blaming(p))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::Future;
+    use trefoil_engine::transport::memory::{Conditions, Memory};
+
+    const SESSION: SessionId = SessionId([1; 16]);
+
+    /// What the nodes conclude of one table, each with its digest of it.
+    async fn conclude(digests: [Option<[u8; 32]>; 3]) -> [Agreement; 3] {
+        let net = Memory::new(Conditions::default());
+        let [a, b, c] = Party::ALL.map(|me| {
+            let seat = net.seat(me);
+            async move {
+                let entry = Entry { name: "table `x`".to_owned(), digest: digests[me.index()] };
+                exchange(me, SESSION, &*seat, &[entry]).await.expect("no fault")
+            }
+        });
+        together(a, b, c).await
+    }
+
+    async fn together<T>(a: impl Future<Output = T>, b: impl Future<Output = T>, c: impl Future<Output = T>) -> [T; 3] {
+        let (a, b, c) = tokio::join!(a, b, c);
+        [a, b, c]
+    }
+
+    #[tokio::test]
+    async fn all_three_name_the_same_node() {
+        let (one, two, three) = (Some([1; 32]), Some([2; 32]), Some([3; 32]));
+        assert!(conclude([one; 3]).await.iter().all(Result::is_ok));
+        for (digests, cause, blamed) in [
+            ([one, None, one], "P1 has no table `x`", Some(1)),
+            ([None, None, one], "P0 has no table `x`", Some(0)),
+            ([one, one, two], "P2 holds another upload of table `x`", Some(2)),
+            ([two, one, one], "P0 holds another upload of table `x`", Some(0)),
+            ([one, two, three], "all nodes hold different uploads", None),
+        ] {
+            for agreement in conclude(digests).await {
+                let failure = agreement.expect_err("no agreement");
+                assert!(failure.cause.contains(cause), "{}", failure.cause);
+                assert_eq!((failure.kind, failure.blamed), (FailureKind::Mismatch, blamed));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_no_honest_node_says_is_blamed() {
+        let net = Memory::new(Conditions::default());
+        let mut said = vec![0; ENTRY];
+        said[0] = 2;
+        for p in [Party::P1, Party::P2] {
+            let mut link = net.seat(p).open(SESSION, path()).await.expect("memory");
+            link.send(Party::P0, said.clone().into()).await.expect("memory");
+        }
+        let entry = Entry { name: "table".to_owned(), digest: Some([1; 32]) };
+        let error = exchange(Party::P0, SESSION, &*net.seat(Party::P0), &[entry]).await.expect_err("nonsense");
+        assert!(matches!(error, Error::Peer { peer: Party::P1, .. }), "{error}");
+    }
+}

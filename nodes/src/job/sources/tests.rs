@@ -1,0 +1,95 @@
+use super::*;
+use crate::{
+    job::{Limits, ModeSpec, MomentsSpec, ProgramKind, ProgramSpec},
+    tables::{Arrival, ColumnSpec, Permit, TableSpec, UploadId},
+};
+use trefoil_circuits::program::RingKind;
+use zeroize::Zeroizing;
+
+fn name<T: std::str::FromStr<Err: fmt::Debug>>(text: &str) -> T {
+    text.parse().expect("a name")
+}
+
+/// Versions of alice's table `loans`, with five rows of `a` and `b`, each for one requester.
+fn tables(versions: &[(u32, &str)]) -> Arc<TableStore> {
+    let store = TableStore::new(Limits::default());
+    for (version, requester) in versions {
+        let permit = Permit {
+            programs: vec![ProgramKind::Moments],
+            modes: vec![ModeSpec::Malicious],
+            requesters: vec![name(requester)],
+            recipients: vec![name(requester)],
+        };
+        let column = |column| ColumnSpec { name: name(column), ring: RingKind::Z64 };
+        let upload = UploadId::random().expect("randomness");
+        let spec = TableSpec { upload, rows: 5, columns: ["a", "b"].map(column).to_vec(), permits: vec![permit] };
+        let Ok(Arrival::New(arriving)) = store.begin(&key(*version), spec, 160) else { panic!() };
+        arriving.store([vec![1; 80], vec![2; 80]].map(Zeroizing::new)).expect("stored");
+    }
+    store
+}
+
+fn key(version: u32) -> TableKey {
+    TableKey { owner: name("alice"), name: name("loans"), version }
+}
+
+fn job(version: u32, columns: &[&str], rows: u64) -> JobSpec {
+    let columns: Vec<ColumnName> = columns.iter().map(|c| name(c)).collect();
+    let moments = MomentsSpec { columns: 2, rows: vec![rows, 7] };
+    let table = TableInput { owner: name("alice"), name: name("loans"), version, columns };
+    JobSpec {
+        inputs: vec![InputSpec::Table(table), InputSpec::Upload],
+        ..JobSpec::new(ProgramSpec::Moments(moments), ModeSpec::Malicious)
+    }
+}
+
+fn found(job: &JobSpec, requester: &str, tables: &TableStore) -> Result<Vec<Source>, SourceFault> {
+    resolve(job, &name(requester), &job.sizes().expect("small").inputs, tables)
+}
+
+#[test]
+fn a_permitted_table_is_found_and_filled_in() {
+    let tables = tables(&[(3, "bob")]);
+    let spec = job(3, &["b", "a"], 5);
+    let sources = found(&spec, "bob", &tables).expect("permitted");
+    assert!(tables.delete(&key(3), None), "what a job has begun with stays for it");
+    let upload = InputVector::from_bytes(Shape::z64(14), &[3; 112], &[4; 112]).expect("fits");
+    let inputs = fill(sources, vec![upload]).expect("one upload");
+    assert_eq!(inputs[0].table().map(ToString::to_string).as_deref(), Some("table `loans` version 3 of `alice`"));
+    assert!(inputs[1].table().is_none());
+    let vectors = inputs.into_iter().map(|i| i.vector().expect("there")).collect::<Vec<_>>();
+    assert_eq!(vectors[0].as_bytes(), [&[1; 80][..], &[2; 80]]);
+    assert_eq!(vectors[1].as_bytes(), [&[3; 112][..], &[4; 112]]);
+    assert!(fill(vec![Source::Upload], Vec::new()).is_err());
+}
+
+#[test]
+fn what_is_not_permitted_looks_like_what_is_not_there() {
+    let tables = tables(&[(1, "bob"), (2, "carol")]);
+    let denied = |version, requester| {
+        let result = found(&job(version, &[], 5), requester, &tables);
+        matches!(result, Err(SourceFault::Denied { input: 0, .. }))
+    };
+    assert!(!denied(1, "bob") && !denied(2, "carol"));
+    assert!(denied(2, "bob") && denied(1, "carol"), "another version is not for them");
+    assert!(denied(1, "alice") && denied(3, "dan") && denied(1, "dan"));
+    let none = TableStore::new(Limits::default());
+    assert!(matches!(found(&job(1, &[], 5), "bob", &none), Err(SourceFault::Denied { .. })));
+}
+
+#[test]
+fn who_may_use_another_version_is_told_by_all_nodes_that_this_one_is_missing() {
+    let tables = tables(&[(1, "bob")]);
+    let sources = found(&job(9, &[], 5), "bob", &tables).expect("accepted");
+    let Source::Table(source) = &sources[0] else { panic!() };
+    assert_eq!(source.digest(), None);
+}
+
+#[test]
+fn columns_that_do_not_fit_are_named() {
+    let tables = tables(&[(1, "bob")]);
+    let fault = |columns: &[&str], rows| found(&job(1, columns, rows), "bob", &tables).expect_err("refused");
+    assert!(matches!(fault(&["a", "c"], 5), SourceFault::Column { column, .. } if column == name("c")));
+    assert!(matches!(fault(&["a"], 5), SourceFault::Shape { input: 0, .. }));
+    assert!(matches!(fault(&["a", "b"], 6), SourceFault::Shape { input: 0, .. }));
+}

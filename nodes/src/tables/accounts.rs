@@ -1,0 +1,104 @@
+//! What the tables of a node take up, and its bounds.
+
+use super::TableKey;
+use crate::{job::Limits, pki::ClientName};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// Why a table is not taken.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum TableRefusal {
+    /// There is another of that version.
+    #[error("{0} is there already; delete it, or upload a new version")]
+    Taken(TableKey),
+    /// It is arriving on another connection.
+    #[error("{0} is being uploaded on another connection; wait for that one, or ask again when it has ended")]
+    Uploading(TableKey),
+    /// There are too many tables, or they hold too many bytes.
+    #[error(
+        "{what} of the tables would be {got}, and this node takes {limit}; delete tables, or raise limits.{key} on every node"
+    )]
+    Full {
+        /// What there is too much of.
+        what: &'static str,
+        /// What it would be with this one.
+        got: u64,
+        /// What the node takes.
+        limit: u64,
+        /// The limit.
+        key: &'static str,
+    },
+}
+
+/// What the tables of each client take up.
+#[derive(Default)]
+pub(super) struct Accounts(Mutex<HashMap<ClientName, Mine>>);
+
+#[derive(Clone, Copy, Default)]
+struct Mine {
+    tables: u64,
+    bytes: u64,
+}
+
+impl Accounts {
+    pub(super) fn reserve(
+        this: &Arc<Self>,
+        limits: &Limits,
+        owner: &ClientName,
+        bytes: u64,
+    ) -> Result<Held, TableRefusal> {
+        let mut totals = this.lock();
+        let all: u64 = totals.values().map(|mine| mine.bytes).sum();
+        let mine = totals.get(owner).copied().unwrap_or_default();
+        for (what, got, limit, key) in [
+            ("the number", mine.tables + 1, u64::from(limits.client_tables), "client_tables"),
+            ("the bytes", mine.bytes.saturating_add(bytes), limits.client_table_bytes, "client_table_bytes"),
+            ("the bytes of all clients", all.saturating_add(bytes), limits.all_table_bytes, "all_table_bytes"),
+        ] {
+            if got > limit {
+                return Err(TableRefusal::Full { what, got, limit, key });
+            }
+        }
+        totals.insert(owner.clone(), Mine { tables: mine.tables + 1, bytes: mine.bytes + bytes });
+        drop(totals);
+        Ok(Held { accounts: this.clone(), owner: owner.clone(), bytes })
+    }
+
+    /// Tables, and bytes, of all clients.
+    pub(super) fn load(&self) -> (u64, u64) {
+        self.lock().values().fold((0, 0), |(tables, bytes), mine| (tables + mine.tables, bytes + mine.bytes))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ClientName, Mine>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What one table takes up. Given back on drop, so it lives beside what it stands for.
+pub(super) struct Held {
+    accounts: Arc<Accounts>,
+    owner: ClientName,
+    bytes: u64,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut totals = self.accounts.lock();
+        if let Some(mine) = totals.get_mut(&self.owner) {
+            mine.tables -= 1;
+            mine.bytes -= self.bytes;
+            if mine.tables == 0 {
+                totals.remove(&self.owner);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Held({} bytes)", self.bytes)
+    }
+}

@@ -1,0 +1,17 @@
+//! Tables of shares that clients have stored at the nodes, for jobs to compute on later.
+//!
+//! A table belongs to the client that has uploaded it, whom its certificate names. Its owner says in which jobs it may be used; in others it is not
+//! there. Each node holds its two components of every column, in memory: a node that is restarted has no tables.
+
+mod accounts;
+mod names;
+mod spec;
+mod store;
+
+pub use accounts::TableRefusal;
+pub use names::{ColumnName, TableName, UploadId};
+pub use spec::{ColumnSpec, Permit, TableKey, TableSpec};
+pub use store::{Arrival, Arriving, StoredTable, TableStatus, TableStore};
+
+/// The media type of the body of an upload.
+pub const TABLE_MEDIA_TYPE: &str = "application/vnd.trefoil.table";

@@ -1,0 +1,256 @@
+//! Where the tables of a node are kept: in memory.
+
+use super::{
+    ColumnSpec, Permit, TableKey, TableName, TableSpec, UploadId,
+    accounts::{Accounts, Held, TableRefusal},
+};
+use crate::{
+    job::{Limits, Sha256Hex},
+    pki::ClientName,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use trefoil_circuits::program::{InputVector, RingKind, Shape};
+use zeroize::Zeroizing;
+
+/// The tables of one node. Every operation is short and synchronous.
+///
+/// What a job or an upload needs of a store: [`begin`](Self::begin) and [`Arriving::store`], [`get`](Self::get), [`versions`](Self::versions),
+/// [`list`](Self::list), [`delete`](Self::delete).
+pub struct TableStore {
+    limits: Limits,
+    accounts: Arc<Accounts>,
+    slots: Mutex<BTreeMap<TableKey, Slot>>,
+}
+
+enum Slot {
+    /// Its body is being read: which upload it is.
+    Arriving(UploadId),
+    Stored(Arc<StoredTable>),
+}
+
+/// What came of a request to store a table.
+#[derive(Debug)]
+pub enum Arrival {
+    /// Its body may be read.
+    New(Arriving),
+    /// This very upload is complete.
+    Known(Arc<StoredTable>),
+}
+
+/// One table as the nodes describe it to its owner.
+///
+/// A client of another version may read this, so unknown fields are ignored.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct TableStatus {
+    /// Whose it is.
+    pub owner: ClientName,
+    /// Its name.
+    pub name: TableName,
+    /// Its version.
+    pub version: u32,
+    /// The digest that nodes compare before they use it.
+    pub sha256: Sha256Hex,
+    /// Its rows.
+    pub rows: u64,
+    /// Its columns.
+    pub columns: Vec<ColumnSpec>,
+    /// Who may use it for what.
+    pub permits: Vec<Permit>,
+}
+
+/// This node's share of a table. Wiped when the last job that uses it has taken its part.
+pub struct StoredTable {
+    key: TableKey,
+    spec: TableSpec,
+    digest: [u8; 32],
+    components: [Zeroizing<Vec<u8>>; 2],
+    _held: Held,
+}
+
+impl TableStore {
+    /// No tables yet.
+    pub fn new(limits: Limits) -> Arc<Self> {
+        Arc::new(Self { limits, accounts: Arc::default(), slots: Mutex::default() })
+    }
+
+    /// Sets room aside for a table, whose description has been checked.
+    ///
+    /// # Errors
+    /// [`TableRefusal`].
+    pub fn begin(self: &Arc<Self>, key: &TableKey, spec: TableSpec, bytes: u64) -> Result<Arrival, TableRefusal> {
+        let digest = spec.digest(key);
+        let mut slots = self.lock();
+        match slots.get(key) {
+            Some(Slot::Stored(table)) if table.digest == digest => return Ok(Arrival::Known(table.clone())),
+            Some(Slot::Arriving(_)) => return Err(TableRefusal::Uploading(key.clone())),
+            Some(Slot::Stored(_)) => return Err(TableRefusal::Taken(key.clone())),
+            None => {}
+        }
+        let held = Accounts::reserve(&self.accounts, &self.limits, &key.owner, bytes)?;
+        slots.insert(key.clone(), Slot::Arriving(spec.upload));
+        Ok(Arrival::New(Arriving { store: self.clone(), key: key.clone(), spec, digest, held: Some(held) }))
+    }
+
+    /// A table.
+    pub fn get(&self, key: &TableKey) -> Option<Arc<StoredTable>> {
+        match self.lock().get(key) {
+            Some(Slot::Stored(table)) => Some(table.clone()),
+            _ => None,
+        }
+    }
+
+    /// All versions of a table.
+    pub fn versions(&self, owner: &ClientName, name: &TableName) -> Vec<Arc<StoredTable>> {
+        let key = |version| TableKey { owner: owner.clone(), name: name.clone(), version };
+        stored(self.lock().range(key(0)..=key(u32::MAX)))
+    }
+
+    /// All tables of a client, by name and version.
+    pub fn list(&self, owner: &ClientName) -> Vec<Arc<StoredTable>> {
+        stored(self.lock().iter().filter(|(key, _)| key.owner == *owner))
+    }
+
+    /// Forgets a table; if `upload` is given, only if it is of that upload. Jobs that have begun with it keep their part. False if there is
+    /// none.
+    pub fn delete(&self, key: &TableKey, upload: Option<UploadId>) -> bool {
+        let mut slots = self.lock();
+        let there = match slots.get(key) {
+            Some(Slot::Stored(table)) => table.spec.upload,
+            // Who deletes what still arrives has given it up. The upload finds out at its end.
+            Some(Slot::Arriving(arriving)) => *arriving,
+            None => return false,
+        };
+        upload.is_none_or(|upload| upload == there) && slots.remove(key).is_some()
+    }
+
+    /// Tables, and bytes held for them.
+    pub fn load(&self) -> (u64, u64) {
+        self.accounts.load()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<TableKey, Slot>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn stored<'a>(slots: impl Iterator<Item = (&'a TableKey, &'a Slot)>) -> Vec<Arc<StoredTable>> {
+    let table = |slot: &Slot| match slot {
+        Slot::Stored(table) => Some(table.clone()),
+        Slot::Arriving(_) => None,
+    };
+    slots.filter_map(|(_, slot)| table(slot)).collect()
+}
+
+impl fmt::Debug for TableStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (tables, bytes) = self.load();
+        f.debug_struct("TableStore").field("tables", &tables).field("bytes", &bytes).finish_non_exhaustive()
+    }
+}
+
+/// A table whose body is being read. Dropped before [`store`](Self::store), it leaves no trace.
+#[derive(Debug)]
+pub struct Arriving {
+    store: Arc<TableStore>,
+    key: TableKey,
+    spec: TableSpec,
+    digest: [u8; 32],
+    held: Option<Held>,
+}
+
+impl Arriving {
+    /// The body is complete: `own` and `next` of all columns, one after the other. `None` if the table was deleted meanwhile.
+    pub fn store(mut self, components: [Zeroizing<Vec<u8>>; 2]) -> Option<Arc<StoredTable>> {
+        let held = self.held.take()?;
+        let mut slots = self.store.lock();
+        match slots.get_mut(&self.key) {
+            Some(slot @ Slot::Arriving(_)) if self.is(slot) => {
+                let (key, spec, digest) = (self.key.clone(), self.spec.clone(), self.digest);
+                let table = Arc::new(StoredTable { key, spec, digest, components, _held: held });
+                *slot = Slot::Stored(table.clone());
+                Some(table)
+            }
+            _ => None,
+        }
+    }
+
+    fn is(&self, slot: &Slot) -> bool {
+        matches!(slot, Slot::Arriving(upload) if *upload == self.spec.upload)
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        if self.held.take().is_some() {
+            let mut slots = self.store.lock();
+            if slots.get(&self.key).is_some_and(|slot| self.is(slot)) {
+                slots.remove(&self.key);
+            }
+        }
+    }
+}
+
+impl StoredTable {
+    /// Whose it is, and which.
+    pub fn key(&self) -> &TableKey {
+        &self.key
+    }
+
+    /// Its public description.
+    pub fn spec(&self) -> &TableSpec {
+        &self.spec
+    }
+
+    /// The digest of the description.
+    pub fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+
+    /// What its owner is told.
+    pub fn status(&self) -> TableStatus {
+        let TableKey { owner, name, version } = self.key.clone();
+        let TableSpec { rows, columns, permits, .. } = self.spec.clone();
+        TableStatus { owner, name, version, sha256: Sha256Hex(self.digest), rows, columns, permits }
+    }
+
+    /// Columns as one input, one after the other, each from an element of its own on. The columns are over the ring of the shape, and have together as many
+    /// elements: [`fits`](Self::fits).
+    ///
+    /// # Errors
+    /// [`trefoil_engine::Error::Shape`] if not.
+    pub fn input(&self, places: &[usize], shape: Shape) -> Result<InputVector, trefoil_engine::Error> {
+        let [own, next] = self.components.each_ref().map(|component| {
+            let part = |k: &usize| component.get(self.range(*k)).unwrap_or_default();
+            places.iter().map(part).collect::<Vec<_>>()
+        });
+        InputVector::from_parts(shape, &own, &next)
+    }
+
+    /// Whether columns make an input of a shape.
+    pub fn fits(&self, places: &[usize], shape: Shape) -> bool {
+        let shapes = || places.iter().map(|k| self.spec.shape(*k));
+        shapes().all(|column| column.ring == shape.ring)
+            && shapes().map(Shape::elements).sum::<usize>() == shape.elements()
+            // Bits of several columns have gaps between them, so that they are taken for what they are by their words.
+            && (places.len() > 1 || shape.ring == RingKind::Z64 || shapes().all(|column| column == shape))
+    }
+
+    fn range(&self, place: usize) -> std::ops::Range<usize> {
+        let start = (0..place).map(|k| self.spec.shape(k).component_bytes()).sum();
+        start..start + self.spec.shape(place).component_bytes()
+    }
+}
+
+impl fmt::Debug for StoredTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StoredTable({}, {} rows)", self.key, self.spec.rows)
+    }
+}
+
+#[cfg(test)]
+mod tests;

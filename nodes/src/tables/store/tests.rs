@@ -1,0 +1,167 @@
+use super::*;
+use crate::{
+    job::{JobSpec, ModeSpec, MomentsSpec, OutputSpec, ProgramKind, ProgramSpec},
+    tables::ColumnName,
+};
+
+fn client(name: &str) -> ClientName {
+    name.parse().expect("a name")
+}
+
+fn key(owner: &str, version: u32) -> TableKey {
+    TableKey { owner: client(owner), name: "loans".parse().expect("a name"), version }
+}
+
+/// Rows of a column of integers, and one of bits, between two others.
+fn spec(rows: u64) -> TableSpec {
+    let columns = [("a", RingKind::Z64), ("b", RingKind::Bits), ("c", RingKind::Z64), ("d", RingKind::Bits)];
+    let column = |(name, ring): (&str, RingKind)| ColumnSpec { name: name.parse().expect("a name"), ring };
+    let upload = UploadId::random().expect("randomness");
+    TableSpec { upload, rows, columns: columns.map(column).to_vec(), permits: Vec::new() }
+}
+
+fn arriving(store: &Arc<TableStore>, key: &TableKey, spec: &TableSpec) -> Arriving {
+    let bytes = 2 * spec.component_bytes().expect("a good table") as u64;
+    match store.begin(key, spec.clone(), bytes) {
+        Ok(Arrival::New(arriving)) => arriving,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn store_at(store: &Arc<TableStore>, key: &TableKey, spec: &TableSpec) -> Arc<StoredTable> {
+    let n = spec.component_bytes().expect("a good table");
+    let component = |from: usize| Zeroizing::new((from..from + n).map(|k| k as u8).collect::<Vec<_>>());
+    arriving(store, key, spec).store([component(0), component(100)]).expect("not deleted")
+}
+
+#[test]
+fn columns_are_taken_from_where_they_lie() {
+    let store = TableStore::new(Limits::default());
+    let table = store_at(&store, &key("alice", 1), &spec(3));
+    // Three integers, a word of bits, three integers, a word of bits.
+    let names = |names: &[&str]| names.iter().map(|n| n.parse().expect("a name")).collect::<Vec<ColumnName>>();
+    let places = |columns: &[&str]| table.spec().places(&names(columns)).expect("columns");
+    assert_eq!(places(&[]), [0, 1, 2, 3]);
+    assert_eq!(table.spec().places(&names(&["a", "x"])), Err("x".parse().expect("a name")));
+    let input = table.input(&places(&["c", "a"]), Shape::z64(6)).expect("fits");
+    let expected: Vec<u8> = (32..56).chain(0..24).collect();
+    assert_eq!(input.as_bytes()[0], expected);
+    assert_eq!(input.as_bytes()[1], expected.iter().map(|b| b + 100).collect::<Vec<u8>>());
+    let input = table.input(&places(&["d", "b"]), Shape::bits(128)).expect("fits");
+    assert_eq!(input.as_bytes()[0], (56..64).chain(24..32).collect::<Vec<u8>>());
+    for (columns, shape, fits) in [
+        (&["a"][..], Shape::z64(3), true),
+        (&["a", "c"], Shape::z64(6), true),
+        (&["a"], Shape::z64(4), false),
+        (&["a", "b"], Shape::z64(4), false),
+        (&["b"], Shape::bits(3), true),
+        (&["b"], Shape::bits(64), false),
+        (&["b", "d"], Shape::bits(128), true),
+        (&["a"], Shape::bits(192), false),
+    ] {
+        assert_eq!(table.fits(&places(columns), shape), fits, "{columns:?}, {shape:?}");
+    }
+}
+
+#[test]
+fn a_version_is_stored_once_and_an_upload_is_idempotent() {
+    let store = TableStore::new(Limits::default());
+    let (one, first, second) = (key("alice", 1), spec(3), spec(3));
+    let upload = arriving(&store, &one, &first);
+    assert!(matches!(store.begin(&one, first.clone(), 1), Err(TableRefusal::Uploading(_))));
+    drop(upload);
+    assert_eq!((store.load(), store.get(&one).is_none()), ((0, 0), true), "no trace");
+    store_at(&store, &one, &first);
+    assert!(matches!(store.begin(&one, first.clone(), 1), Ok(Arrival::Known(_))));
+    assert!(matches!(store.begin(&one, second.clone(), 1), Err(TableRefusal::Taken(_))));
+    store_at(&store, &key("alice", 2), &second);
+    store_at(&store, &key("bob", 1), &second);
+    let versions = |tables: Vec<Arc<StoredTable>>| tables.iter().map(|t| t.key().version).collect::<Vec<_>>();
+    assert_eq!(versions(store.versions(&client("alice"), &one.name)), [1, 2]);
+    assert_eq!(versions(store.list(&client("bob"))), [1]);
+    assert!(!store.delete(&one, Some(second.upload)), "of another upload");
+    assert!(store.delete(&one, Some(first.upload)) && !store.delete(&one, None));
+    assert_eq!(versions(store.versions(&client("alice"), &one.name)), [2]);
+}
+
+#[test]
+fn who_deletes_what_arrives_has_given_it_up() {
+    let store = TableStore::new(Limits::default());
+    let (one, first) = (key("alice", 1), spec(3));
+    let upload = arriving(&store, &one, &first);
+    assert!(!store.delete(&one, Some(spec(3).upload)), "another upload");
+    assert!(store.delete(&one, Some(first.upload)));
+    // Another upload of the same name may begin, which the end of the first one does not disturb.
+    let second = arriving(&store, &one, &spec(3));
+    assert!(upload.store([Zeroizing::default(), Zeroizing::default()]).is_none());
+    assert!(second.store([Zeroizing::default(), Zeroizing::default()]).is_some());
+    assert_eq!(store.load().0, 1);
+}
+
+#[test]
+fn what_tables_take_up_is_bounded_until_the_last_job_is_done_with_them() {
+    let bytes = |rows| 2 * spec(rows).component_bytes().expect("good") as u64;
+    let limits = Limits {
+        client_tables: 2,
+        client_table_bytes: 2 * bytes(3),
+        all_table_bytes: 3 * bytes(3),
+        ..Limits::default()
+    };
+    let store = TableStore::new(limits);
+    let refused = |owner, version, rows| match store.begin(&key(owner, version), spec(rows), bytes(rows)) {
+        Err(TableRefusal::Full { key, .. }) => key,
+        other => panic!("{other:?}"),
+    };
+    let used = store_at(&store, &key("alice", 1), &spec(3));
+    assert_eq!(refused("alice", 2, 100), "client_table_bytes");
+    store_at(&store, &key("alice", 2), &spec(3));
+    assert_eq!(refused("alice", 3, 3), "client_tables");
+    store_at(&store, &key("bob", 1), &spec(3));
+    assert_eq!(refused("bob", 2, 3), "all_table_bytes");
+    assert!(store.delete(&key("alice", 1), None));
+    assert_eq!(store.load().0, 3, "a job still uses it");
+    assert_eq!(refused("bob", 2, 3), "all_table_bytes");
+    drop(used);
+    store_at(&store, &key("bob", 2), &spec(3));
+    assert_eq!(store.load(), (3, 3 * bytes(3)));
+}
+
+#[test]
+fn descriptions_are_checked_and_bound_to_their_place() {
+    let good = spec(3);
+    assert_eq!(good.component_bytes(), Ok(2 * 24 + 2 * 8));
+    let twice = good.columns.iter().chain(&good.columns[..1]).cloned().collect();
+    for bad in [
+        TableSpec { rows: 0, ..good.clone() },
+        TableSpec { rows: u64::MAX, ..good.clone() },
+        TableSpec { columns: Vec::new(), ..good.clone() },
+        TableSpec { columns: twice, ..good.clone() },
+    ] {
+        assert!(bad.component_bytes().is_err(), "{bad:?}");
+    }
+    let digest = good.digest(&key("alice", 1));
+    for other in [good.digest(&key("alice", 2)), good.digest(&key("bob", 1)), spec(3).digest(&key("alice", 1))] {
+        assert_ne!(other, digest);
+    }
+}
+
+#[test]
+fn what_is_not_permitted_is_refused() {
+    let permit: Permit =
+        serde_json::from_str(r#"{"programs":["moments"],"requesters":["carol"],"recipients":["carol","dan"]}"#)
+            .expect("a permit");
+    let moments = ProgramSpec::Moments(MomentsSpec { columns: 1, rows: vec![3] });
+    let job = |mode, recipients: &[&str]| {
+        let output = |name: &&str| OutputSpec { recipients: vec![client(name)] };
+        let outputs = recipients.iter().map(output).collect();
+        JobSpec { outputs, ..JobSpec::new(moments.clone(), mode) }
+    };
+    let malicious = |recipients: &[&str]| job(ModeSpec::Malicious, recipients);
+    assert!(permit.covers(&malicious(&[]), &client("carol")));
+    assert!(permit.covers(&malicious(&["dan", "carol"]), &client("carol")));
+    assert!(!permit.covers(&malicious(&["dan", "erin"]), &client("carol")));
+    assert!(!permit.covers(&malicious(&["dan", "carol"]), &client("dan")));
+    assert!(!permit.covers(&job(ModeSpec::SemiHonest, &[]), &client("carol")));
+    let other = Permit { programs: vec![ProgramKind::Circuit, ProgramKind::AesCtr], ..permit };
+    assert!(!other.covers(&malicious(&[]), &client("carol")));
+}
