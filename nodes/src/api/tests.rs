@@ -87,9 +87,9 @@ fn bob() -> Caller {
 
 impl Node {
     fn new(limits: Limits) -> Self {
-        let jobs = Jobs::new(limits.clone());
+        let (jobs, tables) = (Jobs::new(limits.clone()), TableStore::new(limits));
         let runner = Runner::new(jobs.clone(), Box::new(Alone), Turns::new(Party::P0, 1, Duration::from_mins(1)));
-        let api = Api { jobs: jobs.clone(), runner, tables: TableStore::new(limits.clone()), status: Box::new(status) };
+        let api = Api { jobs: jobs.clone(), runner, tables, status: Box::new(status) };
         Self { jobs, router: Arc::new(api).router() }
     }
 
