@@ -1,6 +1,20 @@
 //! Credit analysis: scoring with and training of a logistic regression, and what a credit-risk team reads of its scores.
 //!
-//! [`mod@reference`] is the whole of it on plain numbers: what the programs on shares are measured against, and what an
-//! institution computes on data that it alone holds.
+//! | program on shares | what it gives |
+//! |---|---|
+//! | [`Score`] | logits, probabilities, decisions of a model that is public or shared |
+//!
+//! It computes on [`Number`]s of 20 fractional bits, and has a plain twin that gives the same bits. [`mod@reference`] is the whole of credit analysis on plain
+//! `f64`: what the programs on shares are measured against, and what an institution computes on data that it alone holds.
 
+mod columns;
+mod number;
 pub mod reference;
+mod score;
+
+pub use columns::Pooled;
+pub use number::{
+    CreditError, FEATURE_LIMIT, MOST_FEATURES, Number, WEIGHT_LIMIT, decode_model, encode_features, encode_model,
+    logit_error,
+};
+pub use score::{Report, Score, Weights};

@@ -1,0 +1,108 @@
+//! Tables column after column, in the parts that several owners hold.
+
+use super::number::FRACTIONAL;
+use crate::program::{Inputs, Shape};
+use trefoil_engine::prelude::*;
+
+/// How the features of one table are divided among those who bring them, each as an input of its own, column after column.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Pooled {
+    /// The same customers, other columns: so many of each owner.
+    Vertical {
+        /// Customers.
+        rows: usize,
+        /// Columns of each owner.
+        columns: Vec<usize>,
+    },
+    /// The same columns, other customers: so many of each owner.
+    Horizontal {
+        /// Columns.
+        columns: usize,
+        /// Customers of each owner.
+        rows: Vec<usize>,
+    },
+}
+
+impl Pooled {
+    /// Customers of all owners.
+    pub fn rows(&self) -> usize {
+        match self {
+            Self::Vertical { rows, .. } => *rows,
+            Self::Horizontal { rows, .. } => rows.iter().sum(),
+        }
+    }
+
+    /// Columns of all owners.
+    pub fn columns(&self) -> usize {
+        match self {
+            Self::Vertical { columns, .. } => columns.iter().sum(),
+            Self::Horizontal { columns, .. } => *columns,
+        }
+    }
+
+    /// The inputs: one for each owner.
+    pub fn shapes(&self) -> Vec<Shape> {
+        match self {
+            Self::Vertical { rows, columns } => columns.iter().map(|columns| Shape::z64(rows * columns)).collect(),
+            Self::Horizontal { columns, rows } => rows.iter().map(|rows| Shape::z64(rows * columns)).collect(),
+        }
+    }
+
+    /// The whole table, column after column. Local.
+    pub(super) fn gather(&self, inputs: &mut Inputs) -> Result<Shares<Z64>, Error> {
+        let parts = (0..self.shapes().len()).map(|k| inputs.z64(k)).collect::<Result<Vec<_>, _>>()?;
+        match self {
+            Self::Vertical { .. } => Ok(Shares::concat(&parts.iter().map(Shares::view).collect::<Vec<_>>())),
+            Self::Horizontal { columns, rows } => {
+                let mut all = Vec::with_capacity(columns * rows.len());
+                for column in 0..*columns {
+                    for (part, &rows) in parts.iter().zip(rows) {
+                        all.push(part.view().slice(column * rows, rows)?);
+                    }
+                }
+                Ok(Shares::concat(&all))
+            }
+        }
+    }
+}
+
+/// Rows `from .. from + count` of a table of `rows`, column after column.
+pub(super) fn some_rows(table: View<'_, Z64>, rows: usize, from: usize, count: usize) -> Result<Shares<Z64>, Error> {
+    let columns = table.len().checked_div(rows).unwrap_or(0);
+    let parts = (0..columns).map(|column| table.slice(column * rows + from, count));
+    Ok(Shares::concat(&parts.collect::<Result<Vec<_>, _>>()?))
+}
+
+/// Each element so many times.
+pub(super) fn repeated(x: View<'_, Z64>, times: usize) -> Shares<Z64> {
+    Shares::rearrange(x, x.len() * times, |x, out| {
+        for (&x, out) in x.iter().zip(out.chunks_exact_mut(times.max(1))) {
+            out.fill(x);
+        }
+    })
+}
+
+/// The logits of rows with twice the fractional bits, one element sent for each: nothing is lost in them.
+pub(super) async fn logits<M: Mode>(
+    ctx: &mut Ctx<M>,
+    rows: usize,
+    table: View<'_, Z64>,
+    model: View<'_, Z64>,
+) -> Result<Shares<Z64>, Error> {
+    let features = model.len().saturating_sub(1);
+    let weights = repeated(model.slice(1, features)?, rows);
+    let mut logits = ctx.sums_of_products(table, weights.view(), &[features], rows).await?;
+    let mut intercepts = repeated(model.slice(0, 1)?, rows);
+    intercepts.update(|x| x.iter_mut().for_each(|x| *x = Z64(x.0 << FRACTIONAL)));
+    logits.add_assign(intercepts.view())?;
+    Ok(logits)
+}
+
+/// The plain twin of [`logits`].
+pub(super) fn plain_logits(rows: usize, table: &[i64], model: &[i64]) -> Vec<i64> {
+    let mut logits = vec![model.first().map_or(0, |x| x << FRACTIONAL); rows];
+    for (column, weight) in table.chunks_exact(rows.max(1)).zip(model.iter().skip(1)) {
+        logits.iter_mut().zip(column).for_each(|(sum, x)| *sum += x * weight);
+    }
+    logits
+}

@@ -1,0 +1,260 @@
+//! Scoring as a program.
+
+use super::{
+    CreditError, Number, Pooled, WEIGHT_LIMIT,
+    columns::{logits, plain_logits, some_rows},
+    number::FRACTIONAL,
+    reference::Model,
+};
+use crate::{
+    arith::{
+        ElementCost,
+        fixed::{reference as plain, round_shift, shift_cost},
+        sign, sign_cost,
+    },
+    program::{Executor, Inputs, Program, Released, Shape, Tiling, Vector},
+};
+use std::sync::Arc;
+use trefoil_engine::{prelude::*, transport::BoxFuture};
+
+/// Whose the model is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Weights {
+    /// Known to all: products with it are local.
+    Public(Model),
+    /// Brought by an owner as a secret, or the result of joint training: the last input, the intercept first.
+    Shared,
+}
+
+/// What is to be known of each row, as one output.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Report {
+    /// The logit, a [`Number`].
+    Logit,
+    /// The probability of a bad customer, a [`Number`]: within `2.6e-5` of that of the exact logit.
+    Probability,
+    /// One bit: whether the probability is at least this threshold, by one exact comparison on the logit.
+    Decision(f64),
+}
+
+/// Scores the rows of a table by a logistic model.
+///
+/// **Shape** inputs: the features of each owner as [`Pooled`] says, and the `d + 1` coefficients if they are [`Weights::Shared`]. Outputs: one vector for each [`Report`],
+/// of numbers or of bits, one for each row; each may have recipients of its own. **Cost** [`row_cost`](Self::row_cost), in batches on a few strands. **Security** composition of
+/// gates; features and weights are range-checked by those who bring them ([`FEATURE_LIMIT`](super::FEATURE_LIMIT), [`WEIGHT_LIMIT`]), within which nothing overflows.
+/// **Source** the sigmoid is [`Fixed::sigmoid`](crate::arith::fixed::Fixed::sigmoid).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Score {
+    table: Pooled,
+    weights: Weights,
+    reports: Vec<Report>,
+    /// Encoded, if public.
+    public: Option<Vec<Z64>>,
+    tiling: Tiling,
+}
+
+impl Score {
+    /// What to score, by what, and what to tell of it.
+    ///
+    /// # Errors
+    /// [`CreditError`]: more than [`MOST_FEATURES`](super::MOST_FEATURES) features, a public model of another width or beyond [`WEIGHT_LIMIT`], a threshold that is not
+    /// between 0 and 1, or nothing to report.
+    pub fn new(table: Pooled, weights: Weights, reports: Vec<Report>) -> Result<Self, CreditError> {
+        let columns = table.columns();
+        CreditError::setting(columns <= super::MOST_FEATURES, "the number of features", columns as f64, "at most 500")?;
+        CreditError::setting(!reports.is_empty(), "the number of reports", 0.0, "at least 1")?;
+        for report in &reports {
+            if let Report::Decision(p) = *report {
+                CreditError::setting(p > 0.0 && p < 1.0, "the threshold", p, "above 0 and below 1")?;
+            }
+        }
+        let mut public = None;
+        if let Weights::Public(model) = &weights {
+            let width = model.weights.len();
+            let holds = width == table.columns();
+            CreditError::setting(holds, "the number of weights", width as f64, "the number of features")?;
+            public = Some(super::encode_model(model)?);
+        }
+        Ok(Self { table, weights, reports, public, tiling: Tiling { batch: 4096, strands: 4 } })
+    }
+
+    /// Cuts the rows in another way than into batches of 4,096 on four strands. A batch is rounded up to a multiple of 64 rows.
+    #[must_use]
+    pub fn tiled(self, tiling: Tiling) -> Self {
+        Self { tiling, ..self }
+    }
+
+    /// The exact cost of each row of a batch, with up to 64 features in malicious mode.
+    pub fn row_cost(&self) -> ElementCost {
+        let mut cost = match self.weights {
+            Weights::Public(_) => ElementCost::default(),
+            Weights::Shared => ElementCost::integers(1, 1),
+        };
+        if self.needs_logits() {
+            cost = cost.then(shift_cost(FRACTIONAL));
+        }
+        for report in &self.reports {
+            cost = match report {
+                Report::Logit => cost,
+                Report::Probability => cost.then(Number::sigmoid_cost()),
+                Report::Decision(_) => cost.then(sign_cost()),
+            };
+        }
+        cost
+    }
+
+    /// The plain twin: features column after column and, unless they are public, coefficients, to the outputs bit for bit, decisions as 0 or 1.
+    pub fn plain(&self, table: &[i64], model: &[i64]) -> Vec<Vec<i64>> {
+        let public: Vec<i64> = self.public.iter().flatten().map(|x| x.0.cast_signed()).collect();
+        let model = if self.public.is_some() { &public } else { model };
+        let exact = plain_logits(self.table.rows(), table, model);
+        let logits = || exact.iter().map(|&z| plain::round_shift(z, FRACTIONAL));
+        let report = |report: &Report| match *report {
+            Report::Logit => logits().collect(),
+            Report::Probability => logits().map(|z| plain::sigmoid(z, FRACTIONAL)).collect(),
+            Report::Decision(p) => exact.iter().map(|&z| i64::from(z >= threshold(p))).collect(),
+        };
+        self.reports.iter().map(report).collect()
+    }
+
+    fn needs_logits(&self) -> bool {
+        self.reports.iter().any(|report| !matches!(report, Report::Decision(_)))
+    }
+
+    async fn batch<M: Mode>(
+        &self,
+        ctx: &mut Ctx<M>,
+        rows: usize,
+        table: View<'_, Z64>,
+        model: View<'_, Z64>,
+    ) -> Result<Vec<Vector>, Error> {
+        let exact = match &self.public {
+            Some(model) => public_logits(ctx.me(), rows, table, model)?,
+            None => logits(ctx, rows, table, model).await?,
+        };
+        let mut logits = None;
+        if self.needs_logits() {
+            logits = Some(round_shift(ctx, exact.view(), FRACTIONAL).await?);
+        }
+        let mut outputs = Vec::with_capacity(self.reports.len());
+        for report in &self.reports {
+            outputs.push(match (report, &logits) {
+                (Report::Logit, Some(logits)) => logits.view().to_shares().into(),
+                (Report::Probability, Some(logits)) => Number::sigmoid(ctx, logits.view()).await?.into(),
+                (Report::Decision(p), _) => decide(ctx, exact.view(), *p).await?.into(),
+                // Not reached: whoever needs logits has them.
+                (_, None) => Shares::<Z64>::zeros(rows).into(),
+            });
+        }
+        Ok(outputs)
+    }
+}
+
+impl Program for Score {
+    fn inputs(&self) -> Vec<Shape> {
+        let mut shapes = self.table.shapes();
+        if self.weights == Weights::Shared {
+            shapes.push(Shape::z64(self.table.columns() + 1));
+        }
+        shapes
+    }
+
+    fn outputs(&self) -> Vec<Shape> {
+        let shape = |report: &Report| match report {
+            Report::Decision(_) => Shape::bits(self.table.rows()),
+            Report::Logit | Report::Probability => Shape::z64(self.table.rows()),
+        };
+        self.reports.iter().map(shape).collect()
+    }
+
+    async fn run<M: Mode>(
+        &self,
+        mut ctx: Ctx<M>,
+        mut inputs: Inputs,
+        executor: &impl Executor,
+    ) -> Result<Released<M>, Error> {
+        inputs.check(&self.inputs())?;
+        let table = self.table.gather(&mut inputs)?;
+        let model = match self.weights {
+            Weights::Public(_) => Shares::zeros(0),
+            Weights::Shared => inputs.z64(self.table.shapes().len())?,
+        };
+        let shared = Arc::new((self.clone(), table, model));
+        let rows = self.table.rows();
+        // Bits of a batch begin at a word.
+        let batch = self.tiling.batch.clamp(1, 1 << 30).next_multiple_of(Lanes::COUNT);
+        let batches = rows.div_ceil(batch);
+        let strands = self.tiling.strands.clamp(1, batches.clamp(1, 1 << 16));
+        let mut tasks: Vec<BoxFuture<'static, _>> = Vec::with_capacity(strands);
+        for (first, mut strand) in ctx.fork(strands as u32).await?.into_iter().enumerate() {
+            let shared = shared.clone();
+            tasks.push(Box::pin(async move {
+                let (me, table, model) = &*shared;
+                let mut parts = Vec::new();
+                for k in (first..batches).step_by(strands) {
+                    let from = k * batch;
+                    let count = batch.min(rows - from);
+                    let table = some_rows(table.view(), rows, from, count)?;
+                    parts.push((from, me.batch(&mut strand, count, table.view(), model.view()).await?));
+                }
+                Ok::<_, Error>((strand, parts))
+            }));
+        }
+        let mut outputs: Vec<Vector> = self.outputs().into_iter().map(zeros).collect();
+        for done in executor.join_all(tasks).await {
+            let (strand, parts) = done?;
+            ctx.join(strand)?;
+            for (from, part) in parts {
+                outputs.iter_mut().zip(&part).try_for_each(|(output, part)| place(output, from, part))?;
+            }
+        }
+        Ok(Released { strand: ctx.verify().await?, outputs })
+    }
+}
+
+fn zeros(shape: Shape) -> Vector {
+    match shape.ring {
+        crate::program::RingKind::Bits => Shares::<Lanes>::zeros(shape.elements()).into(),
+        crate::program::RingKind::Z64 => Shares::<Z64>::zeros(shape.elements()).into(),
+    }
+}
+
+/// Writes the rows of a batch to their place.
+fn place(output: &mut Vector, from: usize, part: &Vector) -> Result<(), Error> {
+    match output {
+        Vector::Bits(output) => output.copy_from(from / Lanes::COUNT, part.bits()?.view()),
+        Vector::Z64(output) => output.copy_from(from, part.z64()?.view()),
+    }
+}
+
+/// The logits by a public model, with twice the fractional bits. Local.
+fn public_logits(me: Party, rows: usize, table: View<'_, Z64>, model: &[Z64]) -> Result<Shares<Z64>, Error> {
+    let mut logits = Shares::rearrange(table, rows, |table, logits| {
+        for (column, &weight) in table.chunks_exact(rows.max(1)).zip(model.iter().skip(1)) {
+            logits.iter_mut().zip(column).for_each(|(sum, &x)| *sum = *sum + x * weight);
+        }
+    });
+    let intercept = model.first().map_or(Z64(0), |x| Z64(x.0 << FRACTIONAL));
+    logits.add_public(me, &vec![intercept; rows])?;
+    Ok(logits)
+}
+
+/// Whether logits with twice the fractional bits are at least that of a probability.
+async fn decide<M: Mode>(ctx: &mut Ctx<M>, logits: View<'_, Z64>, p: f64) -> Result<Shares<Lanes>, Error> {
+    let (me, n) = (ctx.me(), logits.len());
+    let mut above = logits.to_shares();
+    above.add_public(me, &vec![Z64(threshold(p).wrapping_neg().cast_unsigned()); n])?;
+    let mut decisions = sign(ctx, above.view()).await?;
+    let mut ones = vec![Lanes::ONES; Lanes::words(n)];
+    if let (Some(last), rest @ 1..) = (ones.last_mut(), n % Lanes::COUNT) {
+        last.0 = (1 << rest) - 1;
+    }
+    decisions.add_public(me, &ones)?;
+    Ok(decisions)
+}
+
+/// The logit of a probability, with twice the fractional bits. It is below 746 in absolute value for all that lies between 0 and 1.
+fn threshold(p: f64) -> i64 {
+    let logit = p.ln() - (-p).ln_1p();
+    (logit * f64::from(FRACTIONAL * 2).exp2()).round() as i64
+}

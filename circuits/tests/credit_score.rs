@@ -1,0 +1,162 @@
+//! Scoring on shares, in both modes, against its plain twin, `f64` and its price.
+
+use trefoil_circuits::{
+    credit::{
+        CreditError, FEATURE_LIMIT, MOST_FEATURES, Number, Pooled, Report, Score, WEIGHT_LIMIT, Weights,
+        encode_features, encode_model, logit_error,
+        reference::{Matrix, Model},
+    },
+    program::{Inputs, OutputVector, Program, Tiling, Turns, Vector},
+};
+use trefoil_engine::{Cost, client, prelude::*, testing};
+
+const REPORTS: [Report; 3] = [Report::Logit, Report::Probability, Report::Decision(0.3)];
+
+/// Irregular features about as large as standardized ones, and some at the limit.
+fn features(rows: usize, columns: usize) -> Matrix {
+    let value = |k: usize| match k % 97 {
+        0 => FEATURE_LIMIT * if k % 2 == 0 { 1.0 } else { -1.0 },
+        _ => ((k * 7919 + k * k * 31) % 10_007) as f64 / 2000.0 - 2.5,
+    };
+    Matrix::new(columns, (0..rows * columns).map(value).collect()).unwrap()
+}
+
+fn model(columns: usize) -> Model {
+    Model { intercept: -1.3, weights: (0..columns).map(|k| ((k * 37 % 41) as f64 - 20.0) / 40.0).collect() }
+}
+
+fn signed(x: &[Z64]) -> Vec<i64> {
+    x.iter().map(|x| x.0.cast_signed()).collect()
+}
+
+/// The opened outputs, bits as 0 or 1, and the cost of P0.
+fn run<M: Mode>(score: &Score, inputs: &[Vec<Z64>]) -> (Vec<Vec<i64>>, Cost) {
+    let out = testing::three::<M, _, _>(async |ctx| {
+        let inputs = Inputs::new(inputs.iter().map(|x| Vector::from(Shares::public(ctx.me(), x))));
+        let released = score.run(ctx, inputs, &Turns).await?;
+        Ok((released.release()?, released.cost()))
+    });
+    let [(a, cost), (b, _), (c, _)] = out;
+    let opened = a.into_iter().zip(b).zip(c).zip(score.outputs()).map(|(((a, b), c), shape)| match (a, b, c) {
+        (OutputVector::Z64(a), OutputVector::Z64(b), OutputVector::Z64(c)) => {
+            signed(&client::reconstruct(&[a, b, c]).unwrap())
+        }
+        (OutputVector::Bits(a), OutputVector::Bits(b), OutputVector::Bits(c)) => {
+            let words = client::reconstruct(&[a, b, c]).unwrap();
+            // What lies beyond the last row is zero, so that it tells nothing.
+            let ones: u32 = words.iter().map(|w| w.0.count_ones()).sum();
+            let bits: Vec<i64> = (0..shape.len).map(|k| (words[k / 64].0 >> (k % 64) & 1).cast_signed()).collect();
+            assert_eq!(i64::from(ones), bits.iter().sum::<i64>());
+            bits
+        }
+        _ => panic!("outputs of three kinds"),
+    });
+    (opened.collect(), cost)
+}
+
+fn check<M: Mode>(rows: usize, columns: usize, tiling: Tiling) {
+    let (features, model) = (features(rows, columns), model(columns));
+    let table = encode_features(&features).unwrap();
+    let secret = encode_model(&model).unwrap();
+    let pooled = || Pooled::Horizontal { columns, rows: vec![rows] };
+    for weights in [Weights::Shared, Weights::Public(model.clone())] {
+        let mut inputs = vec![table.clone()];
+        if weights == Weights::Shared {
+            inputs.push(secret.clone());
+        }
+        let score = Score::new(pooled(), weights, REPORTS.to_vec()).unwrap().tiled(tiling);
+        let (out, _) = run::<M>(&score, &inputs);
+        assert_eq!(out, score.plain(&signed(&table), &signed(&secret)), "{rows} rows");
+        let logits = model.logits(&features).unwrap();
+        let probabilities = model.probabilities(&features).unwrap();
+        let border = (0.3_f64 / 0.7).ln();
+        for (k, row) in features.iter().enumerate() {
+            let bound = logit_error(&model, row);
+            assert!((out[0][k] as f64 * Number::ULP - logits[k]).abs() <= bound);
+            assert!((out[1][k] as f64 * Number::ULP - probabilities[k]).abs() <= 2.6e-5 + bound / 4.0);
+            if (logits[k] - border).abs() > bound {
+                assert_eq!(out[2][k] == 1, probabilities[k] >= 0.3);
+            }
+        }
+    }
+}
+
+#[test]
+fn scores_are_those_of_the_twin_and_near_those_of_f64() {
+    for (rows, columns, batch, strands) in [(1, 1, 64, 4), (130, 26, 64, 2), (64, 3, 4096, 1), (70, 70, 1, 3)] {
+        check::<SemiHonest>(rows, columns, Tiling { batch, strands });
+        check::<Malicious>(rows, columns, Tiling { batch, strands });
+    }
+    check::<SemiHonest>(0, 2, Tiling::default());
+}
+
+#[test]
+fn parts_of_several_owners_are_one_table() {
+    let (rows, columns) = (9, 5);
+    let model = model(columns);
+    let whole = features(rows, columns);
+    let table = encode_features(&whole).unwrap();
+    let plain = |pooled| Score::new(pooled, Weights::Public(model.clone()), REPORTS.to_vec()).unwrap();
+    let expected = plain(Pooled::Vertical { rows, columns: vec![columns] }).plain(&signed(&table), &[]);
+
+    let vertical = plain(Pooled::Vertical { rows, columns: vec![2, 0, 3] });
+    let inputs = [table[..2 * rows].to_vec(), vec![], table[2 * rows..].to_vec()];
+    assert_eq!(run::<SemiHonest>(&vertical, &inputs).0, expected);
+
+    let horizontal = plain(Pooled::Horizontal { columns, rows: vec![4, 5] });
+    let part = |rows: &[usize]| encode_features(&whole.select(rows).unwrap()).unwrap();
+    let inputs = [part(&[0, 1, 2, 3]), part(&[4, 5, 6, 7, 8])];
+    assert_eq!(run::<SemiHonest>(&horizontal, &inputs).0, expected);
+}
+
+/// With all features and weights at their limits nothing wraps around.
+#[test]
+fn nothing_overflows_at_the_limits() {
+    let columns = MOST_FEATURES;
+    let features = Matrix::new(columns, vec![FEATURE_LIMIT; columns]).unwrap();
+    for side in [1.0, -1.0] {
+        let model = Model { intercept: side * WEIGHT_LIMIT, weights: vec![side * WEIGHT_LIMIT; columns] };
+        let pooled = Pooled::Horizontal { columns, rows: vec![1] };
+        let score = Score::new(pooled, Weights::Shared, REPORTS.to_vec()).unwrap();
+        let inputs = [encode_features(&features).unwrap(), encode_model(&model).unwrap()];
+        let (out, _) = run::<SemiHonest>(&score, &inputs);
+        let logit = model.logits(&features).unwrap()[0];
+        assert_eq!(out[0][0] as f64 * Number::ULP, logit);
+        let one = i64::from(side > 0.0);
+        assert_eq!((out[1][0], out[2][0]), (one << 20, one));
+    }
+}
+
+#[test]
+fn the_price_is_exact() {
+    let (rows, columns) = (100, 26);
+    let table = encode_features(&features(rows, columns)).unwrap();
+    let secret = encode_model(&model(columns)).unwrap();
+    for reports in [&REPORTS[..], &REPORTS[..1], &REPORTS[2..]] {
+        for weights in [Weights::Shared, Weights::Public(model(columns))] {
+            let shared = weights == Weights::Shared;
+            let score = Score::new(Pooled::Horizontal { columns, rows: vec![rows] }, weights, reports.to_vec()).unwrap();
+            let mut inputs = vec![table.clone()];
+            inputs.extend(shared.then(|| secret.clone()));
+            assert_eq!(run::<SemiHonest>(&score, &inputs).1, score.row_cost().over(rows));
+            assert_eq!(run::<Malicious>(&score, &inputs).1.products, score.row_cost().over(rows).products);
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_scored_is_refused() {
+    let pooled = |columns| Pooled::Horizontal { columns, rows: vec![1] };
+    let refused = |pooled, weights, reports: &[Report]| Score::new(pooled, weights, reports.to_vec()).unwrap_err();
+    for p in [0.0, 1.0, f64::NAN, -0.5] {
+        let error = refused(pooled(1), Weights::Shared, &[Report::Decision(p)]);
+        assert!(matches!(error, CreditError::Setting { name: "the threshold", .. }), "{p}");
+    }
+    assert!(matches!(refused(pooled(1), Weights::Shared, &[]), CreditError::Setting { .. }));
+    assert!(matches!(refused(pooled(MOST_FEATURES + 1), Weights::Shared, &REPORTS), CreditError::Setting { .. }));
+    assert!(matches!(refused(pooled(3), Weights::Public(model(2)), &REPORTS), CreditError::Setting { .. }));
+    let mut large = model(2);
+    large.weights[1] = WEIGHT_LIMIT + 0.1;
+    let error = refused(pooled(2), Weights::Public(large), &REPORTS);
+    assert!(matches!(error, CreditError::Number(_)) && error.to_string().contains("32"));
+}
