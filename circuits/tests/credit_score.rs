@@ -135,7 +135,8 @@ fn the_price_is_exact() {
     for reports in [&REPORTS[..], &REPORTS[..1], &REPORTS[2..]] {
         for weights in [Weights::Shared, Weights::Public(model(columns))] {
             let shared = weights == Weights::Shared;
-            let score = Score::new(Pooled::Horizontal { columns, rows: vec![rows] }, weights, reports.to_vec()).unwrap();
+            let score =
+                Score::new(Pooled::Horizontal { columns, rows: vec![rows] }, weights, reports.to_vec()).unwrap();
             let mut inputs = vec![table.clone()];
             inputs.extend(shared.then(|| secret.clone()));
             assert_eq!(run::<SemiHonest>(&score, &inputs).1, score.row_cost().over(rows));

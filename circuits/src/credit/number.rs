@@ -38,12 +38,7 @@ pub enum CreditError {
 
 impl CreditError {
     /// Refuses a setting unless `holds`.
-    pub(super) fn setting(
-        holds: bool,
-        name: &'static str,
-        value: f64,
-        accepted: &'static str,
-    ) -> Result<(), Self> {
+    pub(super) fn setting(holds: bool, name: &'static str, value: f64, accepted: &'static str) -> Result<(), Self> {
         if holds { Ok(()) } else { Err(Self::Setting { name, value, accepted }) }
     }
 }

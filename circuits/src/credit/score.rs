@@ -1,7 +1,7 @@
 //! Scoring as a program.
 
 use super::{
-    CreditError, Number, Pooled, WEIGHT_LIMIT,
+    CreditError, Number, Pooled,
     columns::{logits, plain_logits, some_rows},
     number::FRACTIONAL,
     reference::Model,
@@ -41,7 +41,7 @@ pub enum Report {
 ///
 /// **Shape** inputs: the features of each owner as [`Pooled`] says, and the `d + 1` coefficients if they are [`Weights::Shared`]. Outputs: one vector for each [`Report`],
 /// of numbers or of bits, one for each row; each may have recipients of its own. **Cost** [`row_cost`](Self::row_cost), in batches on a few strands. **Security** composition of
-/// gates; features and weights are range-checked by those who bring them ([`FEATURE_LIMIT`](super::FEATURE_LIMIT), [`WEIGHT_LIMIT`]), within which nothing overflows.
+/// gates; features and weights are range-checked by those who bring them ([`FEATURE_LIMIT`](super::FEATURE_LIMIT), [`WEIGHT_LIMIT`](super::WEIGHT_LIMIT)), within which nothing overflows.
 /// **Source** the sigmoid is [`Fixed::sigmoid`](crate::arith::fixed::Fixed::sigmoid).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Score {
@@ -57,7 +57,7 @@ impl Score {
     /// What to score, by what, and what to tell of it.
     ///
     /// # Errors
-    /// [`CreditError`]: more than [`MOST_FEATURES`](super::MOST_FEATURES) features, a public model of another width or beyond [`WEIGHT_LIMIT`], a threshold that is not
+    /// [`CreditError`]: more than [`MOST_FEATURES`](super::MOST_FEATURES) features, a public model of another width or beyond [`WEIGHT_LIMIT`](super::WEIGHT_LIMIT), a threshold that is not
     /// between 0 and 1, or nothing to report.
     pub fn new(table: Pooled, weights: Weights, reports: Vec<Report>) -> Result<Self, CreditError> {
         let columns = table.columns();
