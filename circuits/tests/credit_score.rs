@@ -15,7 +15,7 @@ const REPORTS: [Report; 3] = [Report::Logit, Report::Probability, Report::Decisi
 /// Irregular features about as large as standardized ones, and some at the limit.
 fn features(rows: usize, columns: usize) -> Matrix {
     let value = |k: usize| match k % 97 {
-        0 => FEATURE_LIMIT * if k % 2 == 0 { 1.0 } else { -1.0 },
+        0 => FEATURE_LIMIT * if k.is_multiple_of(2) { 1.0 } else { -1.0 },
         _ => ((k * 7919 + k * k * 31) % 10_007) as f64 / 2000.0 - 2.5,
     };
     Matrix::new(columns, (0..rows * columns).map(value).collect()).unwrap()
@@ -121,7 +121,7 @@ fn nothing_overflows_at_the_limits() {
         let inputs = [encode_features(&features).unwrap(), encode_model(&model).unwrap()];
         let (out, _) = run::<SemiHonest>(&score, &inputs);
         let logit = model.logits(&features).unwrap()[0];
-        assert_eq!(out[0][0] as f64 * Number::ULP, logit);
+        assert_eq!(out[0][0], (logit / Number::ULP) as i64);
         let one = i64::from(side > 0.0);
         assert_eq!((out[1][0], out[2][0]), (one << 20, one));
     }

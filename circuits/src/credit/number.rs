@@ -50,7 +50,7 @@ impl CreditError {
 pub fn encode_features(features: &Matrix) -> Result<Vec<Z64>, FixedError> {
     let mut columns = Vec::with_capacity(features.values().len());
     for column in 0..features.columns() {
-        for row in features.iter() {
+        for row in features {
             columns.push(Number::encode_within(row[column], FEATURE_LIMIT)?);
         }
     }
