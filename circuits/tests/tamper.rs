@@ -9,7 +9,8 @@ use std::sync::Arc;
 use tampering::{Attack, Phase, Subject, Tally};
 use trefoil_circuits::{
     aes::{KeySize, SboxForm, reference},
-    boolean::{self, CarryForm},
+    arith::{self, fixed},
+    boolean::{self, CarryForm, Order},
     bristol::{Evaluation, Packing, PortValue, Schedule},
     gates::OnShares,
     program::{AesCtr, Executor, Inputs, Program, Released, Shape, Tiling},
@@ -60,6 +61,43 @@ fn adder() -> Subject<Adder> {
     let sums: Vec<u64> = x.iter().zip(&y).map(|(x, y)| x.wrapping_add(*y)).collect();
     let planes = |v: &[u64]| boolean::to_planes(Adder::BITS, v);
     Subject { program: Adder, input: [planes(&x), planes(&y)].concat(), output: planes(&sums) }
+}
+
+/// 64 integers from their bits, shifted, compared with a bound and chosen by that, and back to bits. Two rings, and a value shown before it is checked.
+struct Conversions;
+impl Conversions {
+    const SHIFT: u32 = 13;
+    const BOUND: u64 = 1 << 40;
+
+    fn reference(x: u64) -> u64 {
+        let y = fixed::reference::round_shift(x.cast_signed(), Self::SHIFT).cast_unsigned();
+        arith::reference::select(arith::reference::less_than(Order::Signed, y, Self::BOUND), y, x)
+    }
+}
+impl Program for Conversions {
+    fn inputs(&self) -> Vec<Shape> {
+        vec![Shape::bits(64 * Lanes::COUNT)]
+    }
+    fn outputs(&self) -> Vec<Shape> {
+        vec![Shape::bits(64 * Lanes::COUNT)]
+    }
+    async fn run<M: Mode>(&self, mut ctx: Ctx<M>, mut inputs: Inputs, _: &impl Executor) -> Result<Released<M>, Error> {
+        let bound = Shares::public(ctx.me(), &[Z64(Self::BOUND); 64]);
+        let x = arith::b2a(&mut ctx, 64, inputs.bits(0)?.view()).await?;
+        let y = fixed::round_shift(&mut ctx, x.view(), Self::SHIFT).await?;
+        let small = arith::less_than_near(&mut ctx, y.view(), bound.view()).await?;
+        let z = arith::select(&mut ctx, small.view(), y.view(), x.view()).await?;
+        let output = arith::a2b(&mut ctx, z.view()).await?;
+        Ok(Released { strand: ctx.verify().await?, outputs: vec![output.into()] })
+    }
+}
+
+fn conversions() -> Subject<Conversions> {
+    let numbers: Vec<u64> = (0..64_u32)
+        .map(|k| (random_word(u64::from(k), Attack::Flip).cast_signed() >> (4 + k % 40)).cast_unsigned())
+        .collect();
+    let output: Vec<u64> = numbers.iter().copied().map(Conversions::reference).collect();
+    Subject { program: Conversions, input: boolean::to_planes(64, &numbers), output: boolean::to_planes(64, &output) }
 }
 
 /// A circuit file: 64 sums of integers of 64 bits.
@@ -120,6 +158,11 @@ fn an_adder_ends_in_an_error_or_in_the_right_value() {
 }
 
 #[test]
+fn conversions_end_in_an_error_or_in_the_right_value() {
+    assert!(suite(&conversions()).runs > 1900);
+}
+
+#[test]
 fn a_circuit_file_ends_in_an_error_or_in_the_right_value() {
     assert!(suite(&bristol()).runs > 2000);
 }
@@ -140,5 +183,6 @@ fn bites<P: Program>(subject: &Subject<P>) {
 fn the_suite_bites_where_nothing_is_checked() {
     bites(&aes());
     bites(&adder());
+    bites(&conversions());
     bites(&bristol());
 }

@@ -1,6 +1,18 @@
 //! Fixed-point numbers on shares: exact truncation, products, and flags for what leaves its range.
 //!
-//! All results are functions of their arguments alone, so that the plain twins in [`mod@reference`] give the same bits.
+//! All results are functions of their arguments alone, so that the plain twins, in [`mod@reference`] and beside the functions (`Fixed::plain_ln` and so on), give the same bits.
+//! Outside of its domain a function gives a number without meaning; ranges are checked at the client ([`Fixed::encode_within`]), before a job runs ([`Bound`]) and while it runs ([`Flags`]).
+//!
+//! ```
+//! use trefoil_circuits::arith::fixed::Fixed;
+//! use trefoil_engine::{SemiHonest, testing::on_shares};
+//! type Number = Fixed<20>;
+//! let x = [0.5, -3.0].map(|x| Number::encode(x).unwrap());
+//! let (y, cost) = on_shares::<SemiHonest, _, _>(&[&x], async |ctx, v| Number::sigmoid(ctx, v[0].view()).await);
+//! assert!((Number::decode(y[0]) - 0.622_459).abs() < 3e-5 && (Number::decode(y[1]) - 0.047_426).abs() < 3e-5);
+//! assert_eq!(cost.rounds, Number::sigmoid_cost().rounds);
+//! ```
+//!
 //! For 20 fractional bits:
 //!
 //! | function | domain | error | rounds | bits sent |
