@@ -167,3 +167,36 @@ fn functions_are_close_over_their_domains() {
     close::<20>();
     close::<22>();
 }
+
+/// A node runs programs as tasks on its threads, in either mode.
+#[test]
+fn futures_can_be_sent() {
+    type Number = Fixed<20>;
+    fn sendable<T>(future: impl Future<Output = Result<T, Error>> + Send) {
+        drop(future);
+    }
+    fn all<M: Mode>(ctx: &mut Ctx<M>, x: View<'_, Z64>) {
+        sendable(Number::sigmoid(ctx, x));
+        sendable(Number::div(ctx, x, x));
+        sendable(Number::sqrt(ctx, x));
+        sendable(Number::inverse_sqrt(ctx, x));
+        sendable(Number::exp(ctx, x));
+        sendable(Number::ln(ctx, x));
+        sendable(Number::dot(ctx, x, x));
+        sendable(crate::arith::sort(ctx, &[x]));
+        sendable(crate::arith::shuffle(ctx, &[x]));
+        sendable(crate::arith::argmax(ctx, 1, x));
+        sendable(crate::arith::clamp(ctx, x, 0, 1));
+        sendable(crate::arith::equal(ctx, x, x));
+    }
+    let out = run::<SemiHonest, Z64, _>(&[&[1]], async |ctx, v| {
+        all(ctx, v[0].view());
+        Ok(Shares::zeros(0))
+    });
+    let checked = run::<Malicious, Z64, _>(&[&[1]], async |ctx, v| {
+        all(ctx, v[0].view());
+        Ok(Shares::zeros(0))
+    });
+    // A future that was not polled has done nothing.
+    assert_eq!((out.1, checked.1), Default::default());
+}
