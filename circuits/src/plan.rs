@@ -230,7 +230,7 @@ fn checks_of_circuit(evaluation: &Evaluation) -> (Cost, u64) {
             record.gates(packing.words(ands));
         }
     };
-    let and = Gate { wires: 2, outputs: 1 };
+    let and = Gate { wires: 2, products: 1, outputs: 1 };
     let mut root = Record::new(and);
     let Some(tiles) = evaluation.tiles() else {
         batch(&mut root, evaluation.packing());
@@ -248,7 +248,7 @@ fn checks_of_circuit(evaluation: &Evaluation) -> (Cost, u64) {
 
 /// The checks of AES with S-boxes of 17 bits, each of which is recorded as one gate.
 fn checks_of_aes(program: &AesCtr) -> (Cost, u64) {
-    let sbox = Gate { wires: 17, outputs: 17 };
+    let sbox = Gate { wires: 17, products: 11, outputs: 17 };
     let mut root = Record::new(sbox);
     (0..key_layers(program.size)).for_each(|_| root.gates(4));
     let batch = program.tiling.batch.clamp(1, program.blocks.max(1));

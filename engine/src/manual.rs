@@ -37,28 +37,29 @@
 //!
 //! ## The statement
 //!
-//! With the bilinear form `b(u, v) = q(u + v) - q(u) - q(v)` of a kernel, that party `i` sent the right message is
+//! With the kernel in two parts, `q = h + l`, of degree two and one, that party `i` sent the right message is
 //!
 //! ```text
-//! b(x_i, x_{i+1}) = [z_i - q(x_i) - rho_i] + [rho_{i+1}]
+//! h(x_i + x_{i+1}) = [z_i - l(x_i) - rho_i] + [h(x_{i+1}) + rho_{i+1}]
 //! ```
 //!
-//! `prev` holds `x_i` and the first bracket, `next` holds `x_{i+1}` and the second, the prover holds everything. Each party proves its own
+//! `prev` holds `x_i` and the first bracket, `next` holds `x_{i+1}` and the second, the prover holds everything. So the claim is about one vector, the prover's sum
+//! `s = x_i + x_{i+1}`, which the verifiers share between them, and its value is shared between them too. Each party proves its own
 //! messages and verifies those of the two others, in the same rounds, with the same coins.
 //!
 //! ## The proof of a batch
 //!
 //! 1. A coin gives weights: one for each output plane of a kind of gates, some for each block of up to 64 rows, and a few common ones; a word of 64 bits is an
-//!    element of `GF(2^64)` as it stands, since the powers of `x` are a basis. The claims become one for each row: `<A_l, B_l> = c_l`, where `A_l` is
-//!    the row's part of `x_i` and `B_l` of `x_{i+1}`, put through the weighted form.
-//! 2. With `A(t)` the row that is linear in each of `r` variables and takes the rows' values at the corners, `Q(t) = <A(t), B(t)>` has degree two in
+//!    element of `GF(2^64)` as it stands, since the powers of `x` are a basis. The claims become one for each row: `<A_l, M A_l> = c_l`, where `A_l` is
+//!    the row's part of `s` and `M` the weighted form, written as few products of an input and a linear form as a greedy choice of inputs finds.
+//! 2. With `A(t)` the row that is linear in each of `r` variables and takes the rows' values at the corners, `Q(t) = <A(t), M A(t)>` has degree two in
 //!    each variable. The prover shares its values on the grid `{0, 1, inf}^r` between the verifiers, but for the corners, which are the claims.
 //!    `prev`'s half is drawn with the key it shares with the prover, `next`'s half is sent.
 //! 3. A coin gives `t`. The verifiers fold what they hold, and their halves of the values to halves of `Q(t)`: one claim about shorter vectors.
 //! 4. The same with the eighths of the vectors as rows, until 8 pairs are left. There the claim is a sum of rows, and the value of row 0 follows from it.
-//! 5. The pairs are the values of two polynomials at `1 ..= 8`, with random values at 0: `u` known to prover and `prev`, `v` to prover and `next`. The
-//!    prover shares the product's values, but for one, which follows from the claim. At a random point that is none of `0 ..= 8`, the verifiers show each
-//!    other what they have: the product of the folded vectors must be the value of the product.
+//! 5. The pairs are the values of two polynomials at `1 ..= 8`, each the sum of what the verifiers hold, with random values at 0: one part known to prover and `prev`,
+//!    one to prover and `next`. The prover shares the product's values, but for one, which follows from the claim. At a random point that is none of `0 ..= 8`, the
+//!    verifiers show each other what they have: the product of the two sums must be the value of the product.
 //!
 //! The sources fold field elements, one for each gate; here everything is bit-sliced until the first fold is done. Integers modulo `2^k` are folded in
 //! the Galois ring `GR(2^k, 64)`, whose residue field is the same `GF(2^64)` (Boyle et al., section 4.1).
@@ -71,7 +72,8 @@
 //! bounded above.
 //!
 //! **Privacy of the proof.** `prev` sees nothing but values it draws itself; `next` sees halves that are masked by draws it does not know. At the end the verifiers see each other's
-//! folded vector, masked by `u` or `v`, and halves of a value that is the product of the two. The prover sees none of it.
+//! parts of both folded vectors, each masked by a value of its own that only the other and the prover know, and halves of a value that is the product of the two sums. The
+//! prover sees none of it.
 //!
 //! ## Coins
 //!

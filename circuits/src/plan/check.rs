@@ -19,6 +19,8 @@ const FRAME: Cost = Cost { rounds: 2, bytes_sent: 32 + HASHES, products: 0 };
 #[derive(Clone, Copy)]
 pub(super) struct Gate {
     pub(super) wires: usize,
+    /// Products as which its form can be written.
+    pub(super) products: usize,
     pub(super) outputs: usize,
 }
 
@@ -63,7 +65,7 @@ impl Record {
     fn check(&mut self) {
         let chunks = std::mem::take(&mut self.chunks);
         if !chunks.is_empty() {
-            let cost = one(self.gate.wires, &chunks.iter().map(|(filled, _)| *filled).collect::<Vec<_>>());
+            let cost = one(self.gate.products, &chunks.iter().map(|(filled, _)| *filled).collect::<Vec<_>>());
             self.checks.rounds += cost.rounds;
             self.checks.bytes_sent += cost.bytes_sent;
         }
@@ -84,11 +86,11 @@ impl Record {
 }
 
 /// One check of gates in chunks of so many words: seven rounds and two for each level.
-fn one(wires: usize, chunks: &[usize]) -> Cost {
+fn one(products: usize, chunks: &[usize]) -> Cost {
     let words: usize = chunks.iter().sum();
     let r = (3..=VARIABLES).rev().find(|r| words >= LINE * 3_usize.pow(*r)).unwrap_or(3);
     let blocks: usize = chunks.iter().map(|words| words.div_ceil(LINE << r)).sum();
-    let mut left = padded(Lanes::COUNT * wires * blocks);
+    let mut left = padded(Lanes::COUNT * products * blocks);
     let mut levels = 1;
     // What is left at the end is opened under masks.
     while left > 8 {
@@ -96,7 +98,7 @@ fn one(wires: usize, chunks: &[usize]) -> Cost {
         left = if left / 8 > 8 { padded(left / 8) } else { left / 8 };
     }
     let grid = 3_u64.pow(r) - (1 << r);
-    let values = grid + 26 * levels + 16 + 4;
+    let values = grid + 26 * levels + 16 + 6;
     Cost { rounds: 7 + 2 * levels, bytes_sent: COIN * (3 + levels) + VALUE * values + HASHES, products: 0 }
 }
 

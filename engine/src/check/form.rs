@@ -123,7 +123,9 @@ impl<R: Ring, K: Quadratic<I, O>, const I: usize, const O: usize> Form<R> for Of
         let mut terms = Vec::new();
         let at = |ones: &[usize]| {
             let mut x = [R::default(); I];
-            ones.iter().for_each(|&k| x[k] = R::bit(true));
+            for &k in ones {
+                x[k] = R::bit(true);
+            }
             homogeneous(&self.0, x, R::default())
         };
         let squares: [[R; O]; I] = std::array::from_fn(|k| at(&[k]));

@@ -27,8 +27,15 @@ struct Weights<E> {
     planes: Vec<E>,
     /// Of its blocks, some for each.
     blocks: Vec<E>,
-    /// The weighted sum of the forms as a sum of products, one for each of some inputs `k`: of input `k` and the sum of `c x_l` over `(l, c)`.
-    products: Vec<(usize, Vec<(usize, E)>)>,
+    /// The weighted sum of the forms.
+    products: Vec<Factors<E>>,
+}
+
+/// A product of an input and of a linear form in the inputs.
+struct Factors<E> {
+    input: usize,
+    /// `(l, c)` for each term `c x_l`.
+    form: Vec<(usize, E)>,
 }
 
 /// What is left of the vectors when they have been folded twice. A claim is about the products of two: of the prover's sum `x_i + x_{i+1}`, and of that sum
@@ -138,9 +145,9 @@ impl<R: Ring> Statement<R> {
                 for (of_columns, &eighth) in of_columns.chunks_exact_mut(columns / 8).zip(&eighths) {
                     R::Ext::combine(&[(eighth, &within)], &ones, of_columns);
                 }
-                for (k, terms) in &weights.products {
+                for Factors { input, form: terms } in &weights.products {
                     apply(terms, both, columns, &of_columns, form);
-                    let factors = [&both[k * columns..][..columns], &zero];
+                    let factors = [&both[input * columns..][..columns], &zero];
                     for (sum, product) in sums.iter_mut().zip(R::Ext::combined_products(factors, [form, &zero])) {
                         *sum = *sum + product;
                     }
@@ -186,12 +193,12 @@ impl<R: Ring> Statement<R> {
                 {
                     let parts = parts.take(inputs * left);
                     let mut to = to[here.clone()].chunks_exact_mut(left);
-                    let mut factors = weights.products.iter().map(|(k, _)| *k).peekable();
+                    let mut factors = weights.products.iter().map(|p| p.input).peekable();
                     for (k, part) in parts.chunks_exact_mut(left).enumerate() {
-                        if std::ptr::eq(planes, &raw const chunk.own) {
-                            if let Some(ahead) = ahead {
-                                ahead.inputs(k, self.block());
-                            }
+                        if let Some(ahead) = ahead
+                            && std::ptr::eq(planes, &raw const chunk.own)
+                        {
+                            ahead.inputs(k, self.block());
                         }
                         let block = chunk.block(planes, k, at, self.block());
                         match factors.next_if_eq(&k).and_then(|_| to.next()) {
@@ -199,8 +206,8 @@ impl<R: Ring> Statement<R> {
                             None => R::fold_through([&weighted], block, [part]),
                         }
                     }
-                    for ((_, terms), form) in weights.products.iter().zip(form[here.clone()].chunks_exact_mut(left)) {
-                        apply(terms, parts, left, &within, form);
+                    for (product, form) in weights.products.iter().zip(form[here.clone()].chunks_exact_mut(left)) {
+                        apply(&product.form, parts, left, &within, form);
                     }
                 }
                 done = here.end;
@@ -250,27 +257,27 @@ pub fn padded(len: usize) -> usize {
 /// The weighted sum of a class's forms as few products: of an input and a linear form each, by ascending inputs.
 ///
 /// The inputs are chosen greedily, the one in most of the terms that are left first: each product is a vector to go on with. Depends on the forms alone.
-fn products<R: Ring>(class: &Class<R>, planes: &[R::Ext]) -> Vec<(usize, Vec<(usize, R::Ext)>)> {
+fn products<R: Ring>(class: &Class<R>, planes: &[R::Ext]) -> Vec<Factors<R::Ext>> {
     let mut left = class.form.coefficients();
     let mut products = Vec::new();
     while !left.is_empty() {
         let in_terms = |x: usize| left.iter().filter(|&&(_, k, l, _)| k == x || l == x).count();
-        let factor = (0..class.form.inputs()).max_by_key(|&x| (in_terms(x), std::cmp::Reverse(x))).unwrap_or(0);
-        let mut terms = Vec::<(usize, R::Ext)>::new();
+        let input = (0..class.form.inputs()).max_by_key(|&x| (in_terms(x), std::cmp::Reverse(x))).unwrap_or(0);
+        let mut form = Vec::<(usize, R::Ext)>::new();
         left.retain(|&(o, k, l, c)| {
-            if k != factor && l != factor {
+            if k != input && l != input {
                 return true;
             }
-            let (other, c) = (k + l - factor, R::scale(planes[o], c));
-            match terms.iter_mut().find(|(at, _)| *at == other) {
+            let (other, c) = (k + l - input, R::scale(planes[o], c));
+            match form.iter_mut().find(|(at, _)| *at == other) {
                 Some((_, sum)) => *sum = *sum + c,
-                None => terms.push((other, c)),
+                None => form.push((other, c)),
             }
             false
         });
-        products.push((factor, terms));
+        products.push(Factors { input, form });
     }
-    products.sort_by_key(|(factor, _)| *factor);
+    products.sort_by_key(|p| p.input);
     products
 }
 

@@ -96,7 +96,7 @@ fn add_eighth(bytes: &[[__m512i; 8]], eighth: usize, matrices: &[u64], c: &mut [
 /// The 64 columns of one eighth.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,vpclmulqdq,gfni")]
-unsafe fn write(c: [__m512i; 8], out: &mut [Gf64]) {
+unsafe fn write(c: &[__m512i; 8], out: &mut [Gf64]) {
     let e = stage!(stage!(stage!(c)));
     for (u, &e) in e.iter().enumerate() {
         // SAFETY: the caller's promise: `out` has 8 lines.
@@ -123,7 +123,7 @@ pub(in super::super) fn fold_rows<const N: usize>(
             let mut c = [_mm512_setzero_si512(); 8];
             add_eighth(bytes, s, &by.matrices, &mut c);
             // SAFETY: 64 elements.
-            unsafe { write(c, out) };
+            unsafe { write(&c, out) };
         }
     }
     let wide = wide(level);
@@ -155,7 +155,7 @@ pub(in super::super) fn fold_through<const N: usize>(
                 add_eighth(bytes, s, matrices, &mut c);
             }
             // SAFETY: 64 elements, as asserted.
-            unsafe { write(c, out) };
+            unsafe { write(&c, out) };
         }
     }
     let wide = wide(level);
