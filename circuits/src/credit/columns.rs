@@ -1,6 +1,6 @@
 //! Tables column after column, in the parts that several owners hold.
 
-use super::number::FRACTIONAL;
+use super::{CreditError, MOST_FEATURES, number::FRACTIONAL};
 use crate::program::{Inputs, Shape};
 use trefoil_engine::prelude::*;
 
@@ -46,6 +46,23 @@ impl Pooled {
             Self::Vertical { rows, columns } => columns.iter().map(|columns| Shape::z64(rows * columns)).collect(),
             Self::Horizontal { columns, rows } => rows.iter().map(|rows| Shape::z64(rows * columns)).collect(),
         }
+    }
+
+    /// Customers of each owner of labels: all of them with one owner, or those of each.
+    pub fn labelled(&self) -> Vec<usize> {
+        match self {
+            Self::Vertical { rows, .. } => vec![*rows],
+            Self::Horizontal { rows, .. } => rows.clone(),
+        }
+    }
+
+    /// Refuses a table on which nothing can be learnt, or that is too large to be computed on within range.
+    pub(super) fn check(&self) -> Result<(), CreditError> {
+        let (rows, columns) = (self.rows(), self.columns());
+        let accepted = (1..=MOST_FEATURES).contains(&columns);
+        CreditError::setting(accepted, "the number of features", columns as f64, "from 1 to 500")?;
+        let accepted = (1..=1 << 20).contains(&rows);
+        CreditError::setting(accepted, "the number of rows", rows as f64, "from 1 to 1048576")
     }
 
     /// The whole table, column after column. Local.

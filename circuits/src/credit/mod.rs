@@ -3,14 +3,16 @@
 //! | program on shares | what it gives |
 //! |---|---|
 //! | [`Score`] | logits, probabilities, decisions of a model that is public or shared |
+//! | [`Train`] | a model trained by gradient descent on the tables of several owners |
 //!
-//! It computes on [`Number`]s of 20 fractional bits, and has a plain twin that gives the same bits. [`mod@reference`] is the whole of credit analysis on plain
+//! Both compute on [`Number`]s of 20 fractional bits, and have a plain twin that gives the same bits. [`mod@reference`] is the whole of credit analysis on plain
 //! `f64`: what the programs on shares are measured against, and what an institution computes on data that it alone holds.
 
 mod columns;
 mod number;
 pub mod reference;
 mod score;
+mod train;
 
 pub use columns::Pooled;
 pub use number::{
@@ -18,3 +20,4 @@ pub use number::{
     logit_error,
 };
 pub use score::{Report, Score, Weights};
+pub use train::{Settings, Train};
