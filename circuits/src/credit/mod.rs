@@ -4,17 +4,20 @@
 //! |---|---|
 //! | [`Score`] | logits, probabilities, decisions of a model that is public or shared |
 //! | [`Train`] | a model trained by gradient descent on the tables of several owners |
+//! | [`Counts`] | good and bad customers by bins of a score or a feature, small counts left out: all that a report needs |
 //!
-//! Both compute on [`Number`]s of 20 fractional bits, and have a plain twin that gives the same bits. [`mod@reference`] is the whole of credit analysis on plain
+//! All compute on [`Number`]s of 20 fractional bits, and have a plain twin that gives the same bits. [`mod@reference`] is the whole of credit analysis on plain
 //! `f64`: what the programs on shares are measured against, and what an institution computes on data that it alone holds.
 
 mod columns;
+mod counts;
 mod number;
 pub mod reference;
 mod score;
 mod train;
 
 pub use columns::Pooled;
+pub use counts::{Counts, OnCut, Split};
 pub use number::{
     CreditError, FEATURE_LIMIT, MOST_FEATURES, Number, WEIGHT_LIMIT, decode_model, encode_features, encode_model,
     logit_error,

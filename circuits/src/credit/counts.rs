@@ -1,0 +1,226 @@
+//! Counting as a program: what reports are made of.
+
+use super::{CreditError, Number, Pooled};
+use crate::{
+    arith::{ElementCost, inject, inject_cost, select, select_cost, sign, sign_cost},
+    program::{Executor, Inputs, Program, Released, Shape, Vector},
+};
+use trefoil_engine::{Cost, prelude::*};
+
+/// Comparisons at once: what they hold fits a cache.
+const COMPARISONS: usize = 1 << 16;
+/// Cut points at most.
+const MOST_CUTS: usize = 4096;
+
+/// What the customers of a bin are counted by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Split {
+    /// Good ones and bad ones.
+    Label,
+    /// Not at all.
+    Whole,
+}
+
+/// The bin of a value that lies on a cut point.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OnCut {
+    /// The one below, as in [`Binning`](super::reference::Binning).
+    Lower,
+    /// The one above, as in [`Histogram`](super::reference::Histogram).
+    Upper,
+}
+
+/// Counts customers by bins of a shared value: a score, a probability, a feature.
+///
+/// From the counts by label of a score follow AUC, Gini, KS, confusion at a cut point, lift and calibration
+/// ([`Histogram::from_counts`](super::reference::Histogram::from_counts), which states the error of the AUC), and from those of a feature weight of evidence and information value
+/// ([`Binning::from_counts`](super::reference::Binning::from_counts)); from counts of two populations the stability index ([`psi`](super::reference::psi)). A count below the minimum becomes zero before
+/// it leaves the computation; nobody can tell it from a bin without customers.
+///
+/// **Shape** inputs: the values, [`Number`]s, of each owner; then, if they are split by it, the labels of each, as bits that are set for *bad* customers. Outputs: for each bin, lowest
+/// first, the good customers, then the bad ones, or all of them: as integers. **Cost** [`cost`](Self::cost): for each row and cut point one comparison and its injection, 279 bits.
+/// **Security** composition of gates. **Source** folklore.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Counts {
+    values: Pooled,
+    /// A value is above a cut point if it is larger than this.
+    cuts: Vec<Z64>,
+    split: Split,
+    minimum: u64,
+}
+
+impl Counts {
+    /// What to count: the values of so many customers of each owner, between rising cut points; and the least count that is told, 0 or 1 for all.
+    ///
+    /// # Errors
+    /// [`CreditError`]: no cut point or more than 4,096, cut points that do not rise by [`Number::ULP`] at least, more than 2^32 rows or a minimum beyond.
+    pub fn new(rows: Vec<usize>, (cuts, on): (&[f64], OnCut), split: Split, minimum: u64) -> Result<Self, CreditError> {
+        let all: usize = rows.iter().sum();
+        CreditError::setting(all as u64 <= 1 << 32, "the number of rows", all as f64, "at most 2^32")?;
+        CreditError::setting(minimum <= 1 << 32, "the least count", minimum as f64, "at most 2^32")?;
+        let accepted = (1..=MOST_CUTS).contains(&cuts.len());
+        CreditError::setting(accepted, "the number of cut points", cuts.len() as f64, "from 1 to 4096")?;
+        let mut encoded = Vec::with_capacity(cuts.len());
+        for &cut in cuts {
+            let at = Number::encode(cut)?.0.cast_signed() - i64::from(on == OnCut::Upper);
+            let rises = encoded.last().is_none_or(|last: &Z64| last.0.cast_signed() < at);
+            CreditError::setting(rises, "a cut point", cut, "above the one before by 2^-20 at least")?;
+            encoded.push(Z64(at.cast_unsigned()));
+        }
+        Ok(Self { values: Pooled::Horizontal { columns: 1, rows }, cuts: encoded, split, minimum })
+    }
+
+    /// The number of bins.
+    pub fn bins(&self) -> usize {
+        self.cuts.len() + 1
+    }
+
+    /// The plain twin: values and labels to the outputs.
+    pub fn plain(&self, values: &[i64], labels: &[bool]) -> Vec<Vec<u64>> {
+        let bin = |value: i64| self.cuts.partition_point(|cut| cut.0.cast_signed() < value);
+        let count = |of: &dyn Fn(usize) -> bool| {
+            let mut cells = vec![0; self.bins()];
+            values.iter().enumerate().filter(|(k, _)| of(*k)).for_each(|(_, &value)| cells[bin(value)] += 1);
+            cells.into_iter().map(|cell| if cell < self.minimum { 0 } else { cell }).collect()
+        };
+        match self.split {
+            Split::Label => vec![count(&|k| !labels[k]), count(&|k| labels[k])],
+            Split::Whole => vec![count(&|_| true)],
+        }
+    }
+
+    /// The exact cost, of P0 in semi-honest mode.
+    pub fn cost(&self) -> Cost {
+        let (rows, cuts) = (self.values.rows(), self.cuts.len());
+        let mut parts = Vec::new();
+        if self.split == Split::Label {
+            parts.extend(self.values.labelled().into_iter().map(|rows| inject_cost().over(rows)));
+        }
+        for from in (0..rows).step_by(self.batch()) {
+            let count = self.batch().min(rows - from);
+            parts.push(sign_cost().over(cuts * count.next_multiple_of(Lanes::COUNT)));
+            parts.push(inject_cost().times(cuts as u64).over(count));
+            parts.extend((self.split == Split::Label).then(|| ElementCost::integers(1, 1).over(cuts)));
+        }
+        if self.minimum > 1 {
+            parts.push(sign_cost().then(select_cost()).over(self.outputs().len() * self.bins()));
+        }
+        parts.into_iter().fold(Cost::default(), |sum, part| Cost {
+            rounds: sum.rounds + part.rounds,
+            bytes_sent: sum.bytes_sent + part.bytes_sent,
+            products: sum.products + part.products,
+        })
+    }
+
+    /// Rows compared at once.
+    fn batch(&self) -> usize {
+        (COMPARISONS / self.cuts.len()).next_multiple_of(Lanes::COUNT)
+    }
+
+    /// Labels as 0 or 1, if customers are split by them.
+    async fn labels<M: Mode>(&self, ctx: &mut Ctx<M>, inputs: &mut Inputs) -> Result<Option<Shares<Z64>>, Error> {
+        if self.split == Split::Whole {
+            return Ok(None);
+        }
+        let first = self.values.shapes().len();
+        let mut all = Vec::new();
+        for (k, rows) in self.values.labelled().into_iter().enumerate() {
+            all.push(inject(ctx, rows, inputs.bits(first + k)?.view()).await?);
+        }
+        Ok(Some(Shares::concat(&all.iter().map(Shares::view).collect::<Vec<_>>())))
+    }
+
+    /// For each cut point, as 0 or 1, whether each value is above.
+    async fn above<M: Mode>(&self, ctx: &mut Ctx<M>, values: View<'_, Z64>) -> Result<Shares<Z64>, Error> {
+        let padded = values.len().next_multiple_of(Lanes::COUNT);
+        let mut distances = Shares::<Z64>::zeros(self.cuts.len() * padded);
+        for k in 0..self.cuts.len() {
+            distances.copy_from(k * padded, Shares::zeros(values.len()).view().minus(values)?.view())?;
+        }
+        let cuts: Vec<Z64> = self.cuts.iter().flat_map(|&cut| std::iter::repeat_n(cut, padded)).collect();
+        distances.add_public(ctx.me(), &cuts)?;
+        let above = sign(ctx, distances.view()).await?;
+        inject(ctx, values.len(), above.view()).await
+    }
+
+    /// Counts below the minimum become zero.
+    async fn enough<M: Mode>(&self, ctx: &mut Ctx<M>, cells: Shares<Z64>) -> Result<Shares<Z64>, Error> {
+        if self.minimum <= 1 {
+            return Ok(cells);
+        }
+        let (me, n) = (ctx.me(), cells.len());
+        let mut rest = cells.view().to_shares();
+        rest.add_public(me, &vec![Z64(self.minimum.wrapping_neg()); n])?;
+        let few = sign(ctx, rest.view()).await?;
+        select(ctx, few.view(), Shares::zeros(n).view(), cells.view()).await
+    }
+}
+
+impl Program for Counts {
+    fn inputs(&self) -> Vec<Shape> {
+        let mut shapes = self.values.shapes();
+        if self.split == Split::Label {
+            shapes.extend(self.values.labelled().into_iter().map(Shape::bits));
+        }
+        shapes
+    }
+
+    fn outputs(&self) -> Vec<Shape> {
+        let outputs = match self.split {
+            Split::Label => 2,
+            Split::Whole => 1,
+        };
+        vec![Shape::z64(self.bins()); outputs]
+    }
+
+    async fn run<M: Mode>(&self, mut ctx: Ctx<M>, mut inputs: Inputs, _: &impl Executor) -> Result<Released<M>, Error> {
+        inputs.check(&self.inputs())?;
+        let values = self.values.gather(&mut inputs)?;
+        let labels = self.labels(&mut ctx, &mut inputs).await?;
+        let (rows, cuts) = (values.len(), self.cuts.len());
+        // Customers above each cut point, and those of them who are bad.
+        let (mut all, mut bad) = (Shares::<Z64>::zeros(cuts), Shares::<Z64>::zeros(cuts));
+        for from in (0..rows).step_by(self.batch()) {
+            let count = self.batch().min(rows - from);
+            let above = self.above(&mut ctx, values.view().slice(from, count)?).await?;
+            all.add_assign(sums(above.view(), cuts).view())?;
+            if let Some(labels) = &labels {
+                let labels = labels.view().slice(from, count)?;
+                let labels = Shares::concat(&vec![labels; cuts]);
+                let sums = ctx.sums_of_products(above.view(), labels.view(), &vec![count; cuts], 1).await?;
+                bad.add_assign(sums.view())?;
+            }
+        }
+        let everybody = Shares::public(ctx.me(), &[Z64(rows as u64)]);
+        let all = between(everybody.view(), all.view());
+        let cells = match labels {
+            None => all,
+            Some(labels) => {
+                let bad = between(sums(labels.view(), 1).view(), bad.view());
+                Shares::concat(&[all.view().minus(bad.view())?.view(), bad.view()])
+            }
+        };
+        let cells = self.enough(&mut ctx, cells).await?;
+        let output = |k: usize| cells.view().slice(k * self.bins(), self.bins()).map(|cells| cells.to_shares().into());
+        let outputs = (0..self.outputs().len()).map(output).collect::<Result<Vec<Vector>, Error>>()?;
+        Ok(Released { strand: ctx.verify().await?, outputs })
+    }
+}
+
+/// The sum of each of so many equal parts.
+fn sums(x: View<'_, Z64>, parts: usize) -> Shares<Z64> {
+    let each = (x.len() / parts).max(1);
+    Shares::rearrange(x, parts, |x, sums| {
+        for (sum, x) in sums.iter_mut().zip(x.chunks_exact(each)) {
+            *sum = x.iter().fold(Z64(0), |sum, &x| sum + x);
+        }
+    })
+}
+
+/// Counts between neighbouring cut points from those above each, and above none.
+fn between(total: View<'_, Z64>, above: View<'_, Z64>) -> Shares<Z64> {
+    let all = Shares::concat(&[total, above, Shares::zeros(1).view()]);
+    Shares::rearrange(all.view(), all.len() - 1, |x, cells| {
+        cells.iter_mut().zip(x.windows(2)).for_each(|(cell, x)| *cell = x[0] - x[1]);
+    })
+}

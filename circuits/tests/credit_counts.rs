@@ -1,0 +1,120 @@
+//! Counts on shares, in both modes, against the plain twin, the plain reports and the price.
+
+use trefoil_circuits::{
+    credit::{
+        Counts, CreditError, Number, OnCut, Split,
+        reference::{Binning, Histogram, Ranking, psi},
+    },
+    program::{Inputs, OutputVector, Program, Turns, Vector},
+};
+use trefoil_engine::{client, prelude::*, testing};
+
+/// Probabilities, some of them on tenths, and labels that go with them.
+fn scored(rows: usize) -> (Vec<f64>, Vec<bool>) {
+    let irregular = |k: usize| ((k * 7919 + k * k * 31 + k / 7 * 977) % 10_007) as f64 / 10_007.0;
+    let score = |k: usize| if k.is_multiple_of(9) { (k % 10) as f64 / 10.0 } else { irregular(k) };
+    ((0..rows).map(score).collect(), (0..rows).map(|k| score(k) + irregular(3 * k + 1) > 1.1).collect())
+}
+
+fn encode(x: &[f64]) -> Vec<Z64> {
+    x.iter().map(|&x| Number::encode(x).unwrap()).collect()
+}
+
+fn signed(x: &[Z64]) -> Vec<i64> {
+    x.iter().map(|x| x.0.cast_signed()).collect()
+}
+
+fn bits(labels: &[bool]) -> Vec<Lanes> {
+    let word = |bits: &[bool]| Lanes(bits.iter().rev().fold(0, |word, &bit| word << 1 | u64::from(bit)));
+    labels.chunks(64).map(word).collect()
+}
+
+/// The opened outputs, at their price.
+fn run<M: Mode>(counts: &Counts, values: &[Vec<Z64>], labels: &[Vec<Lanes>]) -> Vec<Vec<u64>> {
+    let out = testing::three::<M, _, _>(async |ctx| {
+        let values = values.iter().map(|x| Vector::from(Shares::public(ctx.me(), x)));
+        let labels = labels.iter().map(|x| Vector::from(Shares::public(ctx.me(), x)));
+        let (first, inputs) = (ctx.me() == Party::P0, Inputs::new(values.chain(labels).collect::<Vec<_>>()));
+        let released = counts.run(ctx, inputs, &Turns).await?;
+        if first && M::NAME == SemiHonest::NAME {
+            assert_eq!(released.cost(), counts.cost());
+        }
+        released.release()
+    });
+    let opened = |k: usize| {
+        let share = |output: &OutputVector| match output {
+            OutputVector::Z64(x) => {
+                client::OutputShare::<Z64>::from_bytes(x.party(), x.len(), x.as_bytes()[0], x.as_bytes()[1])
+            }
+            OutputVector::Bits(_) => panic!("counts are integers"),
+        };
+        let shares = out.each_ref().map(|outputs| share(&outputs[k]).unwrap());
+        client::reconstruct(&shares).unwrap().iter().map(|x| x.0).collect()
+    };
+    (0..counts.outputs().len()).map(opened).collect()
+}
+
+#[test]
+fn counts_are_those_of_the_twin_in_both_modes() {
+    for (rows, cuts, minimum) in [(1, 1, 0), (200, 9, 0), (130, 4, 12), (64, 3, 1), (200, 9, 1000), (3000, 40, 5)] {
+        let (scores, labels) = scored(rows);
+        let values = encode(&scores);
+        let cuts: Vec<f64> = (1..=cuts).map(|k| f64::from(k) / f64::from(cuts + 1)).collect();
+        for (on, split) in [(OnCut::Lower, Split::Label), (OnCut::Upper, Split::Label), (OnCut::Upper, Split::Whole)] {
+            let counts = Counts::new(vec![rows], (&cuts, on), split, minimum).unwrap();
+            let given = if split == Split::Label { vec![bits(&labels)] } else { vec![] };
+            let expected = counts.plain(&signed(&values), &labels);
+            assert!(minimum < 1000 || expected.iter().flatten().all(|&cell| cell == 0));
+            assert_eq!(run::<SemiHonest>(&counts, std::slice::from_ref(&values), &given), expected, "{rows} rows");
+            if rows < 1000 {
+                assert_eq!(run::<Malicious>(&counts, std::slice::from_ref(&values), &given), expected, "{rows} rows");
+            }
+        }
+    }
+}
+
+#[test]
+fn customers_of_several_owners_are_counted_together() {
+    let (scores, labels) = scored(100);
+    let values = encode(&scores);
+    let cuts = [0.2, 0.5];
+    let whole = Counts::new(vec![100], (&cuts, OnCut::Upper), Split::Label, 2).unwrap();
+    let parts = Counts::new(vec![3, 97], (&cuts, OnCut::Upper), Split::Label, 2).unwrap();
+    let given = ([values[..3].to_vec(), values[3..].to_vec()], [bits(&labels[..3]), bits(&labels[3..])]);
+    assert_eq!(run::<SemiHonest>(&parts, &given.0, &given.1), whole.plain(&signed(&values), &labels));
+}
+
+/// The reports from the counts are those of the plain columns.
+#[test]
+fn reports_follow_from_the_counts() {
+    let (scores, labels) = scored(5000);
+    let values = encode(&scores);
+    let tenths: Vec<f64> = (1..10).map(|k| f64::from(k) / 10.0).collect();
+    let counts = |on| Counts::new(vec![5000], (&tenths, on), Split::Label, 0).unwrap();
+
+    let cells = run::<SemiHonest>(&counts(OnCut::Upper), std::slice::from_ref(&values), &[bits(&labels)]);
+    let histogram = Histogram::from_counts(cells[0].clone(), cells[1].clone()).unwrap();
+    assert_eq!(histogram, Histogram::of(&scores, &labels, 10).unwrap());
+    let exact = Ranking::new(&scores, &labels).unwrap();
+    assert!((histogram.auc() - exact.auc()).abs() <= histogram.auc_error());
+
+    let cells = run::<SemiHonest>(&counts(OnCut::Lower), &[values], &[bits(&labels)]);
+    let binning = Binning::from_counts(tenths.clone(), cells[0].clone(), cells[1].clone()).unwrap();
+    assert_eq!(binning, Binning::of(&scores, &labels, tenths.clone()).unwrap());
+
+    let whole = Counts::new(vec![2500], (&tenths, OnCut::Upper), Split::Whole, 0).unwrap();
+    let halves = scores.chunks(2500).map(|half| run::<SemiHonest>(&whole, &[encode(half)], &[]).remove(0));
+    let halves: Vec<Vec<u64>> = halves.collect();
+    assert!(psi(&halves[0], &halves[1]).unwrap() < 0.1);
+    assert_eq!(halves.iter().flatten().sum::<u64>(), 5000);
+}
+
+#[test]
+fn what_cannot_be_counted_is_refused() {
+    let new = |cuts: &[f64]| Counts::new(vec![10], (cuts, OnCut::Lower), Split::Whole, 0);
+    for cuts in [&[][..], &[0.5, 0.5], &[0.5, 0.4], &[0.5, 0.5 + 1e-8], &vec![0.0; 5000]] {
+        assert!(matches!(new(cuts), Err(CreditError::Setting { .. })), "{}", cuts.len());
+    }
+    assert!(matches!(new(&[f64::NAN]), Err(CreditError::Number(_))));
+    assert!(Counts::new(vec![10], (&[0.5], OnCut::Lower), Split::Whole, u64::MAX).is_err());
+}
