@@ -1,12 +1,13 @@
 //! The real loans, on the integers that shares hold: scores, decisions and coefficients against scikit-learn's.
 //!
-//! What is computed on shares is the same bit for bit, as the tests of each program show on fewer rows.
+//! What is computed on shares is the same bit for bit: all scores here, of training an epoch, and a hundred in the test that is ignored.
 
 use serde_json::Value;
 use std::{collections::HashSet, fs, path::PathBuf};
 use trefoil_circuits::{
     credit::{
-        Number, Pooled, Report, Score, Settings, Train, Weights, decode_model, encode_features, logit_error,
+        Number, Pooled, Report, Score, Settings, Train, Weights, decode_model, encode_features, encode_model,
+        logit_error,
         reference::{Batch, Matrix, Model, Moments, Ranking, Sample},
     },
     program::{Inputs, Program, Turns, Vector},
@@ -135,6 +136,27 @@ fn on_shares(epochs: usize) {
     let expected = program.plain(&table(&training), training.labels());
     let expected: Vec<Z64> = expected.into_iter().map(|x| Z64(x.cast_unsigned())).collect();
     assert_eq!(out[0], (expected, vec![Lanes(0)]));
+}
+
+#[test]
+fn all_applicants_are_scored_on_shares_as_by_the_twin() {
+    let Loans { expected, held_out, .. } = loans();
+    let model = plain_model(&expected);
+    let pooled = Pooled::Horizontal { columns: model.weights.len(), rows: vec![held_out.rows()] };
+    let score = Score::new(pooled, Weights::Shared, vec![Report::Probability, Report::Decision(0.5)]).unwrap();
+    let inputs = [encode_features(held_out.features()).unwrap(), encode_model(&model).unwrap()];
+    let out = testing::three::<SemiHonest, _, _>(async |ctx| {
+        let inputs = Inputs::new(inputs.each_ref().map(|x| Vector::from(Shares::public(ctx.me(), x))));
+        let mut released = score.run(ctx, inputs, &Turns).await?;
+        let scores = released.strand.open(released.outputs[0].z64()?.view()).await?;
+        Ok((scores, released.strand.open(released.outputs[1].bits()?.view()).await?))
+    });
+    let [expected_scores, expected_decisions] = scores(&model, &held_out, 0.5);
+    let (scores, decisions) = &out[0];
+    for (k, (score, decision)) in expected_scores.into_iter().zip(expected_decisions).enumerate() {
+        assert_eq!(scores[k].0.cast_signed(), score, "row {k}");
+        assert_eq!((decisions[k / 64].0 >> (k % 64) & 1).cast_signed(), decision, "row {k}");
+    }
 }
 
 #[test]
