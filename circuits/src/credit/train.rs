@@ -49,7 +49,7 @@ pub struct Settings {
 ///
 /// **Shape** inputs: the features of each owner as [`Pooled`] says, standardized ([`encode_features`](super::encode_features)); then the labels, as many bits as [`Pooled::labelled`] says, set for
 /// *bad* customers. Outputs: the `d + 1` coefficients, the intercept first, as [`Number`]s; and one bit that is set if a coefficient ever exceeded [`WEIGHT_LIMIT`](super::WEIGHT_LIMIT): the
-/// model is worthless then, and not to be released. While none does nothing can overflow, whatever the data.
+/// model is worthless then, and not to be released. While none does, nothing overflows on features within [`FEATURE_LIMIT`](super::FEATURE_LIMIT), which those who bring them have checked.
 /// **Cost** [`cost`](Self::cost): for each step and row 1 integer, a truncation and a sigmoid; for each step and 8,192 rows, `d` integers and truncations. About 85 rounds a step.
 /// **Security** composition of gates. **Source** Nesterov (1983) for the momentum.
 #[derive(Clone, Debug, PartialEq)]
