@@ -49,11 +49,13 @@ impl<R: Ring> Shares<R> {
     /// A public vector in shared form: `x_0` is the value, the other two components are zero.
     #[must_use]
     pub fn public(me: Party, value: &[R]) -> Self {
-        let zero = || vec![R::default(); value.len()];
-        Self {
-            own: if me == Party::P0 { value.to_vec() } else { zero() },
-            next: if me == Party::P2 { value.to_vec() } else { zero() },
+        let mut public = Self::zeros(value.len());
+        match me {
+            Party::P0 => public.own.copy_from_slice(value),
+            Party::P1 => {}
+            Party::P2 => public.next.copy_from_slice(value),
         }
+        public
     }
 
     /// The number of elements.
@@ -259,7 +261,10 @@ impl<R: Ring> View<'_, R> {
     /// An owned copy.
     #[must_use]
     pub fn to_shares(self) -> Shares<R> {
-        Shares::new(self.own.to_vec(), self.next.to_vec())
+        let mut copy = Shares::zeros(self.len());
+        copy.own.copy_from_slice(self.own);
+        copy.next.copy_from_slice(self.next);
+        copy
     }
 
     /// The sum of two vectors.
@@ -278,8 +283,13 @@ impl<R: Ring> View<'_, R> {
     /// [`Error::Shape`] if the lengths differ.
     pub fn minus(self, o: Self) -> Result<Shares<R>, Error> {
         same("the subtrahend", self.len(), o.len())?;
-        let f = |a: &[R], b: &[R]| a.iter().zip(b).map(|(&a, &b)| a - b).collect();
-        Ok(Shares::new(f(self.own, o.own), f(self.next, o.next)))
+        let mut difference = self.to_shares();
+        for (mine, other) in [(&mut difference.own, o.own), (&mut difference.next, o.next)] {
+            for (a, &b) in mine.iter_mut().zip(other) {
+                *a = *a - b;
+            }
+        }
+        Ok(difference)
     }
 
     /// A linear map of `I` vectors of one length to `O` planes of that length. Local.

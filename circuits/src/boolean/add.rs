@@ -36,7 +36,7 @@ pub async fn sub<G: Gates>(g: &mut G, form: CarryForm, x: &G::Bits, y: &G::Bits)
 
 /// The exact cost of [`add`] and [`sub`] of `k` bits.
 pub fn add_cost(form: CarryForm, k: usize) -> LaneCost {
-    Network::new(form, k.saturating_sub(1), Wanted::All).cost()
+    Network::planned(form, k.saturating_sub(1), Wanted::All).cost()
 }
 
 /// The carry out of `x + y`: whether the sum is `2^k` or more.
@@ -52,13 +52,13 @@ pub async fn carry<G: Gates>(g: &mut G, form: CarryForm, x: &G::Bits, y: &G::Bit
     if k == 0 {
         return Ok(g.constant(&[false]));
     }
-    let carry = Network::new(form, k, Wanted::Last).run(g, x, &p).await?;
+    let carry = Network::planned(form, k, Wanted::Last).run(g, x, &p).await?;
     Ok(g.concat(&carry.iter().collect::<Vec<_>>()))
 }
 
 /// The exact cost of [`carry`] of `k` bits.
 pub fn carry_cost(form: CarryForm, k: usize) -> LaneCost {
-    Network::new(form, k, Wanted::Last).cost()
+    Network::planned(form, k, Wanted::Last).cost()
 }
 
 /// Three summands to two with the same sum modulo `2^k`: the sums of all positions, and their carries.
@@ -102,7 +102,7 @@ async fn with_carries<G: Gates>(
         return Ok(g.concat(&[plus]));
     }
     let (v, p) = (g.select(v, 0..k - 1)?, g.select(p, 0..k - 1)?);
-    let carries = Network::new(form, k - 1, Wanted::All).run(g, &v, &p).await?;
+    let carries = Network::planned(form, k - 1, Wanted::All).run(g, &v, &p).await?;
     let carries = g.concat(&carries.iter().collect::<Vec<_>>());
     let (low, high) = (g.select(plus, 0..1)?, g.select(plus, 1..k)?);
     let high = g.xor(&high, &carries)?;

@@ -49,13 +49,13 @@ pub async fn less_than<G: Gates>(
             g.concat(&[&low, &sign])
         }
     };
-    let borrow = Network::new(form, k, Wanted::Last).run(g, &v, &p).await?;
+    let borrow = Network::planned(form, k, Wanted::Last).run(g, &v, &p).await?;
     Ok(g.concat(&borrow.iter().collect::<Vec<_>>()))
 }
 
 /// The exact cost of [`less_than`] of `k` bits, in either order.
 pub fn less_than_cost(form: CarryForm, k: usize) -> LaneCost {
-    Network::new(form, k, Wanted::Last).cost()
+    Network::planned(form, k, Wanted::Last).cost()
 }
 
 /// Whether `x = y`.

@@ -17,7 +17,10 @@
 //! most doubles the degree.
 
 use super::LaneCost;
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+};
 
 /// How carries are computed. All forms give the same result.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -60,7 +63,7 @@ impl CarryForm {
 }
 
 /// Which carries are wanted.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) enum Wanted {
     /// Out of every position.
     All,
@@ -91,7 +94,21 @@ pub(super) struct Network {
     pub(super) carries: Vec<usize>,
 }
 
+/// Networks of up to this many positions are kept: planning one takes longer than running it on a few lanes.
+const KEPT: usize = 128;
+
+static PLANNED: LazyLock<Mutex<HashMap<(CarryForm, usize, Wanted), Arc<Network>>>> = LazyLock::new(Mutex::default);
+
 impl Network {
+    /// As [`new`](Self::new), planned once.
+    pub(super) fn planned(form: CarryForm, positions: usize, wanted: Wanted) -> Arc<Self> {
+        if positions > KEPT {
+            return Arc::new(Self::new(form, positions, wanted));
+        }
+        let mut planned = PLANNED.lock().unwrap_or_else(PoisonError::into_inner);
+        planned.entry((form, positions, wanted)).or_insert_with(|| Arc::new(Self::new(form, positions, wanted))).clone()
+    }
+
     pub(super) fn new(form: CarryForm, positions: usize, wanted: Wanted) -> Self {
         let mut planner =
             Planner { form, positions, known: HashMap::new(), gates: Vec::new(), rounds: vec![0; 2 * positions] };
