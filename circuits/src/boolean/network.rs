@@ -97,7 +97,9 @@ pub(super) struct Network {
 /// Networks of up to this many positions are kept: planning one takes longer than running it on a few lanes.
 const KEPT: usize = 128;
 
-static PLANNED: LazyLock<Mutex<HashMap<(CarryForm, usize, Wanted), Arc<Network>>>> = LazyLock::new(Mutex::default);
+type Planned = HashMap<(CarryForm, usize, Wanted), Arc<Network>>;
+
+static PLANNED: LazyLock<Mutex<Planned>> = LazyLock::new(Mutex::default);
 
 impl Network {
     /// As [`new`](Self::new), planned once.
