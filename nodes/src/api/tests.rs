@@ -1,5 +1,7 @@
 //! The routes without a network: requests of several callers, answers and problems.
 
+mod tables;
+
 use super::*;
 use crate::{
     config::ClusterDigest,

@@ -120,3 +120,25 @@ fn every_output_names_its_recipients_or_goes_to_the_submitter() {
         Err(SpecFault::Count { what: "inputs", expected: 1, got: 2 })
     );
 }
+
+#[test]
+fn the_tables_of_a_job_are_part_of_its_digest() {
+    let text = r#"{"program":{"moments":{"columns":2,"rows":[5,7]}},"mode":"malicious","inputs":[{"table":{"owner":"alice","name":"loans","version":3,"columns":["age","income"]}},"upload"]}"#;
+    let spec: JobSpec = serde_json::from_str(text).unwrap();
+    assert_eq!(spec.canonical(), text.as_bytes());
+    let sizes = spec.sizes().unwrap();
+    assert_eq!((sizes.inputs, sizes.uploads), (vec![Shape::z64(10), Shape::z64(14)], vec![Shape::z64(14)]));
+    assert_eq!(sizes.outputs, [Shape::z64(2); 2]);
+    for (from, to) in [
+        (r#""version":3"#, r#""version":4"#),
+        (r#""owner":"alice""#, r#""owner":"bob""#),
+        (r#"["age","income"]"#, r#"["income","age"]"#),
+        (r#","columns":["age","income"]"#, ""),
+    ] {
+        let other: JobSpec = serde_json::from_str(&text.replace(from, to)).unwrap();
+        assert_ne!(other.digest(&alice()), spec.digest(&alice()), "{to}");
+    }
+    for bad in [r#""version":-1"#, r#""version":3,"rows":1"#, r#""version":"3""#] {
+        assert!(serde_json::from_str::<JobSpec>(&text.replace(r#""version":3"#, bad)).is_err(), "{bad}");
+    }
+}
