@@ -8,7 +8,7 @@ pub use aes_ctr::AesCtr;
 pub use moments::Moments;
 pub use vector::{InputVector, Inputs, OutputVector, RingKind, Shape, Vector};
 
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 use trefoil_engine::{Cost, prelude::*, transport::BoxFuture};
 
 /// A computation on shared vectors, with shapes that are public.
@@ -87,6 +87,39 @@ impl Executor for Turns {
         .await;
         results.into_iter().flatten().collect()
     }
+}
+
+/// Runs independent batches on `strands` strands forked from one: strand `k` runs batches `k`, `k + strands`, .. one after the other. Gives what each batch gave,
+/// with its number, in no particular order; all strands are joined again.
+///
+/// # Errors
+/// The first error of a batch; what forking and joining give. Not cancel safe.
+pub(crate) async fn in_batches<M: Mode, T: Send + 'static>(
+    ctx: &mut Ctx<M>,
+    (batches, strands): (usize, usize),
+    executor: &impl Executor,
+    batch: impl for<'a> Fn(&'a mut Ctx<M>, usize) -> BoxFuture<'a, Result<T, Error>> + Send + Sync + 'static,
+) -> Result<Vec<(usize, T)>, Error> {
+    let batch = Arc::new(batch);
+    let strands = strands.clamp(1, batches.clamp(1, 1 << 16));
+    let mut tasks: Vec<BoxFuture<'static, _>> = Vec::with_capacity(strands);
+    for (first, mut strand) in ctx.fork(strands as u32).await?.into_iter().enumerate() {
+        let batch = batch.clone();
+        tasks.push(Box::pin(async move {
+            let mut parts = Vec::new();
+            for k in (first..batches).step_by(strands) {
+                parts.push((k, batch(&mut strand, k).await?));
+            }
+            Ok::<_, Error>((strand, parts))
+        }));
+    }
+    let mut all = Vec::with_capacity(batches);
+    for done in executor.join_all(tasks).await {
+        let (strand, parts) = done?;
+        ctx.join(strand)?;
+        all.extend(parts);
+    }
+    Ok(all)
 }
 
 /// How a long vector of independent items is cut into batches, and how many batches are under way.

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use trefoil_engine::{Cost, prelude::*, transport::BoxFuture};
+use trefoil_engine::{Cost, prelude::*};
 
 use super::packing::Packing;
 use super::schedule::Schedule;
-use crate::program::{Executor, Inputs, Program, Released, Shape, Tiling};
+use crate::program::{Executor, Inputs, Program, Released, Shape, Tiling, in_batches};
 
 /// Evaluates a circuit for all instances of a packing.
 ///
@@ -100,28 +100,17 @@ impl Program for Evaluation {
             let output = self.schedule.evaluate(&mut ctx, input.view(), self.packing).await?;
             return Ok(Released { strand: ctx.verify().await?, outputs: vec![output.into()] });
         }
-        let input = Arc::new(input);
-        let mut tasks: Vec<BoxFuture<'static, _>> = Vec::with_capacity(strands);
-        for (first, mut strand) in ctx.fork(strands as u32).await?.into_iter().enumerate() {
-            let (me, input) = (self.clone(), input.clone());
-            tasks.push(Box::pin(async move {
-                let mut parts = Vec::new();
-                for k in (first..batches).step_by(strands) {
-                    parts.push((k, me.batch(&mut strand, input.view(), k).await?));
-                }
-                Ok::<_, Error>((strand, parts))
-            }));
-        }
+        let shared = Arc::new((self.clone(), input));
+        let parts = in_batches(&mut ctx, (batches, strands), executor, move |strand, k| {
+            let shared = shared.clone();
+            Box::pin(async move { shared.0.batch(strand, shared.1.view(), k).await })
+        });
         let all = self.packing.words(1);
         let mut output = Shares::zeros(all * self.schedule.output_wires());
-        for done in executor.join_all(tasks).await {
-            let (strand, parts) = done?;
-            ctx.join(strand)?;
-            for (k, part) in parts {
-                let words = self.batch.min(all - k * self.batch);
-                for wire in 0..self.schedule.output_wires() {
-                    output.copy_from(wire * all + k * self.batch, part.view().slice(wire * words, words)?)?;
-                }
+        for (k, part) in parts.await? {
+            let words = self.batch.min(all - k * self.batch);
+            for wire in 0..self.schedule.output_wires() {
+                output.copy_from(wire * all + k * self.batch, part.view().slice(wire * words, words)?)?;
             }
         }
         Ok(Released { strand: ctx.verify().await?, outputs: vec![output.into()] })

@@ -12,10 +12,10 @@ use crate::{
         fixed::{reference as plain, round_shift, shift_cost},
         sign, sign_cost,
     },
-    program::{Executor, Inputs, Program, Released, Shape, Tiling, Vector},
+    program::{Executor, Inputs, Program, Released, Shape, Tiling, Vector, in_batches},
 };
 use std::sync::Arc;
-use trefoil_engine::{prelude::*, transport::BoxFuture};
+use trefoil_engine::prelude::*;
 
 /// Whose the model is.
 #[derive(Clone, Debug, PartialEq)]
@@ -184,29 +184,18 @@ impl Program for Score {
         // Bits of a batch begin at a word.
         let batch = self.tiling.batch.clamp(1, 1 << 30).next_multiple_of(Lanes::COUNT);
         let batches = rows.div_ceil(batch);
-        let strands = self.tiling.strands.clamp(1, batches.clamp(1, 1 << 16));
-        let mut tasks: Vec<BoxFuture<'static, _>> = Vec::with_capacity(strands);
-        for (first, mut strand) in ctx.fork(strands as u32).await?.into_iter().enumerate() {
+        let parts = in_batches(&mut ctx, (batches, self.tiling.strands), executor, move |strand, k| {
             let shared = shared.clone();
-            tasks.push(Box::pin(async move {
+            Box::pin(async move {
                 let (me, table, model) = &*shared;
-                let mut parts = Vec::new();
-                for k in (first..batches).step_by(strands) {
-                    let from = k * batch;
-                    let count = batch.min(rows - from);
-                    let table = some_rows(table.view(), rows, from, count)?;
-                    parts.push((from, me.batch(&mut strand, count, table.view(), model.view()).await?));
-                }
-                Ok::<_, Error>((strand, parts))
-            }));
-        }
+                let count = batch.min(rows - k * batch);
+                let table = some_rows(table.view(), rows, k * batch, count)?;
+                me.batch(strand, count, table.view(), model.view()).await
+            })
+        });
         let mut outputs: Vec<Vector> = self.outputs().into_iter().map(zeros).collect();
-        for done in executor.join_all(tasks).await {
-            let (strand, parts) = done?;
-            ctx.join(strand)?;
-            for (from, part) in parts {
-                outputs.iter_mut().zip(&part).try_for_each(|(output, part)| place(output, from, part))?;
-            }
+        for (k, part) in parts.await? {
+            outputs.iter_mut().zip(&part).try_for_each(|(output, part)| place(output, k * batch, part))?;
         }
         Ok(Released { strand: ctx.verify().await?, outputs })
     }

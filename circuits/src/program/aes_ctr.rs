@@ -1,9 +1,9 @@
 //! AES in counter mode as a program.
 
-use super::{Executor, Inputs, Program, Released, Shape, Tiling};
+use super::{Executor, Inputs, Program, Released, Shape, Tiling, in_batches};
 use crate::aes::{KeySize, SboxForm, ctr_keystream, expand_key};
 use std::sync::Arc;
-use trefoil_engine::{prelude::*, transport::BoxFuture};
+use trefoil_engine::prelude::*;
 
 /// The key stream of AES in counter mode, under a shared key from a public counter on.
 ///
@@ -45,28 +45,14 @@ impl Program for AesCtr {
         let keys = Arc::new(keys.for_encryption(ctx.me())?);
         let batch = me.tiling.batch.max(1);
         let batches = me.blocks.div_ceil(batch);
-        let strands = me.tiling.strands.clamp(1, batches.clamp(1, 1 << 16));
-        let mut tasks: Vec<BoxFuture<'static, _>> = Vec::with_capacity(strands);
-        for (first, mut strand) in ctx.fork(strands as u32).await?.into_iter().enumerate() {
-            let keys = keys.clone();
-            tasks.push(Box::pin(async move {
-                let mut parts = Vec::new();
-                for k in (first..batches).step_by(strands) {
-                    let from = k * batch;
-                    let n = batch.min(me.blocks - from);
-                    let counter = me.counter.wrapping_add(from as u128);
-                    parts.push((2 * from, ctr_keystream(&mut strand, me.form, &keys, counter, n).await?));
-                }
-                Ok::<_, Error>((strand, parts))
-            }));
-        }
+        let parts = in_batches(&mut ctx, (batches, me.tiling.strands), executor, move |strand, k| {
+            let (keys, from) = (keys.clone(), k * batch);
+            let counter = me.counter.wrapping_add(from as u128);
+            Box::pin(async move { ctr_keystream(strand, me.form, &keys, counter, batch.min(me.blocks - from)).await })
+        });
         let mut output = Shares::zeros(2 * me.blocks);
-        for done in executor.join_all(tasks).await {
-            let (strand, parts) = done?;
-            ctx.join(strand)?;
-            for (at, part) in parts {
-                output.copy_from(at, part.view())?;
-            }
+        for (k, part) in parts.await? {
+            output.copy_from(2 * k * batch, part.view())?;
         }
         Ok(Released { strand: ctx.verify().await?, outputs: vec![output.into()] })
     }
