@@ -12,11 +12,14 @@ impl<M: Mode> Ctx<M> {
     /// will be idle for a while: what is recorded is memory that is held. A strand whose check has failed is poisoned.
     ///
     /// **Cost** nothing in semi-honest mode. In malicious mode, for each ring in which gates are recorded, `7 + 2 l` rounds and
-    /// `16 (l + 3) + v (3^r - 2^r + 26 l + 20) + 64` bytes to both peers together, where a value has `v` bytes: 8 for bits, `64 k / 8` for integers modulo
+    /// `16 (l + 3) + v (3^r - 2^r + 26 l + 22) + 64` bytes to both peers together, where a value has `v` bytes: 8 for bits, `64 k / 8` for integers modulo
     /// `2^k`. With `w` words recorded, a gate's inputs on one word of lanes being one, `r` is the largest number from 3 to 6 with `w >= 8 * 3^r`
     /// (3 for integers, and if there is none). With `b` blocks of `8 * 2^r` words, `l` is one more than the number of times that an eighth is taken of
-    /// `64 b i` values (`b i` for integers), `i` being the inputs of a gate, until at most 8 are left: about
-    /// `log_8(64 b i)`, so that a batch eight times as large has two rounds more.
+    /// `64 b p` values (`b p` for integers), `p` being the products as which a gate's terms of degree two are written (one for a product, 11 for an S-box), until at most 8 are left: about
+    /// `log_8(64 b p)`, so that a batch eight times as large has two rounds more.
+    ///
+    /// **Shape** nothing. **Security** a wrong gate is accepted with probability below `2^-57`; nobody learns anything (see the [manual](crate::manual)). **Source** Boneh et al.
+    /// (CRYPTO 2019), Boyle et al. (CCS 2019).
     ///
     /// # Errors
     /// [`Error::OpenSite`] if a site was not closed, [`Error::Abort`] if the check fails; [`Error::Peer`], [`Error::Link`] or [`Error::Poisoned`] from its rounds. Not cancel safe.
@@ -34,7 +37,8 @@ impl<M: Mode> Ctx<M> {
     /// Checks every gate of this strand and of those joined into it, and ends it: from here on values can be opened but
     /// nothing can be multiplied.
     ///
-    /// **Cost** that of [`check`](Self::check); in malicious mode one round and 64 bytes more, by which all say that they have accepted.
+    /// **Shape** nothing. **Cost** that of [`check`](Self::check); in malicious mode one round and 64 bytes more, by which all say that they have accepted. **Security** what a
+    /// [`Verified`] opens was checked by all. **Source** as [`check`](Self::check).
     ///
     /// # Errors
     /// [`Error::UnjoinedFork`] if a forked strand was not joined, [`Error::OpenSite`] if a site was not closed, [`Error::Unchecked`] if the strand was forked from one whose gates were not

@@ -90,7 +90,8 @@ impl<M: Mode> Ctx<M> {
     /// outputs of a gate the next ones (but for those that no gate uses, of the last gates), in the order in which the gates follow.
     /// What a kernel says that does not fit its gates fails every check.
     ///
-    /// **Shape** vectors of `n` elements. **Cost** nothing.
+    /// **Shape** `I` vectors of `n` elements, the first of `W` wires. **Cost** nothing sent; in malicious mode the wires are recorded. **Security** nothing is sent; what a
+    /// site records is checked as any other gate. **Source** ours.
     ///
     /// # Errors
     /// [`Error::Shape`] for vectors of different lengths.
@@ -106,7 +107,9 @@ impl<M: Mode> Ctx<M> {
         Ok(Site { inner, path: self.path, words: n, of: [W, O], filled: [I, 0] })
     }
 
-    /// A gate of a [`site`](Self::site): as [`quadratic`](Self::quadratic) in everything else.
+    /// A gate of a [`site`](Self::site).
+    ///
+    /// **Shape**, **Cost**, **Security** and **Source** as [`quadratic`](Self::quadratic), on vectors of the site's length.
     ///
     /// # Errors
     /// As [`quadratic`](Self::quadratic); [`Error::Shape`] if the site has no room for the gate's outputs, [`Error::ForeignStrand`] if it is not of this strand. Not cancel safe.
@@ -128,6 +131,8 @@ impl<M: Mode> Ctx<M> {
     }
 
     /// Ends a site. What is recorded is checked if it is enough for a batch, which it is not while a site is open.
+    ///
+    /// **Shape** nothing. **Cost** nothing, or that of [`check`](Self::check). **Security** a site that is not closed keeps its strand from being verified. **Source** ours.
     ///
     /// # Errors
     /// [`Error::Shape`] if the site's kernel has wires or outputs that no gate has given; as [`check`](Self::check).
