@@ -21,33 +21,52 @@ pub struct Block<'a, R: Ring> {
     pub at: usize,
     /// Variables of the rows.
     pub r: u32,
-    /// The block that comes next, to be brought into the cache meanwhile.
-    pub ahead: Option<Ahead<'a, R>>,
+    /// What is needed soon, to be brought into the cache meanwhile.
+    pub soon: Soon<'a, R>,
 }
 
-/// The block that comes next.
+/// The planes of a block in a chunk.
 #[derive(Clone, Copy)]
-pub struct Ahead<'a, R: Ring> {
+pub struct Part<'a, R: Ring> {
     pub chunk: &'a Chunk<R>,
     /// Where it begins in a plane.
     pub at: usize,
 }
 
-impl<R: Ring> Ahead<'_, R> {
+impl<R: Ring> Part<'_, R> {
     /// Brings so many words of plane `k` of the inputs into the cache.
     pub fn inputs(&self, k: usize, words: usize) {
-        self.prefetch([&self.chunk.own, &self.chunk.next], k, words);
+        self.prefetch(&self.chunk.own, k, words);
+        self.prefetch(&self.chunk.next, k, words);
     }
 
-    /// Brings so many words of plane `k` of the claims into the cache.
-    pub fn claims(&self, k: usize, words: usize) {
-        self.prefetch([&self.chunk.for_next, &self.chunk.for_prev], k, words);
-    }
-
-    fn prefetch(&self, planes: [&[R]; 2], k: usize, words: usize) {
+    fn prefetch(&self, planes: &[R], k: usize, words: usize) {
         let from = k * self.chunk.stride + self.at;
-        for block in planes.into_iter().filter_map(|planes| planes.get(from..from + words)) {
+        if let Some(block) = planes.get(from..from + words) {
             prefetch(block);
+        }
+    }
+}
+
+/// What is needed after a block's grid.
+#[derive(Clone, Copy)]
+pub struct Soon<'a, R: Ring> {
+    /// The claims of the same block.
+    pub claims: Option<Part<'a, R>>,
+    /// The inputs of the next one.
+    pub inputs: Option<Part<'a, R>>,
+}
+
+impl<R: Ring> Soon<'_, R> {
+    /// Brings one of the planes into the cache, for `n` = 0, 1, 2, ..: memory is fast if it is asked for a little at a time.
+    pub fn prefetch(&self, n: usize, outputs: usize, words: usize) {
+        let [k, second] = [n / 2, n % 2];
+        if k < outputs {
+            if let Some(part) = self.claims {
+                part.prefetch([&part.chunk.for_prev, &part.chunk.for_next][second], k, words);
+            }
+        } else if let Some(part) = self.inputs {
+            part.prefetch([&part.chunk.own, &part.chunk.next][second], k - outputs, words);
         }
     }
 }

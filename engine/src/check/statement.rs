@@ -3,7 +3,7 @@
 use super::{
     Folded,
     ext::Ext,
-    form::{Ahead, Block, Scratch},
+    form::{Block, Part, Scratch, Soon},
     log::{Chunk, Class, Gates, LINE},
 };
 use crate::{Error, prss::Stream, ring::Ring, transport::Link};
@@ -104,7 +104,14 @@ impl<R: Ring> Statement<R> {
                 for (of_words, &plane) in of_words.chunks_exact_mut(LINE).zip(&weights.planes) {
                     R::Ext::combine(&[(plane, &ones)], &line, of_words);
                 }
-                let block = Block { own: &chunk.own, next: &chunk.next, stride: chunk.stride, at, r: self.r, ahead };
+                let block = Block {
+                    own: &chunk.own,
+                    next: &chunk.next,
+                    stride: chunk.stride,
+                    at,
+                    r: self.r,
+                    soon: Soon { claims: Some(Part { chunk, at }), inputs: ahead },
+                };
                 class.form.grid(&block, &of_words, &mut sums, &mut scratch);
                 for (half, sums) in [&chunk.for_prev, &chunk.for_next].into_iter().zip(&mut halves) {
                     R::rows(&half[at..], chunk.stride, &of_words, sums);
@@ -224,7 +231,7 @@ impl<R: Ring> Statement<R> {
         let mut of_blocks = weights.blocks.chunks_exact(R::BLOCK_WEIGHTS);
         std::iter::from_fn(move || {
             let ((chunk, at), weights) = (blocks.next()?, of_blocks.next()?);
-            let ahead = blocks.peek().map(|&(chunk, at)| Ahead { chunk, at });
+            let ahead = blocks.peek().map(|&(chunk, at)| Part { chunk, at });
             Some(Place { chunk, at, weights, ahead })
         })
     }
@@ -238,7 +245,7 @@ struct Place<'a, R: Ring> {
     /// Its own weights.
     weights: &'a [R::Ext],
     /// The block that comes next, to be brought into the cache meanwhile.
-    ahead: Option<Ahead<'a, R>>,
+    ahead: Option<Part<'a, R>>,
 }
 
 /// A sum of the inputs' columns, each with its weight.

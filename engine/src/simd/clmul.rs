@@ -223,7 +223,7 @@ pub fn combine(terms: &[(Gf64, &[Gf64])], weights: &[Gf64], out: &mut [Gf64]) {
 mod tests {
     use super::*;
     use crate::{
-        check::grid::between,
+        check::{form::Soon, grid::between},
         ring::{Algebra, Deg1, Deg2},
     };
     use proptest::prelude::*;
@@ -319,7 +319,7 @@ mod tests {
         for r in 3..=6 {
             let (stride, at) = ((3 << r) * LINE + LINE, LINE << r);
             let (own, next) = (fill(3 * stride, 1, Lanes), fill(3 * stride, 2, Lanes));
-            let block = Block { own: &own, next: &next, stride, at, r, ahead: None };
+            let block = Block { own: &own, next: &next, stride, at, r, soon: Soon { claims: None, inputs: None } };
             let weights = fill(2 * LINE, 3, Gf64);
             let (mut x, mut y) = (vec![[0; 4]; 3_usize.pow(r)], vec![[0; 4]; 3_usize.pow(r)]);
             grid::<_, 3, 2>(&Mixed, &block, &weights, &mut x, &mut Scratch::default());

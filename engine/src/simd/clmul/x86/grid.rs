@@ -4,7 +4,7 @@ use super::{super::Level, load, store, wide};
 use crate::{
     check::{
         ext::Gf64,
-        form::{Ahead, Block, Scratch, homogeneous},
+        form::{Block, Scratch, Soon, homogeneous},
         log::LINE,
     },
     ring::{Lanes, Quadratic},
@@ -32,7 +32,7 @@ struct Target<'a, K, const O: usize> {
     kernel: &'a K,
     weights: [__m512i; O],
     /// The planes' blocks that come next, and how many were asked for.
-    ahead: Option<Ahead<'a, Lanes>>,
+    soon: Soon<'a, Lanes>,
     asked: Cell<usize>,
     /// Words of a plane's block.
     words: usize,
@@ -116,12 +116,9 @@ impl<K, const O: usize> Target<'_, K, O> {
     where
         K: Quadratic<I, O>,
     {
-        // A plane of each kind at a time: there are more walks over four rows than planes.
-        if let Some(ahead) = self.ahead {
-            let k = self.asked.replace(self.asked.get() + 1);
-            ahead.inputs(k, self.words);
-            ahead.claims(k, self.words);
-        }
+        // Most blocks have more walks over four rows than planes.
+        let n = self.asked.replace(self.asked.get() + 1);
+        self.soon.prefetch(n, O, self.words);
         // SAFETY: the caller's promise.
         unsafe {
             if !p.plain {
@@ -170,7 +167,7 @@ pub(in super::super) fn grid<K: Quadratic<I, O>, const I: usize, const O: usize>
             // SAFETY: a line for each output.
             *line = unsafe { load(weights, o) };
         }
-        let target = Target { kernel, weights: lines, ahead: block.ahead, asked: Cell::new(0), words: rows * LINE };
+        let target = Target { kernel, weights: lines, soon: block.soon, asked: Cell::new(0), words: rows * LINE };
         let stride = rows * LINE + LINE;
         let (both, deeper) = scratch.split_at_mut(I * stride);
         for k in 0..I {
