@@ -1,13 +1,13 @@
 //! The real loans, on the integers that shares hold: scores, decisions and coefficients against scikit-learn's.
 //!
-//! What is computed on shares is the same bit for bit: all scores here, of training an epoch, and a hundred in the test that is ignored.
+//! What is computed on shares is the same bit for bit: all scores here, of training by descent an epoch, and a hundred in the test that is ignored, and by Newton's method all.
 
 use serde_json::Value;
 use std::{collections::HashSet, fs, path::PathBuf};
 use trefoil_circuits::{
     credit::{
-        Number, Pooled, Report, Score, Settings, Train, Weights, decode_model, encode_features, encode_model,
-        logit_error,
+        NewtonSettings, NewtonTrain, Number, Pooled, Report, Score, Settings, Train, Weights, decode_model,
+        encode_features, encode_model, logit_error,
         reference::{Batch, Matrix, Model, Moments, Ranking, Sample},
     },
     program::{Inputs, Program, Turns, Vector},
@@ -113,16 +113,37 @@ fn descent_comes_to_the_coefficients_of_scikit_learn() {
     }
 }
 
-/// Two institutions, one with seven columns and the labels, the other with the rest.
-fn train(training: &Sample, epochs: usize) -> Train {
-    let pooled = Pooled::Vertical { rows: training.rows(), columns: vec![7, training.features().columns() - 7] };
-    let settings = Settings { rate: 2.0, momentum: 0.9, epochs, batch: Batch::Full, l2: 1.0 };
-    Train::new(pooled, settings).unwrap()
+/// Within `1e-3` after 6 iterations and within `3e-4` after 8.
+#[test]
+fn newton_comes_to_the_coefficients_of_scikit_learn() {
+    let Loans { expected, training, .. } = loans();
+    let plain = plain_model(&expected);
+    for (iterations, bound) in [(6, 1e-3), (8, 3e-4)] {
+        let coefficients = newton(&training, iterations).plain(&table(&training), training.labels());
+        let model = decode_model(&coefficients.iter().map(|x| Z64(x.cast_unsigned())).collect::<Vec<_>>());
+        let off = model.weights.iter().zip(&plain.weights).map(|(a, b)| (a - b).abs());
+        let off = off.fold((model.intercept - plain.intercept).abs(), f64::max);
+        assert!(off < bound, "{off} after {iterations}");
+    }
 }
 
-fn on_shares(epochs: usize) {
-    let training = loans().training;
-    let (program, columns) = (train(&training, epochs), encode_features(training.features()).unwrap());
+/// Two institutions, one with seven columns and the labels, the other with the rest.
+fn owners(training: &Sample) -> Pooled {
+    Pooled::Vertical { rows: training.rows(), columns: vec![7, training.features().columns() - 7] }
+}
+
+fn train(training: &Sample, epochs: usize) -> Train {
+    let settings = Settings { rate: 2.0, momentum: 0.9, epochs, batch: Batch::Full, l2: 1.0 };
+    Train::new(owners(training), settings).unwrap()
+}
+
+fn newton(training: &Sample, iterations: usize) -> NewtonTrain {
+    NewtonTrain::new(owners(training), NewtonSettings { iterations, l2: 1.0 }).unwrap()
+}
+
+/// Trains on shares of all loans, and compares with what the twin made of them.
+fn on_shares(training: &Sample, program: &impl Program, expected: &[i64]) {
+    let columns = encode_features(training.features()).unwrap();
     let parts = columns.split_at(7 * training.rows());
     let word = |bits: &[bool]| Lanes(bits.iter().rev().fold(0, |word, &bit| word << 1 | u64::from(bit)));
     let labels: Vec<Lanes> = training.labels().chunks(64).map(word).collect();
@@ -133,9 +154,20 @@ fn on_shares(epochs: usize) {
         let model = released.strand.open(released.outputs[0].z64()?.view()).await?;
         Ok((model, released.strand.open(released.outputs[1].bits()?.view()).await?))
     });
-    let expected = program.plain(&table(&training), training.labels());
-    let expected: Vec<Z64> = expected.into_iter().map(|x| Z64(x.cast_unsigned())).collect();
+    let expected: Vec<Z64> = expected.iter().map(|x| Z64(x.cast_unsigned())).collect();
     assert_eq!(out[0], (expected, vec![Lanes(0)]));
+}
+
+fn descent_on_shares(epochs: usize) {
+    let training = loans().training;
+    let program = train(&training, epochs);
+    on_shares(&training, &program, &program.plain(&table(&training), training.labels()));
+}
+
+fn newton_on_shares(iterations: usize) {
+    let training = loans().training;
+    let program = newton(&training, iterations);
+    on_shares(&training, &program, &program.plain(&table(&training), training.labels()));
 }
 
 #[test]
@@ -161,11 +193,16 @@ fn all_applicants_are_scored_on_shares_as_by_the_twin() {
 
 #[test]
 fn an_epoch_on_shares_of_all_loans_is_that_of_the_twin() {
-    on_shares(1);
+    descent_on_shares(1);
 }
 
 #[test]
 #[ignore = "takes minutes"]
 fn a_hundred_epochs_on_shares_of_all_loans_are_those_of_the_twin() {
-    on_shares(100);
+    descent_on_shares(100);
+}
+
+#[test]
+fn newton_on_shares_of_all_loans_is_that_of_the_twin() {
+    newton_on_shares(8);
 }

@@ -1,63 +1,15 @@
 //! Training on shares, in both modes, against its plain twin and `f64`.
 
-use trefoil_circuits::{
-    credit::{
-        CreditError, Pooled, Settings, Train, decode_model, encode_features,
-        reference::{Batch, GradientDescent, Matrix, Moments, Newton, Sample, Stop},
-    },
-    program::{Inputs, OutputVector, Program, Turns, Vector},
+mod training;
+
+use training::{bits, far, horizontal, run, sample, signed};
+use trefoil_circuits::credit::{
+    CreditError, Pooled, Settings, Train, decode_model, encode_features,
+    reference::{Batch, GradientDescent, Matrix, Newton, Stop},
 };
-use trefoil_engine::{client, prelude::*, testing};
+use trefoil_engine::prelude::*;
 
 const SETTINGS: Settings = Settings { rate: 0.8, momentum: 0.0, epochs: 5, batch: Batch::Full, l2: 1.0 };
-
-/// Standardized features, and labels that depend on them and on chance.
-fn sample(rows: usize, columns: usize) -> Sample {
-    let irregular = |k: usize| ((k * 7919 + k * k * 31 + k / 7 * 977) % 10_007) as f64 / 10_007.0;
-    let raw = Matrix::new(columns, (0..rows * columns).map(irregular).collect()).unwrap();
-    let features = Moments::of(&raw).unwrap().standardize(&raw).unwrap();
-    let labels =
-        features.iter().enumerate().map(|(k, row)| row[0] - 0.5 * row[columns - 1] + 3.0 * irregular(7 * k) > 2.0);
-    Sample::new(features.clone(), labels.collect()).unwrap()
-}
-
-fn signed(x: &[Z64]) -> Vec<i64> {
-    x.iter().map(|x| x.0.cast_signed()).collect()
-}
-
-fn bits(labels: &[bool]) -> Vec<Lanes> {
-    let word = |bits: &[bool]| Lanes(bits.iter().rev().fold(0, |word, &bit| word << 1 | u64::from(bit)));
-    labels.chunks(64).map(word).collect()
-}
-
-/// The opened coefficients, and whether one left its range.
-fn run<M: Mode>(train: &Train, tables: &[Vec<Z64>], labels: &[Vec<Lanes>]) -> (Vec<Z64>, bool) {
-    let cost = train.cost();
-    let out = testing::three::<M, _, _>(async |ctx| {
-        let tables = tables.iter().map(|x| Vector::from(Shares::public(ctx.me(), x)));
-        let labels = labels.iter().map(|x| Vector::from(Shares::public(ctx.me(), x)));
-        let inputs = Inputs::new(tables.chain(labels).collect::<Vec<_>>());
-        let (first, released) = (ctx.me() == Party::P0, train.run(ctx, inputs, &Turns).await?);
-        if first && M::NAME == SemiHonest::NAME {
-            assert_eq!(released.cost(), cost);
-        }
-        released.release()
-    });
-    let (mut models, mut flags) = (Vec::new(), Vec::new());
-    for output in out.into_iter().flatten() {
-        match output {
-            OutputVector::Z64(x) => models.push(x),
-            OutputVector::Bits(x) => flags.push(x),
-        }
-    }
-    let flag = client::reconstruct(&<[_; 3]>::try_from(flags).unwrap()).unwrap();
-    assert!(flag.len() == 1 && flag[0].0 <= 1);
-    (client::reconstruct(&<[_; 3]>::try_from(models).unwrap()).unwrap(), flag[0].0 == 1)
-}
-
-fn horizontal(sample: &Sample) -> Pooled {
-    Pooled::Horizontal { columns: sample.features().columns(), rows: vec![sample.rows()] }
-}
 
 #[test]
 fn models_are_those_of_the_twin_in_both_modes() {
@@ -67,10 +19,10 @@ fn models_are_those_of_the_twin_in_both_modes() {
         let train = Train::new(horizontal(&sample), Settings { momentum, batch, ..SETTINGS }).unwrap();
         let expected = train.plain(&signed(&table), sample.labels());
         let (tables, labels) = ([table.clone()], [bits(sample.labels())]);
-        let (model, beyond) = run::<SemiHonest>(&train, &tables, &labels);
-        assert_eq!((signed(&model), beyond), (expected.clone(), false), "{batch:?}");
-        let (model, beyond) = run::<Malicious>(&train, &tables, &labels);
-        assert_eq!((signed(&model), beyond), (expected, false), "{batch:?}");
+        let (model, beyond) = run::<SemiHonest, _>(&train, train.cost(), &tables, &labels);
+        assert_eq!((model, beyond), (expected.clone(), false), "{batch:?}");
+        let (model, beyond) = run::<Malicious, _>(&train, train.cost(), &tables, &labels);
+        assert_eq!((model, beyond), (expected, false), "{batch:?}");
     }
 }
 
@@ -85,18 +37,14 @@ fn tables_of_several_owners_train_the_model_of_the_pooled_one() {
 
     let vertical = train(Pooled::Vertical { rows, columns: vec![1, 3] });
     let parts = [table[..rows].to_vec(), table[rows..].to_vec()];
-    assert_eq!(signed(&run::<SemiHonest>(&vertical, &parts, &[bits(sample.labels())]).0), expected);
+    assert_eq!(run::<SemiHonest, _>(&vertical, vertical.cost(), &parts, &[bits(sample.labels())]).0, expected);
 
     let horizontal = train(Pooled::Horizontal { columns, rows: vec![5, 65] });
     let of = |rows: std::ops::Range<usize>| sample.select(&rows.collect::<Vec<_>>()).unwrap();
     let samples = [of(0..5), of(5..70)];
     let parts = samples.each_ref().map(|part| encode_features(part.features()).unwrap());
     let labels = samples.each_ref().map(|part| bits(part.labels()));
-    assert_eq!(signed(&run::<SemiHonest>(&horizontal, &parts, &labels).0), expected);
-}
-
-fn far(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+    assert_eq!(run::<SemiHonest, _>(&horizontal, horizontal.cost(), &parts, &labels).0, expected);
 }
 
 /// Step for step, up to the error of the sigmoid and of roundings.
@@ -135,10 +83,10 @@ fn a_training_that_leaves_its_range_says_so() {
     let labels = [bits(&[false, false, true, true])];
     let settings = Settings { rate: 16.0, epochs: 3, ..SETTINGS };
     let train = Train::new(Pooled::Vertical { rows: 4, columns: vec![1] }, settings).unwrap();
-    assert!(run::<SemiHonest>(&train, &table, &labels).1);
+    assert!(run::<SemiHonest, _>(&train, train.cost(), &table, &labels).1);
     let settings = Settings { rate: 0.001, ..settings };
     let train = Train::new(Pooled::Vertical { rows: 4, columns: vec![1] }, settings).unwrap();
-    assert!(!run::<SemiHonest>(&train, &table, &labels).1);
+    assert!(!run::<SemiHonest, _>(&train, train.cost(), &table, &labels).1);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`Score`] | logits, probabilities, decisions of a model that is public or shared |
 //! | [`Train`] | a model trained by gradient descent on the tables of several owners |
+//! | [`NewtonTrain`] | the same model in a few iterations of Newton's method |
 //! | [`Counts`] | good and bad customers by bins of a score or a feature, small counts left out: all that a report needs |
 //!
 //! All compute on [`Number`]s of 20 fractional bits, and have a plain twin that gives the same bits. [`mod@reference`] is the whole of credit analysis on plain
@@ -23,4 +24,4 @@ pub use number::{
     logit_error,
 };
 pub use score::{Report, Score, Weights};
-pub use train::{Settings, Train};
+pub use train::{NewtonSettings, NewtonTrain, Settings, Train};

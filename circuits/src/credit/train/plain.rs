@@ -1,10 +1,10 @@
 //! Training on plain integers: the same bits as on shares.
 
-use super::{CHUNK, EXTRA, MOMENTUM, Train};
-use crate::{
-    arith::fixed::reference::{round_shift, sigmoid},
-    credit::{columns::plain_logits, number::FRACTIONAL},
+use super::{
+    EXTRA, MOMENTUM, Train,
+    gradient::{plain_errors, plain_gradient, plain_probabilities},
 };
+use crate::arith::fixed::reference::round_shift;
 
 impl Train {
     /// The plain twin: features column after column and labels, to the coefficients bit for bit, as long as none leaves its range.
@@ -29,19 +29,7 @@ impl Train {
     }
 
     fn plain_step(&self, rows: &[&[i64]], labels: &[bool], at: &[i64]) -> Vec<i64> {
-        let step = self.step(labels.len());
-        let error = |(logit, &bad): (i64, &bool)| {
-            sigmoid(round_shift(logit, FRACTIONAL), FRACTIONAL) - (i64::from(bad) << FRACTIONAL)
-        };
-        let logits = plain_logits(labels.len(), &rows.concat(), at);
-        let errors: Vec<i64> = logits.into_iter().zip(labels).map(error).collect();
-        let product = |x: &[i64], y: &[i64]| round_shift(x.iter().zip(y).map(|(x, y)| x * y).sum(), FRACTIONAL);
-        let mut gradient = vec![errors.iter().sum()];
-        for (column, &weight) in rows.iter().zip(&at[1..]) {
-            let chunks = column.chunks(CHUNK).zip(errors.chunks(CHUNK));
-            let sum: i64 = chunks.map(|(x, e)| product(x, e)).sum();
-            gradient.push(sum + round_shift(weight * step.penalty, FRACTIONAL));
-        }
-        gradient.into_iter().map(|sum| round_shift(sum * step.factor, step.shift)).collect()
+        let errors = plain_errors(&plain_probabilities(rows, at), labels);
+        plain_gradient(rows, &errors, at, self.scale(labels.len()))
     }
 }

@@ -1,0 +1,166 @@
+//! What every step of a training computes: probabilities, errors and their gradient, on shares and on plain integers.
+
+use crate::{
+    arith::{
+        ElementCost,
+        fixed::{reference as plain, round_shift, shift_cost},
+        inject, inject_cost,
+    },
+    credit::{
+        Number, Pooled,
+        columns::{logits, plain_logits},
+        number::FRACTIONAL,
+    },
+    program::Inputs,
+};
+use trefoil_engine::{Cost, prelude::*};
+
+/// Rows in one sum of products at most: with every feature at its limit and every error 1, the sum stays within range.
+const CHUNK: usize = 8192;
+
+/// The public constants of a gradient of so many rows: times `rate / rows`, with so many fractional bits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scale {
+    /// Times the sum of gradients, then divided by a power of two.
+    factor: i64,
+    shift: u32,
+    /// Times the weights.
+    penalty: i64,
+}
+
+impl Scale {
+    /// `rate / rows` as a factor of 12 or 13 bits over a power of two: the product with a sum of gradients, at most `rows * 128`, has room.
+    ///
+    /// `penalty` is that of all these rows. The rate is above `2^-20`.
+    pub(super) fn new(rate: f64, rows: usize, penalty: f64, bits: u32) -> Self {
+        let (factor, shift) = factor(rate / rows as f64, 12);
+        let penalty = (penalty * Number::ONE.0 as f64).round() as i64;
+        Self { factor, shift: shift + FRACTIONAL - bits, penalty }
+    }
+
+    /// The exact cost of [`gradient`] for so many rows and columns, in the order of its rounds.
+    pub(super) fn cost(self, rows: usize, columns: usize) -> [Cost; 3] {
+        let sums = columns * rows.div_ceil(CHUNK);
+        [
+            ElementCost::integers(1, 1).over(sums),
+            shift_cost(FRACTIONAL).over(sums + columns),
+            shift_cost(self.shift).over(columns + 1),
+        ]
+    }
+}
+
+/// A number above 0 as an integer of so many bits, or one more, over a power of two.
+pub(super) fn factor(x: f64, bits: u32) -> (i64, u32) {
+    let mut shift = 0_u32;
+    while x * f64::from(shift).exp2() < f64::from(bits).exp2() {
+        shift += 1;
+    }
+    ((x * f64::from(shift).exp2()).round() as i64, shift)
+}
+
+/// Every element times a public integer.
+pub(super) fn times(x: View<'_, Z64>, by: i64) -> Shares<Z64> {
+    let mut x = x.to_shares();
+    x.update(|x| x.iter_mut().for_each(|x| *x = *x * Z64(by.cast_unsigned())));
+    x
+}
+
+/// One part after the other.
+pub(super) fn in_turn(parts: impl IntoIterator<Item = Cost>) -> Cost {
+    parts.into_iter().fold(Cost::default(), |sum, part| Cost {
+        rounds: sum.rounds + part.rounds,
+        bytes_sent: sum.bytes_sent + part.bytes_sent,
+        products: sum.products + part.products,
+    })
+}
+
+/// All labels as numbers, 0 or 1.
+pub(super) async fn labels<M: Mode>(
+    ctx: &mut Ctx<M>,
+    table: &Pooled,
+    inputs: &mut Inputs,
+) -> Result<Shares<Z64>, Error> {
+    let first = table.shapes().len();
+    let mut all = Vec::new();
+    for (k, rows) in table.labelled().into_iter().enumerate() {
+        all.push(inject(ctx, rows, inputs.bits(first + k)?.view()).await?);
+    }
+    let all = Shares::concat(&all.iter().map(Shares::view).collect::<Vec<_>>());
+    Ok(times(all.view(), 1 << FRACTIONAL))
+}
+
+/// The exact cost of [`labels`].
+pub(super) fn labels_cost(table: &Pooled) -> Vec<Cost> {
+    table.labelled().into_iter().map(|rows| inject_cost().over(rows)).collect()
+}
+
+/// The probabilities of `n` rows by a model.
+pub(super) async fn probabilities<M: Mode>(
+    ctx: &mut Ctx<M>,
+    n: usize,
+    rows: View<'_, Z64>,
+    at: View<'_, Z64>,
+) -> Result<Shares<Z64>, Error> {
+    let exact = logits(ctx, n, rows, at).await?;
+    let logits = round_shift(ctx, exact.view(), FRACTIONAL).await?;
+    Number::sigmoid(ctx, logits.view()).await
+}
+
+/// The exact cost of [`probabilities`] for each row.
+pub(super) fn probabilities_cost() -> ElementCost {
+    Number::product_cost().then(Number::sigmoid_cost())
+}
+
+/// The gradient at coefficients, from the errors of all rows, scaled.
+pub(super) async fn gradient<M: Mode>(
+    ctx: &mut Ctx<M>,
+    rows: View<'_, Z64>,
+    errors: View<'_, Z64>,
+    at: View<'_, Z64>,
+    scale: Scale,
+) -> Result<Shares<Z64>, Error> {
+    let (n, d) = (errors.len(), at.len() - 1);
+    let mut gradient = Shares::rearrange(errors, d + 1, |errors, gradient| {
+        gradient[0] = errors.iter().fold(Z64(0), |sum, &e| sum + e);
+    });
+
+    // For each column its chunks, one after the other.
+    let mut terms = vec![CHUNK; n / CHUNK];
+    terms.extend((n % CHUNK > 0).then_some(n % CHUNK));
+    let errors = Shares::concat(&vec![errors; d]);
+    let sums = ctx.sums_of_products(rows, errors.view(), &terms.repeat(d), 1).await?;
+    let penalty = times(at.slice(1, d)?, scale.penalty);
+    let sums = round_shift(ctx, Shares::concat(&[sums.view(), penalty.view()]).view(), FRACTIONAL).await?;
+    let weights = Shares::rearrange(sums.view(), d, |sums, weights| {
+        let (chunks, penalty) = sums.split_at(d * terms.len());
+        for ((weight, chunks), &penalty) in weights.iter_mut().zip(chunks.chunks_exact(terms.len())).zip(penalty) {
+            *weight = chunks.iter().fold(penalty, |sum, &x| sum + x);
+        }
+    });
+    gradient.copy_from(1, weights.view())?;
+    round_shift(ctx, times(gradient.view(), scale.factor).view(), scale.shift).await
+}
+
+/// The twin of [`probabilities`].
+pub(super) fn plain_probabilities(rows: &[&[i64]], at: &[i64]) -> Vec<i64> {
+    let n = rows.first().map_or(0, |column| column.len());
+    let logits = plain_logits(n, &rows.concat(), at);
+    logits.into_iter().map(|z| plain::sigmoid(plain::round_shift(z, FRACTIONAL), FRACTIONAL)).collect()
+}
+
+/// Probabilities less the labels.
+pub(super) fn plain_errors(probabilities: &[i64], labels: &[bool]) -> Vec<i64> {
+    probabilities.iter().zip(labels).map(|(p, &bad)| p - (i64::from(bad) << FRACTIONAL)).collect()
+}
+
+/// The twin of [`gradient`].
+pub(super) fn plain_gradient(rows: &[&[i64]], errors: &[i64], at: &[i64], scale: Scale) -> Vec<i64> {
+    let product = |x: &[i64], y: &[i64]| plain::round_shift(x.iter().zip(y).map(|(x, y)| x * y).sum(), FRACTIONAL);
+    let mut gradient = vec![errors.iter().sum()];
+    for (column, &weight) in rows.iter().zip(&at[1..]) {
+        let chunks = column.chunks(CHUNK).zip(errors.chunks(CHUNK));
+        let sum: i64 = chunks.map(|(x, e)| product(x, e)).sum();
+        gradient.push(sum + plain::round_shift(weight * scale.penalty, FRACTIONAL));
+    }
+    gradient.into_iter().map(|sum| plain::round_shift(sum * scale.factor, scale.shift)).collect()
+}
