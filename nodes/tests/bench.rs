@@ -12,6 +12,10 @@ use std::{
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
+use trefoil_circuits::{
+    arith::{ElementCost, less_than_cost, sign_cost},
+    credit::{Pooled, Report, Score, Settings, Train, Weights, reference::Batch},
+};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_trefoil");
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -94,6 +98,40 @@ fn the_other_scenarios_cost_what_they_say() {
     assert_eq!(costs("latency --scale 0.01"), [block, of("latency", "semi-honest", "ms/round", 8.0, 1)]);
 }
 
+/// What programs on integers say that they cost is what goes over the wire, and each run compares its result with plain computation.
+#[test]
+fn arithmetic_scores_and_training_cost_what_they_say() {
+    let score = |rows| {
+        let table = Pooled::Vertical { rows, columns: vec![26] };
+        Score::new(table, Weights::Shared, vec![Report::Probability]).expect("accepted").row_cost()
+    };
+    let table = Pooled::Vertical { rows: 200, columns: vec![26] };
+    let settings = Settings { rate: 0.5, momentum: 0.75, epochs: 1, batch: Batch::Rows(128), l2: 1.0 };
+    let train = Train::new(table, settings).expect("accepted").cost();
+    let bits = |cost: ElementCost| cost.bits_sent() as f64 / 8.0;
+    let cases = [
+        ("mul64 --scale 0.001 --batch 1000", vec![("products/s", 8.0, 1)]),
+        (
+            "compare64 --scale 0.001 --batch 640",
+            [less_than_cost(), sign_cost()].map(|c| ("comparisons/s", bits(c), c.rounds)).to_vec(),
+        ),
+        ("score --scale 0.0256 --batch 128", vec![("applicants/s", bits(score(256)), score(256).rounds)]),
+        ("score-one --scale 0.02", vec![("ms/applicant", score(1).over(1).bytes_sent as f64, score(1).rounds)]),
+        ("train --scale 0.02", vec![("s/epoch", train.bytes_sent as f64, train.rounds)]),
+    ];
+    for (arguments, costs) in cases {
+        let rows = rows(&format!("{arguments} --link memory"));
+        assert_eq!(rows.len(), 2 * costs.len(), "{arguments}");
+        for (rows, (unit, bytes, rounds)) in rows.chunks(2).zip(costs) {
+            let sent = |row: &Value| row["bytes_per_item"].as_f64().expect("a number");
+            assert!((sent(&rows[0]) - bytes).abs() < 1e-9 && sent(&rows[1]) > bytes, "{bytes}: {rows:?}");
+            for (row, mode) in rows.iter().zip(["semi-honest", "malicious"]) {
+                assert_eq!((&row["mode"], &row["unit"], &row["rounds"]), (&mode.into(), &unit.into(), &rounds.into()));
+            }
+        }
+    }
+}
+
 #[test]
 fn all_scenarios_go_to_a_csv_file() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -105,7 +143,7 @@ fn all_scenarios_go_to_a_csv_file() {
     assert_eq!(head, KEYS);
     let lines: Vec<_> = lines.map(fields).collect();
     // One of the ring, and two of each other: one for each mode.
-    assert_eq!((rows.len(), lines.len()), (9, 9));
+    assert_eq!((rows.len(), lines.len()), (21, 21));
     for (row, line) in rows.iter().zip(&lines) {
         assert_eq!(line.len(), head.len(), "{line:?}");
         for (key, field) in head.iter().zip(line) {
@@ -144,6 +182,7 @@ fn a_bad_parameter_is_a_usage_error() {
         ("aes --batch 0", "--batch"),
         ("aes --strands 257", "--strands"),
         ("aes --runs 0", "--runs"),
+        ("score --columns 501", "--columns"),
         ("aes --scale 0", "--scale must be above 0"),
         ("aes --mode covert", "--mode"),
         ("aes --scale NaN", "--scale must be above 0"),

@@ -22,7 +22,7 @@ pub struct Row {
     pub max: f64,
     /// The number of runs.
     pub runs: usize,
-    /// Payload bytes each party sends for one item. Exact.
+    /// Payload bytes that the party which sends most sends for one item. Exact.
     pub bytes_per_item: f64,
     /// Rounds in sequence of one batch. Exact.
     pub rounds: u64,

@@ -81,9 +81,10 @@ impl Bench {
 
     fn row(&self, index: usize, Item { scenario, mode, check_every }: &Item, reports: &[Vec<Report>; 3]) -> Row {
         let of_run = |run: usize| {
-            let all = reports.iter().flatten().filter(move |r| r.item == index && r.run == run);
+            let all = || reports.iter().flatten().filter(move |r| r.item == index && r.run == run).map(|r| r.measured);
             // A run is as slow as its slowest party.
-            all.map(|r| r.measured).max_by(|a, b| a.seconds.total_cmp(&b.seconds))
+            let slowest = all().max_by(|a, b| a.seconds.total_cmp(&b.seconds))?;
+            Some(Measured { bytes: all().map(|m| m.bytes).max()?, ..slowest })
         };
         // Run 0 warms up.
         let runs: Vec<Measured> = (1..=self.runs).filter_map(of_run).collect();

@@ -1,18 +1,18 @@
 //! What is measured, written once for every network: three parties call these on their strands.
 
+use super::{credit, gates, integers};
 use crate::{executor::Tasks, job::ModeSpec};
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 use trefoil_circuits::{
-    aes::{EncryptionKeys, KeySize, SboxForm, State, encrypt, expand_key, reference},
-    program::Executor,
+    aes::SboxForm,
+    program::{Executor, Tiling},
 };
 use trefoil_engine::{
     PeerFault,
     prelude::*,
-    transport::{BoxFuture, Path, SessionId, Transport},
+    transport::{BoxFuture, SessionId, Transport},
 };
 
 /// A scenario and its parameters.
@@ -48,6 +48,53 @@ pub enum Scenario {
         /// Batches on each strand in one run.
         batches: usize,
     },
+    /// Multiplications of integers of 64 bits.
+    Mul64 {
+        /// Multiplications in a batch.
+        batch: usize,
+        /// Strands in flight.
+        strands: usize,
+        /// Batches on each strand in one run.
+        batches: usize,
+    },
+    /// Comparisons of integers of 64 bits.
+    Compare64 {
+        /// Which ones.
+        what: Comparison,
+        /// Comparisons in a batch.
+        batch: usize,
+        /// Strands in flight.
+        strands: usize,
+        /// Batches on each strand in one run.
+        batches: usize,
+    },
+    /// Probabilities by a logistic model, features and model shared.
+    Score {
+        /// Applicants in one run.
+        rows: usize,
+        /// Features of each.
+        columns: usize,
+        /// Applicants of a batch.
+        batch: usize,
+        /// Strands in flight.
+        strands: usize,
+    },
+    /// The probability of one applicant after the other.
+    ScoreOne {
+        /// Features of each.
+        columns: usize,
+        /// Applicants in one run; the figure is the time of one.
+        applicants: usize,
+    },
+    /// One epoch of training a logistic model by gradient descent.
+    Train {
+        /// Rows of the table.
+        rows: usize,
+        /// Its columns.
+        columns: usize,
+        /// Rows of a step.
+        batch: usize,
+    },
     /// One AES block after the other, key expanded.
     LatencyAes {
         /// Blocks in one run; the figure is the time of one.
@@ -58,6 +105,16 @@ pub enum Scenario {
         /// Rounds in one run; the figure is the time of one.
         rounds: usize,
     },
+}
+
+/// Which comparison of two integers.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Comparison {
+    /// Of any two integers of 64 bits.
+    Exact,
+    /// Of two that differ by less than `2^63`, as all fixed-point numbers do.
+    Near,
 }
 
 /// A scenario in a mode.
@@ -77,7 +134,7 @@ pub struct Item {
 pub struct Measured {
     /// Wall time.
     pub seconds: f64,
-    /// Items done: bits carried, gates, blocks or rounds.
+    /// Items done: bits carried, gates, blocks, applicants, epochs or rounds.
     pub items: f64,
     /// Payload bytes this party sent.
     pub bytes: u64,
@@ -93,6 +150,11 @@ impl Scenario {
             Self::Ring { .. } => "ring",
             Self::And { .. } => "and",
             Self::Aes { .. } => "aes",
+            Self::Mul64 { .. } => "mul64",
+            Self::Compare64 { .. } => "compare64",
+            Self::Score { .. } => "score",
+            Self::ScoreOne { .. } => "score-one",
+            Self::Train { .. } => "train",
             Self::LatencyAes { .. } | Self::LatencyAnd { .. } => "latency",
         }
     }
@@ -113,6 +175,25 @@ impl Scenario {
                 ("strands", json!(strands)),
                 ("batches", json!(batches)),
             ]),
+            Self::Mul64 { batch, strands, batches } => {
+                BTreeMap::from([("batch", json!(batch)), ("strands", json!(strands)), ("batches", json!(batches))])
+            }
+            Self::Compare64 { what, batch, strands, batches } => BTreeMap::from([
+                ("what", json!(what)),
+                ("batch", json!(batch)),
+                ("strands", json!(strands)),
+                ("batches", json!(batches)),
+            ]),
+            Self::Score { rows, columns, batch, strands } => BTreeMap::from([
+                ("rows", json!(rows)),
+                ("columns", json!(columns)),
+                ("batch", json!(batch)),
+                ("strands", json!(strands)),
+            ]),
+            Self::ScoreOne { columns, .. } => BTreeMap::from([("columns", json!(columns))]),
+            Self::Train { rows, columns, batch } => {
+                BTreeMap::from([("rows", json!(rows)), ("columns", json!(columns)), ("batch", json!(batch))])
+            }
             Self::LatencyAes { .. } => BTreeMap::from([("what", json!("one AES-128 block, key expanded"))]),
             Self::LatencyAnd { .. } => BTreeMap::from([("what", json!("one AND"))]),
         }
@@ -125,6 +206,11 @@ impl Scenario {
             Self::Ring { .. } => "Gbit/s",
             Self::And { .. } => "gates/s",
             Self::Aes { .. } => "blocks/s",
+            Self::Mul64 { .. } => "products/s",
+            Self::Compare64 { .. } => "comparisons/s",
+            Self::Score { .. } => "applicants/s",
+            Self::ScoreOne { .. } => "ms/applicant",
+            Self::Train { .. } => "s/epoch",
             Self::LatencyAes { .. } => "ms/block",
             Self::LatencyAnd { .. } => "ms/round",
         }
@@ -136,8 +222,11 @@ impl Scenario {
         match self {
             // Summed over the three links.
             Self::Ring { .. } => 3.0 * items * 1e-9 / seconds,
-            Self::And { .. } | Self::Aes { .. } => items / seconds,
-            Self::LatencyAes { .. } | Self::LatencyAnd { .. } => seconds * 1e3 / items,
+            Self::And { .. } | Self::Aes { .. } | Self::Mul64 { .. } | Self::Compare64 { .. } | Self::Score { .. } => {
+                items / seconds
+            }
+            Self::LatencyAes { .. } | Self::LatencyAnd { .. } | Self::ScoreOne { .. } => seconds * 1e3 / items,
+            Self::Train { .. } => seconds / items,
         }
     }
 
@@ -147,14 +236,23 @@ impl Scenario {
     /// Whatever the protocol's rounds give; [`Error::Peer`] if the result of the run disagrees with plain computation.
     pub async fn run<M: Mode>(&self, ctx: &mut Ctx<M>, net: &Raw) -> Result<Measured, Error> {
         match *self {
-            Self::Ring { frame, strands, frames } => ring(ctx, net, frame, [strands, frames]).await,
-            Self::And { words, strands, batches } => and(ctx, words, strands, batches).await,
+            Self::Ring { frame, strands, frames } => gates::ring(ctx, net, frame, [strands, frames]).await,
+            Self::And { words, strands, batches } => gates::and(ctx, words, strands, batches).await,
             Self::Aes { ref sbox, batch, strands, batches } => {
                 let form = SboxForm::ALL.into_iter().find(|f| f.name() == sbox).unwrap_or_default();
-                aes(ctx, form, [batch, strands, batches]).await
+                gates::aes(ctx, form, [batch, strands, batches]).await
             }
-            Self::LatencyAes { blocks } => aes(ctx, SboxForm::default(), [1, 1, blocks]).await,
-            Self::LatencyAnd { rounds } => and(ctx, 1, 1, rounds).await,
+            Self::Mul64 { batch, strands, batches } => integers::products(ctx, [batch, strands, batches]).await,
+            Self::Compare64 { what, batch, strands, batches } => {
+                integers::comparisons(ctx, what, [batch, strands, batches]).await
+            }
+            Self::Score { rows, columns, batch, strands } => {
+                credit::scores(ctx, [rows, columns], Tiling { batch, strands }).await
+            }
+            Self::ScoreOne { columns, applicants } => credit::single_scores(ctx, columns, applicants).await,
+            Self::Train { rows, columns, batch } => credit::training(ctx, [rows, columns], batch).await,
+            Self::LatencyAes { blocks } => gates::aes(ctx, SboxForm::default(), [1, 1, blocks]).await,
+            Self::LatencyAnd { rounds } => gates::and(ctx, 1, 1, rounds).await,
         }
     }
 }
@@ -170,7 +268,7 @@ pub struct Raw {
 }
 
 /// Returns when all three parties have called it: news of a party reaches each other one in two rounds.
-async fn barrier<M: Mode>(ctx: &mut Ctx<M>) -> Result<(), Error> {
+pub(super) async fn barrier<M: Mode>(ctx: &mut Ctx<M>) -> Result<(), Error> {
     let x = Shares::<Z64>::zeros(1);
     for _ in 0..2 {
         let _ = ctx.mul(x.view(), x.view()).await?;
@@ -178,115 +276,8 @@ async fn barrier<M: Mode>(ctx: &mut Ctx<M>) -> Result<(), Error> {
     Ok(())
 }
 
-async fn ring<M: Mode>(
-    ctx: &mut Ctx<M>,
-    raw: &Raw,
-    frame: usize,
-    [strands, frames]: [usize; 2],
-) -> Result<Measured, Error> {
-    let me = ctx.me();
-    let mut tasks: Vec<BoxFuture<'static, Result<(), Error>>> = Vec::new();
-    for _ in 0..strands {
-        let path = Path::root().child(u32::MAX).child(raw.opened.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
-        let mut link = raw.net.open(raw.session, path).await?;
-        tasks.push(Box::pin(async move {
-            let mut into = vec![0; frame];
-            for _ in 0..frames {
-                // A fresh frame each time, as a computation would make it.
-                let out = Bytes::from(vec![0x5a; frame]);
-                link.exchange(me.prev(), out, me.next(), &mut into).await?;
-            }
-            Ok(())
-        }));
-    }
-    barrier(ctx).await?;
-    let start = Instant::now();
-    Tasks.join_all(tasks).await.into_iter().collect::<Result<(), _>>()?;
-    let bytes = (frame * strands * frames) as u64;
-    Ok(Measured { seconds: start.elapsed().as_secs_f64(), items: 8.0 * bytes as f64, bytes, rounds: 1 })
-}
-
-async fn and<M: Mode>(ctx: &mut Ctx<M>, words: usize, strands: usize, batches: usize) -> Result<Measured, Error> {
-    let mut tasks: Vec<BoxFuture<'static, _>> = Vec::new();
-    for mut strand in ctx.fork(strands as u32).await? {
-        let x = strand.random::<Lanes>(words)?;
-        let mut y = strand.random::<Lanes>(words)?;
-        tasks.push(Box::pin(async move {
-            for _ in 0..batches {
-                y = strand.mul(x.view(), y.view()).await?;
-            }
-            strand.check().await?;
-            Ok::<_, Error>(strand)
-        }));
-    }
-    let items = if words == 1 { batches } else { Lanes::COUNT * words * strands * batches };
-    timed(ctx, tasks, items as f64, 1).await
-}
-
-async fn aes<M: Mode>(
-    ctx: &mut Ctx<M>,
-    form: SboxForm,
-    [batch, strands, batches]: [usize; 3],
-) -> Result<Measured, Error> {
-    let key = ctx.random::<Lanes>(2)?;
-    let keys = Arc::new(expand_key(ctx, form, KeySize::Aes128, key.view()).await?.for_encryption(ctx.me())?);
-    // One block outside the measurement, opened and compared: the figures are of a computation that is right.
-    check(ctx, form, &keys, &key).await?;
-    let mut tasks: Vec<BoxFuture<'static, _>> = Vec::new();
-    for mut strand in ctx.fork(strands as u32).await? {
-        let input = strand.random::<Lanes>(2 * batch)?;
-        let mut state = State::from_blocks(input.view())?;
-        let keys = keys.clone();
-        tasks.push(Box::pin(async move {
-            for _ in 0..batches {
-                state = encrypt(&mut strand, form, &keys, &state).await?;
-            }
-            strand.check().await?;
-            Ok::<_, Error>(strand)
-        }));
-    }
-    let rounds = 10 * form.rounds();
-    timed(ctx, tasks, (batch * strands * batches) as f64, rounds).await
-}
-
-/// Encrypts one block, opens it with its input and its key, and compares with the plain reference.
-async fn check<M: Mode>(
-    ctx: &mut Ctx<M>,
-    form: SboxForm,
-    keys: &EncryptionKeys,
-    key: &Shares<Lanes>,
-) -> Result<(), Error> {
-    // What is opened rests on the round keys.
-    ctx.check().await?;
-    let mut child = ctx.fork(1).await?.remove(0);
-    let input = child.random::<Lanes>(2)?;
-    let output = encrypt(&mut child, form, keys, &State::from_blocks(input.view())?).await?.to_blocks();
-    let mut child = child.verify().await?;
-    let [key, input, output] = [
-        bytes_of(&child.open(key.view()).await?),
-        bytes_of(&child.open(input.view()).await?),
-        bytes_of(&child.open(output.view()).await?),
-    ];
-    let me = ctx.me();
-    ctx.join_verified(child)?;
-    let plain = reference::expand_key(&key).map(|k| reference::encrypt(&k, input));
-    if plain == Some(output) {
-        return Ok(());
-    }
-    let fault = PeerFault::Malformed("the block computed on shares is not the one computed in the clear".into());
-    Err(Error::Peer { peer: me.next(), fault })
-}
-
-fn bytes_of(words: &[Lanes]) -> [u8; 16] {
-    let mut out = [0; 16];
-    for (out, word) in out.chunks_exact_mut(8).zip(words) {
-        out.copy_from_slice(&word.0.to_le_bytes());
-    }
-    out
-}
-
 /// Runs the strands between two points that all parties reach together, and joins them.
-async fn timed<M: Mode>(
+pub(super) async fn timed<M: Mode>(
     ctx: &mut Ctx<M>,
     tasks: Vec<BoxFuture<'static, Result<Ctx<M>, Error>>>,
     items: f64,
@@ -301,4 +292,13 @@ async fn timed<M: Mode>(
         ctx.join(strand?)?;
     }
     Ok(Measured { seconds, items, bytes: ctx.cost().bytes_sent - before, rounds })
+}
+
+/// Says that a run is worthless if what was computed on shares is not what is computed in the clear.
+pub(super) fn agree(me: Party, holds: bool) -> Result<(), Error> {
+    if holds {
+        return Ok(());
+    }
+    let fault = PeerFault::Malformed("the result computed on shares is not the one computed in the clear".into());
+    Err(Error::Peer { peer: me.next(), fault })
 }

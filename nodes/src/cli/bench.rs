@@ -8,7 +8,7 @@ use crate::{
         plot,
         row::Row,
         runner::{Bench, Carrier},
-        scenario::{Item, Scenario},
+        scenario::{Comparison, Item, Scenario},
         worker,
     },
     config::NodeConfig,
@@ -26,6 +26,8 @@ Examples:
   trefoil bench aes --link memory --mode malicious
   trefoil bench sweep --plot aes-batch.svg
   trefoil bench aes --network wan --scale 0.02 --runs 3      # as root
+  trefoil bench score --scale 100            # a million applicants
+  trefoil bench train --columns 100 --scale 10
   trefoil bench all --csv results.csv
 
 Figures are medians over the runs, each run being as slow as its slowest party. All three parties share this machine.";
@@ -46,9 +48,9 @@ pub struct BenchArgs {
     /// How S-boxes are computed: tower17, tower18 or boyar-peralta
     #[arg(long, default_value = "tower17", value_parser = sbox)]
     sbox: SboxForm,
-    /// AES blocks in a batch
-    #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
-    batch: u32,
+    /// Items of a batch: AES blocks (4096 unless told), multiplications (16384), comparisons (4096), applicants (4096), rows of a step of training (128)
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    batch: Option<u32>,
     /// Strands in flight
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
     strands: u16,
@@ -61,7 +63,10 @@ pub struct BenchArgs {
     /// Bytes of a frame of the ring scenario
     #[arg(long, default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1..=64 << 20))]
     frame: u32,
-    /// Scales the work of each run; 1 takes about half a second
+    /// Features of an applicant
+    #[arg(long, default_value_t = 26, value_parser = clap::value_parser!(u16).range(1..=500))]
+    columns: u16,
+    /// Scales the work of each run; 1 takes about half a second, and is 10,000 applicants in `score` and `train`
     #[arg(long, default_value_t = 1.0)]
     scale: f64,
     /// What carries the messages
@@ -90,6 +95,16 @@ enum Named {
     And,
     /// AES-128 blocks with expanded keys
     Aes,
+    /// Multiplications of 64-bit integers
+    Mul64,
+    /// Comparisons of 64-bit integers
+    Compare64,
+    /// Probabilities of many applicants by a logistic model, features and model shared
+    Score,
+    /// The same for one applicant after the other
+    ScoreOne,
+    /// An epoch of training a logistic model
+    Train,
     /// One AES block, and one AND round, after the other
     Latency,
     /// All of these in turns
@@ -145,7 +160,7 @@ pub fn run(args: &BenchArgs) -> Result<Exit, Error> {
     };
     if output == Output::Text {
         super::line(format_args!(
-            "{:<8} {:<11} {:>14} {:>14} {:>14}  {:<9} parameters",
+            "{:<9} {:<11} {:>14} {:>14} {:>14}  {:<13} parameters",
             "scenario", "mode", "median", "min", "max", "unit"
         ))?;
     }
@@ -171,7 +186,7 @@ fn text(row: &Row) -> String {
     let params: Vec<String> =
         row.params.iter().map(|(k, v)| format!("{k}={}", v.to_string().trim_matches('"'))).collect();
     format!(
-        "{:<8} {:<11} {:>14} {:>14} {:>14}  {:<9} {} bytes_per_item={:.3} rounds={}",
+        "{:<9} {:<11} {:>14} {:>14} {:>14}  {:<13} {} bytes_per_item={:.3} rounds={}",
         row.scenario,
         row.mode,
         number(row.median),
@@ -196,34 +211,7 @@ impl BenchArgs {
         if self.plot.is_some() && !matches!(self.scenario, Named::Sweep) {
             return Err(Error::Usage("--plot draws the scenario `sweep` only".into()));
         }
-        let (batch, strands) = (self.batch as usize, usize::from(self.strands));
-        // So much of everything takes about half a second on two cores.
-        #[allow(clippy::cast_sign_loss)] // all factors are positive
-        let times = |whole: f64, part: usize| ((whole * self.scale / part as f64).ceil() as usize).max(1);
-        let ring =
-            Scenario::Ring { frame: self.frame as usize, strands, frames: times(400e6, self.frame as usize * strands) };
-        let words = 8192;
-        let and = Scenario::And { words, strands, batches: times(1.6e9, 64 * words * strands) };
-        let aes =
-            Scenario::Aes { sbox: self.sbox.name().into(), batch, strands, batches: times(500e3, batch * strands) };
-        let latency =
-            [Scenario::LatencyAes { blocks: times(100.0, 1) }, Scenario::LatencyAnd { rounds: times(4000.0, 1) }];
-        let scenarios = match self.scenario {
-            Named::Ring => vec![ring],
-            Named::And => vec![and],
-            Named::Aes => vec![aes],
-            Named::Latency => latency.to_vec(),
-            Named::Sweep => (6..=16)
-                .step_by(2)
-                .map(|log| {
-                    let (sbox, batch) = (self.sbox.name().into(), 1 << log);
-                    // Small batches are slow: fewer of them take as long.
-                    let whole = if batch < 1024 { 50e3 } else { 500e3 };
-                    Scenario::Aes { sbox, batch, strands, batches: times(whole, batch * strands) }
-                })
-                .collect(),
-            Named::All => [vec![ring, and, aes], latency.to_vec()].concat(),
-        };
+        let scenarios = self.scenarios();
         let carrier = match self.link {
             Link::Quic => Carrier::Quic,
             Link::Memory => Carrier::Memory,
@@ -244,6 +232,54 @@ impl BenchArgs {
         });
         let items = items.collect();
         Ok(Bench { items, runs, threads: usize::from(self.threads), carrier, namespaces: None })
+    }
+}
+
+impl BenchArgs {
+    fn scenarios(&self) -> Vec<Scenario> {
+        let strands = usize::from(self.strands);
+        let batch = |default: usize| self.batch.map_or(default, |batch| batch as usize);
+        // So much of everything takes about half a second on two cores.
+        #[allow(clippy::cast_sign_loss)] // all factors are positive
+        let times = |whole: f64, part: usize| ((whole * self.scale / part as f64).ceil() as usize).max(1);
+        let ring =
+            Scenario::Ring { frame: self.frame as usize, strands, frames: times(400e6, self.frame as usize * strands) };
+        let words = 8192;
+        let and = Scenario::And { words, strands, batches: times(1.6e9, 64 * words * strands) };
+        let aes = |batch: usize, whole| {
+            let (sbox, batches) = (self.sbox.name().into(), times(whole, batch * strands));
+            Scenario::Aes { sbox, batch, strands, batches }
+        };
+        let mul64 = |batch| Scenario::Mul64 { batch, strands, batches: times(20e6, batch * strands) };
+        let compare64 = |batch| {
+            [Comparison::Exact, Comparison::Near].map(|what| {
+                let whole = if what == Comparison::Exact { 1e6 } else { 3e6 };
+                Scenario::Compare64 { what, batch, strands, batches: times(whole, batch * strands) }
+            })
+        };
+        let (rows, columns) = (times(10e3, 1), usize::from(self.columns));
+        let score = Scenario::Score { rows, columns, batch: batch(4096), strands };
+        let score_one = Scenario::ScoreOne { columns, applicants: times(100.0, 1) };
+        let train = Scenario::Train { rows, columns, batch: batch(128) };
+        let latency =
+            [Scenario::LatencyAes { blocks: times(100.0, 1) }, Scenario::LatencyAnd { rounds: times(4000.0, 1) }];
+        match self.scenario {
+            Named::Ring => vec![ring],
+            Named::And => vec![and],
+            Named::Aes => vec![aes(batch(4096), 500e3)],
+            Named::Mul64 => vec![mul64(batch(16_384))],
+            Named::Compare64 => compare64(batch(4096)).to_vec(),
+            Named::Score => vec![score],
+            Named::ScoreOne => vec![score_one],
+            Named::Train => vec![train],
+            Named::Latency => latency.to_vec(),
+            // Small batches are slow: fewer of them take as long.
+            Named::Sweep => (6..=16).step_by(2).map(|log| aes(1 << log, if log < 10 { 50e3 } else { 500e3 })).collect(),
+            Named::All => {
+                let gates = vec![ring, and, aes(batch(4096), 500e3), mul64(batch(16_384))];
+                [gates, compare64(batch(4096)).to_vec(), vec![score, score_one, train], latency.to_vec()].concat()
+            }
+        }
     }
 }
 

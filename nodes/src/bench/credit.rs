@@ -1,0 +1,162 @@
+//! Scores and training of a logistic regression, as the programs that jobs run.
+
+use super::scenario::{Measured, agree, barrier};
+use crate::executor::Tasks;
+use std::time::Instant;
+use trefoil_circuits::{
+    credit::{CreditError, Number, Pooled, Report, Score, Settings, Train, Weights, reference::Batch},
+    program::{Inputs, Program, Released, Tiling, Vector},
+};
+use trefoil_engine::prelude::*;
+
+/// Probabilities of a whole table by a model that is shared too.
+pub(super) async fn scores<M: Mode>(
+    ctx: &mut Ctx<M>,
+    [rows, columns]: [usize; 2],
+    tiling: Tiling,
+) -> Result<Measured, Error> {
+    let score = program(rows, columns)?.tiled(tiling);
+    let [table, model] = [table(rows, columns), model(columns)];
+    let shared = [share(ctx, &integers(&table)).await?, share(ctx, &integers(&model)).await?];
+    let plain = score.plain(&table, &model).concat();
+    let mut child = fork(ctx, 1).await?.remove(0);
+    barrier(&mut child).await?;
+    let before = child.cost().bytes_sent;
+    let start = Instant::now();
+    let mut released = score.run(child, Inputs::new(shared.map(Vector::from)), &Tasks).await?;
+    let seconds = start.elapsed().as_secs_f64();
+    let bytes = released.cost().bytes_sent - before;
+    let scores = released.strand.open(released.outputs[0].z64()?.view()).await?;
+    finish(ctx, released, scores == integers(&plain))?;
+    Ok(Measured { seconds, items: rows as f64, bytes, rounds: score.row_cost().rounds })
+}
+
+/// One applicant after the other, each by a program of its own.
+pub(super) async fn single_scores<M: Mode>(
+    ctx: &mut Ctx<M>,
+    columns: usize,
+    applicants: usize,
+) -> Result<Measured, Error> {
+    let score = program(1, columns)?;
+    let [table, model] = [table(applicants, columns), model(columns)];
+    let mut due = Vec::new();
+    let mut inputs = Vec::new();
+    for row in 0..applicants {
+        let features: Vec<i64> = table.iter().skip(row).step_by(applicants).copied().collect();
+        let shared = [share(ctx, &integers(&features)).await?, share(ctx, &integers(&model)).await?];
+        inputs.push(Inputs::new(shared.map(Vector::from)));
+        due.push(score.plain(&features, &model).concat());
+    }
+    let mut children = fork(ctx, applicants as u32).await?;
+    for child in children.iter_mut().take(1) {
+        barrier(child).await?;
+    }
+    let before: u64 = children.iter().map(|child| child.cost().bytes_sent).sum();
+    let start = Instant::now();
+    let mut all = Vec::with_capacity(applicants);
+    for (child, inputs) in children.into_iter().zip(inputs) {
+        all.push(score.run(child, inputs, &Tasks).await?);
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    let bytes = all.iter().map(|released| released.cost().bytes_sent).sum::<u64>() - before;
+    for (mut released, due) in all.into_iter().zip(&due) {
+        let scores = released.strand.open(released.outputs[0].z64()?.view()).await?;
+        finish(ctx, released, scores == integers(due))?;
+    }
+    Ok(Measured { seconds, items: applicants as f64, bytes, rounds: score.row_cost().rounds })
+}
+
+/// One epoch of training, from the shares of a table and its labels to a checked model.
+pub(super) async fn training<M: Mode>(
+    ctx: &mut Ctx<M>,
+    [rows, columns]: [usize; 2],
+    batch: usize,
+) -> Result<Measured, Error> {
+    let settings = Settings { rate: 0.5, momentum: 0.75, epochs: 1, batch: Batch::Rows(batch), l2: 1.0 };
+    let train = Train::new(whole(rows, columns), settings).map_err(refused)?;
+    let table = table(rows, columns);
+    let labels: Vec<bool> = (0..rows as u64).zip(&table).map(|(row, x)| *x > uniform(row, u64::MAX)).collect();
+    let inputs = Inputs::new([
+        Vector::from(share(ctx, &integers(&table)).await?),
+        Vector::from(share(ctx, &words(&labels)).await?),
+    ]);
+    let mut child = fork(ctx, 1).await?.remove(0);
+    barrier(&mut child).await?;
+    let before = child.cost().bytes_sent;
+    let start = Instant::now();
+    let mut released = train.run(child, inputs, &Tasks).await?;
+    let seconds = start.elapsed().as_secs_f64();
+    let bytes = released.cost().bytes_sent - before;
+    let model = released.strand.open(released.outputs[0].z64()?.view()).await?;
+    let beyond = released.strand.open(released.outputs[1].bits()?.view()).await?;
+    let holds = model == integers(&train.plain(&table, &labels)) && beyond == [Lanes(0)];
+    finish(ctx, released, holds)?;
+    Ok(Measured { seconds, items: 1.0, bytes, rounds: train.cost().rounds })
+}
+
+fn program(rows: usize, columns: usize) -> Result<Score, Error> {
+    Score::new(whole(rows, columns), Weights::Shared, vec![Report::Probability]).map_err(refused)
+}
+
+fn whole(rows: usize, columns: usize) -> Pooled {
+    Pooled::Vertical { rows, columns: vec![columns] }
+}
+
+/// The command line admits no such shape.
+fn refused(_: CreditError) -> Error {
+    Error::Shape { what: "the columns of a table at most", expected: trefoil_circuits::credit::MOST_FEATURES, got: 0 }
+}
+
+/// Strands that rest on nothing unchecked, so that each can be verified on its own.
+async fn fork<M: Mode>(ctx: &mut Ctx<M>, strands: u32) -> Result<Vec<Ctx<M>>, Error> {
+    ctx.check().await?;
+    ctx.fork(strands).await
+}
+
+fn finish<M: Mode>(ctx: &mut Ctx<M>, released: Released<M>, holds: bool) -> Result<(), Error> {
+    ctx.join_verified(released.strand)?;
+    agree(ctx.me(), holds)
+}
+
+/// Uniform shares of values that all parties know: random ones, opened, and moved by the difference.
+async fn share<M: Mode, R: Ring>(ctx: &mut Ctx<M>, values: &[R]) -> Result<Shares<R>, Error> {
+    let mut child = fork(ctx, 1).await?.remove(0);
+    let mut x = child.random::<R>(values.len())?;
+    let mut child = child.verify().await?;
+    let mut opened = child.open(x.view()).await?;
+    ctx.join_verified(child)?;
+    for (opened, &value) in opened.iter_mut().zip(values) {
+        *opened = value - *opened;
+    }
+    x.add_public(ctx.me(), &opened)?;
+    Ok(x)
+}
+
+/// Features column after column: as wide as standardized ones, the same at all parties.
+fn table(rows: usize, columns: usize) -> Vec<i64> {
+    let column = |column: u64| (0..rows as u64).map(move |row| uniform(row, column));
+    (0..columns as u64).flat_map(column).collect()
+}
+
+/// Coefficients, the intercept first.
+fn model(columns: usize) -> Vec<i64> {
+    (0..=columns as u64).map(|k| uniform(k, u64::MAX) / 4).collect()
+}
+
+/// A number from -2 to 2 that depends on nothing but its place (the mixer of Steele, Lea and Flood, OOPSLA 2014).
+fn uniform(row: u64, column: u64) -> i64 {
+    let mut x = (row << 16 ^ column).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    let one = Number::ONE.0.cast_signed();
+    ((x ^ x >> 31) >> 1).cast_signed() % (4 * one) - 2 * one
+}
+
+fn integers(x: &[i64]) -> Vec<Z64> {
+    x.iter().map(|x| Z64(x.cast_unsigned())).collect()
+}
+
+fn words(bits: &[bool]) -> Vec<Lanes> {
+    let word = |bits: &[bool]| Lanes(bits.iter().enumerate().map(|(k, &bit)| u64::from(bit) << k).sum());
+    bits.chunks(Lanes::COUNT).map(word).collect()
+}
