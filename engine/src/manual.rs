@@ -65,9 +65,9 @@
 //! the Galois ring `GR(2^k, 64)`, whose residue field is the same `GF(2^64)` (Boyle et al., section 4.1).
 //!
 //! **Theorem.** *If a message of a batch was wrong, the two honest parties reject but with probability below `2^-57`.* Step 1: the weights enter
-//! with degree at most 3, so a wrong word leaves every row's claim right with probability at most `3 / 2^64` (Schwartz, Zippel). Step 2: two different
+//! with degree at most 4, so a wrong word leaves every row's claim right with probability at most `4 / 2^64` (Schwartz, Zippel). Step 2: two different
 //! polynomials agree at `t` with probability at most `2 r / 2^64 <= 12 / 2^64`. Step 4: `6 / 2^64` for each level, of which there are at most 9 in a batch that fits
-//! in memory (the vectors shrink to an eighth in each). Step 5: `16 / (2^64 - 9)`. The sum is below `86 / 2^64 < 2^-57`. *A job has many batches and the bound holds
+//! in memory (the vectors shrink to an eighth in each). Step 5: `16 / (2^64 - 9)`. The sum is below `87 / 2^64 < 2^-57`. *A job has many batches and the bound holds
 //! for it as it stands*: nothing is released unless all are accepted, so the first wrong batch has to be accepted, and that is the event
 //! bounded above.
 //!

@@ -48,11 +48,11 @@ pub(crate) fn combine_scalar<E: Ext>(terms: &[(E, &[E])], weights: &[E], out: &m
     }
 }
 
-pub(crate) fn combined_products_scalar<E: Ext>(a: [&[E]; 2], b: [&[E]; 2]) -> [E; 27] {
+pub(crate) fn combined_products_scalar<E: Ext, const N: usize>(a: [&[E]; N], b: [&[E]; N]) -> [E; 27] {
     let part = a[0].len() / 8;
     let mut sums = [E::default(); 27];
     for j in 0..part {
-        let sum = |[x, y]: [&[E]; 2], at: usize| x[at] + y[at];
+        let sum = |v: [&[E]; N], at: usize| v.iter().fold(E::default(), |sum, v| sum + v[at]);
         let column = |v| super::grid::extend::<E, 8, 27>(&std::array::from_fn(|u| sum(v, u * part + j)));
         for ((sum, a), b) in sums.iter_mut().zip(column(a)).zip(column(b)) {
             *sum = *sum + a * b;

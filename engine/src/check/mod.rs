@@ -62,21 +62,19 @@ pub trait Checked: log::Recorded + Copy + 'static {
     const BLOCK_WEIGHTS: usize;
     /// The weights of a line's words: of a block's own weights and of [`LINE`](log::LINE) common ones.
     fn line(own: &[Self::Ext], common: &[Self::Ext; log::LINE]) -> [Self::Ext; log::LINE];
-    /// The weights of a line's columns, in the order in which [`fold`](Self::fold) leaves them, are products: of a weight for each eighth of
-    /// the columns, which is the same in all blocks ..
+    /// The weights of a line's columns, in the order in which [`fold`](Self::fold) leaves them, are products: of the *square* of a factor for each
+    /// eighth of the columns, which is the same in all blocks, so that a product of two elements has the weight if each of them has the factor ..
     fn eighths(common: &[Self::Ext; log::LINE]) -> [Self::Ext; 8];
     /// .. and of one for each column of an eighth.
     fn within(own: &[Self::Ext], out: &mut [Self::Ext]);
-    /// Prepares a fold with one weight for each row.
-    fn folder(eq: &[Self::Ext]) -> Self::Fold;
-    /// The weights of a fold of rows and then of the columns' eighths, as its kernel wants them.
-    type Through: Send + Sync;
-    /// Prepares such a fold.
-    fn through(rows: &Self::Fold, eighths: &[Self::Ext; 8]) -> Self::Through;
-    /// Folds a plane's block through both, with each of some weights.
-    fn fold_through<const N: usize>(by: [&Self::Through; N], plane: &[Self], out: [&mut [Self::Ext]; N]);
-    /// Folds the block of a plane, or of the sum of some, to its columns.
+    /// Prepares folds with one weight for each row and one for each eighth of the columns.
+    fn folder(rows: &[Self::Ext], eighths: &[Self::Ext; 8]) -> Self::Fold;
+    /// Folds the rows of the sum of some planes' blocks to columns with the weights of their eighths.
     fn fold<const N: usize>(by: &Self::Fold, planes: [&[Self]; N], out: &mut [Self::Ext]);
+    /// Folds the rows of a plane's block, and the eighths to one.
+    fn fold_through(by: &Self::Fold, plane: &[Self], out: &mut [Self::Ext]);
+    /// Adds what [`Ext::combined_products`] gives for one vector each.
+    fn add_products(a: &[Self::Ext], b: &[Self::Ext], sums: &mut [Self::Sum; 27]);
     /// Adds the weighted words of each row to the row's sum. Plane `k` begins at `k * stride` of `planes`; `weights` holds a line for each.
     fn rows(planes: &[Self], stride: usize, weights: &[Self::Ext], sums: &mut [Self::Sum]) {
         for (plane, line) in planes.chunks(stride).zip(weights.chunks_exact(log::LINE)) {

@@ -66,7 +66,7 @@ async fn check_ring<R: Ring>(ctx: &mut Ctx<Malicious>) -> Result<(), Error> {
     };
     let mut claim = Halves { prev: whole(&first.for_prev, &sent.prev), next: whole(&first.for_next, &sent.next) };
 
-    let rows = R::folder(&grid::weights(&t));
+    let rows = grid::weights(&t);
     let values = statement.second_level(&mut *ctx.link, &rows).await;
     let eq = level(ctx, &mut coins, &values, &mut claim).await?;
     let (mut v, gates) = statement.fold(&mut *ctx.link, &rows, &eq).await;

@@ -2,13 +2,13 @@
 
 use super::{
     Checked,
-    ext::{Ext, Galois, Gf64},
+    ext::{Ext, Galois, Gf64, combined_products_scalar},
     form::{Block, Scratch, grid_scalar},
     log::LINE,
 };
 use crate::{
     ring::{Lanes, Quadratic, Z16, Z32, Z64},
-    simd::clmul::{self, RowFold, Through},
+    simd::clmul::{self, RowFold},
 };
 
 impl Checked for Lanes {
@@ -38,12 +38,13 @@ impl Checked for Lanes {
     const BLOCK_WEIGHTS: usize = LINE / 2;
     /// Words `2 l` and `2 l + 1` have weight `l` of the block, the odd ones times a common one.
     fn line(own: &[Gf64], common: &[Gf64; LINE]) -> [Gf64; LINE] {
-        std::array::from_fn(|word| if word % 2 == 0 { own[word / 2] } else { own[word / 2] * common[0] })
+        let odd = common[0] * common[0];
+        std::array::from_fn(|word| if word % 2 == 0 { own[word / 2] } else { own[word / 2] * odd })
     }
     fn eighths(common: &[Gf64; LINE]) -> [Gf64; 8] {
         // As `clmul::column` has it: an eighth is 16 bits of the even or of the odd words.
         std::array::from_fn(|s| {
-            let power = Gf64(1 << (16 * (s % 4)));
+            let power = Gf64(1 << (8 * (s % 4)));
             if s < 4 { power } else { power * common[0] }
         })
     }
@@ -58,18 +59,17 @@ impl Checked for Lanes {
         }
         Gf64::combine(&[(Gf64(1), &powers)], &of_words, out);
     }
-    fn folder(eq: &[Gf64]) -> RowFold {
-        RowFold::new(eq)
+    fn folder(rows: &[Gf64], eighths: &[Gf64; 8]) -> RowFold {
+        RowFold::new(rows, eighths)
     }
     fn fold<const N: usize>(by: &RowFold, planes: [&[Self]; N], out: &mut [Gf64]) {
         by.apply(planes, out);
     }
-    type Through = Through;
-    fn through(rows: &RowFold, eighths: &[Gf64; 8]) -> Through {
-        Through::new(rows, eighths)
+    fn fold_through(by: &RowFold, plane: &[Self], out: &mut [Gf64]) {
+        by.apply_through(plane, out);
     }
-    fn fold_through<const N: usize>(by: [&Through; N], plane: &[Self], out: [&mut [Gf64]; N]) {
-        Through::apply(by, plane, out);
+    fn add_products(a: &[Gf64], b: &[Gf64], sums: &mut [[u128; 4]; 27]) {
+        clmul::add_products(a, b, sums);
     }
     fn rows(planes: &[Self], stride: usize, weights: &[Gf64], sums: &mut [[u128; 4]]) {
         clmul::rows(planes, stride, weights, sums);
@@ -90,7 +90,7 @@ macro_rules! integers {
         $(impl Checked for $ring {
             type Ext = Galois<Self>;
             type Sum = Galois<Self>;
-            type Fold = Vec<Galois<Self>>;
+            type Fold = (Vec<Galois<Self>>, [Galois<Self>; 8]);
             const COLUMNS: usize = 1;
             // A value of the proof has 64 coefficients: fewer of them, more columns.
             const VARIABLES: u32 = 3;
@@ -116,7 +116,7 @@ macro_rules! integers {
             }
             const BLOCK_WEIGHTS: usize = 1;
             fn line(own: &[Galois<Self>], common: &[Galois<Self>; LINE]) -> [Galois<Self>; LINE] {
-                std::array::from_fn(|word| own[0] * common[word])
+                std::array::from_fn(|word| own[0] * common[word] * common[word])
             }
             fn eighths(common: &[Galois<Self>; LINE]) -> [Galois<Self>; 8] {
                 *common
@@ -124,27 +124,27 @@ macro_rules! integers {
             fn within(own: &[Galois<Self>], out: &mut [Galois<Self>]) {
                 out.copy_from_slice(own);
             }
-            fn folder(eq: &[Galois<Self>]) -> Vec<Galois<Self>> {
-                eq.to_vec()
+            fn folder(rows: &[Galois<Self>], eighths: &[Galois<Self>; 8]) -> Self::Fold {
+                (rows.to_vec(), *eighths)
             }
-            type Through = (Vec<Galois<Self>>, [Galois<Self>; 8]);
-            fn through(rows: &Vec<Galois<Self>>, eighths: &[Galois<Self>; 8]) -> Self::Through {
-                (rows.clone(), *eighths)
-            }
-            fn fold_through<const N: usize>(by: [&Self::Through; N], plane: &[Self], out: [&mut [Galois<Self>]; N]) {
-                for ((rows, eighths), out) in by.into_iter().zip(out) {
-                    let mut columns = [Galois::default(); LINE];
-                    Self::fold(rows, [plane], &mut columns);
-                    Galois::fold(&columns, eighths, out);
+            fn fold<const N: usize>((rows, eighths): &Self::Fold, planes: [&[Self]; N], out: &mut [Galois<Self>]) {
+                for (j, (out, &eighth)) in out.iter_mut().zip(eighths).enumerate() {
+                    let mut sum = Galois::default();
+                    for (row, &eq) in rows.iter().enumerate() {
+                        let word = planes.iter().fold(Self::default(), |sum, plane| sum + plane[row * LINE + j]);
+                        Self::accumulate(&mut sum, eq, word);
+                    }
+                    *out = eighth * sum;
                 }
             }
-            fn fold<const N: usize>(by: &Vec<Galois<Self>>, planes: [&[Self]; N], out: &mut [Galois<Self>]) {
-                for (j, out) in out.iter_mut().enumerate() {
-                    *out = Galois::default();
-                    for (row, &eq) in by.iter().enumerate() {
-                        let word = planes.iter().fold(Self::default(), |sum, plane| sum + plane[row * LINE + j]);
-                        Self::accumulate(out, eq, word);
-                    }
+            fn fold_through(by: &Self::Fold, plane: &[Self], out: &mut [Galois<Self>]) {
+                let mut columns = [Galois::default(); LINE];
+                Self::fold(by, [plane], &mut columns);
+                out[0] = columns.into_iter().fold(Galois::default(), |sum, column| sum + column);
+            }
+            fn add_products(a: &[Galois<Self>], b: &[Galois<Self>], sums: &mut [Galois<Self>; 27]) {
+                for (sum, products) in sums.iter_mut().zip(combined_products_scalar([a], [b])) {
+                    *sum = *sum + products;
                 }
             }
             fn grid<K: Quadratic<I, O>, const I: usize, const O: usize>(

@@ -124,13 +124,11 @@ impl<R: Ring> Statement<R> {
 
     /// The form on the grid of the second level, whose rows are the eighths of each block's columns. The rows of the first are folded with
     /// `rows` on the way; that is done again by [`fold`](Self::fold), which is faster than to write it to memory and read it again.
-    pub async fn second_level(&self, link: &mut dyn Link, rows: &R::Fold) -> [R::Ext; 27] {
+    pub async fn second_level(&self, link: &mut dyn Link, rows: &[R::Ext]) -> [R::Ext; 27] {
         let columns = LINE * R::COLUMNS;
-        let eighths = R::eighths(&self.common);
-        let mut sums = [R::Ext::default(); 27];
-        let zero = vec![R::Ext::default(); columns];
-        let (mut of_columns, ones) = (vec![R::Ext::default(); columns], vec![R::Ext::point(1); columns / 8]);
-        let mut within = vec![R::Ext::default(); columns / 8];
+        let fold = R::folder(rows, &R::eighths(&self.common));
+        let mut sums = [R::Sum::default(); 27];
+        let mut of_columns = vec![R::Ext::default(); columns];
         let (mut both, mut form) = (Folded::default(), Folded::default());
         for (class, weights) in self.gates.classes.iter().zip(&self.weights) {
             let inputs = class.form.inputs();
@@ -143,29 +141,25 @@ impl<R: Ring> Statement<R> {
                         ahead.inputs(k, self.block());
                     }
                     R::fold(
-                        rows,
+                        &fold,
                         [&chunk.own, &chunk.next].map(|planes| chunk.block(planes, k, at, self.block())),
                         both,
                     );
                 }
-                R::within(of_block, &mut within);
-                for (of_columns, &eighth) in of_columns.chunks_exact_mut(columns / 8).zip(&eighths) {
-                    R::Ext::combine(&[(eighth, &within)], &ones, of_columns);
-                }
+                let (first, others) = of_columns.split_at_mut(columns / 8);
+                R::within(of_block, first);
+                others.chunks_exact_mut(columns / 8).for_each(|others| others.copy_from_slice(first));
                 for Factors { input, form: terms } in &weights.products {
                     apply(terms, both, columns, &of_columns, form);
-                    let factors = [&both[input * columns..][..columns], &zero];
-                    for (sum, product) in sums.iter_mut().zip(R::Ext::combined_products(factors, [form, &zero])) {
-                        *sum = *sum + product;
-                    }
+                    R::add_products(&both[input * columns..][..columns], form, &mut sums);
                 }
             }
         }
-        sums
+        sums.map(R::finish)
     }
 
     /// Folds the rows, and then the eighths of the columns with `eq`; gives the gates back, which are no longer needed.
-    pub async fn fold(self, link: &mut dyn Link, rows: &R::Fold, eq: &[R::Ext; 8]) -> (Vectors<R::Ext>, Gates<R>) {
+    pub async fn fold(self, link: &mut dyn Link, rows: &[R::Ext], eq: &[R::Ext; 8]) -> (Vectors<R::Ext>, Gates<R>) {
         let columns = LINE * R::COLUMNS;
         let left = columns / 8;
         let all: usize = self
@@ -182,10 +176,8 @@ impl<R: Ring> Statement<R> {
             form_next: Folded::zeros(all),
             form_own: Folded::zeros(all),
         };
-        // The eighths' weights are the same in all blocks and planes: they can be folded in before the form is applied.
-        let eighths = R::eighths(&self.common);
-        let weighted: [R::Ext; 8] = std::array::from_fn(|u| eq[u] * eighths[u]);
-        let (plain, weighted) = (R::through(rows, eq), R::through(rows, &weighted));
+        let factors = R::eighths(&self.common);
+        let fold = R::folder(rows, &std::array::from_fn(|u| eq[u] * factors[u]));
         let mut within = vec![R::Ext::default(); left];
         let mut parts = Folded::default();
         let mut done = 0;
@@ -199,19 +191,16 @@ impl<R: Ring> Statement<R> {
                     [(&chunk.own, &mut v.own, &mut v.form_own), (&chunk.next, &mut v.next, &mut v.form_next)]
                 {
                     let parts = parts.take(inputs * left);
-                    let mut to = to[here.clone()].chunks_exact_mut(left);
-                    let mut factors = weights.products.iter().map(|p| p.input).peekable();
                     for (k, part) in parts.chunks_exact_mut(left).enumerate() {
                         if let Some(ahead) = ahead
                             && std::ptr::eq(planes, &raw const chunk.own)
                         {
                             ahead.inputs(k, self.block());
                         }
-                        let block = chunk.block(planes, k, at, self.block());
-                        match factors.next_if_eq(&k).and_then(|_| to.next()) {
-                            Some(to) => R::fold_through([&plain, &weighted], block, [to, part]),
-                            None => R::fold_through([&weighted], block, [part]),
-                        }
+                        R::fold_through(&fold, chunk.block(planes, k, at, self.block()), part);
+                    }
+                    for (product, to) in weights.products.iter().zip(to[here.clone()].chunks_exact_mut(left)) {
+                        to.copy_from_slice(&parts[product.input * left..][..left]);
                     }
                     for (product, form) in weights.products.iter().zip(form[here.clone()].chunks_exact_mut(left)) {
                         apply(&product.form, parts, left, &within, form);

@@ -100,17 +100,20 @@ pub fn grid<K: Quadratic<I, O>, const I: usize, const O: usize>(
     grid_scalar::<Lanes, K, I, O>(kernel, block, weights, sums, scratch);
 }
 
-/// The weights of a fold of rows: as numbers, and as bit matrices.
+/// The weights of a fold of rows and of the columns' eighths: as numbers, row by row for each eighth, and as bit matrices.
 pub struct RowFold {
+    /// The product of a row's weight and of an eighth's.
     eq: Vec<Gf64>,
-    /// For each 8 rows, and each byte of the result, the matrix that maps the rows' bits to that byte.
+    /// For each eighth, each 8 rows, and each byte of the result, the matrix that maps the rows' bits to that byte.
     matrices: Vec<u64>,
 }
 
 impl RowFold {
-    /// With a weight for each row, a multiple of 8 of them.
-    pub fn new(eq: &[Gf64]) -> Self {
-        Self { eq: eq.to_vec(), matrices: matrices(eq) }
+    /// With a weight for each row, a multiple of 8 of them, and for each eighth.
+    pub fn new(rows: &[Gf64], eighths: &[Gf64; 8]) -> Self {
+        let eq: Vec<_> = eighths.iter().flat_map(|&s| rows.iter().map(move |&l| s * l)).collect();
+        let matrices = matrices(&eq);
+        Self { eq, matrices }
     }
 
     /// See [`Checked::fold`](crate::check::Checked::fold).
@@ -124,12 +127,33 @@ impl RowFold {
             return;
         }
         let _ = level;
-        for word in 0..LINE {
-            for bit in 0..Lanes::COUNT {
-                out[column(word, bit)] = self.eq.iter().enumerate().fold(Gf64(0), |sum, (row, eq)| {
-                    let word = planes.iter().fold(0, |sum, plane| sum ^ plane[row * LINE + word].0);
-                    Gf64(sum.0 ^ (eq.0 & (word >> bit & 1).wrapping_neg()))
-                });
+        out.fill(Gf64(0));
+        self.scalar(planes, |column, weighted| out[column] = out[column] + weighted);
+    }
+
+    /// See [`Checked::fold_through`](crate::check::Checked::fold_through).
+    pub fn apply_through(&self, plane: &[Lanes], out: &mut [Gf64]) {
+        self.apply_through_at(Level::detect(), plane, out);
+    }
+
+    fn apply_through_at(&self, level: Level, plane: &[Lanes], out: &mut [Gf64]) {
+        #[cfg(target_arch = "x86_64")]
+        if x86::fold_through(level, self, plane, out) {
+            return;
+        }
+        let _ = level;
+        out.fill(Gf64(0));
+        self.scalar([plane], |column, weighted| out[column % 64] = out[column % 64] + weighted);
+    }
+
+    /// Gives each column's weighted bits.
+    fn scalar<const N: usize>(&self, planes: [&[Lanes]; N], mut add: impl FnMut(usize, Gf64)) {
+        let rows = self.eq.len() / 8;
+        for (word, bit) in (0..LINE).flat_map(|word| (0..Lanes::COUNT).map(move |bit| (word, bit))) {
+            let at = column(word, bit);
+            for (row, eq) in self.eq[at / 64 * rows..][..rows].iter().enumerate() {
+                let word = planes.iter().fold(0, |sum, plane| sum ^ plane[row * LINE + word].0);
+                add(at, Gf64(eq.0 & (word >> bit & 1).wrapping_neg()));
             }
         }
     }
@@ -154,44 +178,6 @@ fn transpose8(mut m: u64) -> u64 {
     m
 }
 
-/// The weights of a fold of rows and then of the columns' eighths: as numbers, row by row for each eighth, and as bit matrices.
-pub struct Through {
-    eq: Vec<Gf64>,
-    matrices: Vec<u64>,
-}
-
-impl Through {
-    /// With a weight for each row, a multiple of 8 of them, and for each eighth.
-    pub fn new(rows: &RowFold, eighths: &[Gf64; 8]) -> Self {
-        let eq: Vec<_> = eighths.iter().flat_map(|&s| rows.eq.iter().map(move |&l| s * l)).collect();
-        let matrices = matrices(&eq);
-        Self { eq, matrices }
-    }
-
-    /// See [`Checked::fold_through`](crate::check::Checked::fold_through).
-    pub fn apply<const N: usize>(by: [&Self; N], plane: &[Lanes], out: [&mut [Gf64]; N]) {
-        Self::apply_at(Level::detect(), by, plane, out);
-    }
-
-    fn apply_at<const N: usize>(level: Level, by: [&Self; N], plane: &[Lanes], mut out: [&mut [Gf64]; N]) {
-        #[cfg(target_arch = "x86_64")]
-        if x86::fold_through(level, by, plane, out.each_mut().map(|out| &mut **out)) {
-            return;
-        }
-        let _ = level;
-        for (by, out) in by.into_iter().zip(out) {
-            out.fill(Gf64(0));
-            let rows = plane.len() / LINE;
-            for (word, bit) in (0..LINE).flat_map(|word| (0..Lanes::COUNT).map(move |bit| (word, bit))) {
-                let (at, to) = (column(word, bit), &mut out[column(word, bit) % 64]);
-                for (row, eq) in by.eq[at / 64 * rows..][..rows].iter().enumerate() {
-                    to.0 ^= eq.0 & (plane[row * LINE + word].0 >> bit & 1).wrapping_neg();
-                }
-            }
-        }
-    }
-}
-
 /// See [`Ext::combined_products`](crate::check::ext::Ext::combined_products).
 pub fn combined_products(a: [&[Gf64]; 2], b: [&[Gf64]; 2]) -> [Gf64; 27] {
     #[cfg(target_arch = "x86_64")]
@@ -199,6 +185,17 @@ pub fn combined_products(a: [&[Gf64]; 2], b: [&[Gf64]; 2]) -> [Gf64; 27] {
         return sums;
     }
     combined_products_scalar(a, b)
+}
+
+/// See [`Checked::add_products`](crate::check::Checked::add_products).
+pub fn add_products(a: &[Gf64], b: &[Gf64], sums: &mut [[u128; 4]; 27]) {
+    #[cfg(target_arch = "x86_64")]
+    if x86::add_products(Level::detect(), a, b, sums) {
+        return;
+    }
+    for (sum, products) in sums.iter_mut().zip(combined_products_scalar([a], [b])) {
+        sum[0] ^= u128::from(products.0);
+    }
 }
 
 /// See [`Ext::fold`](crate::check::ext::Ext::fold).
@@ -268,6 +265,12 @@ mod tests {
             let sum = |x: &[Gf64], y: &[Gf64]| -> Vec<Gf64> { x.iter().zip(y).map(|(&x, &y)| x + y).collect() };
             let (s, t) = (sum(&a, &c), sum(&b, &d));
             prop_assert_eq!(combined_products([&a, &c], [&b, &d]), combined_products([&s, &zero], [&t, &zero]));
+            let (mut sums, eights) = ([[1; 4]; 27], s.len() / 64 * 64);
+            add_products(&s[..eights], &t[..eights], &mut sums);
+            let of_eights = combined_products_scalar([&s[..eights]], [&t[..eights]]);
+            for (sum, expected) in sums.into_iter().zip(of_eights) {
+                prop_assert_eq!(Gf64::reduce(sum[0] ^ sum[1] ^ sum[2] ^ sum[3]), expected);
+            }
             let eq: [Gf64; 8] = std::array::from_fn(|u| b[u]);
             let (mut x, mut y) = (vec![Gf64(0); part], vec![Gf64(0); part]);
             fold(&a, &eq, &mut x);
@@ -286,23 +289,26 @@ mod tests {
         for r in 3..=6 {
             let rows = 1 << r;
             let plane = fill(rows * LINE, 7, Lanes);
-            let by = RowFold::new(&fill(rows, 8, Gf64));
+            let eighths = std::array::from_fn(|s| Gf64(0x1234_5678_9abc_def1 << s));
+            let by = RowFold::new(&fill(rows, 8, Gf64), &eighths);
             let (mut x, mut y) = (vec![Gf64(0); 64 * LINE], vec![Gf64(0); 64 * LINE]);
             by.apply([&plane], &mut x);
             by.apply_at(Level::Portable, [&plane], &mut y);
             assert_eq!(x, y, "{rows} rows");
+            let (mut one, mut two) = ([Gf64(0); 64], [Gf64(0); 64]);
+            by.apply_through(&plane, &mut one);
+            by.apply_through_at(Level::Portable, &plane, &mut two);
+            assert_eq!(one, two, "{rows} rows, and then eighths");
+            fold_scalar(&x, &[Gf64(1); 8], &mut two);
+            assert_eq!(one, two, "the sum of the eighths");
+            let unit = RowFold::new(&fill(rows, 8, Gf64), &[Gf64(1); 8]);
+            unit.apply([&plane], &mut y);
+            let weighted = y.iter().zip(eighths.iter().flat_map(|e| [e; 64])).map(|(&y, &e)| y * e);
+            assert!(weighted.eq(x.iter().copied()), "{rows} rows, each eighth with its weight");
             let other = fill(rows * LINE, 6, Lanes);
             by.apply([&plane, &other], &mut x);
             by.apply_at(Level::Portable, [&plane, &other], &mut y);
             assert_eq!(x, y, "{rows} rows of two planes");
-            let eighths = std::array::from_fn(|s| Gf64(0x1234_5678_9abc_def1 << s));
-            let (through, mut one, mut two) = (Through::new(&by, &eighths), [Gf64(0); 64], [Gf64(0); 64]);
-            Through::apply([&through, &through], &plane, [&mut one, &mut two]);
-            by.apply([&plane], &mut x);
-            fold_scalar(&x, &eighths, &mut y[..64]);
-            assert_eq!((&one[..], &two[..]), (&y[..64], &y[..64]), "{rows} rows, and then eighths");
-            Through::apply_at(Level::Portable, [&through], &plane, [&mut one]);
-            assert_eq!(one, two);
             // Three planes, a line between them, and no more words than needed.
             let (stride, weights) = ((rows + 1) * LINE, fill(3 * LINE, 9, Gf64));
             let planes = fill(2 * stride + rows * LINE, 10, Lanes);

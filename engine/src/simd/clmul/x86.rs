@@ -147,28 +147,38 @@ fn extend(a: &[__m512i; 8], zero: __m512i, xor: impl Fn(__m512i, __m512i) -> __m
     o
 }
 
+/// Adds the products of the whole lines of 8 parts of `a`'s sum and `b`'s to unreduced sums.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,vpclmulqdq,gfni")]
+fn products<const N: usize>(a: [&[Gf64]; N], b: [&[Gf64]; N], sums: &mut [__m512i; 27]) {
+    let part = a[0].len() / 8;
+    assert!([a, b].iter().flatten().all(|v| v.len() >= 8 * part), "vectors of one length");
+    let zero = _mm512_setzero_si512();
+    for j in 0..part / LINE {
+        // A plain loop: a closure that returns so many registers is not inlined.
+        let (mut x, mut y) = ([zero; 8], [zero; 8]);
+        for u in 0..8 {
+            for (a, b) in a.iter().zip(b) {
+                // SAFETY: part `u` has more than `j` whole lines.
+                unsafe {
+                    x[u] = xor!(x[u], load(&a[u * part..][..part], j));
+                    y[u] = xor!(y[u], load(&b[u * part..][..part], j));
+                }
+            }
+        }
+        let (x, y) = (extend(&x, zero, |a, b| xor!(a, b)), extend(&y, zero, |a, b| xor!(a, b)));
+        for i in 0..27 {
+            sums[i] = accumulate!(sums[i], x[i], y[i]);
+        }
+    }
+}
+
 pub(super) fn combined_products(level: Level, a: [&[Gf64]; 2], b: [&[Gf64]; 2]) -> Option<[Gf64; 27]> {
     #[target_feature(enable = "avx512f,avx512bw,vpclmulqdq,gfni")]
     fn go(a: [&[Gf64]; 2], b: [&[Gf64]; 2]) -> [Gf64; 27] {
+        let mut sums = [_mm512_setzero_si512(); 27];
+        products(a, b, &mut sums);
         let part = a[0].len() / 8;
-        let zero = _mm512_setzero_si512();
-        let mut sums = [zero; 27];
-        for j in 0..part / LINE {
-            // A plain loop: a closure that returns so many registers is not inlined.
-            let (mut x, mut y) = ([zero; 8], [zero; 8]);
-            for u in 0..8 {
-                let at = u * part..(u + 1) * part;
-                // SAFETY: part `u` has more than `j` whole lines.
-                unsafe {
-                    x[u] = xor!(load(&a[0][at.clone()], j), load(&a[1][at.clone()], j));
-                    y[u] = xor!(load(&b[0][at.clone()], j), load(&b[1][at], j));
-                }
-            }
-            let (x, y) = (extend(&x, zero, |a, b| xor!(a, b)), extend(&y, zero, |a, b| xor!(a, b)));
-            for i in 0..27 {
-                sums[i] = accumulate!(sums[i], x[i], y[i]);
-            }
-        }
         let done = part / LINE * LINE;
         let rest =
             |v: &[Gf64]| -> Vec<Gf64> { v.chunks_exact(part.max(1)).flat_map(|v| &v[done..]).copied().collect() };
@@ -182,6 +192,23 @@ pub(super) fn combined_products(level: Level, a: [&[Gf64]; 2], b: [&[Gf64]; 2]) 
     }
     // SAFETY: the instructions were detected.
     wide(level).then(|| unsafe { go(a, b) })
+}
+
+pub(super) fn add_products(level: Level, a: &[Gf64], b: &[Gf64], sums: &mut [[u128; 4]; 27]) -> bool {
+    #[target_feature(enable = "avx512f,avx512bw,vpclmulqdq,gfni")]
+    fn go(a: &[Gf64], b: &[Gf64], sums: &mut [[u128; 4]; 27]) {
+        // SAFETY: both are plain bits, of one size.
+        let mut wide: [__m512i; 27] = unsafe { transmute(*sums) };
+        products([a], [b], &mut wide);
+        // SAFETY: as above.
+        *sums = unsafe { transmute(wide) };
+    }
+    let wide = wide(level) && a.len().is_multiple_of(8 * LINE);
+    if wide {
+        // SAFETY: the instructions were detected.
+        unsafe { go(a, b, sums) };
+    }
+    wide
 }
 
 pub(super) fn fold(level: Level, v: &[Gf64], eq: &[Gf64; 8], out: &mut [Gf64]) -> bool {

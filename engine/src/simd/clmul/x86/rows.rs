@@ -1,7 +1,7 @@
 //! Folds of bit rows to field elements.
 
 use super::{
-    super::{Level, RowFold, Through},
+    super::{Level, RowFold},
     load, store, wide,
 };
 use crate::{
@@ -113,15 +113,15 @@ pub(in super::super) fn fold_rows<const N: usize>(
 ) -> bool {
     #[target_feature(enable = "avx512f,avx512bw,vpclmulqdq,gfni")]
     fn go<const N: usize>(by: &RowFold, planes: [&[Lanes]; N], out: &mut [Gf64]) {
-        let groups = by.eq.len() / 8;
+        let groups = by.eq.len() / 64;
         let blocks = planes.iter().all(|plane| plane.len() == 8 * groups * LINE);
         assert!(groups <= MOST && blocks && out.len() == 64 * LINE, "a block of a plane");
         let mut bytes = [const { MaybeUninit::uninit() }; MOST];
         // SAFETY: as asserted.
         let bytes = unsafe { read(planes, groups, &mut bytes) };
-        for (s, out) in out.chunks_exact_mut(64).enumerate() {
+        for ((s, out), matrices) in out.chunks_exact_mut(64).enumerate().zip(by.matrices.chunks_exact(8 * groups)) {
             let mut c = [_mm512_setzero_si512(); 8];
-            add_eighth(bytes, s, &by.matrices, &mut c);
+            add_eighth(bytes, s, matrices, &mut c);
             // SAFETY: 64 elements.
             unsafe { write(&c, out) };
         }
@@ -135,28 +135,20 @@ pub(in super::super) fn fold_rows<const N: usize>(
 }
 
 /// Both folds at once are one map of all an output's bits, and shorter to compute than one after the other.
-pub(in super::super) fn fold_through<const N: usize>(
-    level: Level,
-    by: [&Through; N],
-    plane: &[Lanes],
-    out: [&mut [Gf64]; N],
-) -> bool {
+pub(in super::super) fn fold_through(level: Level, by: &RowFold, plane: &[Lanes], out: &mut [Gf64]) -> bool {
     #[target_feature(enable = "avx512f,avx512bw,vpclmulqdq,gfni")]
-    fn go<const N: usize>(by: [&Through; N], plane: &[Lanes], out: [&mut [Gf64]; N]) {
-        let groups = plane.len() / (8 * LINE);
-        let fits = by.iter().zip(&out).all(|(by, out)| by.matrices.len() == 64 * groups && out.len() == 64);
-        assert!(groups <= MOST && plane.len() == 8 * groups * LINE && fits, "a block of a plane");
+    fn go(by: &RowFold, plane: &[Lanes], out: &mut [Gf64]) {
+        let groups = by.eq.len() / 64;
+        assert!(groups <= MOST && plane.len() == 8 * groups * LINE && out.len() == 64, "a block of a plane");
         let mut bytes = [const { MaybeUninit::uninit() }; MOST];
         // SAFETY: as asserted.
         let bytes = unsafe { read([plane], groups, &mut bytes) };
-        for (by, out) in by.into_iter().zip(out) {
-            let mut c = [_mm512_setzero_si512(); 8];
-            for (s, matrices) in by.matrices.chunks_exact(8 * groups).enumerate() {
-                add_eighth(bytes, s, matrices, &mut c);
-            }
-            // SAFETY: 64 elements, as asserted.
-            unsafe { write(&c, out) };
+        let mut c = [_mm512_setzero_si512(); 8];
+        for (s, matrices) in by.matrices.chunks_exact(8 * groups).enumerate() {
+            add_eighth(bytes, s, matrices, &mut c);
         }
+        // SAFETY: 64 elements, as asserted.
+        unsafe { write(&c, out) };
     }
     let wide = wide(level);
     if wide {
