@@ -4,7 +4,7 @@ mod training;
 
 use training::{bits, far, horizontal, run, sample, signed};
 use trefoil_circuits::credit::{
-    CreditError, Pooled, Settings, Train, decode_model, encode_features,
+    CreditError, Number, Pooled, Settings, Stopping, Train, decode_model, encode_features,
     reference::{Batch, GradientDescent, Matrix, Newton, Stop},
 };
 use trefoil_engine::prelude::*;
@@ -15,7 +15,7 @@ const SETTINGS: Settings = Settings { rate: 0.8, momentum: 0.0, epochs: 5, batch
 fn models_are_those_of_the_twin_in_both_modes() {
     let sample = sample(90, 3);
     let table = encode_features(sample.features()).unwrap();
-    for (momentum, batch) in [(0.0, Batch::Full), (0.5, Batch::Rows(40)), (0.9, Batch::Full)] {
+    for (momentum, batch) in [(0.0, Batch::Full), (0.5, Batch::Rows(40)), (0.0, Batch::Rows(64)), (0.9, Batch::Full)] {
         let train = Train::new(horizontal(&sample), Settings { momentum, batch, ..SETTINGS }).unwrap();
         let expected = train.plain(&signed(&table), sample.labels());
         let (tables, labels) = ([table.clone()], [bits(sample.labels())]);
@@ -87,6 +87,35 @@ fn a_training_that_leaves_its_range_says_so() {
     let settings = Settings { rate: 0.001, ..settings };
     let train = Train::new(Pooled::Vertical { rows: 4, columns: vec![1] }, settings).unwrap();
     assert!(!run::<SemiHonest, _>(&train, train.cost(), &table, &labels).1);
+}
+
+/// The cost says after which epoch it ended.
+#[test]
+fn a_training_ends_when_its_coefficients_stand_still() {
+    let sample = sample(90, 2);
+    let table = encode_features(sample.features()).unwrap();
+    let of = |epochs| Train::new(horizontal(&sample), Settings { epochs, ..SETTINGS }).unwrap();
+    let after = |epochs| of(epochs).plain(&signed(&table), sample.labels());
+    let moved = |a: &[i64], b: &[i64]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).max().unwrap() as f64 * Number::ULP;
+    let mut ends = Vec::new();
+    for (every, below) in [(2, 0.05), (1, 0.05), (5, 0.8), (3, 1e-6)] {
+        let still = |epoch: &usize| moved(&after(*epoch), &after(epoch - every)) <= below;
+        let epochs = (every..20).step_by(every).find(still).unwrap_or(20);
+        ends.push(epochs);
+        let train = of(20).stopping(Stopping { every, below }).unwrap();
+        let expected = of(epochs).plain(&signed(&table), sample.labels());
+        assert_eq!(train.plain(&signed(&table), sample.labels()), expected, "every {every}");
+        let (tables, labels) = ([table.clone()], [bits(sample.labels())]);
+        let model = run::<SemiHonest, _>(&train, train.cost_of(epochs), &tables, &labels);
+        assert_eq!(model, (expected.clone(), false), "every {every}");
+        if every == 1 {
+            assert_eq!(run::<Malicious, _>(&train, train.cost(), &tables, &labels), (expected, false));
+        }
+    }
+    assert!(ends[1] < ends[0] && ends[0] < 20 && ends[3] == 20, "{ends:?}");
+    for (every, below) in [(0, 0.1), (1, 0.0), (1, 1.5), (1, f64::NAN)] {
+        assert!(of(1).stopping(Stopping { every, below }).is_err(), "{every} {below}");
+    }
 }
 
 #[test]

@@ -24,4 +24,4 @@ pub use number::{
     logit_error,
 };
 pub use score::{Report, Score, Weights};
-pub use train::{NewtonSettings, NewtonTrain, Settings, Train};
+pub use train::{NewtonSettings, NewtonTrain, Settings, Stopping, Train};

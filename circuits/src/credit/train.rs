@@ -3,6 +3,7 @@
 mod gradient;
 mod newton;
 mod plain;
+mod stopping;
 
 use super::{CreditError, Pooled, columns::some_rows, number::FRACTIONAL, reference::Batch};
 use crate::{
@@ -14,6 +15,7 @@ use crate::{
 };
 use gradient::{Scale, gradient, in_turn, labels, labels_cost, probabilities, probabilities_cost, times};
 pub use newton::{NewtonSettings, NewtonTrain};
+pub use stopping::Stopping;
 use trefoil_engine::{Cost, prelude::*};
 
 /// Fractional bits that coefficients have between steps beyond those of a [`Number`], so that small steps are not lost.
@@ -52,6 +54,7 @@ pub struct Settings {
 pub struct Train {
     table: Pooled,
     settings: Settings,
+    stopping: Option<Stopping>,
 }
 
 impl Train {
@@ -67,7 +70,21 @@ impl Train {
         CreditError::setting((0.0..1.0).contains(&momentum), "the momentum", momentum, "from 0 to below 1")?;
         CreditError::setting((0.0..=16_384.0).contains(&l2), "the L2 penalty", l2, "from 0 to 16384")?;
         CreditError::setting(batch != Batch::Rows(0), "the batch size", 0.0, "at least 1")?;
-        Ok(Self { table, settings })
+        Ok(Self { table, settings, stopping: None })
+    }
+
+    /// Ends before the last epoch if the coefficients stand still. Not by default: whether they do is opened each time (see [`Stopping`]).
+    ///
+    /// # Errors
+    /// [`CreditError`]: a setting out of range.
+    pub fn stopping(self, stopping: Stopping) -> Result<Self, CreditError> {
+        stopping.check()?;
+        Ok(Self { stopping: Some(stopping), ..self })
+    }
+
+    /// The rule to be applied after this epoch, counted from 1.
+    fn stopping_after(&self, epoch: usize) -> Option<Stopping> {
+        self.stopping.filter(|stopping| stopping.is_due(epoch, self.settings.epochs))
     }
 
     fn batch(&self) -> usize {
@@ -86,8 +103,13 @@ impl Train {
         Scale::new(self.settings.rate, rows, penalty, FRACTIONAL + EXTRA)
     }
 
-    /// The exact cost of the whole training, of P0 in semi-honest mode.
+    /// The exact cost of the whole training, of P0 in semi-honest mode: the most that it can be, if it may stop early.
     pub fn cost(&self) -> Cost {
+        self.cost_of(self.settings.epochs)
+    }
+
+    /// The exact cost of a training that ended after so many epochs.
+    pub fn cost_of(&self, epochs: usize) -> Cost {
         let (n, d) = (self.table.rows(), self.table.columns());
         let mut parts = labels_cost(&self.table);
         let mut words = 0;
@@ -96,7 +118,7 @@ impl Train {
             parts.extend([shift_cost(EXTRA).over(d + 1), beyond_cost().over(d + 1)]);
             words
         };
-        for _ in 0..self.settings.epochs {
+        for epoch in 1..=epochs {
             for from in (0..n).step_by(self.batch()) {
                 let rows = self.batch().min(n - from);
                 parts.push(probabilities_cost().over(rows));
@@ -104,6 +126,7 @@ impl Train {
                 parts.extend((self.momentum() > 0).then(|| shift_cost(MOMENTUM).over(d + 1)));
                 end(&mut parts);
             }
+            parts.extend(self.stopping_after(epoch).into_iter().flat_map(|_| Stopping::cost(d + 1)));
         }
         let words = end(&mut parts);
         parts.push(ElementCost::lanes(any_cost(words)).over(1));
@@ -144,7 +167,8 @@ impl Program for Train {
         // Where the gradient is taken, and the coefficients, both with extra bits; the former to be multiplied.
         let (mut ahead, mut model) = (Shares::<Z64>::zeros(d + 1), Shares::<Z64>::zeros(d + 1));
         let mut at = Shares::<Z64>::zeros(d + 1);
-        for _ in 0..self.settings.epochs {
+        let mut before = Shares::<Z64>::zeros(d + 1);
+        for epoch in 1..=self.settings.epochs {
             for from in (0..n).step_by(self.batch()) {
                 let count = self.batch().min(n - from);
                 let rows = some_rows(table.view(), n, from, count)?;
@@ -159,6 +183,12 @@ impl Program for Train {
                 model = next;
                 at = round_shift(&mut ctx, ahead.view(), EXTRA).await?;
                 flags.raise_beyond(&mut ctx, at.view(), WEIGHT_BITS).await?;
+            }
+            if let Some(stopping) = self.stopping_after(epoch) {
+                if stopping.stands(&mut ctx, before.view(), model.view()).await? {
+                    break;
+                }
+                before = model.view().to_shares();
             }
         }
         let model = round_shift(&mut ctx, model.view(), EXTRA).await?;

@@ -12,7 +12,8 @@ impl Train {
         let n = labels.len();
         let d = self.table.columns();
         let (mut ahead, mut model, mut at) = (vec![0; d + 1], vec![0; d + 1], vec![0; d + 1]);
-        for _ in 0..self.settings.epochs {
+        let mut before = model.clone();
+        for epoch in 1..=self.settings.epochs {
             for from in (0..n).step_by(self.batch()) {
                 let count = self.batch().min(n - from);
                 let rows: Vec<&[i64]> = table.chunks_exact(n).map(|column| &column[from..][..count]).collect();
@@ -23,6 +24,12 @@ impl Train {
                     ahead[k] = next + round_shift(again, MOMENTUM);
                     (model[k], at[k]) = (next, round_shift(ahead[k], EXTRA));
                 }
+            }
+            if let Some(stopping) = self.stopping_after(epoch) {
+                if stopping.plain(&before, &model) {
+                    break;
+                }
+                before.clone_from(&model);
             }
         }
         model.into_iter().map(|x| round_shift(x, EXTRA)).collect()
