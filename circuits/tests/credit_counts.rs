@@ -73,15 +73,58 @@ fn counts_are_those_of_the_twin_in_both_modes() {
     }
 }
 
+/// Cut points all over the range and close to each other, and values on and beside them.
+#[test]
+fn values_anywhere_are_counted_exactly() {
+    let ulp = Number::ULP;
+    let most = (1_i64 << 59) as f64 * ulp;
+    let cuts =
+        [-most, -3e9, -128.0, -1.0 - ulp, -1.0, -ulp, 0.0, ulp, 2.0 * ulp, 0.5, 127.0, 128.0, 1e6, 3e9, most / 2.0];
+    let at = |cut: &f64| Number::encode(*cut).unwrap().0.cast_signed();
+    let mut values: Vec<i64> = cuts.iter().map(at).flat_map(|x| [x - 1, x, x + 1]).collect();
+    values.extend([i64::MIN, i64::MIN + 1, -1, 0, 1, i64::MAX - 1, i64::MAX]);
+    values.extend((0..200_u64).map(|k| (k.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (k % 50)).cast_signed()));
+    let shared: Vec<Z64> = values.iter().map(|x| Z64(x.cast_unsigned())).collect();
+    let rows = values.len();
+    let labels: Vec<bool> = (0..rows).map(|k| k % 3 == 0).collect();
+    for on in [OnCut::Lower, OnCut::Upper] {
+        let counts = Counts::new(vec![rows], (&cuts, on), Split::Label, 0).unwrap();
+        let cells = run::<SemiHonest>(&counts, std::slice::from_ref(&shared), &[bits(&labels)]);
+        assert_eq!(cells, counts.plain(&values, &labels));
+        assert_eq!(cells.iter().flatten().sum::<u64>(), rows as u64);
+    }
+}
+
+/// What the bits of values cost is shared by all cut points.
+#[test]
+fn many_cut_points_cost_little_each() {
+    for (bins, most) in [(10, 65.0), (20, 35.7), (100, 13.0), (1000, 9.1)] {
+        let cuts: Vec<f64> = (1..bins).map(|k| f64::from(k) / f64::from(bins)).collect();
+        let counts = Counts::new(vec![28_632], (&cuts, OnCut::Upper), Split::Label, 5).unwrap();
+        let each = counts.cost().bytes_sent as f64 * 8.0 / 28_632.0 / cuts.len() as f64;
+        assert!(each < most && counts.cost().rounds <= 67, "{each} bits, {} rounds", counts.cost().rounds);
+    }
+}
+
 #[test]
 fn customers_of_several_owners_are_counted_together() {
     let (scores, labels) = scored(100);
     let values = encode(&scores);
     let cuts = [0.2, 0.5];
     let whole = Counts::new(vec![100], (&cuts, OnCut::Upper), Split::Label, 2).unwrap();
-    let parts = Counts::new(vec![3, 97], (&cuts, OnCut::Upper), Split::Label, 2).unwrap();
-    let given = ([values[..3].to_vec(), values[3..].to_vec()], [bits(&labels[..3]), bits(&labels[3..])]);
-    assert_eq!(run::<SemiHonest>(&parts, &given.0, &given.1), whole.plain(&signed(&values), &labels));
+    let expected = whole.plain(&signed(&values), &labels);
+    for rows in [vec![3, 97], vec![64, 0, 36], vec![1, 65, 34]] {
+        let parts = Counts::new(rows.clone(), (&cuts, OnCut::Upper), Split::Label, 2).unwrap();
+        let (mut values, mut labels) = (values.as_slice(), labels.as_slice());
+        let mut given = (Vec::new(), Vec::new());
+        for rows in rows {
+            let mine = (values.split_at(rows), labels.split_at(rows));
+            given.0.push(mine.0.0.to_vec());
+            given.1.push(bits(mine.1.0));
+            (values, labels) = (mine.0.1, mine.1.1);
+        }
+        assert_eq!(run::<SemiHonest>(&parts, &given.0, &given.1), expected);
+    }
 }
 
 /// The reports from the counts are those of the plain columns.
