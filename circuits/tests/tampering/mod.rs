@@ -1,6 +1,7 @@
 //! A party that sends something else: runs of a program in which one frame is tampered with, and what they must not end in.
 
 mod attack;
+pub mod suite;
 
 pub use attack::{Attack, Frame, Phase};
 
@@ -9,28 +10,29 @@ use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
 };
-use trefoil_circuits::program::{Program, Released, Turns};
+use trefoil_circuits::program::{InputVector, Inputs, OutputVector, Program, Released, RingKind, Shape, Turns, Vector};
 use trefoil_engine::{
     PeerFault,
     client::{OutputShare, reconstruct},
     prelude::*,
-    testing::{Setup, on_shares_with},
+    testing::{Setup, three_with},
     transport::memory::{Conditions, Position, Tamper},
 };
 
-/// A program, its input and its output.
+/// A program, its inputs and its outputs, as words.
 pub struct Subject<P: Program> {
     pub program: P,
-    pub input: Vec<Lanes>,
-    pub output: Vec<Lanes>,
+    pub inputs: Vec<Vec<u64>>,
+    pub outputs: Vec<Vec<u64>>,
 }
 
 /// How a run has ended for one party. After the program the output is released to the client, opened to all, and then revealed
 /// to each party alone.
 #[derive(Default)]
 struct Ending {
-    released: Option<OutputShare<Lanes>>,
-    opened: Vec<Vec<Lanes>>,
+    released: Option<Vec<OutputVector>>,
+    /// Which output, and what it was.
+    opened: Vec<(usize, Vec<u64>)>,
     error: Option<Error>,
 }
 
@@ -47,6 +49,13 @@ pub struct Tally {
 }
 
 impl<P: Program> Subject<P> {
+    /// A program with one input and one output, of bits.
+    #[allow(dead_code)] // not every suite has such programs
+    pub fn of_bits(program: P, input: &[Lanes], output: &[Lanes]) -> Self {
+        let words = |bits: &[Lanes]| vec![bits.iter().map(|word| word.0).collect()];
+        Self { program, inputs: words(input), outputs: words(output) }
+    }
+
     /// The frames of an honest run.
     pub fn tape<M: Mode>(&self, seed: u64) -> Vec<Frame> {
         let tape: Arc<Mutex<Vec<Frame>>> = Arc::default();
@@ -60,7 +69,8 @@ impl<P: Program> Subject<P> {
         let endings = self.run::<M>(seed, Box::new(tamper), &|p, phase| phases.lock().unwrap()[p.index()] = phase);
         for ending in endings {
             assert!(ending.error.is_none(), "{:?}", ending.error);
-            assert_eq!(ending.opened, [self.output.clone(), self.output.clone()]);
+            let outputs = self.outputs.iter().cloned().enumerate().flat_map(|output| [output.clone(), output]);
+            assert_eq!(ending.opened, outputs.collect::<Vec<_>>());
         }
         let mut tape = std::mem::take(&mut *tape.lock().unwrap());
         attack::mark_accounts(&mut tape);
@@ -80,10 +90,9 @@ impl<P: Program> Subject<P> {
 
     fn run<M: Mode>(&self, seed: u64, tamper: Tamper, mark: &dyn Fn(Party, Phase)) -> [Ending; 3] {
         let setup = Setup { seed, conditions: Conditions { tamper: Some(tamper), ..Conditions::default() } };
-        let endings = on_shares_with::<M, Lanes, _, _>(setup, &[&self.input], async |ctx, mut inputs| {
+        let endings = three_with::<M, _, _>(setup, async |ctx| {
             let mut ending = Ending::default();
-            mark(ctx.me(), Phase::Gates);
-            ending.error = self.to_the_end(ctx, inputs.remove(0), mark, &mut ending).await.err();
+            ending.error = self.to_the_end(ctx, seed, mark, &mut ending).await.err();
             Ok(ending)
         });
         endings.map(|e| e.unwrap_or_else(|e| Ending { error: Some(e), ..Ending::default() }))
@@ -91,18 +100,25 @@ impl<P: Program> Subject<P> {
 
     async fn to_the_end<M: Mode>(
         &self,
-        ctx: Ctx<M>,
-        input: Shares<Lanes>,
+        mut ctx: Ctx<M>,
+        seed: u64,
         mark: &dyn Fn(Party, Phase),
         ending: &mut Ending,
     ) -> Result<(), Error> {
-        let Released { mut strand, outputs } = self.program.run(ctx, input.into(), &Turns).await?;
-        let output = outputs[0].bits()?;
-        mark(strand.me(), Phase::Opening);
-        ending.released = Some(strand.output(output.view())?);
-        ending.opened.push(strand.open(output.view()).await?);
-        for p in Party::ALL {
-            ending.opened.extend(strand.reveal_to(p, output.view()).await?);
+        let mut inputs = Vec::new();
+        for (k, (shape, words)) in self.program.inputs().into_iter().zip(&self.inputs).enumerate() {
+            inputs.push(dealt(shape, words, seed ^ (k as u64) << 32, ctx.me()).receive(&mut ctx).await?);
+        }
+        mark(ctx.me(), Phase::Gates);
+        let released = self.program.run(ctx, Inputs::new(inputs), &Turns).await?;
+        mark(released.strand.me(), Phase::Opening);
+        ending.released = Some(released.release()?);
+        let Released { mut strand, outputs } = released;
+        for (k, output) in outputs.iter().enumerate() {
+            ending.opened.push((k, open(&mut strand, output).await?));
+            for p in Party::ALL {
+                ending.opened.extend(reveal(&mut strand, p, output).await?.map(|value| (k, value)));
+            }
         }
         Ok(())
     }
@@ -110,7 +126,7 @@ impl<P: Program> Subject<P> {
     fn judge(&self, plan: &Plan, endings: &[Ending; 3]) -> Result<Finding, String> {
         let honest = plan.corrupt.peers().map(|p| (p, &endings[p.index()]));
         for (p, ending) in honest {
-            if ending.opened.iter().any(|value| *value != self.output) {
+            if ending.opened.iter().any(|(k, value)| *value != self.outputs[*k]) {
                 return Err(format!("{p} opened a wrong value"));
             }
             if let Some(error) = &ending.error
@@ -140,18 +156,74 @@ impl<P: Program> Subject<P> {
     /// Whether the corrupt party can make up an output share that fits to those of the honest ones, or has one, with which the client
     /// gets a wrong value.
     fn client_is_told_a_wrong_value(&self, corrupt: Party, endings: &[Ending; 3]) -> bool {
-        let released = |p: Party| endings[p.index()].released.as_ref();
-        let (Some(next), Some(prev)) = (released(corrupt.next()), released(corrupt.prev())) else { return false };
-        let made_up = [prev.as_bytes()[1], next.as_bytes()[0]];
-        let sent = released(corrupt).map(OutputShare::as_bytes);
-        [Some(made_up), sent].into_iter().flatten().any(|of_corrupt| {
-            let shares = Party::ALL.map(|p| {
-                let [own, next] =
-                    if p == corrupt { of_corrupt } else { released(p).map_or([&[][..]; 2], OutputShare::as_bytes) };
-                OutputShare::<Lanes>::from_bytes(p, self.output.len(), own, next).unwrap()
-            });
-            reconstruct(&shares).is_ok_and(|value| value != self.output)
+        let released = |p: Party, k: usize| endings[p.index()].released.as_ref().map(|outputs| outputs[k].as_bytes());
+        self.program.outputs().into_iter().zip(&self.outputs).enumerate().any(|(k, (shape, output))| {
+            let (Some(next), Some(prev)) = (released(corrupt.next(), k), released(corrupt.prev(), k)) else {
+                return false;
+            };
+            let made_up = [prev[1], next[0]];
+            [Some(made_up), released(corrupt, k)].into_iter().flatten().any(|of_corrupt| {
+                let of = |p: Party| if p == corrupt { of_corrupt } else { released(p, k).unwrap_or_default() };
+                reconstructed(shape, &Party::ALL.map(of)).is_some_and(|value| value != *output)
+            })
         })
+    }
+}
+
+/// A party's components of an input, always the same for a seed.
+fn dealt(shape: Shape, words: &[u64], seed: u64, me: Party) -> InputVector {
+    let random = |j: u64, k: usize| scrambled(scrambled(seed.wrapping_mul(3).wrapping_add(j)) ^ k as u64);
+    let last = |x: u64, a: u64, b: u64| match shape.ring {
+        RingKind::Bits => x ^ a ^ b,
+        RingKind::Z64 => x.wrapping_sub(a).wrapping_sub(b),
+    };
+    let component = |p: Party| -> Vec<u8> {
+        let word = |(k, &x): (usize, &u64)| match p {
+            Party::P0 => random(0, k),
+            Party::P1 => random(1, k),
+            Party::P2 => last(x, random(0, k), random(1, k)),
+        };
+        words.iter().enumerate().flat_map(|word_of| word(word_of).to_le_bytes()).collect()
+    };
+    InputVector::from_bytes(shape, &component(me), &component(me.next())).unwrap()
+}
+
+/// A number that looks random.
+pub fn scrambled(k: u64) -> u64 {
+    let mut z = k.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ z >> 31
+}
+
+async fn open<M: Mode>(strand: &mut Verified<M>, x: &Vector) -> Result<Vec<u64>, Error> {
+    Ok(match x {
+        Vector::Bits(x) => strand.open(x.view()).await?.into_iter().map(|x| x.0).collect(),
+        Vector::Z64(x) => strand.open(x.view()).await?.into_iter().map(|x| x.0).collect(),
+    })
+}
+
+async fn reveal<M: Mode>(strand: &mut Verified<M>, to: Party, x: &Vector) -> Result<Option<Vec<u64>>, Error> {
+    Ok(match x {
+        Vector::Bits(x) => strand.reveal_to(to, x.view()).await?.map(|x| x.into_iter().map(|x| x.0).collect()),
+        Vector::Z64(x) => strand.reveal_to(to, x.view()).await?.map(|x| x.into_iter().map(|x| x.0).collect()),
+    })
+}
+
+/// What a client makes of the output shares of all parties, if they agree.
+fn reconstructed(shape: Shape, shares: &[[&[u8]; 2]; 3]) -> Option<Vec<u64>> {
+    let len = shape.elements();
+    match shape.ring {
+        RingKind::Bits => {
+            let share = |p: Party| OutputShare::<Lanes>::from_bytes(p, len, shares[p.index()][0], shares[p.index()][1]);
+            let value = reconstruct(&Party::ALL.map(|p| share(p).unwrap())).ok()?;
+            Some(value.into_iter().map(|x| x.0).collect())
+        }
+        RingKind::Z64 => {
+            let share = |p: Party| OutputShare::<Z64>::from_bytes(p, len, shares[p.index()][0], shares[p.index()][1]);
+            let value = reconstruct(&Party::ALL.map(|p| share(p).unwrap())).ok()?;
+            Some(value.into_iter().map(|x| x.0).collect())
+        }
     }
 }
 

@@ -1,0 +1,136 @@
+//! As the suite of circuits, on sorting and on the programs of credit analysis: scores, trainings, counts.
+
+mod tampering;
+
+use tampering::{
+    Subject, scrambled,
+    suite::{attacks_in_turn, bites},
+};
+use trefoil_circuits::{
+    arith,
+    credit::{
+        Counts, NewtonSettings, NewtonTrain, Number, OnCut, Pooled, Report, Score, Settings, Split, Stopping, Train,
+        Weights, reference::Batch,
+    },
+    program::{Executor, Inputs, Program, Released, Shape},
+};
+use trefoil_engine::prelude::*;
+
+const ROWS: usize = 5;
+const COLUMNS: usize = 2;
+const LABELS: [bool; ROWS] = [true, false, false, true, false];
+
+fn words(x: &[i64]) -> Vec<u64> {
+    x.iter().map(|x| x.cast_unsigned()).collect()
+}
+
+fn bits(x: impl IntoIterator<Item = bool>) -> Vec<u64> {
+    vec![x.into_iter().enumerate().map(|(k, bit)| u64::from(bit) << k).sum()]
+}
+
+/// Numbers about as large as standardized features.
+fn features() -> Vec<i64> {
+    (0..(ROWS * COLUMNS) as u64).map(|k| (scrambled(k) >> 43).cast_signed() - (1 << 20)).collect()
+}
+
+fn pooled() -> Pooled {
+    Pooled::Horizontal { columns: COLUMNS, rows: vec![ROWS] }
+}
+
+/// Three rows of two columns, by the first.
+struct Sort;
+impl Program for Sort {
+    fn inputs(&self) -> Vec<Shape> {
+        vec![Shape::z64(3); 2]
+    }
+    fn outputs(&self) -> Vec<Shape> {
+        vec![Shape::z64(3); 2]
+    }
+    async fn run<M: Mode>(&self, mut ctx: Ctx<M>, mut inputs: Inputs, _: &impl Executor) -> Result<Released<M>, Error> {
+        let columns = [inputs.z64(0)?, inputs.z64(1)?];
+        let sorted = arith::sort(&mut ctx, &columns.each_ref().map(Shares::view)).await?;
+        Ok(Released { strand: ctx.verify().await?, outputs: sorted.into_iter().map(Into::into).collect() })
+    }
+}
+
+fn sort() -> Subject<Sort> {
+    let rows = [vec![30, 1 << 40, 7], vec![1, 2, 3]];
+    Subject { program: Sort, inputs: rows.to_vec(), outputs: vec![vec![7, 30, 1 << 40], vec![3, 1, 2]] }
+}
+
+/// Sigmoids and decisions, by a secret model.
+fn score() -> Subject<Score> {
+    let model = [-300_000, 700_000, -1_100_000];
+    let reports = vec![Report::Probability, Report::Decision(0.4)];
+    let program = Score::new(pooled(), Weights::Shared, reports).unwrap();
+    let out = program.plain(&features(), &model);
+    let outputs = vec![words(&out[0]), bits(out[1].iter().map(|&bit| bit == 1))];
+    Subject { program, inputs: vec![words(&features()), words(&model)], outputs }
+}
+
+/// Two epochs, between which a bit is opened.
+fn train() -> Subject<Train> {
+    let settings = Settings { rate: 1.0, momentum: 0.0, epochs: 2, batch: Batch::Full, l2: 1.0 };
+    let program = Train::new(pooled(), settings).unwrap().stopping(Stopping { every: 1, below: 0.001 }).unwrap();
+    let model = program.plain(&features(), &LABELS);
+    let inputs = vec![words(&features()), bits(LABELS)];
+    Subject { program, inputs, outputs: vec![words(&model), vec![0]] }
+}
+
+fn newton() -> Subject<NewtonTrain> {
+    let program = NewtonTrain::new(pooled(), NewtonSettings { iterations: 2, l2: 1.0 }).unwrap();
+    let model = program.plain(&features(), &LABELS);
+    let inputs = vec![words(&features()), bits(LABELS)];
+    Subject { program, inputs, outputs: vec![words(&model), vec![0]] }
+}
+
+/// Customers by three bins and label; a single one is not told.
+fn counts() -> Subject<Counts> {
+    let values = &features()[..ROWS];
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable();
+    let cuts = [sorted[0], sorted[2]].map(|cut| cut as f64 * Number::ULP);
+    let program = Counts::new(vec![ROWS], (&cuts, OnCut::Lower), Split::Label, 2).unwrap();
+    let outputs = program.plain(values, &LABELS);
+    Subject { program, inputs: vec![words(values), bits(LABELS)], outputs }
+}
+
+#[test]
+fn sorting_ends_in_an_error_or_in_the_right_value() {
+    assert!(attacks_in_turn(&sort(), 1).runs > 150);
+}
+
+#[test]
+fn scores_end_in_an_error_or_in_the_right_value() {
+    assert!(attacks_in_turn(&score(), 1).runs > 200);
+}
+
+#[test]
+fn descent_ends_in_an_error_or_in_the_right_value() {
+    assert!(attacks_in_turn(&train(), 3).runs > 200);
+}
+
+#[test]
+fn newton_ends_in_an_error_or_in_the_right_value() {
+    assert!(attacks_in_turn(&newton(), 7).runs > 150);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn trainings_end_in_an_error_or_in_the_right_value_at_every_frame() {
+    attacks_in_turn(&train(), 1);
+    attacks_in_turn(&newton(), 1);
+}
+
+#[test]
+fn counts_end_in_an_error_or_in_the_right_value() {
+    assert!(attacks_in_turn(&counts(), 1).runs > 150);
+}
+
+#[test]
+fn the_suite_bites_where_nothing_is_checked() {
+    bites(&sort(), 8);
+    bites(&score(), 8);
+    bites(&counts(), 8);
+    bites(&train(), 8);
+}
