@@ -32,6 +32,24 @@ impl State {
         Ok(Self::new(Shares::rearrange(blocks, PLANES * w, |rows, out| slice(rows, w, out)), n))
     }
 
+    /// From planes of bits: plane `8 p + b` holds bit `b` of byte `p` of every block. Local.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for other than 128 planes of [`Lanes::words`]`(blocks)` words.
+    pub fn from_planes(planes: View<'_, Lanes>, blocks: usize) -> Result<Self, Error> {
+        let w = Lanes::words(blocks);
+        if planes.len() != PLANES * w {
+            return Err(Error::Shape { what: "the planes of AES blocks", expected: PLANES * w, got: planes.len() });
+        }
+        let by_bit = Shares::rearrange(planes, planes.len(), |planes, out| {
+            for (plane, at) in planes.chunks_exact(w.max(1)).zip(0..) {
+                let to = (at % 8 * 16 + at / 8) * w;
+                out[to..to + w].copy_from_slice(plane);
+            }
+        });
+        Ok(Self::new(by_bit, blocks))
+    }
+
     /// A batch of public blocks. Local.
     #[must_use]
     pub fn public(me: Party, blocks: &[[u8; 16]]) -> Self {

@@ -16,7 +16,7 @@
 //! | [`relu`] | 9 | 343 | 3 |
 //! | [`tournament`] of `m`, with `c` columns | 10 `ceil(log2 m)` | (m - 1) (279 + 64 c) | (m - 1) (2 + c) |
 //! | [`sort`] of `2^t` rows, with `c` columns | 5 t (t + 1) | about (279 + 64 c) t^2 / 4 a row | |
-//! | [`shuffle`] | 8 more | 339 a row, and a column more | |
+//! | [`shuffle`] of `2^t` rows, with `c` columns | 6 t - 3 | about 96 c (2 t - 2) a row | about 1.5 c (2 t - 2) a row |
 //! | [`clamp`] | 10 | 622 | 5 |
 //!
 //! Real numbers are integers with fractional bits: see [`fixed`].
@@ -30,6 +30,7 @@ mod cost;
 pub mod fixed;
 mod kernels;
 pub mod reference;
+mod shuffle;
 mod sort;
 #[cfg(test)]
 mod tests;
@@ -41,5 +42,6 @@ pub use compare::{
 };
 pub use convert::{a2b, a2b_cost, b2a, b2a_cost, inject, inject_cost, inject_sum, inject_sum_cost, sign, sign_cost};
 pub use cost::ElementCost;
-pub use sort::{shuffle, shuffle_cost, sort, sort_cost};
+pub use shuffle::{shuffle, shuffle_cost};
+pub use sort::{sort, sort_cost};
 pub use tournament::{Extreme, argmax, tournament, tournament_cost};

@@ -1,15 +1,12 @@
-//! Sorting and shuffling, so that nobody learns where anything went.
+//! Sorting, so that nobody learns where anything went.
 
 use super::{
-    ElementCost, b2a, b2a_cost,
+    ElementCost,
     bits::same,
     compare::less_than_near,
     convert::{inject, inject_cost, sign_cost},
 };
 use trefoil_engine::{Cost, prelude::*};
-
-/// Bits of a random key.
-const KEY: usize = 62;
 
 /// Rows in the ascending order of their keys.
 ///
@@ -29,19 +26,10 @@ pub async fn sort<M: Mode>(ctx: &mut Ctx<M>, columns: &[View<'_, Z64>]) -> Resul
     }
     let mut rows: Vec<Shares<Z64>> = columns.iter().map(|c| c.to_shares()).collect();
     for pairs in layers(n) {
-        let ends = rows.iter().map(|c| [0, 1].map(|end| gather(c.view(), &pairs, end)));
-        let ends: Vec<[Shares<Z64>; 2]> = ends.collect();
-        let [low, high] = &ends[0];
+        let [low, high] = [0, 1].map(|end| gather(rows[0].view(), &pairs, end));
         let swap = less_than_near(ctx, high.view(), low.view()).await?;
         let swap = inject(ctx, pairs.len(), swap.view()).await?;
-        let gaps: Vec<Shares<Z64>> = ends.iter().map(|[a, b]| b.view().minus(a.view())).collect::<Result<_, _>>()?;
-        let gaps = Shares::concat(&gaps.iter().map(Shares::view).collect::<Vec<_>>());
-        let moved = ctx.mul(Shares::concat(&vec![swap.view(); columns.len()]).view(), gaps.view()).await?;
-        for (k, (row, [low, high])) in rows.iter_mut().zip(&ends).enumerate() {
-            let moved = moved.view().slice(k * pairs.len(), pairs.len())?;
-            let both = Shares::concat(&[low.view().plus(moved)?.view(), high.view().minus(moved)?.view()]);
-            scatter(row, both.view(), &pairs);
-        }
+        exchange(ctx, &mut rows, &pairs, swap.view()).await?;
     }
     Ok(rows)
 }
@@ -50,34 +38,6 @@ pub async fn sort<M: Mode>(ctx: &mut Ctx<M>, columns: &[View<'_, Z64>]) -> Resul
 pub fn sort_cost(n: usize, columns: usize) -> Cost {
     let exchange = sign_cost().then(inject_cost()).then(ElementCost::integers(1, columns as u64));
     layers(n).iter().fold(Cost::default(), |sum, pairs| plus(sum, exchange.over(pairs.len())))
-}
-
-/// Rows in a random order that no party knows.
-///
-/// [`sort`] by random keys.
-///
-/// **Shape** columns of `n` rows to the same. The order is uniform, unless two keys are equal: with probability below `n^2 / 2^63`. **Cost** [`shuffle_cost`]: `n` keys made of random bits,
-/// and [`sort`] with a column more. **Security** as [`sort`]; unlike a shuffle by permutations that pairs of parties know, it is as it stands secure in malicious mode. **Source** folklore.
-///
-/// # Errors
-/// As [`sort`]. Not cancel safe.
-pub async fn shuffle<M: Mode>(ctx: &mut Ctx<M>, columns: &[View<'_, Z64>]) -> Result<Vec<Shares<Z64>>, Error> {
-    let n = columns.first().map_or(0, View::len);
-    let bits = ctx.random::<Lanes>(KEY * Lanes::words(n))?;
-    let keys = b2a(ctx, n, bits.view()).await?;
-    let mut keyed = vec![keys.view()];
-    keyed.extend(columns);
-    let mut rows = sort(ctx, &keyed).await?;
-    rows.remove(0);
-    Ok(rows)
-}
-
-/// The exact cost of [`shuffle`] of `n` rows, in semi-honest mode.
-pub fn shuffle_cost(n: usize, columns: usize) -> Cost {
-    if n == 0 {
-        return Cost::default();
-    }
-    plus(b2a_cost().over(n), sort_cost(n, columns + 1))
 }
 
 /// Which rows are compared in each layer, the one that is to be smaller first.
@@ -98,6 +58,25 @@ fn layers(n: usize) -> Vec<Vec<[usize; 2]>> {
         p /= 2;
     }
     layers
+}
+
+/// Exchanges the rows of each pair, in all columns, if its bit in `swap` is one.
+pub(super) async fn exchange<M: Mode>(
+    ctx: &mut Ctx<M>,
+    rows: &mut [Shares<Z64>],
+    pairs: &[[usize; 2]],
+    swap: View<'_, Z64>,
+) -> Result<(), Error> {
+    let ends: Vec<[Shares<Z64>; 2]> = rows.iter().map(|c| [0, 1].map(|end| gather(c.view(), pairs, end))).collect();
+    let gaps: Vec<Shares<Z64>> = ends.iter().map(|[a, b]| b.view().minus(a.view())).collect::<Result<_, _>>()?;
+    let gaps = Shares::concat(&gaps.iter().map(Shares::view).collect::<Vec<_>>());
+    let moved = ctx.mul(Shares::concat(&vec![swap; rows.len()]).view(), gaps.view()).await?;
+    for (k, (row, [low, high])) in rows.iter_mut().zip(&ends).enumerate() {
+        let moved = moved.view().slice(k * pairs.len(), pairs.len())?;
+        let both = Shares::concat(&[low.view().plus(moved)?.view(), high.view().minus(moved)?.view()]);
+        scatter(row, both.view(), pairs);
+    }
+    Ok(())
 }
 
 /// One end of all pairs.
@@ -124,7 +103,7 @@ fn scatter(row: &mut Shares<Z64>, ends: View<'_, Z64>, pairs: &[[usize; 2]]) {
     });
 }
 
-fn plus(a: Cost, b: Cost) -> Cost {
+pub(super) fn plus(a: Cost, b: Cost) -> Cost {
     Cost { rounds: a.rounds + b.rounds, bytes_sent: a.bytes_sent + b.bytes_sent, products: a.products + b.products }
 }
 

@@ -5,6 +5,7 @@
 //! | [`Score`] | logits, probabilities, decisions of a model that is public or shared |
 //! | [`Train`] | a model trained by gradient descent on the tables of several owners |
 //! | [`NewtonTrain`] | the same model in a few iterations of Newton's method |
+//! | [`Join`] | of tables with different columns the customers all have, found by numbers nobody sees |
 //! | [`Counts`] | good and bad customers by bins of a score or a feature, small counts left out: all that a report needs |
 //!
 //! All compute on [`Number`]s of 20 fractional bits, and have a plain twin that gives the same bits. [`mod@reference`] is the whole of credit analysis on plain
@@ -12,6 +13,7 @@
 
 mod columns;
 mod counts;
+mod join;
 mod number;
 pub mod reference;
 mod score;
@@ -19,6 +21,7 @@ mod train;
 
 pub use columns::Pooled;
 pub use counts::{Counts, OnCut, Split};
+pub use join::{Join, NUMBER_COLUMNS};
 pub use number::{
     CreditError, FEATURE_LIMIT, MOST_FEATURES, Number, WEIGHT_LIMIT, decode_model, encode_features, encode_model,
     logit_error,
