@@ -89,3 +89,22 @@ fn views_of_conversions_are_noise() {
         arith::select(ctx, negative.view(), x[0].view(), y.view()).await
     });
 }
+
+/// The same of integers of 16 bits: a distance, its threshold, and what is shown on the way from bits.
+#[test]
+fn views_of_narrow_integers_are_noise() {
+    let [zero, ones] = [0, u16::MAX].map(|x| [Z16(x); 64]);
+    private_only_if_masked(LONG, [&[&zero, &ones], &[&ones, &ones]], async |ctx, x| {
+        let less = arith::narrow::less_than(ctx, Order::Signed, x[0].view(), x[1].view()).await?;
+        arith::narrow::b2a(ctx, 64, less.view()).await
+    });
+}
+
+/// Rows that are in order and rows that are not: the same network.
+#[test]
+fn views_of_a_sort_are_noise() {
+    let (ordered, other) = ([0, 3, 1 << 40, u64::MAX >> 2].map(Z64), [1 << 40, 1, 1, 0].map(Z64));
+    private_only_if_masked(LONG, [&[&ordered], &[&other]], async |ctx, x| {
+        Ok(arith::sort(ctx, &[x[0].view()]).await?.remove(0))
+    });
+}

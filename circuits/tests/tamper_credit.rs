@@ -1,4 +1,4 @@
-//! As the suite of circuits, on sorting and on the programs of credit analysis: scores, trainings, counts.
+//! As the suite of circuits, on integers of 16 bits, on sorting and on the programs of credit analysis: scores, trainings, counts.
 
 mod tampering;
 
@@ -7,7 +7,8 @@ use tampering::{
     suite::{attacks_in_turn, bites},
 };
 use trefoil_circuits::{
-    arith,
+    arith::{self, narrow},
+    boolean::{self, Order},
     credit::{
         Counts, NewtonSettings, NewtonTrain, Number, OnCut, Pooled, Report, Score, Settings, Split, Stopping, Train,
         Weights, reference::Batch,
@@ -35,6 +36,34 @@ fn features() -> Vec<i64> {
 
 fn pooled() -> Pooled {
     Pooled::Horizontal { columns: COLUMNS, rows: vec![ROWS] }
+}
+
+/// 64 integers of 16 bits from their bits, compared with a threshold, and back to bits.
+struct Narrow;
+impl Narrow {
+    const THRESHOLD: u16 = 300;
+}
+impl Program for Narrow {
+    fn inputs(&self) -> Vec<Shape> {
+        vec![Shape::bits(16 * Lanes::COUNT)]
+    }
+    fn outputs(&self) -> Vec<Shape> {
+        vec![Shape::bits(Lanes::COUNT), Shape::bits(16 * Lanes::COUNT)]
+    }
+    async fn run<M: Mode>(&self, mut ctx: Ctx<M>, mut inputs: Inputs, _: &impl Executor) -> Result<Released<M>, Error> {
+        let threshold = Shares::public(ctx.me(), &[Z16(Self::THRESHOLD); 64]);
+        let x = narrow::b2a::<_, Z16>(&mut ctx, 64, inputs.bits(0)?.view()).await?;
+        let less = narrow::less_than(&mut ctx, Order::Unsigned, x.view(), threshold.view()).await?;
+        let bits = narrow::a2b(&mut ctx, x.view()).await?;
+        Ok(Released { strand: ctx.verify().await?, outputs: vec![less.into(), bits.into()] })
+    }
+}
+
+fn integers_of_16_bits() -> Subject<Narrow> {
+    let x: Vec<u64> = (0..64).map(|k| (scrambled(k) & 0xffff) >> (k % 9)).collect();
+    let planes: Vec<u64> = boolean::to_planes(16, &x).iter().map(|word| word.0).collect();
+    let less = bits(x.iter().map(|&x| x < u64::from(Narrow::THRESHOLD)));
+    Subject { program: Narrow, inputs: vec![planes.clone()], outputs: vec![less, planes] }
 }
 
 /// Three rows of two columns, by the first.
@@ -96,6 +125,11 @@ fn counts() -> Subject<Counts> {
 }
 
 #[test]
+fn integers_of_16_bits_end_in_an_error_or_in_the_right_value() {
+    assert!(attacks_in_turn(&integers_of_16_bits(), 1).runs > 100);
+}
+
+#[test]
 fn sorting_ends_in_an_error_or_in_the_right_value() {
     assert!(attacks_in_turn(&sort(), 1).runs > 150);
 }
@@ -129,6 +163,7 @@ fn counts_end_in_an_error_or_in_the_right_value() {
 
 #[test]
 fn the_suite_bites_where_nothing_is_checked() {
+    bites(&integers_of_16_bits(), 2);
     bites(&sort(), 8);
     bites(&score(), 8);
     bites(&counts(), 8);

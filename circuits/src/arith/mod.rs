@@ -19,7 +19,7 @@
 //! | [`shuffle`] of `2^t` rows, with `c` columns | 6 t - 3 | about 96 c (2 t - 2) a row | about 1.5 c (2 t - 2) a row |
 //! | [`clamp`] | 10 | 622 | 5 |
 //!
-//! Real numbers are integers with fractional bits: see [`fixed`].
+//! Integers modulo `2^16` and `2^32` are converted and compared in [`narrow`]. Real numbers are integers with fractional bits: see [`fixed`].
 //!
 //! Each has its twin on plain integers in [`mod@reference`] and its exact price beside it (`a2b_cost` and so on).
 
@@ -29,6 +29,7 @@ mod convert;
 mod cost;
 pub mod fixed;
 mod kernels;
+pub mod narrow;
 pub mod reference;
 mod shuffle;
 mod sort;

@@ -3,6 +3,7 @@
 mod fixed;
 mod functions;
 mod integers;
+mod narrow;
 mod sort;
 mod tournament;
 
