@@ -198,10 +198,10 @@ pub(super) fn add_products(level: Level, a: &[Gf64], b: &[Gf64], sums: &mut [[u1
     #[target_feature(enable = "avx512f,avx512bw,vpclmulqdq,gfni")]
     fn go(a: &[Gf64], b: &[Gf64], sums: &mut [[u128; 4]; 27]) {
         // SAFETY: both are plain bits, of one size.
-        let mut wide: [__m512i; 27] = unsafe { transmute(*sums) };
+        let mut wide = unsafe { transmute::<[[u128; 4]; 27], [__m512i; 27]>(*sums) };
         products([a], [b], &mut wide);
         // SAFETY: as above.
-        *sums = unsafe { transmute(wide) };
+        *sums = unsafe { transmute::<[__m512i; 27], [[u128; 4]; 27]>(wide) };
     }
     let wide = wide(level) && a.len().is_multiple_of(8 * LINE);
     if wide {
