@@ -10,8 +10,8 @@ use trefoil_circuits::{
     arith::{self, narrow},
     boolean::{self, Order},
     credit::{
-        Counts, NewtonSettings, NewtonTrain, Number, OnCut, Pooled, Report, Score, Settings, Split, Stopping, Train,
-        Weights, reference::Batch,
+        Counts, Join, NewtonSettings, NewtonTrain, Number, OnCut, Pooled, Report, Score, Settings, Split, Stopping,
+        Train, Weights, reference::Batch,
     },
     program::{Executor, Inputs, Program, Released, Shape},
 };
@@ -87,6 +87,36 @@ fn sort() -> Subject<Sort> {
     Subject { program: Sort, inputs: rows.to_vec(), outputs: vec![vec![7, 30, 1 << 40], vec![3, 1, 2]] }
 }
 
+/// Two rows in a random order, and in order again.
+struct Shuffle;
+impl Program for Shuffle {
+    fn inputs(&self) -> Vec<Shape> {
+        vec![Shape::z64(2); 2]
+    }
+    fn outputs(&self) -> Vec<Shape> {
+        vec![Shape::z64(2); 2]
+    }
+    async fn run<M: Mode>(&self, mut ctx: Ctx<M>, mut inputs: Inputs, _: &impl Executor) -> Result<Released<M>, Error> {
+        let columns = [inputs.z64(0)?, inputs.z64(1)?];
+        let shuffled = arith::shuffle(&mut ctx, &columns.each_ref().map(Shares::view)).await?;
+        let sorted = arith::sort(&mut ctx, &shuffled.iter().map(Shares::view).collect::<Vec<_>>()).await?;
+        Ok(Released { strand: ctx.verify().await?, outputs: sorted.into_iter().map(Into::into).collect() })
+    }
+}
+
+fn shuffled() -> Subject<Shuffle> {
+    let outputs = vec![vec![7, 1 << 40], vec![2, 1]];
+    Subject { program: Shuffle, inputs: vec![vec![1 << 40, 7], vec![1, 2]], outputs }
+}
+
+/// Two tables with one customer in common, whose columns are side by side whatever the order.
+fn join() -> Subject<Join> {
+    let program = Join { tables: vec![[2, 1], [2, 1]], customers: 1 };
+    let inputs = vec![vec![11, 12, 1, 1, 500, 600], vec![12, 13, 1, 1, 70, 80]];
+    let outputs = program.plain(&inputs).unwrap();
+    Subject { program, inputs, outputs }
+}
+
 /// Sigmoids and decisions, by a secret model.
 fn score() -> Subject<Score> {
     let model = [-300_000, 700_000, -1_100_000];
@@ -132,6 +162,17 @@ fn integers_of_16_bits_end_in_an_error_or_in_the_right_value() {
 #[test]
 fn sorting_ends_in_an_error_or_in_the_right_value() {
     assert!(attacks_in_turn(&sort(), 1).runs > 150);
+}
+
+#[test]
+fn a_shuffle_ends_in_an_error_or_in_the_right_value() {
+    assert!(attacks_in_turn(&shuffled(), 1).runs > 100);
+}
+
+/// The blocks are opened after the check, in the middle of the program.
+#[test]
+fn a_join_ends_in_an_error_or_in_the_right_value() {
+    assert!(attacks_in_turn(&join(), 3).runs > 100);
 }
 
 #[test]
