@@ -30,7 +30,7 @@ struct Form {
 }
 
 const BITS: Form = Form { value: 8, columns: 64, variables: 6 };
-const Z64S: Form = Form { value: 64 * 8, columns: 1, variables: 3 };
+const Z64S: Form = Form { value: 64 * 8, columns: 1, variables: 5 };
 
 /// The price of one check, of gates of so many products each, recorded in chunks of so many words.
 fn check(form: &Form, gates: &[(usize, Vec<usize>)]) -> Cost {

@@ -6,10 +6,15 @@
 
 // A product in the field is carry-less, its sum an XOR.
 #![allow(clippy::suspicious_arithmetic_impl)]
+// The loops are compiled for wider instructions in `simd`, where all they call must be inlined.
+#![allow(clippy::inline_always)]
 // The derivations for `Galois` repeat its bound.
 #![allow(clippy::multiple_bound_locations)]
 
-use crate::{ring::Ring, simd::clmul};
+use crate::{
+    ring::Ring,
+    simd::{clmul, integers},
+};
 use bytemuck::Pod;
 use std::{
     fmt::Debug,
@@ -42,12 +47,14 @@ pub trait Ext:
     }
 }
 
+#[inline(always)]
 pub(crate) fn combine_scalar<E: Ext>(terms: &[(E, &[E])], weights: &[E], out: &mut [E]) {
     for (j, (out, &w)) in out.iter_mut().zip(weights).enumerate() {
         *out = w * terms.iter().fold(E::default(), |sum, (c, v)| sum + *c * v[j]);
     }
 }
 
+#[inline(always)]
 pub(crate) fn combined_products_scalar<E: Ext, const N: usize>(a: [&[E]; N], b: [&[E]; N]) -> [E; 27] {
     let part = a[0].len() / 8;
     let mut sums = [E::default(); 27];
@@ -61,6 +68,7 @@ pub(crate) fn combined_products_scalar<E: Ext, const N: usize>(a: [&[E]; N], b: 
     sums
 }
 
+#[inline(always)]
 pub(crate) fn fold_scalar<E: Ext>(v: &[E], eq: &[E; 8], out: &mut [E]) {
     let part = v.len() / 8;
     for (j, out) in out.iter_mut().enumerate().take(part) {
@@ -134,12 +142,14 @@ impl Ext for Gf64 {
 pub struct Galois<R: Ring>(pub [R; 64]);
 
 impl<R: Ring> Default for Galois<R> {
+    #[inline(always)]
     fn default() -> Self {
         Self([R::default(); 64])
     }
 }
 impl<R: Ring> Add for Galois<R> {
     type Output = Self;
+    #[inline(always)]
     fn add(mut self, o: Self) -> Self {
         for (a, b) in self.0.iter_mut().zip(o.0) {
             *a = *a + b;
@@ -149,6 +159,7 @@ impl<R: Ring> Add for Galois<R> {
 }
 impl<R: Ring> Sub for Galois<R> {
     type Output = Self;
+    #[inline(always)]
     fn sub(mut self, o: Self) -> Self {
         for (a, b) in self.0.iter_mut().zip(o.0) {
             *a = *a - b;
@@ -158,6 +169,7 @@ impl<R: Ring> Sub for Galois<R> {
 }
 impl<R: Ring> Mul for Galois<R> {
     type Output = Self;
+    #[inline(always)]
     fn mul(self, o: Self) -> Self {
         let mut wide = [R::default(); 128];
         for (k, a) in self.0.into_iter().enumerate() {
@@ -178,6 +190,18 @@ impl<R: Ring> Mul for Galois<R> {
 }
 
 impl<R: Ring> Ext for Galois<R> {
+    fn combined_products(a: [&[Self]; 2], b: [&[Self]; 2]) -> [Self; 27] {
+        integers::combined_products(a, b)
+    }
+
+    fn fold(v: &[Self], eq: &[Self; 8], out: &mut [Self]) {
+        integers::fold_parts(v, eq, out);
+    }
+
+    fn combine(terms: &[(Self, &[Self])], weights: &[Self], out: &mut [Self]) {
+        integers::combine(terms, weights, out);
+    }
+
     fn point(coin: u64) -> Self {
         let mut point = Self::default();
         for (k, c) in point.0.iter_mut().enumerate() {

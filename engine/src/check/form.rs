@@ -73,6 +73,8 @@ impl<R: Ring> Soon<'_, R> {
 
 impl<R: Ring> Block<'_, R> {
     /// Row by row the word `j` of a line of the sum of both components, plane `k`.
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
     fn column(&self, k: usize, j: usize, into: &mut [R]) {
         for (l, to) in into.iter_mut().enumerate() {
             let at = k * self.stride + self.at + l * LINE + j;
@@ -259,6 +261,8 @@ pub fn homogeneous<A: Algebra, K: Quadratic<I, O>, const I: usize, const O: usiz
 }
 
 /// The scalar twin of [`Checked::grid`](super::Checked::grid), and its definition.
+#[allow(clippy::inline_always)]
+#[inline(always)]
 pub fn grid_scalar<R: Ring, K: Quadratic<I, O>, const I: usize, const O: usize>(
     kernel: &K,
     block: &Block<'_, R>,

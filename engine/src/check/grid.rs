@@ -8,6 +8,8 @@ use super::ext::Ext;
 use std::ops::Sub;
 
 /// A vector of `2^r` values, linear in each variable, on all `3^r` points.
+#[allow(clippy::inline_always)]
+#[inline(always)]
 pub fn extend<T: Copy + Default + Sub<Output = T>, const ROWS: usize, const POINTS: usize>(
     rows: &[T; ROWS],
 ) -> [T; POINTS] {

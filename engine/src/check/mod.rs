@@ -76,15 +76,7 @@ pub trait Checked: log::Recorded + Copy + 'static {
     /// Adds what [`Ext::combined_products`] gives for one vector each.
     fn add_products(a: &[Self::Ext], b: &[Self::Ext], sums: &mut [Self::Sum; 27]);
     /// Adds the weighted words of each row to the row's sum. Plane `k` begins at `k * stride` of `planes`; `weights` holds a line for each.
-    fn rows(planes: &[Self], stride: usize, weights: &[Self::Ext], sums: &mut [Self::Sum]) {
-        for (plane, line) in planes.chunks(stride).zip(weights.chunks_exact(log::LINE)) {
-            for (row, sum) in plane.chunks_exact(log::LINE).zip(&mut *sums) {
-                for (&word, &w) in row.iter().zip(line) {
-                    Self::accumulate(sum, w, word);
-                }
-            }
-        }
-    }
+    fn rows(planes: &[Self], stride: usize, weights: &[Self::Ext], sums: &mut [Self::Sum]);
     /// See [`form::Form::grid`].
     fn grid<K: Quadratic<I, O>, const I: usize, const O: usize>(
         kernel: &K,

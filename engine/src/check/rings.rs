@@ -2,13 +2,16 @@
 
 use super::{
     Checked,
-    ext::{Ext, Galois, Gf64, combined_products_scalar},
-    form::{Block, Scratch, grid_scalar},
+    ext::{Ext, Galois, Gf64},
+    form::{Block, Scratch},
     log::LINE,
 };
 use crate::{
     ring::{Lanes, Quadratic, Z16, Z32, Z64},
-    simd::clmul::{self, RowFold},
+    simd::{
+        clmul::{self, RowFold},
+        integers,
+    },
 };
 
 impl Checked for Lanes {
@@ -92,8 +95,8 @@ macro_rules! integers {
             type Sum = Galois<Self>;
             type Fold = (Vec<Galois<Self>>, [Galois<Self>; 8]);
             const COLUMNS: usize = 1;
-            // A value of the proof has 64 coefficients: fewer of them, more columns.
-            const VARIABLES: u32 = 3;
+            // A value of the proof has 64 coefficients, so it should have fewer values than of bits; but columns cost 64 times as much work.
+            const VARIABLES: u32 = 5;
 
             fn bit(one: bool) -> Self {
                 Self(one.into())
@@ -101,6 +104,8 @@ macro_rules! integers {
             fn odd(self) -> bool {
                 self.0 & 1 == 1
             }
+            #[allow(clippy::inline_always)]
+            #[inline(always)]
             fn accumulate(sum: &mut Galois<Self>, weight: Galois<Self>, word: Self) {
                 for (sum, w) in sum.0.iter_mut().zip(weight.0) {
                     *sum = *sum + w * word;
@@ -128,22 +133,18 @@ macro_rules! integers {
                 (rows.to_vec(), *eighths)
             }
             fn fold<const N: usize>((rows, eighths): &Self::Fold, planes: [&[Self]; N], out: &mut [Galois<Self>]) {
-                for (j, (out, &eighth)) in out.iter_mut().zip(eighths).enumerate() {
-                    let mut sum = Galois::default();
-                    for (row, &eq) in rows.iter().enumerate() {
-                        let word = planes.iter().fold(Self::default(), |sum, plane| sum + plane[row * LINE + j]);
-                        Self::accumulate(&mut sum, eq, word);
-                    }
-                    *out = eighth * sum;
-                }
+                integers::fold(rows, eighths, planes, out);
             }
             fn fold_through(by: &Self::Fold, plane: &[Self], out: &mut [Galois<Self>]) {
                 let mut columns = [Galois::default(); LINE];
                 Self::fold(by, [plane], &mut columns);
                 out[0] = columns.into_iter().fold(Galois::default(), |sum, column| sum + column);
             }
+            fn rows(planes: &[Self], stride: usize, weights: &[Galois<Self>], sums: &mut [Galois<Self>]) {
+                integers::rows(planes, stride, weights, sums);
+            }
             fn add_products(a: &[Galois<Self>], b: &[Galois<Self>], sums: &mut [Galois<Self>; 27]) {
-                for (sum, products) in sums.iter_mut().zip(combined_products_scalar([a], [b])) {
+                for (sum, products) in sums.iter_mut().zip(integers::combined_products([a], [b])) {
                     *sum = *sum + products;
                 }
             }
@@ -154,7 +155,7 @@ macro_rules! integers {
                 sums: &mut [Galois<Self>],
                 scratch: &mut Scratch<Self>,
             ) {
-                grid_scalar::<Self, K, I, O>(kernel, block, weights, sums, scratch);
+                integers::grid::<Self, K, I, O>(kernel, block, weights, sums, scratch);
             }
         })*
     };

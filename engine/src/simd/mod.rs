@@ -4,6 +4,7 @@
 //! one on registers of 256 or 512 lanes. The tests run every level the machine has against the twin.
 
 pub(crate) mod clmul;
+pub(crate) mod integers;
 mod transpose;
 #[cfg(target_arch = "x86_64")]
 mod x86;
