@@ -106,6 +106,8 @@ fn permits() -> Vec<Permit> {
         modes: vec![ModeSpec::Malicious],
         requesters: names(&["bank-c"]),
         recipients: names(&["bank-c", "bank-a", "auditor"]),
+        keep: Vec::new(),
+        minimum: 0,
     }]
 }
 
@@ -134,7 +136,7 @@ fn moments(tables: &[(&str, u32)], rows: &[u64]) -> JobSpec {
     };
     JobSpec {
         inputs: tables.iter().map(input).collect(),
-        outputs: ["auditor", "bank-a"].map(|to| OutputSpec { recipients: names(&[to]) }).to_vec(),
+        outputs: ["auditor", "bank-a"].map(|to| OutputSpec::to(names(&[to]))).to_vec(),
         ..JobSpec::new(ProgramSpec::Moments(MomentsSpec { columns: 2, rows: rows.to_vec() }), ModeSpec::default())
     }
 }
@@ -207,7 +209,7 @@ async fn what_the_owner_has_not_permitted_is_refused() {
     let job = submit(world.client("bank-c"), &good).await.expect("permitted");
     job.wait().await.expect("done");
 
-    let to = |who| JobSpec { outputs: vec![OutputSpec { recipients: names(&[who]) }; 2], ..good.clone() };
+    let to = |who| JobSpec { outputs: vec![OutputSpec::to(names(&[who])); 2], ..good.clone() };
     for (who, spec, why) in [
         ("bank-b", good.clone(), "another requester"),
         ("bank-a", good.clone(), "the owner is not permitted either"),

@@ -84,6 +84,11 @@ impl Score {
         Self { tiling, ..self }
     }
 
+    /// Strands that it computes on at the same time.
+    pub fn strands(&self) -> usize {
+        self.tiling.strands.min(self.table.rows().div_ceil(self.tiling.batch.max(1))).max(1)
+    }
+
     /// The exact cost of each row of a batch, with up to 64 features in malicious mode.
     pub fn row_cost(&self) -> ElementCost {
         let mut cost = match self.weights {

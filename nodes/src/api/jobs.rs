@@ -4,7 +4,7 @@ use super::{Api, Caller, Problem, ProblemKind};
 use crate::{
     job::{
         Admission, BodyFault, Head, Job, JobId, JobState, MEDIA_TYPE, NotAJobId, Outputs, Payload, PrepareFault,
-        Prepared, Refusal, SourceFault, fill, resolve,
+        Prepared, Refusal, SourceFault, fill, keep, resolve,
     },
     pki::{ClientName, Role},
 };
@@ -51,6 +51,7 @@ pub(super) async fn put(
         Admission::Known(job) => return Ok(state(StatusCode::OK, &job)),
     };
     let sources = resolve(&spec, owner, &head.sizes.inputs, &api.tables)?;
+    let kept = keep(&spec, owner, &head.sizes.outputs, (id, &api.tables))?;
     let Payload { attachment, inputs } = head.payload().await?;
     let limits = limits.clone();
     let prepared = tokio::task::spawn_blocking(move || Prepared::new(&spec, &attachment, &limits)).await;
@@ -58,7 +59,7 @@ pub(super) async fn put(
     let inputs =
         fill(sources, inputs).map_err(|e| ProblemKind::Internal.because(format!("{e}; please report this")))?;
     let job = upload.accept().ok_or_else(|| ProblemKind::Conflict.because("the job was deleted while it arrived"))?;
-    api.runner.start(job.clone(), prepared, inputs);
+    api.runner.start(job.clone(), prepared, (inputs, kept));
     Ok(state(StatusCode::ACCEPTED, &job))
 }
 
@@ -194,9 +195,10 @@ impl From<PrepareFault> for Problem {
     fn from(fault: PrepareFault) -> Self {
         let kind = match fault {
             PrepareFault::TooLarge(_) => ProblemKind::TooLarge,
-            PrepareFault::Digest { .. } | PrepareFault::Circuit(_) | PrepareFault::Wires { .. } => {
-                ProblemKind::InvalidJob
-            }
+            PrepareFault::Digest { .. }
+            | PrepareFault::Circuit(_)
+            | PrepareFault::Wires { .. }
+            | PrepareFault::Spec(_) => ProblemKind::InvalidJob,
         };
         kind.because(fault.to_string())
     }

@@ -16,6 +16,14 @@ use serde::Deserialize;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
+/// The parameters of a list.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Of {
+    #[serde(default)]
+    permitted: bool,
+}
+
 /// The parameters of a deletion.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -58,12 +66,16 @@ pub(super) async fn put(
     Ok(answer(StatusCode::CREATED, &table.status()))
 }
 
-/// `GET /v1/tables`: the caller's tables.
+/// `GET /v1/tables`: the caller's tables; with `?permitted=true`, those of others that it may use.
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
+    query: Result<Query<Of>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let tables = api.tables.list(client(&caller)?);
+    let Query(Of { permitted }) = query
+        .map_err(|e| ProblemKind::BadRequest.because(format!("{e}; the only parameter is permitted, true or false")))?;
+    let name = client(&caller)?;
+    let tables = if permitted { api.tables.permitted(name) } else { api.tables.list(name) };
     let tables: Vec<TableStatus> = tables.into_iter().map(|table| table.status()).collect();
     Ok(answer(StatusCode::OK, &tables))
 }

@@ -177,7 +177,7 @@ async fn the_output_is_one_component_and_the_digest_of_the_other() {
 async fn an_output_is_there_for_its_recipients_alone() {
     let node = Node::new(Limits::default());
     let path = path(1);
-    let spec = JobSpec { outputs: vec![OutputSpec { recipients: vec![name("bob")] }], ..aes(1) };
+    let spec = JobSpec { outputs: vec![OutputSpec::to(vec![name("bob")])], ..aes(1) };
     assert_eq!(node.put(alice(), &path, body(&spec, b"")).await.status, StatusCode::ACCEPTED);
     let job = node.jobs.get(JobId::from([1; 16]), &name("bob")).expect("there");
     let share = OutputShare::<Lanes>::from_bytes(Party::P0, 2, &[1; 16], &[2; 16]).expect("two words");

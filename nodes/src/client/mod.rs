@@ -13,6 +13,7 @@
 //! # Ok(()) }
 //! ```
 
+pub mod credit;
 mod ctr;
 mod job;
 mod node;

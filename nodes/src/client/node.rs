@@ -146,6 +146,12 @@ impl NodeClient {
         self.json(self.answer(self.persist(request).await?).await?).await
     }
 
+    /// The tables of others that the client may use.
+    pub(super) async fn permitted_tables(&self) -> Result<Vec<TableStatus>, Error> {
+        let request = || self.http.get(self.url("tables?permitted=true")).timeout(ANSWER);
+        self.json(self.answer(self.persist(request).await?).await?).await
+    }
+
     /// Forgets a table; if an upload is given, only if it is of that one.
     pub(super) async fn delete_table(
         &self,

@@ -58,6 +58,11 @@ impl Client {
         all(&self.nodes, super::node::NodeClient::tables).await
     }
 
+    /// The tables of others that this client may use in some job, at each node, by owner, name and version. Cancel safe.
+    pub async fn permitted_tables(&self) -> [Result<Vec<TableStatus>, Error>; 3] {
+        all(&self.nodes, super::node::NodeClient::permitted_tables).await
+    }
+
     /// Deletes a table of this client at all three nodes; a node that has none is content. Cancel safe.
     ///
     /// # Errors

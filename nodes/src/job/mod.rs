@@ -21,10 +21,11 @@ pub use jobs::{Admission, Job, Jobs, Outputs, Refusal, Room, Upload};
 pub use limits::{Limits, TooLarge};
 pub use prepare::{PrepareFault, Prepared, RunFault};
 pub use run::{Runner, Seat, Session, Sessions};
-pub use sources::{Input, Source, SourceFault, TableSource, fill, resolve};
+pub use sources::{Input, Kept, Source, SourceFault, TableSource, fill, keep, resolve};
 pub use spec::{
-    AesCtrSpec, CircuitSpec, InputSpec, JobSpec, MAX_RECIPIENTS, ModeSpec, MomentsSpec, OutputSpec, OutputTerms,
-    ProgramKind, ProgramSpec, Sha256Hex, Sizes, SpecFault, TableInput, Terms,
+    AesCtrSpec, CircuitSpec, CountsSpec, InputSpec, JobSpec, KeptTable, MAX_RECIPIENTS, ModeSpec, ModelSpec,
+    MomentsSpec, OutputSpec, OutputTerms, PooledSpec, ProgramKind, ProgramSpec, ReportSpec, ScoreSpec, Sha256Hex,
+    Sizes, SpecFault, TableInput, Terms, TrainSpec,
 };
 pub use status::{Failure, FailureKind, JobCost, JobState, JobStatus, OutputStatus};
 pub use turn::{COORDINATOR, Turn, Turns};

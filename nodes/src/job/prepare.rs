@@ -1,13 +1,14 @@
 //! From a specification and its attachment to something that can be run.
 
-use super::{CircuitSpec, JobSpec, Limits, ModeSpec, ProgramSpec, Seat, Sha256Hex, TooLarge};
+use super::{CircuitSpec, JobSpec, Limits, ModeSpec, ProgramSpec, Seat, Sha256Hex, SpecFault, TooLarge};
 use std::sync::Arc;
 use trefoil_circuits::{
     aes::SboxForm,
     bristol::{self, Circuit, Evaluation, Schedule},
-    program::{AesCtr, Executor, InputVector, Inputs, Moments, OutputVector, Program, Tiling},
+    credit::{Counts, Score, Train, WEIGHT_LIMIT},
+    program::{AesCtr, Executor, InputVector, Inputs, Moments, OutputVector, Program, Released, Tiling},
 };
-use trefoil_engine::{Cost, Ctx, Error, Malicious, Mode, SemiHonest, transport::Transport};
+use trefoil_engine::{Cost, Ctx, Error, Lanes, Malicious, Mode, SemiHonest, transport::Transport};
 
 /// A job whose attachment has been read and found to be what the specification says.
 #[derive(Clone, Debug)]
@@ -24,6 +25,12 @@ enum Work {
     Circuit(Evaluation),
     /// Sums and sums of squares of columns.
     Moments(Moments),
+    /// Scores by a logistic model.
+    Score(Score),
+    /// A logistic model, released if it has stayed within its range.
+    Train(Train),
+    /// Customers counted.
+    Counts(Counts),
 }
 
 /// An attachment that is not what the specification says. The client has to act.
@@ -57,20 +64,30 @@ pub enum PrepareFault {
     /// A limit of this node.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
+    /// The specification contradicts itself.
+    #[error(transparent)]
+    Spec(#[from] SpecFault),
 }
 
-/// What went wrong in a run, and with which input if it was while that was taken in.
+/// What went wrong in a run.
 #[derive(Debug)]
-pub struct RunFault {
-    /// The input, counted from 0.
-    pub input: Option<usize>,
-    /// What went wrong.
-    pub error: Error,
+pub enum RunFault {
+    /// An input could not be taken in.
+    Input {
+        /// Which, counted from 0.
+        input: usize,
+        /// What went wrong.
+        error: Error,
+    },
+    /// The protocol failed.
+    Protocol(Error),
+    /// The protocol ended well, and its result is worthless: what happened, and what to do about it.
+    Range(String),
 }
 
 impl From<Error> for RunFault {
     fn from(error: Error) -> Self {
-        Self { input: None, error }
+        Self::Protocol(error)
     }
 }
 
@@ -95,6 +112,18 @@ impl Prepared {
                 rows: moments.rows.iter().map(|rows| *rows as usize).collect(),
             }),
             ProgramSpec::Circuit(circuit) => Work::Circuit(prepare_circuit(circuit, attachment, limits)?),
+            ProgramSpec::CreditScore(score) => {
+                limits.check_work(score.memory())?;
+                Work::Score(score.resolve()?)
+            }
+            ProgramSpec::CreditTrain(train) => {
+                limits.check_work(train.memory())?;
+                Work::Train(train.resolve()?)
+            }
+            ProgramSpec::CreditCounts(counts) => {
+                limits.check_work(counts.memory())?;
+                Work::Counts(counts.resolve()?)
+            }
         };
         Ok(Self { mode: spec.mode, work })
     }
@@ -104,7 +133,8 @@ impl Prepared {
         let strands = match &self.work {
             Work::AesCtr(aes) => aes.tiling.strands.min(aes.blocks.div_ceil(aes.tiling.batch.max(1))),
             Work::Circuit(evaluation) => evaluation.batches().1,
-            Work::Moments(_) => 1,
+            Work::Score(score) => score.strands(),
+            Work::Moments(_) | Work::Train(_) | Work::Counts(_) => 1,
         };
         u32::try_from(strands).unwrap_or(u32::MAX).max(1)
     }
@@ -140,22 +170,54 @@ impl Work {
             Self::AesCtr(program) => run(program, ctx, inputs, executor).await,
             Self::Circuit(program) => run(program, ctx, inputs, executor).await,
             Self::Moments(program) => run(program, ctx, inputs, executor).await,
+            Self::Score(program) => run(program, ctx, inputs, executor).await,
+            Self::Train(program) => train(program, ctx, inputs, executor).await,
+            Self::Counts(program) => run(program, ctx, inputs, executor).await,
         }
     }
 }
 
 async fn run<M: Mode>(
     program: &impl Program,
-    mut ctx: Ctx<M>,
+    ctx: Ctx<M>,
     inputs: Vec<InputVector>,
     executor: &impl Executor,
 ) -> Result<(Vec<OutputVector>, Cost), RunFault> {
+    let released = compute(program, ctx, inputs, executor).await?;
+    Ok((released.release()?, released.cost()))
+}
+
+/// The model, if no coefficient has ever left its range, which the nodes open to each other.
+async fn train<M: Mode>(
+    program: &Train,
+    ctx: Ctx<M>,
+    inputs: Vec<InputVector>,
+    executor: &impl Executor,
+) -> Result<(Vec<OutputVector>, Cost), RunFault> {
+    let mut released = compute(program, ctx, inputs, executor).await?;
+    let absent = Error::Shape { what: "the outputs of a training", expected: 2, got: released.outputs.len() };
+    let beyond = released.outputs.pop().filter(|_| !released.outputs.is_empty()).ok_or(absent)?;
+    let opened = released.strand.open(beyond.bits()?.view()).await?;
+    if opened.iter().all(|word| *word == Lanes(0)) {
+        return Ok((released.release()?, released.cost()));
+    }
+    Err(RunFault::Range(format!(
+        "a coefficient exceeded {WEIGHT_LIMIT} while the model was trained, so that it is worthless and was not released; \
+         lower the learning rate or raise the L2 penalty, and see that all features are standardized"
+    )))
+}
+
+async fn compute<M: Mode>(
+    program: &impl Program,
+    mut ctx: Ctx<M>,
+    inputs: Vec<InputVector>,
+    executor: &impl Executor,
+) -> Result<Released<M>, RunFault> {
     let mut vectors = Vec::with_capacity(inputs.len());
     for (k, input) in inputs.into_iter().enumerate() {
-        vectors.push(input.receive(&mut ctx).await.map_err(|error| RunFault { input: Some(k), error })?);
+        vectors.push(input.receive(&mut ctx).await.map_err(|error| RunFault::Input { input: k, error })?);
     }
-    let released = program.run(ctx, Inputs::new(vectors), executor).await?;
-    Ok((released.release()?, released.cost()))
+    Ok(program.run(ctx, Inputs::new(vectors), executor).await?)
 }
 
 fn prepare_circuit(spec: &CircuitSpec, attachment: &[u8], limits: &Limits) -> Result<Evaluation, PrepareFault> {

@@ -1,16 +1,19 @@
 //! Running jobs: from an accepted job to its output or its failure.
 
 use super::{
-    Failure, FailureKind, Input, Job, JobCost, Jobs, Outputs, Prepared, RunFault, TableSource, Turns, agree::agree,
+    Failure, FailureKind, Input, Job, JobCost, Jobs, Kept, Outputs, Prepared, RunFault, TableSource, Turns,
+    agree::agree,
 };
 use crate::executor::Tasks;
 use std::{fmt, sync::Arc, time::Instant};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
+use trefoil_circuits::program::OutputVector;
 use trefoil_engine::{
     Error, LinkFault, Party, SessionKeys,
     transport::{BoxFuture, SessionId, Transport},
 };
+use zeroize::Zeroizing;
 
 /// The sessions of a node with its two peers.
 pub trait Sessions: Send + Sync + 'static {
@@ -62,14 +65,14 @@ impl Runner {
         Arc::new(Self { jobs, sessions, turns })
     }
 
-    /// Starts a job as a task of its own. Whatever happens, what becomes of it is recorded.
-    pub fn start(self: &Arc<Self>, job: Arc<Job>, prepared: Prepared, inputs: Vec<Input>) -> JoinHandle<()> {
+    /// Starts a job as a task of its own, with its inputs and the tables that its outputs become. Whatever happens, what becomes of it is recorded.
+    pub fn start(self: &Arc<Self>, job: Arc<Job>, prepared: Prepared, ends: (Vec<Input>, Kept)) -> JoinHandle<()> {
         let this = self.clone();
         tokio::spawn(async move {
             // In a task of its own, so that a panic is a failure of this job and of nothing else.
             let run = {
                 let (this, job) = (this.clone(), job.clone());
-                tokio::spawn(async move { this.attend(&job, prepared, inputs).await })
+                tokio::spawn(async move { this.attend(&job, prepared, ends).await })
             };
             let end = run
                 .await
@@ -91,7 +94,12 @@ impl Runner {
     }
 
     /// Runs a job under its deadline and until somebody stops it.
-    async fn attend(&self, job: &Job, prepared: Prepared, inputs: Vec<Input>) -> Result<(Outputs, JobCost), Failure> {
+    async fn attend(
+        &self,
+        job: &Job,
+        prepared: Prepared,
+        ends: (Vec<Input>, Kept),
+    ) -> Result<(Outputs, JobCost), Failure> {
         let limits = self.jobs.limits();
         let join = self.sessions.join(job.id().session(), job.terms().digest);
         let mut session = tokio::select! {
@@ -105,7 +113,7 @@ impl Runner {
                 FailureKind::Deadline,
                 format!("not done within {:?}; split the job, or raise limits.job_deadline on every node", limits.job_deadline),
             )),
-            result = self.compute(job, &mut *session, &prepared, inputs) => result,
+            result = self.compute(job, &mut *session, &prepared, ends) => result,
         };
         session.end(result.as_ref().err());
         result
@@ -116,7 +124,7 @@ impl Runner {
         job: &Job,
         session: &mut dyn Session,
         prepared: &Prepared,
-        inputs: Vec<Input>,
+        (inputs, kept): (Vec<Input>, Kept),
     ) -> Result<(Outputs, JobCost), Failure> {
         let me = self.turns.me();
         let failed = |error: Error| failure(me, &error);
@@ -131,17 +139,38 @@ impl Runner {
         let inputs = inputs.into_iter().map(Input::vector).collect::<Result<_, _>>().map_err(failed)?;
         // What proves is large and would lie in every future around it.
         let work = Box::pin(prepared.run(session.seat().map_err(failed)?, net, inputs, &Tasks));
-        let (outputs, cost) = work.await.map_err(|RunFault { input, error }| {
-            let failure = failed(error);
-            match input.and_then(|k| names.get(k)) {
-                Some(name) => failure.at(name),
-                None => failure,
+        let (outputs, cost) = match work.await {
+            Ok(done) => done,
+            Err(RunFault::Protocol(error)) => return Err(failed(error)),
+            Err(RunFault::Input { input, error }) => {
+                let failure = failed(error);
+                return Err(names.get(input).map_or(failure.clone(), |name| failure.at(name)));
             }
-        })?;
+            Err(RunFault::Range(cause)) => {
+                // All three have come to this, each by itself.
+                turn.done().await.map_err(failed)?;
+                return Err(Failure::new(FailureKind::Range, cause));
+            }
+        };
         let cost = JobCost::new(cost, start.elapsed().as_secs_f64());
         turn.done().await.map_err(failed)?;
+        store(kept, &outputs)?;
         Ok((Outputs::new(outputs), cost))
     }
+}
+
+/// Makes tables of the outputs that stay here.
+fn store(kept: Kept, outputs: &[OutputVector]) -> Result<(), Failure> {
+    for (table, output) in kept.into_iter().zip(outputs) {
+        let Some(table) = table else { continue };
+        let key = table.key().clone();
+        let components = output.as_bytes().map(|component| Zeroizing::new(component.to_vec()));
+        if table.store(components).is_none() {
+            let cause = format!("{key} was deleted while the job computed it; submit the job again");
+            return Err(Failure::new(FailureKind::Cancelled, cause));
+        }
+    }
+    Ok(())
 }
 
 /// An input as messages name it.

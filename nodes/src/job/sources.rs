@@ -1,9 +1,9 @@
 //! Where the inputs of a job come from: with the job, or out of tables that are stored here.
 
-use super::{InputSpec, JobSpec, TableInput};
+use super::{InputSpec, JobId, JobSpec, OutputSpec, TableInput};
 use crate::{
     pki::ClientName,
-    tables::{ColumnName, StoredTable, TableKey, TableStore},
+    tables::{Arrival, Arriving, ColumnName, StoredTable, TableKey, TableRefusal, TableStore},
 };
 use std::{fmt, sync::Arc};
 use trefoil_circuits::program::{InputVector, Shape};
@@ -115,6 +115,31 @@ pub fn resolve(
         }
     };
     shapes.iter().enumerate().map(source).collect()
+}
+
+/// Where each output of a job goes that stays here.
+pub type Kept = Vec<Option<Arriving>>;
+
+/// Sets room aside for the outputs of a job that become tables of its submitter.
+///
+/// # Errors
+/// [`TableRefusal`].
+pub fn keep(
+    spec: &JobSpec,
+    requester: &ClientName,
+    shapes: &[Shape],
+    (id, tables): (JobId, &Arc<TableStore>),
+) -> Result<Kept, TableRefusal> {
+    let arriving = |(output, shape): (&OutputSpec, &Shape)| {
+        let Some(table) = &output.table else { return Ok(None) };
+        let key = TableKey { owner: requester.clone(), name: table.name.clone(), version: table.version };
+        match tables.begin(&key, table.spec(id, *shape), 2 * shape.component_bytes() as u64)? {
+            Arrival::New(arriving) => Ok(Some(arriving)),
+            // This very job has been done, and forgotten since.
+            Arrival::Known(_) => Err(TableRefusal::Taken(key)),
+        }
+    };
+    spec.outputs.iter().zip(shapes).map(arriving).collect()
 }
 
 /// Puts what came with the job in its places.

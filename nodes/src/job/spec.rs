@@ -1,11 +1,15 @@
 //! What a job computes: public, agreed on by the client and the three nodes before anything runs.
 
+mod credit;
 mod digest;
+mod kept;
 mod mode;
 mod program;
 mod sizes;
 
+pub use credit::{CountsSpec, ModelSpec, PooledSpec, ReportSpec, ScoreSpec, TrainSpec};
 pub use digest::Sha256Hex;
+pub use kept::KeptTable;
 pub use mode::ModeSpec;
 pub use program::{AesCtrSpec, CircuitSpec, MomentsSpec, ProgramKind, ProgramSpec};
 pub use sizes::Sizes;
@@ -17,7 +21,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
-use trefoil_circuits::program::Shape;
+use trefoil_circuits::{credit::CreditError, program::Shape};
 
 /// The public description of a job. All its sizes follow from it, never from a message.
 ///
@@ -71,12 +75,16 @@ pub struct TableInput {
     pub columns: Vec<ColumnName>,
 }
 
-/// Who learns an output.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+/// Who learns an output, and whether it stays at the nodes as a table.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct OutputSpec {
-    /// The names of the clients that may fetch it: at least one, each once. The client that submits the job is not among them unless named.
+    /// The names of the clients that may fetch it, each once: at least one, unless it stays at the nodes. The client that submits the job is not among them unless named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recipients: Vec<ClientName>,
+    /// The table of shares that it becomes. Left out, it becomes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<KeptTable>,
 }
 
 /// What a node keeps of a specification while its job lives.
@@ -100,7 +108,7 @@ pub struct OutputTerms {
 }
 
 /// A specification that contradicts itself. The client has to act.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SpecFault {
     /// Sizes that no machine could hold.
     #[error("the sizes of this job overflow; ask for fewer blocks or instances")]
@@ -116,8 +124,29 @@ pub enum SpecFault {
         got: usize,
     },
     /// An output for nobody, for too many, or twice for one.
-    #[error("output {0} names no recipient, one of them twice, or more than {MAX_RECIPIENTS}; name each once")]
+    #[error(
+        "output {0} names no recipient and no table, one recipient twice, or more than {MAX_RECIPIENTS}; name each once"
+    )]
     Recipients(usize),
+    /// Two outputs would become one table.
+    #[error("output {0} would become the same table as another; give each a name or version of its own")]
+    SameTable(usize),
+    /// The permits of a table that an output becomes.
+    #[error("output {output} cannot become a table: {cause}")]
+    Table {
+        /// The output.
+        output: usize,
+        /// Why.
+        cause: String,
+    },
+    /// A table on which nothing can be computed.
+    #[error(
+        "the pooled table has no row, no feature, more than 2^32 rows or more than 500 features; give the rows and columns of each input"
+    )]
+    Pooled,
+    /// A setting of a program of credit analysis.
+    #[error(transparent)]
+    Credit(#[from] CreditError),
 }
 
 /// Recipients of one output at most.
@@ -144,8 +173,16 @@ impl JobSpec {
         for (k, output) in self.outputs.iter().enumerate() {
             let names = &output.recipients;
             let twice = names.iter().enumerate().any(|(at, name)| names[..at].contains(name));
-            if names.is_empty() || names.len() > MAX_RECIPIENTS || twice {
+            if (names.is_empty() && output.table.is_none()) || names.len() > MAX_RECIPIENTS || twice {
                 return Err(SpecFault::Recipients(k));
+            }
+            if let Some(table) = &output.table {
+                let others = self.outputs[..k].iter().filter_map(|output| output.table.as_ref());
+                if others.into_iter().any(|other| (&other.name, other.version) == (&table.name, table.version)) {
+                    return Err(SpecFault::SameTable(k));
+                }
+                let shape = outputs.get(k).copied().unwrap_or(Shape::bits(0));
+                table.check(shape).map_err(|cause| SpecFault::Table { output: k, cause })?;
             }
         }
         let sources = (0..inputs.len()).map(|k| self.inputs.get(k).unwrap_or(&InputSpec::Upload));
@@ -160,6 +197,11 @@ impl JobSpec {
             return vec![client.clone()];
         }
         self.outputs.iter().flat_map(|output| &output.recipients).cloned().collect()
+    }
+
+    /// The tables that outputs become.
+    pub fn kept(&self) -> impl Iterator<Item = &KeptTable> {
+        self.outputs.iter().filter_map(|output| output.table.as_ref())
     }
 
     /// The bytes that stand for the specification wherever two parties compare it: compact JSON with the fields in the order of
@@ -202,6 +244,18 @@ impl JobSpec {
             OutputTerms { shape, recipients }
         });
         Ok(Terms { digest: self.digest(client), mode: self.mode, outputs: outputs.collect() })
+    }
+}
+
+impl OutputSpec {
+    /// An output for these clients.
+    pub const fn to(recipients: Vec<ClientName>) -> Self {
+        Self { recipients, table: None }
+    }
+
+    /// An output that nobody learns and that stays at the nodes.
+    pub const fn kept(table: KeptTable) -> Self {
+        Self { recipients: Vec::new(), table: Some(table) }
     }
 }
 

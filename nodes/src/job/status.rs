@@ -155,6 +155,8 @@ pub enum FailureKind {
     Mismatch,
     /// The client cancelled it, here or at another node.
     Cancelled,
+    /// A number left the range within which results are right. Nothing is released; the client has to ask for something else.
+    Range,
     /// It took longer than a job may. Ask for less, or raise the limit.
     Deadline,
     /// The node stopped.

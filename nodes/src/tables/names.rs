@@ -1,6 +1,9 @@
 //! Names of tables, of their columns and of uploads.
 
-use crate::{Error, job::lower_hex};
+use crate::{
+    Error,
+    job::{JobId, lower_hex},
+};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -28,6 +31,20 @@ impl UploadId {
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(|e| trefoil_engine::Error::Entropy(e.to_string()))?;
         Ok(Self(id))
+    }
+}
+
+impl ColumnName {
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<JobId> for UploadId {
+    /// Of a table that a job has made.
+    fn from(job: JobId) -> Self {
+        Self(job.session().0)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{ColumnName, TableName, UploadId};
 use crate::{
-    job::{JobSpec, ModeSpec, ProgramKind, ring},
+    job::{JobSpec, ModeSpec, ProgramKind, ProgramSpec, ring},
     pki::ClientName,
 };
 use serde::{Deserialize, Serialize};
@@ -60,6 +60,17 @@ pub struct Permit {
     pub requesters: Vec<ClientName>,
     /// Who may be named as the recipient of an output.
     pub recipients: Vec<ClientName>,
+    /// The permits that an output may have that stays at the nodes as a table: each must be within one of these. Without any, no output may stay with permits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keep: Vec<Self>,
+    /// The least count of customers that a job of `credit-counts` may tell.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub minimum: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 fn malicious() -> Vec<ModeSpec> {
@@ -74,6 +85,24 @@ impl Permit {
             && self.modes.contains(&job.mode)
             && self.requesters.contains(requester)
             && recipients.iter().all(|name| self.recipients.contains(name))
+            && job.kept().flat_map(|table| &table.permits).all(|permit| self.keep.iter().any(|k| permit.is_within(k)))
+            && !matches!(&job.program, ProgramSpec::CreditCounts(counts) if counts.minimum < self.minimum)
+    }
+
+    /// Whether it permits nothing that another does not.
+    pub fn is_within(&self, other: &Self) -> bool {
+        self.programs.iter().all(|x| other.programs.contains(x))
+            && self.modes.iter().all(|x| other.modes.contains(x))
+            && self.requesters.iter().all(|x| other.requesters.contains(x))
+            && self.recipients.iter().all(|x| other.recipients.contains(x))
+            && self.minimum >= other.minimum
+            && self.keep.iter().all(|permit| other.keep.iter().any(|k| permit.is_within(k)))
+    }
+
+    /// Names in it and in what it keeps, and permits.
+    fn named(&self) -> usize {
+        let keep: usize = self.keep.iter().map(Self::named).sum();
+        1 + self.requesters.len() + self.recipients.len() + keep
     }
 }
 
@@ -93,7 +122,7 @@ impl TableSpec {
         if self.columns.is_empty() || self.columns.len() > MOST || names.len() != self.columns.len() {
             return Err(format!("a table has 1 to {MOST} columns, each with a name of its own"));
         }
-        let named: usize = self.permits.iter().map(|p| 1 + p.requesters.len() + p.recipients.len()).sum();
+        let named: usize = self.permits.iter().map(Permit::named).sum();
         if named > MOST {
             return Err(format!("the permits of a table name {MOST} clients at most"));
         }

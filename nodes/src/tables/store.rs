@@ -42,7 +42,7 @@ pub enum Arrival {
     Known(Arc<StoredTable>),
 }
 
-/// One table as the nodes describe it to its owner.
+/// One table as the nodes describe it to its owner and to those who may use it.
 ///
 /// A client of another version may read this, so unknown fields are ignored.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -115,6 +115,13 @@ impl TableStore {
         stored(self.lock().iter().filter(|(key, _)| key.owner == *owner))
     }
 
+    /// All tables of others that a client may use in jobs of some kind, by owner, name and version.
+    pub fn permitted(&self, requester: &ClientName) -> Vec<Arc<StoredTable>> {
+        let mut tables = stored(self.lock().iter().filter(|(key, _)| key.owner != *requester));
+        tables.retain(|table| table.spec.permits.iter().any(|permit| permit.requesters.contains(requester)));
+        tables
+    }
+
     /// Forgets a table; if `upload` is given, only if it is of that upload. Jobs that have begun with it keep their part. False if there is
     /// none.
     pub fn delete(&self, key: &TableKey, upload: Option<UploadId>) -> bool {
@@ -164,6 +171,11 @@ pub struct Arriving {
 }
 
 impl Arriving {
+    /// Whose it will be, and which.
+    pub fn key(&self) -> &TableKey {
+        &self.key
+    }
+
     /// The body is complete: `own` and `next` of all columns, one after the other. `None` if the table was deleted meanwhile.
     pub fn store(mut self, components: [Zeroizing<Vec<u8>>; 2]) -> Option<Arc<StoredTable>> {
         let held = self.held.take()?;
@@ -211,7 +223,7 @@ impl StoredTable {
         &self.digest
     }
 
-    /// What its owner is told.
+    /// What its owner and those who may use it are told.
     pub fn status(&self) -> TableStatus {
         let TableKey { owner, name, version } = self.key.clone();
         let TableSpec { rows, columns, permits, .. } = self.spec.clone();

@@ -14,6 +14,8 @@ fn spec() -> TableSpec {
         modes: vec![ModeSpec::Malicious],
         requesters: vec![name("bob")],
         recipients: vec![name("bob")],
+        keep: Vec::new(),
+        minimum: 0,
     };
     TableSpec {
         upload: UploadId::random().expect("randomness"),
@@ -117,7 +119,7 @@ async fn a_job_that_the_owner_has_not_permitted_leaves_no_trace() {
     let good = JobSpec { inputs: vec![input(3)], ..JobSpec::new(moments(5), ModeSpec::Malicious) };
     for spec in [
         good.clone(),
-        JobSpec { outputs: vec![OutputSpec { recipients: vec![name("bob")] }; 2], ..good.clone() },
+        JobSpec { outputs: vec![OutputSpec::to(vec![name("bob")]); 2], ..good.clone() },
         JobSpec { inputs: vec![input(4)], ..good.clone() },
     ] {
         assert_eq!(node.put(alice(), &path(1), body(&spec, b"")).await.problem(), ProblemKind::Denied);

@@ -102,7 +102,7 @@ fn submit(runner: &Arc<Runner>, id: JobId, spec: &JobSpec, input: InputShare<Lan
     let Ok(Admission::New(upload)) = admission else { panic!("{admission:?}") };
     let job = upload.accept().expect("present");
     let prepared = Prepared::new(spec, b"", runner.jobs.limits()).expect("a good job");
-    drop(runner.start(job.clone(), prepared, vec![Input::Upload(input.into())]));
+    drop(runner.start(job.clone(), prepared, (vec![Input::Upload(input.into())], Vec::new())));
     job
 }
 

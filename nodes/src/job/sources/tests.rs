@@ -19,6 +19,8 @@ fn tables(versions: &[(u32, &str)]) -> Arc<TableStore> {
             modes: vec![ModeSpec::Malicious],
             requesters: vec![name(requester)],
             recipients: vec![name(requester)],
+            keep: Vec::new(),
+            minimum: 0,
         };
         let column = |column| ColumnSpec { name: name(column), ring: RingKind::Z64 };
         let upload = UploadId::random().expect("randomness");

@@ -1,13 +1,13 @@
 //! The programs a node runs, as a client names them.
 
-use super::{Sha256Hex, SpecFault};
+use super::{CountsSpec, ScoreSpec, Sha256Hex, SpecFault, TrainSpec};
 use crate::job::id::lower_hex;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::num::NonZeroU32;
 use trefoil_circuits::{
     aes::KeySize,
     bristol::Packing,
-    program::{RingKind, Shape},
+    program::{Program, RingKind, Shape},
 };
 
 /// The programs a node runs.
@@ -20,6 +20,12 @@ pub enum ProgramSpec {
     Circuit(CircuitSpec),
     /// Sums and sums of squares of the columns of tables.
     Moments(MomentsSpec),
+    /// Scores of customers by a logistic model.
+    CreditScore(ScoreSpec),
+    /// A logistic model trained on the tables of several owners.
+    CreditTrain(TrainSpec),
+    /// Customers counted by bins of a value.
+    CreditCounts(CountsSpec),
 }
 
 /// The kinds of programs.
@@ -32,6 +38,12 @@ pub enum ProgramKind {
     Circuit,
     /// [`ProgramSpec::Moments`]
     Moments,
+    /// [`ProgramSpec::CreditScore`]
+    CreditScore,
+    /// [`ProgramSpec::CreditTrain`]
+    CreditTrain,
+    /// [`ProgramSpec::CreditCounts`]
+    CreditCounts,
 }
 
 /// Sums and sums of squares of the columns of tables, over all tables together.
@@ -90,29 +102,33 @@ impl ProgramSpec {
             Self::AesCtr(_) => ProgramKind::AesCtr,
             Self::Circuit(_) => ProgramKind::Circuit,
             Self::Moments(_) => ProgramKind::Moments,
+            Self::CreditScore(_) => ProgramKind::CreditScore,
+            Self::CreditTrain(_) => ProgramKind::CreditTrain,
+            Self::CreditCounts(_) => ProgramKind::CreditCounts,
         }
     }
 
     /// Bytes of the public attachment.
     pub fn attachment_bytes(&self) -> u64 {
         match self {
-            Self::AesCtr(_) | Self::Moments(_) => 0,
             Self::Circuit(circuit) => circuit.bytes,
+            _ => 0,
         }
     }
 
     /// Wires of all input and output ports of a circuit.
     pub fn port_wires(&self) -> u64 {
         match self {
-            Self::AesCtr(_) | Self::Moments(_) => 0,
             Self::Circuit(circuit) => u64::from(circuit.input_wires) + u64::from(circuit.output_wires),
+            _ => 0,
         }
     }
 
     /// The shapes of its inputs and of its outputs.
     ///
     /// # Errors
-    /// [`SpecFault::Oversized`] if one exceeds 2^42 bits. Whether a node admits a job is another, much smaller limit.
+    /// [`SpecFault::Oversized`] if one exceeds 2^42 bits. Whether a node admits a job is another, much smaller limit. For programs of credit analysis also
+    /// [`SpecFault::Pooled`] and [`SpecFault::Credit`].
     pub fn shapes(&self) -> Result<[Vec<Shape>; 2], SpecFault> {
         let vector = |ring: RingKind, len: Option<u64>| {
             let most = MAX_BITS / ring.bits() as u64;
@@ -133,8 +149,15 @@ impl ProgramSpec {
                 let inputs = moments.rows.iter().map(table).collect::<Result<_, _>>()?;
                 [inputs, vec![vector(RingKind::Z64, Some(columns))?; 2]]
             }
+            Self::CreditScore(score) => shapes_of(&score.resolve()?),
+            Self::CreditTrain(train) => train.shapes()?,
+            Self::CreditCounts(counts) => shapes_of(&counts.resolve()?),
         })
     }
+}
+
+fn shapes_of(program: &impl Program) -> [Vec<Shape>; 2] {
+    [program.inputs(), program.outputs()]
 }
 
 /// No size above this is looked at: what is left of 64 bits holds every sum of sizes.

@@ -142,3 +142,68 @@ fn the_tables_of_a_job_are_part_of_its_digest() {
         assert!(serde_json::from_str::<JobSpec>(&text.replace(r#""version":3"#, bad)).is_err(), "{bad}");
     }
 }
+
+fn credit(program: &str) -> Result<JobSpec, String> {
+    let text = format!(r#"{{"program":{program},"mode":"malicious"}}"#);
+    let spec: JobSpec = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+    assert_eq!(String::from_utf8(spec.canonical()).unwrap(), text, "this text is part of the protocol");
+    Ok(spec)
+}
+
+#[test]
+fn the_programs_of_credit_analysis_have_one_form_and_sizes() {
+    let score = r#"{"credit-score":{"table":{"vertical":{"rows":70,"columns":[2,1]}},"model":"shared","reports":["logit",{"decision":2147483648}]}}"#;
+    let sizes = credit(score).unwrap().sizes().unwrap();
+    assert_eq!(sizes.inputs, [140, 70, 4].map(Shape::z64));
+    assert_eq!(sizes.outputs, [Shape::z64(70), Shape::bits(70)]);
+    let train = r#"{"credit-train":{"table":{"horizontal":{"columns":3,"rows":[5,70]}},"rate":1048576,"momentum":0,"epochs":9,"batch":10,"l2":0}}"#;
+    let sizes = credit(train).unwrap().sizes().unwrap();
+    assert_eq!(sizes.inputs, [Shape::z64(15), Shape::z64(210), Shape::bits(5), Shape::bits(70)]);
+    assert_eq!(sizes.outputs, [Shape::z64(4)], "the range bit is for the nodes");
+    let counts =
+        r#"{"credit-counts":{"rows":[5,70],"cuts":[-1048576,0],"on_cut":"lower","by_label":true,"minimum":10}}"#;
+    let sizes = credit(counts).unwrap().sizes().unwrap();
+    assert_eq!(sizes.inputs, [Shape::z64(5), Shape::z64(70), Shape::bits(5), Shape::bits(70)]);
+    assert_eq!(sizes.outputs, [Shape::z64(3); 2]);
+
+    for (program, from, to, fault) in [
+        (score, "\"rows\":70", "\"rows\":0", "the pooled table"),
+        (score, "[2,1]", "[2,499]", "the pooled table"),
+        (score, "[2,1]", "[]", "the pooled table"),
+        (score, "\"shared\"", "{\"public\":[1,2,3]}", "the number of weights is 2"),
+        (score, "\"shared\"", "{\"public\":[1,2,3,40000000]}", "32"),
+        (score, "2147483648", "0", "the threshold is 0"),
+        (score, "\"logit\",{\"decision\":2147483648}", "", "the number of reports"),
+        (train, "\"rate\":1048576", "\"rate\":17825792", "the learning rate is 17"),
+        (train, "\"momentum\":0", "\"momentum\":1024", "the momentum is 1"),
+        (train, "\"epochs\":9", "\"epochs\":1048577", "overflow"),
+        (train, "\"batch\":10", "\"batch\":0", "the batch size"),
+        (train, "[5,70]", "[5,4294967296]", "the pooled table"),
+        (train, "[5,70]", "[18446744073709551615,18446744073709551615]", "overflow"),
+        (counts, "[-1048576,0]", "[0,0]", "a cut point is 0"),
+        (counts, "[-1048576,0]", "[]", "the number of cut points"),
+    ] {
+        assert!(program.contains(from), "{from}");
+        let fault_found = credit(&program.replacen(from, to, 1)).unwrap().sizes().unwrap_err().to_string();
+        assert!(fault_found.contains(fault), "{fault_found}");
+    }
+    for (from, to) in [("\"epochs\":9", "\"epochs\":9.5"), ("\"l2\":0", "\"l2\":-1"), ("\"l2\":0", "\"l2\":0,\"x\":1")]
+    {
+        assert!(credit(&train.replacen(from, to, 1)).is_err(), "{to}");
+    }
+}
+
+#[test]
+fn an_output_may_stay_as_a_table_of_its_own() {
+    let text = r#"{"program":{"moments":{"columns":2,"rows":[5]}},"mode":"malicious","outputs":[{"table":{"name":"sums","version":1,"column":"sum"}},{"recipients":["bob"]}]}"#;
+    let spec: JobSpec = serde_json::from_str(text).unwrap();
+    assert_eq!(spec.canonical(), text.as_bytes());
+    let terms = spec.terms(&alice()).unwrap();
+    assert_eq!((terms.outputs[0].recipients.len(), &terms.outputs[1].recipients), (0, &vec![bob()]));
+    assert_eq!(spec.recipients(&alice()), vec![bob()], "alice learns nothing");
+    let both = text.replace(r#"{"recipients":["bob"]}"#, r#"{"table":{"name":"sums","version":1,"column":"x"}}"#);
+    let both: JobSpec = serde_json::from_str(&both).unwrap();
+    assert_eq!(both.sizes(), Err(SpecFault::SameTable(1)));
+    let other: JobSpec = serde_json::from_str(&text.replace(r#""version":1"#, r#""version":2"#)).unwrap();
+    assert_ne!(other.digest(&alice()), spec.digest(&alice()));
+}

@@ -152,7 +152,7 @@ fn what_is_not_permitted_is_refused() {
             .expect("a permit");
     let moments = ProgramSpec::Moments(MomentsSpec { columns: 1, rows: vec![3] });
     let job = |mode, recipients: &[&str]| {
-        let output = |name: &&str| OutputSpec { recipients: vec![client(name)] };
+        let output = |name: &&str| OutputSpec::to(vec![client(name)]);
         let outputs = recipients.iter().map(output).collect();
         JobSpec { outputs, ..JobSpec::new(moments.clone(), mode) }
     };

@@ -1,0 +1,96 @@
+//! How a model does on customers of several institutions, by counts alone.
+
+use super::{Applicants, EvaluationFile, ModelSource, Pooling, Purpose, column, score::job};
+use crate::{
+    Error,
+    client::Client,
+    job::{
+        CountsSpec, InputSpec, JobId, JobSpec, KeptTable, ModeSpec, OutputSpec, ProgramSpec, ReportSpec, TableInput,
+    },
+    tables::{TableName, TableStatus},
+};
+use bytes::Bytes;
+use trefoil_circuits::credit::{Number, OnCut};
+
+/// What is counted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluating {
+    /// The model, for people.
+    pub model: String,
+    /// The population, for people.
+    pub population: String,
+    /// Equal bins of the probability of being bad: 2 to 1,000.
+    pub bins: usize,
+    /// The probability from which customers are called bad; it is moved up to the next border of a bin.
+    pub threshold: f64,
+    /// Counts below this are left out before they leave the computation.
+    pub minimum: u64,
+    /// The mode of the jobs.
+    pub mode: ModeSpec,
+}
+
+/// The column of scores that stay at the nodes.
+const SCORE: &str = "score";
+
+/// Scores the customers of tables at the nodes, which nobody learns, and counts them by score and label.
+///
+/// The scores stay at the nodes as tables of this client while they are counted. Cancelled, it may leave them there: nobody can use them for anything but counts.
+///
+/// # Errors
+/// [`Error::Usage`] for a model, tables or settings that do not fit; else as [`Client::run`].
+pub async fn evaluate(
+    client: &Client,
+    model: ModelSource<'_>,
+    (tables, pooling): (&[TableStatus], &Pooling),
+    evaluating: &Evaluating,
+) -> Result<EvaluationFile, Error> {
+    let me = client.name().cloned();
+    let me = me.ok_or_else(|| Error::Usage("a node submits no jobs; use the certificate of a client".to_owned()))?;
+    let Evaluating { bins, minimum, mode, threshold, .. } = *evaluating;
+    if !(2..=1000).contains(&bins) || !(threshold > 0.0 && threshold < 1.0) {
+        return Err(Error::Usage("give 2 to 1000 bins and a threshold above 0 and below 1".to_owned()));
+    }
+    let labels = pooling.labels(tables)?;
+    // Each of them counts for itself: scores and labels come from the same rows.
+    let parts: Vec<Vec<TableStatus>> = match pooling {
+        Pooling::Horizontal(_) => tables.iter().map(|table| vec![table.clone()]).collect(),
+        Pooling::Vertical(_) => vec![tables.to_vec()],
+    };
+    let purpose = Purpose { analysts: vec![me.clone()], model_to: Vec::new(), scores_to: Vec::new(), minimum, mode };
+    let mut kept = Vec::new();
+    let counted = async {
+        let mut values = Vec::new();
+        for part in &parts {
+            let name: TableName = format!("scores-{}", JobId::random()?).parse().map_err(Error::Bug)?;
+            let table = KeptTable { name: name.clone(), version: 1, column: column(SCORE)?, permits: purpose.scores() };
+            let outputs = (vec![ReportSpec::Probability], vec![OutputSpec::kept(table)]);
+            let spec = job(model, Applicants::Tables(part, pooling), outputs, mode)?;
+            kept.push(name.clone());
+            client.run(&spec, Bytes::new(), &[]).await?;
+            let (owner, columns) = (me.clone(), vec![column(SCORE)?]);
+            values.push(InputSpec::Table(TableInput { owner, name, version: 1, columns }));
+        }
+        let rows = parts.iter().filter_map(|part| part.first()).map(|table| table.rows).collect();
+        let border = |k: usize| (k as f64 / bins as f64 / Number::ULP).round() as i64;
+        let counts =
+            CountsSpec { rows, cuts: (1..bins).map(border).collect(), on_cut: OnCut::Upper, by_label: true, minimum };
+        let inputs = values.into_iter().chain(labels).collect();
+        let spec = JobSpec { inputs, ..JobSpec::new(ProgramSpec::CreditCounts(counts), mode) };
+        client.run(&spec, Bytes::new(), &[]).await
+    };
+    let counted = counted.await;
+    for name in &kept {
+        // A node that does not answer keeps what can be used for counts alone.
+        if let Err(e) = client.delete_table(name, 1).await {
+            tracing::warn!("could not delete the table `{name}` of scores: {e}; delete it when that node is back");
+        }
+    }
+    let counted = counted?;
+    let counts = |k: usize| Ok::<_, Error>(counted.z64(k)?.iter().map(|n| n.0).collect());
+    let mut file = EvaluationFile::new(evaluating.model.clone(), evaluating.population.clone());
+    (file.goods, file.bads) = (counts(0)?, counts(1)?);
+    file.rows = parts.iter().filter_map(|part| part.first()).map(|table| table.rows).sum();
+    file.threshold = (0..bins).find(|k| *k as f64 >= threshold * bins as f64 - 1e-9).unwrap_or(bins);
+    file.minimum = minimum;
+    Ok(file)
+}

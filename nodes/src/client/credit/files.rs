@@ -1,0 +1,229 @@
+//! Models and counts as files.
+
+use crate::{
+    Error,
+    credit::{
+        NamedMoments,
+        report::{Aggregates, AttributeCounts, AttributeKind, Coefficient, Scale, StabilityCounts},
+    },
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::Path,
+};
+use trefoil_circuits::credit::{
+    encode_model,
+    reference::{Binning, Histogram, Model},
+};
+
+/// The version of the forms of models and evaluations.
+const FORMAT: u32 = 1;
+
+/// A model in the clear, with all that is needed to use it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelFile {
+    /// Version of this form: 1.
+    pub format: u32,
+    /// The features in order, and what they are standardized by.
+    pub moments: NamedMoments,
+    /// The intercept.
+    pub intercept: f64,
+    /// The weights of the standardized features.
+    pub weights: Vec<f64>,
+}
+
+impl ModelFile {
+    /// A model of features with these moments.
+    pub fn new(moments: NamedMoments, model: Model) -> Self {
+        Self { format: FORMAT, moments, intercept: model.intercept, weights: model.weights }
+    }
+
+    /// Reads and checks one.
+    ///
+    /// # Errors
+    /// As [`read_json`]; [`Error::Usage`] for another form, another number of weights than of features, or weights beyond 32.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let file: Self = read_json(path, "a model as `trefoil credit train --out` writes it")?;
+        let fault = |cause: String| Err(Error::Usage(format!("{}: {cause}", path.display())));
+        if file.format != FORMAT {
+            return fault(format!("its format is {} and {FORMAT} is read", file.format));
+        }
+        let NamedMoments { features, mean, sd } = &file.moments;
+        if [mean.len(), sd.len(), file.weights.len()].iter().any(|n| *n != features.len()) {
+            return fault("features, means, deviations and weights are not equally many".to_owned());
+        }
+        match encode_model(&file.model()) {
+            Ok(_) => Ok(file),
+            Err(e) => fault(format!("{e}; correct the coefficients")),
+        }
+    }
+
+    /// Its coefficients.
+    pub fn model(&self) -> Model {
+        Model { intercept: self.intercept, weights: self.weights.clone() }
+    }
+
+    /// Its coefficients by name, as reports list them.
+    pub fn coefficients(&self) -> Vec<Coefficient> {
+        let names = std::iter::once("intercept").chain(self.moments.features.iter().map(String::as_str));
+        let values = std::iter::once(self.intercept).chain(self.weights.iter().copied());
+        let coefficient =
+            |(name, value): (&str, f64)| Coefficient { name: name.to_owned(), value, standard_error: None, p: None };
+        names.zip(values).map(coefficient).collect()
+    }
+}
+
+/// Customers counted by score and label over the tables of several institutions: what a report is made of.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluationFile {
+    /// Version of this form: 1.
+    pub format: u32,
+    /// The model, for people.
+    pub model: String,
+    /// The population, for people.
+    pub population: String,
+    /// Customers of all tables.
+    pub rows: u64,
+    /// Counts below this were left out.
+    pub minimum: u64,
+    /// The bin from which customers are called bad.
+    pub threshold: usize,
+    /// Good customers in equal bins of the probability of being bad, lowest first.
+    pub goods: Vec<u64>,
+    /// Bad customers in them.
+    pub bads: Vec<u64>,
+    /// Good and bad customers by single columns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<ColumnCounts>,
+}
+
+/// Good and bad customers by the value of one column.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ColumnCounts {
+    /// The column.
+    pub name: String,
+    /// Rising cut points of a column of numbers; none for levels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cuts: Vec<f64>,
+    /// The levels; none for numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub levels: Vec<String>,
+    /// Good customers of each bin or level.
+    pub goods: Vec<u64>,
+    /// Bad customers of each bin or level.
+    pub bads: Vec<u64>,
+}
+
+impl EvaluationFile {
+    pub(super) fn new(model: String, population: String) -> Self {
+        let (goods, bads, columns) = (Vec::new(), Vec::new(), Vec::new());
+        Self { format: FORMAT, model, population, rows: 0, minimum: 0, threshold: 0, goods, bads, columns }
+    }
+
+    /// Reads one.
+    ///
+    /// # Errors
+    /// As [`read_json`]; [`Error::Usage`] for another form.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let file: Self = read_json(path, "counts as `trefoil credit evaluate --out` writes them")?;
+        if file.format == FORMAT {
+            return Ok(file);
+        }
+        Err(Error::Usage(format!("{}: its format is {} and {FORMAT} is read", path.display(), file.format)))
+    }
+
+    /// Customers in bins that were not left out.
+    pub fn counted(&self) -> u64 {
+        self.goods.iter().chain(&self.bads).fold(0, |sum, n| sum.saturating_add(*n))
+    }
+
+    /// The counts by score.
+    ///
+    /// # Errors
+    /// [`Error::Table`] if one label has no customers, or bins do not fit together.
+    pub fn histogram(&self) -> Result<Histogram, Error> {
+        let histogram = Histogram::from_counts(self.goods.clone(), self.bads.clone());
+        Ok(histogram.map_err(crate::credit::TableError::from)?)
+    }
+
+    /// What a report is made of.
+    ///
+    /// # Errors
+    /// As [`histogram`](Self::histogram); an earlier population in other bins is found by [`Aggregates::release`].
+    pub fn aggregates(
+        &self,
+        title: &str,
+        earlier: Option<&Self>,
+        (model, scorecard): (Option<&ModelFile>, Option<Scale>),
+    ) -> Result<Aggregates, Error> {
+        let total = |(goods, bads): (&u64, &u64)| goods.saturating_add(*bads);
+        let stability = earlier.map(|earlier| StabilityCounts {
+            reference: earlier.population.clone(),
+            expected: earlier.goods.iter().zip(&earlier.bads).map(total).collect(),
+        });
+        let attributes = self.columns.iter().map(ColumnCounts::attribute).collect::<Result<_, _>>()?;
+        Ok(Aggregates {
+            title: title.to_owned(),
+            model: self.model.clone(),
+            population: self.population.clone(),
+            scores: self.histogram()?,
+            score_sums: None,
+            threshold: self.threshold,
+            exact: None,
+            stability,
+            attributes,
+            coefficients: model.map(ModelFile::coefficients).unwrap_or_default(),
+            scorecard,
+        })
+    }
+}
+
+impl ColumnCounts {
+    fn attribute(&self) -> Result<AttributeCounts, Error> {
+        let kind = if self.levels.is_empty() {
+            let binning = Binning::from_counts(self.cuts.clone(), self.goods.clone(), self.bads.clone());
+            AttributeKind::Ordered(binning.map_err(crate::credit::TableError::from)?)
+        } else {
+            let counts = self.goods.iter().zip(&self.bads);
+            let levels = self.levels.iter().zip(counts);
+            AttributeKind::Nominal(levels.map(|(name, (goods, bads))| (name.clone(), *goods, *bads)).collect())
+        };
+        Ok(AttributeCounts { name: self.name.clone(), kind })
+    }
+}
+
+/// The longest file of a model, moments or counts, in bytes.
+const MOST: u64 = 16 << 20;
+
+/// Reads a small file of JSON.
+///
+/// # Errors
+/// [`Error::System`] if it cannot be read, [`Error::Usage`] if it is not `what` it should be.
+pub fn read_json<T: DeserializeOwned>(path: &Path, what: &str) -> Result<T, Error> {
+    let failed = || Error::system(format!("read {}", path.display()));
+    let length = fs::metadata(path).map_err(failed())?.len();
+    if length > MOST {
+        return Err(Error::Usage(format!("{} has {length} bytes; give {what}", path.display())));
+    }
+    let text = fs::read(path).map_err(failed())?;
+    serde_json::from_slice(&text).map_err(|e| Error::Usage(format!("{}: {e}; give {what}", path.display())))
+}
+
+/// Writes a file that is not there yet.
+///
+/// # Errors
+/// [`Error::Usage`] if it is there, [`Error::System`] if it cannot be written.
+pub fn write_new(path: &Path, text: &str) -> Result<(), Error> {
+    let mut file = match File::create_new(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+            return Err(Error::Usage(format!("{} is there already; remove it, or give another name", path.display())));
+        }
+        file => file.map_err(Error::system(format!("create {}", path.display())))?,
+    };
+    file.write_all(text.as_bytes()).map_err(Error::system(format!("write {}", path.display())))
+}

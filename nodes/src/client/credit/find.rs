@@ -1,0 +1,119 @@
+//! Tables of others, and what is known of them.
+
+use super::LABEL;
+use crate::{
+    Error,
+    client::Client,
+    pki::ClientName,
+    tables::{ColumnName, TableName, TableStatus},
+};
+use std::{fmt, str::FromStr};
+
+/// A table as people name it: `OWNER/NAME`, or `OWNER/NAME@VERSION`; without a version, version 1.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TableArg {
+    /// Whose it is.
+    pub owner: ClientName,
+    /// Its name.
+    pub name: TableName,
+    /// Its version.
+    pub version: u32,
+}
+
+impl FromStr for TableArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not a table; write OWNER/NAME or OWNER/NAME@VERSION, as in bank-a/loans@1");
+        let (owner, rest) = text.split_once('/').ok_or_else(wrong)?;
+        let (name, version) = match rest.split_once('@') {
+            Some((name, version)) => (name, version.parse().map_err(|_| wrong())?),
+            None => (rest, 1),
+        };
+        let owner = owner.parse().map_err(|_| wrong())?;
+        Ok(Self { owner, name: name.parse()?, version })
+    }
+}
+
+impl fmt::Display for TableArg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}@{}", self.owner, self.name, self.version)
+    }
+}
+
+/// What the nodes say of tables: those of this client, and those that others permit it to use. Cancel safe.
+///
+/// # Errors
+/// [`Error::Usage`] names a table that is not there, or not the same at all nodes; [`Error::Unreachable`] or [`Error::Refused`].
+pub async fn find(client: &Client, tables: &[TableArg]) -> Result<Vec<TableStatus>, Error> {
+    let mut lists = Vec::with_capacity(3);
+    for (own, permitted) in client.tables().await.into_iter().zip(client.permitted_tables().await) {
+        lists.push([own?, permitted?].concat());
+    }
+    let me = client.name().map_or_else(|| "this client".to_owned(), ToString::to_string);
+    let found = |table: &TableArg| {
+        let is = |status: &&TableStatus| {
+            (&status.owner, &status.name, status.version) == (&table.owner, &table.name, table.version)
+        };
+        let missing = |k: usize| {
+            Error::Usage(format!(
+                "P{k} has no table {table} that {me} may use; {} shares it with `trefoil credit share --analyst {me}`, and again after a node was restarted",
+                table.owner
+            ))
+        };
+        let mut first: Option<&TableStatus> = None;
+        for (k, list) in lists.iter().enumerate() {
+            let here = list.iter().find(is).ok_or_else(|| missing(k))?;
+            if first.is_some_and(|first| first.sha256 != here.sha256) {
+                let owner = &table.owner;
+                return Err(Error::Usage(format!(
+                    "P0 and P{k} hold different uploads of {table}; {owner} has to share a new version"
+                )));
+            }
+            first = first.or(Some(here));
+        }
+        first.cloned().ok_or_else(|| missing(0))
+    };
+    tables.iter().map(found).collect()
+}
+
+/// Checks that a table has features of this form, and labels if they are needed.
+pub(super) fn check(table: &TableStatus, features: &[ColumnName], labels: Labels) -> Result<(), Error> {
+    let has = |name: &str| table.columns.iter().any(|column| column.name.as_str() == name);
+    let name = format!("{}/{}@{}", table.owner, table.name, table.version);
+    let own = table.columns.iter().filter(|column| column.name.as_str() != LABEL).count();
+    if own != features.len() || !features.iter().all(|column| has(column.as_str())) {
+        let what = "was not made with these features and moments";
+        return Err(Error::Usage(format!(
+            "{name} {what}; give the moments it was shared with, or share it again with the same moments as the others"
+        )));
+    }
+    match labels {
+        Labels::Needed if !has(LABEL) => Err(Error::Usage(format!(
+            "{name} has no labels; describe the label column in the schema (type = \"label\") and share it again"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Whether labels are needed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Labels {
+    Needed,
+    Unused,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_named_with_or_without_a_version() {
+        for (text, shown) in [("bank-a/loans", "bank-a/loans@1"), ("b/x.y@12", "b/x.y@12")] {
+            assert_eq!(text.parse::<TableArg>().expect("a table").to_string(), shown);
+        }
+        for text in ["loans", "a/b/c", "a/b@", "a/b@-1", "a/", "/b", "a b/c"] {
+            assert!(text.parse::<TableArg>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Credit analysis over the tables of several institutions: what the `trefoil credit` commands do, for other programs.
+//!
+//! An institution makes numbers of its rows ([`Encoded`]) by moments that all agree on ([`joint_moments`]) and stores them ([`Encoded::share`]). Whoever its permits name
+//! trains on the tables of all ([`train`]), scores customers ([`score`]) and counts them ([`evaluate`]). Tables are found by [`find`].
+
+mod encode;
+mod evaluate;
+mod files;
+mod find;
+mod moments;
+mod permits;
+mod score;
+mod train;
+
+pub use encode::Encoded;
+pub use evaluate::{Evaluating, evaluate};
+pub use files::{EvaluationFile, ModelFile, read_json, write_new};
+pub use find::{TableArg, find};
+pub use moments::joint_moments;
+pub use permits::Purpose;
+pub use score::{Applicants, ModelSource, Scored, Scores, Scoring, Tell, fetch, score};
+pub use train::{Destination, Pooling, Training, train};
+
+use crate::{Error, credit::NamedMoments, tables::ColumnName};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use trefoil_engine::Lanes;
+
+/// The name of the column that holds labels.
+const LABEL: &str = "label";
+
+/// What tells features and moments from others: they are not compared otherwise, and pooling different ones gives a model of nothing.
+fn digest(of: &impl Serialize) -> Result<String, Error> {
+    let json = serde_json::to_vec(of).map_err(|e| Error::Bug(format!("moments as JSON: {e}")))?;
+    Ok(hex::encode(&Sha256::digest(json)[..8]))
+}
+
+fn column(name: &str) -> Result<ColumnName, Error> {
+    name.parse().map_err(Error::Bug)
+}
+
+/// The columns of features: the first carries the digest of what they are.
+fn feature_columns(digest: &str, width: usize) -> Result<Vec<ColumnName>, Error> {
+    let name = |k: usize| column(&if k == 0 { format!("f0-{digest}") } else { format!("f{k}") });
+    (0..width).map(name).collect()
+}
+
+/// The column of a model of features with these moments.
+fn model_column(moments: &NamedMoments) -> Result<ColumnName, Error> {
+    column(&format!("model-{}", digest(moments)?))
+}
+
+/// Truth values as words.
+fn bits(values: impl ExactSizeIterator<Item = bool>) -> Vec<Lanes> {
+    let mut words = vec![Lanes(0); values.len().div_ceil(Lanes::COUNT)];
+    for (k, value) in values.enumerate() {
+        words[k / Lanes::COUNT].0 |= u64::from(value) << (k % Lanes::COUNT);
+    }
+    words
+}

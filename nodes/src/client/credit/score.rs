@@ -1,0 +1,210 @@
+//! Scores of customers, for those who may know them.
+
+use super::{
+    Encoded, ModelFile, Pooling, digest,
+    find::{Labels, check},
+    model_column,
+    moments::input,
+};
+use crate::{
+    Error,
+    client::{Client, JobHandle, Outcome, Plain},
+    credit::NamedMoments,
+    job::{
+        InputSpec, JobCost, JobId, JobSpec, ModeSpec, ModelSpec, OutputSpec, PooledSpec, ProgramSpec, ReportSpec,
+        ScoreSpec,
+    },
+    pki::ClientName,
+    tables::TableStatus,
+};
+use bytes::Bytes;
+use trefoil_circuits::{
+    credit::{Number, encode_model},
+    program::RingKind,
+};
+use trefoil_engine::Lanes;
+
+/// By which model.
+#[derive(Clone, Copy, Debug)]
+pub enum ModelSource<'a> {
+    /// One that is in the clear.
+    Public(&'a ModelFile),
+    /// A table of shares of one: the secret of an institution, or the result of joint training; and what its features are standardized by.
+    Table(&'a TableStatus, &'a NamedMoments),
+}
+
+/// Who is scored.
+#[derive(Clone, Copy, Debug)]
+pub enum Applicants<'a> {
+    /// Customers of this client, whose features come with the job.
+    Rows(&'a Encoded),
+    /// Customers in a table at the nodes; or in several tables, if each has other columns.
+    Tables(&'a [TableStatus], &'a Pooling),
+}
+
+/// One thing that is told of each customer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
+pub enum Tell {
+    /// Whether the probability of being bad is at least the threshold
+    Decision,
+    /// The probability of being bad
+    Probability,
+    /// The logit, of which points are made
+    Logit,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scoring {
+    /// What is told.
+    pub tell: Vec<Tell>,
+    /// The threshold of decisions, above 0 and below 1.
+    pub threshold: f64,
+    /// Who is told, and nobody else.
+    pub recipients: Vec<ClientName>,
+    /// The mode of the job.
+    pub mode: ModeSpec,
+}
+
+/// What a recipient knows of each customer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scores {
+    /// Whether customers are called bad.
+    pub decisions: Option<Vec<bool>>,
+    /// Probabilities of being bad.
+    pub probabilities: Option<Vec<f64>>,
+    /// Logits.
+    pub logits: Option<Vec<f64>>,
+}
+
+/// A job of scores that is done.
+#[derive(Debug)]
+pub struct Scored {
+    /// The job, by which other recipients fetch their scores: [`fetch`].
+    pub job: JobId,
+    /// What this client may know.
+    pub scores: Scores,
+    /// What it cost each node.
+    pub costs: [JobCost; 3],
+}
+
+/// Scores customers. Cancelled, it deletes the job in the background.
+///
+/// # Errors
+/// [`Error::Usage`] for a model, customers or settings that do not fit; else as [`Client::run`].
+pub async fn score(
+    client: &Client,
+    model: ModelSource<'_>,
+    applicants: Applicants<'_>,
+    scoring: &Scoring,
+) -> Result<Scored, Error> {
+    let output = OutputSpec::to(scoring.recipients.clone());
+    let reports = scoring.reports()?;
+    let outputs = vec![output; reports.len()];
+    let spec = job(model, applicants, (reports, outputs), scoring.mode)?;
+    let rows = match applicants {
+        Applicants::Rows(rows) => Some(rows.concatenated()),
+        Applicants::Tables(..) => None,
+    };
+    let inputs: Vec<Plain<'_>> = rows.iter().map(|rows| Plain::Z64(rows)).collect();
+    let count = spec.sizes().map_err(|e| Error::Usage(e.to_string()))?.outputs.first().map_or(0, |shape| shape.len);
+    let job = client.submit(&spec, Bytes::new(), &inputs).await?;
+    let (id, outcome) = (job.id(), job.outcome().await);
+    job.delete().await;
+    let outcome = outcome?;
+    Ok(Scored { job: id, scores: scores(&outcome, &scoring.tell, count)?, costs: outcome.costs })
+}
+
+/// Fetches the scores of a job that another client has submitted. Cancel safe.
+///
+/// # Errors
+/// [`Error::Usage`] if `tell` is not what the job tells; else as [`Client::job`] and [`JobHandle::outcome`].
+pub async fn fetch(client: &Client, id: JobId, tell: &[Tell]) -> Result<Scored, Error> {
+    let job: JobHandle = client.job(id).await?;
+    let rings = job.outputs().iter().map(|output| output.shape.ring == RingKind::Bits);
+    if !rings.eq(tell.iter().map(|tell| *tell == Tell::Decision)) {
+        return Err(Error::Usage(
+            "the job tells something else; ask who has submitted it for the --tell it was submitted with".to_owned(),
+        ));
+    }
+    let count = job.outputs().first().map_or(0, |output| output.shape.len);
+    let outcome = job.outcome().await?;
+    Ok(Scored { job: id, scores: scores(&outcome, tell, count)?, costs: outcome.costs })
+}
+
+impl Scoring {
+    fn reports(&self) -> Result<Vec<ReportSpec>, Error> {
+        let twice = self.tell.iter().enumerate().any(|(k, tell)| self.tell[..k].contains(tell));
+        if self.tell.is_empty() || twice {
+            return Err(Error::Usage("say what is to be told of each customer, each thing once".to_owned()));
+        }
+        let units = (self.threshold * f64::from(32).exp2()).round();
+        let threshold = (units >= 1.0 && units <= f64::from(u32::MAX)).then_some(units as u32);
+        let wrong = || Error::Usage(format!("the threshold is {}; it must be above 0 and below 1", self.threshold));
+        let threshold = threshold.ok_or_else(wrong)?;
+        let report = |tell: &Tell| match tell {
+            Tell::Decision => ReportSpec::Decision(threshold),
+            Tell::Probability => ReportSpec::Probability,
+            Tell::Logit => ReportSpec::Logit,
+        };
+        Ok(self.tell.iter().map(report).collect())
+    }
+}
+
+/// The job that scores customers.
+pub(super) fn job(
+    model: ModelSource<'_>,
+    applicants: Applicants<'_>,
+    (reports, outputs): (Vec<ReportSpec>, Vec<OutputSpec>),
+    mode: ModeSpec,
+) -> Result<JobSpec, Error> {
+    let (table, mut inputs, own) = match applicants {
+        Applicants::Rows(rows) => {
+            let table = PooledSpec::Horizontal { columns: rows.width() as u32, rows: vec![rows.rows() as u64] };
+            (table, vec![InputSpec::Upload], rows.moments_digest().to_owned())
+        }
+        Applicants::Tables(tables, pooling) => {
+            let (table, inputs) = pooling.of(tables)?;
+            (table, inputs, digest(&pooling.moments())?)
+        }
+    };
+    let (model, moments) = match model {
+        ModelSource::Public(file) => {
+            let all = encode_model(&file.model()).map_err(|e| Error::Usage(e.to_string()))?;
+            (ModelSpec::Public(all.iter().map(|x| x.0.cast_signed()).collect()), &file.moments)
+        }
+        ModelSource::Table(status, moments) => {
+            let columns = [model_column(moments)?];
+            check(status, &columns, Labels::Unused)?;
+            inputs.push(input(status, &columns));
+            (ModelSpec::Shared, moments)
+        }
+    };
+    if digest(moments)? != own {
+        return Err(Error::Usage(
+            "the model is one of other features, or of features with other moments, than the customers have; share the customers with the moments of the model".to_owned(),
+        ));
+    }
+    let program = ProgramSpec::CreditScore(ScoreSpec { table, model, reports });
+    Ok(JobSpec { inputs, outputs, ..JobSpec::new(program, mode) })
+}
+
+fn scores(outcome: &Outcome, tell: &[Tell], rows: usize) -> Result<Scores, Error> {
+    let mut scores = Scores::default();
+    for (k, tell) in tell.iter().enumerate() {
+        if !matches!(outcome.outputs.get(k), Some(Some(_))) {
+            continue;
+        }
+        let numbers = || Ok::<_, Error>(outcome.z64(k)?.iter().map(|x| Number::decode(*x)).collect());
+        match tell {
+            Tell::Decision => {
+                let words = outcome.bits(k)?;
+                let bit = |row: usize| words[row / Lanes::COUNT].0 >> (row % Lanes::COUNT) & 1 == 1;
+                scores.decisions = Some((0..rows.min(words.len() * Lanes::COUNT)).map(bit).collect());
+            }
+            Tell::Probability => scores.probabilities = Some(numbers()?),
+            Tell::Logit => scores.logits = Some(numbers()?),
+        }
+    }
+    Ok(scores)
+}

@@ -1,0 +1,174 @@
+//! Training on the tables of several institutions.
+
+use super::{
+    LABEL, ModelFile, column, digest, feature_columns,
+    find::{Labels, check},
+    model_column,
+    moments::input,
+};
+use crate::{
+    Error,
+    client::Client,
+    credit::NamedMoments,
+    job::{InputSpec, JobCost, JobSpec, KeptTable, ModeSpec, OutputSpec, PooledSpec, ProgramSpec, TrainSpec},
+    pki::ClientName,
+    tables::{Permit, TableName, TableStatus},
+};
+use bytes::Bytes;
+use trefoil_circuits::credit::{Number, decode_model};
+
+/// How the tables of several institutions make one.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Pooling {
+    /// Other customers each, with the same features: standardized by these moments.
+    Horizontal(NamedMoments),
+    /// The same customers in the same order, with other features each: standardized by these moments. The first table that has labels brings them.
+    Vertical(Vec<NamedMoments>),
+}
+
+/// How a model is trained.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Training {
+    /// The learning rate, above 0 and at most 16.
+    pub rate: f64,
+    /// The part of the last change that is made again, from 0 to below 1.
+    pub momentum: f64,
+    /// Passes over all rows.
+    pub epochs: u32,
+    /// Rows of a step; all if `None`.
+    pub batch: Option<u64>,
+    /// The L2 penalty.
+    pub l2: f64,
+    /// The mode of the job.
+    pub mode: ModeSpec,
+}
+
+/// What becomes of the model.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Destination {
+    /// It stays shared, as a table of this client, for these uses.
+    Kept(TableName, u32, Vec<Permit>),
+    /// These learn it.
+    Released(Vec<ClientName>),
+}
+
+impl Pooling {
+    /// The moments of all features, in the order of the tables.
+    pub fn moments(&self) -> NamedMoments {
+        match self {
+            Self::Horizontal(moments) => moments.clone(),
+            Self::Vertical(all) => NamedMoments {
+                features: all.iter().flat_map(|m| m.features.clone()).collect(),
+                mean: all.iter().flat_map(|m| m.mean.clone()).collect(),
+                sd: all.iter().flat_map(|m| m.sd.clone()).collect(),
+            },
+        }
+    }
+
+    /// The shape of the pooled table, and for each table the columns of features.
+    pub(super) fn of(&self, tables: &[TableStatus]) -> Result<(PooledSpec, Vec<InputSpec>), Error> {
+        let all: Vec<&NamedMoments> = match self {
+            Self::Horizontal(moments) => vec![moments; tables.len()],
+            Self::Vertical(all) => all.iter().collect(),
+        };
+        if all.len() != tables.len() || tables.is_empty() {
+            return Err(Error::Usage(format!(
+                "{} tables and {} files of moments were given; give one table at least, and moments for each table if they have other columns",
+                tables.len(),
+                all.len()
+            )));
+        }
+        let mut inputs = Vec::new();
+        for (table, moments) in tables.iter().zip(&all) {
+            let columns = feature_columns(&digest(moments)?, moments.features.len())?;
+            check(table, &columns, Labels::Unused)?;
+            inputs.push(input(table, &columns));
+        }
+        let pooled = match self {
+            Self::Horizontal(moments) => PooledSpec::Horizontal {
+                columns: moments.features.len() as u32,
+                rows: tables.iter().map(|table| table.rows).collect(),
+            },
+            Self::Vertical(all) => {
+                let rows = tables[0].rows;
+                if let Some(other) = tables.iter().find(|table| table.rows != rows) {
+                    return Err(Error::Usage(format!(
+                        "{}/{} has {} rows and {}/{} has {rows}; tables of the same customers must have the same rows in the same order",
+                        other.owner, other.name, other.rows, tables[0].owner, tables[0].name
+                    )));
+                }
+                PooledSpec::Vertical { rows, columns: all.iter().map(|m| m.features.len() as u32).collect() }
+            }
+        };
+        Ok((pooled, inputs))
+    }
+
+    /// The labels of all customers as inputs.
+    pub(super) fn labels(&self, tables: &[TableStatus]) -> Result<Vec<InputSpec>, Error> {
+        let labelled = |table: &&TableStatus| table.columns.iter().any(|column| column.name.as_str() == LABEL);
+        let label = [column(LABEL)?];
+        match self {
+            Self::Horizontal(moments) => {
+                let columns = feature_columns(&digest(moments)?, moments.features.len())?;
+                tables.iter().try_for_each(|table| check(table, &columns, Labels::Needed))?;
+                Ok(tables.iter().map(|table| input(table, &label)).collect())
+            }
+            Self::Vertical(_) => {
+                let table = tables.iter().find(labelled);
+                let none = || {
+                    Error::Usage(
+                        "none of the tables has labels; one schema needs a column of type \"label\"".to_owned(),
+                    )
+                };
+                Ok(vec![input(table.ok_or_else(none)?, &label)])
+            }
+        }
+    }
+}
+
+/// Trains a logistic model on tables at the nodes. Gives the model, if it is released and this client is among those who learn it, and the cost for each node.
+///
+/// Cancelled, it deletes the job in the background.
+///
+/// # Errors
+/// [`Error::Usage`] for tables or settings that do not fit; [`Error::Job`] with the kind `range` for a model that is worthless; else as [`Client::run`].
+pub async fn train(
+    client: &Client,
+    tables: &[TableStatus],
+    pooling: &Pooling,
+    training: &Training,
+    destination: Destination,
+) -> Result<(Option<ModelFile>, [JobCost; 3]), Error> {
+    let (table, mut inputs) = pooling.of(tables)?;
+    inputs.extend(pooling.labels(tables)?);
+    let moments = pooling.moments();
+    let program = ProgramSpec::CreditTrain(TrainSpec {
+        table,
+        rate: units("the learning rate", training.rate, Number::ULP)?,
+        momentum: units("the momentum", training.momentum, 1.0 / 1024.0)?,
+        epochs: training.epochs,
+        batch: training.batch,
+        l2: units("the L2 penalty", training.l2, Number::ULP)?,
+    });
+    let output = match destination {
+        Destination::Kept(name, version, permits) => {
+            OutputSpec::kept(KeptTable { name, version, column: model_column(&moments)?, permits })
+        }
+        Destination::Released(recipients) => OutputSpec::to(recipients),
+    };
+    let spec = JobSpec { inputs, outputs: vec![output], ..JobSpec::new(program, training.mode) };
+    let outcome = client.run(&spec, Bytes::new(), &[]).await?;
+    let model = match outcome.outputs.first() {
+        Some(Some(coefficients)) => Some(ModelFile::new(moments, decode_model(coefficients.z64()?))),
+        _ => None,
+    };
+    Ok((model, outcome.costs))
+}
+
+/// A setting in whole units.
+fn units<T: TryFrom<u64>>(name: &str, value: f64, unit: f64) -> Result<T, Error> {
+    let whole = (value / unit).round();
+    let whole =
+        if (0.0..f64::from(u32::MAX) * 1024.0).contains(&whole) { T::try_from(whole as u64).ok() } else { None };
+    whole.ok_or_else(|| Error::Usage(format!("{name} is {value}; give a number from 0 up that is not so large")))
+}

@@ -1,0 +1,263 @@
+//! The programs of credit analysis, as a client names them: all numbers are whole, so that they have one form.
+
+use super::SpecFault;
+use serde::{Deserialize, Serialize};
+use trefoil_circuits::{
+    credit::{
+        Counts, MOST_FEATURES, Number, OnCut, Pooled, Report, Score, Settings, Split, Train, Weights, decode_model,
+        reference::Batch,
+    },
+    program::{Program, Shape},
+};
+use trefoil_engine::Z64;
+
+/// How the features of a table are divided among the inputs that bring them, each column after column.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PooledSpec {
+    /// The same columns, other customers.
+    Horizontal {
+        /// Columns of each input.
+        columns: u32,
+        /// Customers of each input.
+        rows: Vec<u64>,
+    },
+    /// The same customers in the same order, other columns.
+    Vertical {
+        /// Customers.
+        rows: u64,
+        /// Columns of each input.
+        columns: Vec<u32>,
+    },
+}
+
+/// A model as a job names it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModelSpec {
+    /// Known to all: its coefficients in units of 2^-20, the intercept first.
+    Public(Vec<i64>),
+    /// The last input: that of an owner, or one that was trained on shares and has stayed at the nodes.
+    Shared,
+}
+
+/// What is told of each customer, as one output.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReportSpec {
+    /// The logit, in units of 2^-20.
+    Logit,
+    /// The probability of being bad, in units of 2^-20.
+    Probability,
+    /// A bit that is set if the probability is at least this, in units of 2^-32.
+    Decision(u32),
+}
+
+/// Scores customers by a logistic model.
+///
+/// Inputs: the features of each owner in units of 2^-20, then the coefficients if they are [`ModelSpec::Shared`]. Outputs: one for each report.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScoreSpec {
+    /// Who brings what.
+    pub table: PooledSpec,
+    /// By what.
+    pub model: ModelSpec,
+    /// What is told.
+    pub reports: Vec<ReportSpec>,
+}
+
+/// Trains a logistic model.
+///
+/// Inputs: the features of each owner, then labels as bits that are set for bad customers: of all, or of each owner if these have other customers. Output: the
+/// coefficients in units of 2^-20, the intercept first. If a coefficient leaves its range the job fails, and nothing is released.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainSpec {
+    /// Who brings what.
+    pub table: PooledSpec,
+    /// The learning rate, in units of 2^-20.
+    pub rate: u32,
+    /// The part of the last change that is made again, in units of 2^-10.
+    pub momentum: u16,
+    /// Passes over all rows.
+    pub epochs: u32,
+    /// Rows of a step; all of them if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<u64>,
+    /// The L2 penalty, in units of 2^-20.
+    pub l2: u64,
+}
+
+/// Counts customers by bins of a value.
+///
+/// Inputs: the values of each owner in units of 2^-20, then, if they are split by it, the labels of each as bits that are set for bad customers. Outputs: for each bin,
+/// lowest first, the good customers, then the bad ones; or all of them. Counts below the minimum are zero.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct CountsSpec {
+    /// Customers of each owner.
+    pub rows: Vec<u64>,
+    /// Rising cut points between the bins, in units of 2^-20.
+    pub cuts: Vec<i64>,
+    /// The bin of a value on a cut point.
+    #[serde(with = "on_cut")]
+    pub on_cut: OnCut,
+    /// Whether good and bad customers are counted apart.
+    pub by_label: bool,
+    /// The least count that is told.
+    pub minimum: u64,
+}
+
+/// Bytes of one shared number.
+const SHARE: u64 = 16;
+
+/// Bytes that the comparisons of one row take while they are under way: a sigmoid compares with every knot of its spline.
+const ROW: u64 = 4096;
+
+/// Passes over all rows at most.
+const MOST_EPOCHS: u32 = 1 << 20;
+
+impl PooledSpec {
+    fn resolve(&self) -> Result<Pooled, SpecFault> {
+        let size = |n: u64| usize::try_from(n).ok().filter(|_| n <= 1 << 32).ok_or(SpecFault::Oversized);
+        let sizes = |all: &[u64]| all.iter().map(|n| size(*n)).collect::<Result<Vec<_>, _>>();
+        let pooled = match self {
+            Self::Horizontal { columns, rows } => {
+                Pooled::Horizontal { columns: size(u64::from(*columns))?, rows: sizes(rows)? }
+            }
+            Self::Vertical { rows, columns } => {
+                let columns: Vec<u64> = columns.iter().map(|n| u64::from(*n)).collect();
+                Pooled::Vertical { rows: size(*rows)?, columns: sizes(&columns)? }
+            }
+        };
+        // Both factors are below 2^42, so that this is right; what is left of 64 bits holds every sum of sizes.
+        let (rows, columns) = (pooled.rows() as u64, pooled.columns() as u64);
+        let accepted = rows >= 1 && columns >= 1 && columns <= MOST_FEATURES as u64 && rows <= 1 << 32;
+        if accepted { Ok(pooled) } else { Err(SpecFault::Pooled) }
+    }
+
+    /// Bytes of the shares of all features. Call it on what [`ProgramSpec::shapes`](super::ProgramSpec::shapes) accepts.
+    fn bytes(&self) -> u64 {
+        let (rows, columns) = self.size();
+        rows.saturating_mul(columns).saturating_mul(SHARE)
+    }
+
+    /// Its rows and columns of features, all inputs together.
+    pub fn size(&self) -> (u64, u64) {
+        match self {
+            Self::Horizontal { columns, rows } => {
+                (rows.iter().fold(0, |sum, n| sum.saturating_add(*n)), u64::from(*columns))
+            }
+            Self::Vertical { rows, columns } => (*rows, columns.iter().fold(0, |sum, n| sum + u64::from(*n))),
+        }
+    }
+}
+
+impl ScoreSpec {
+    /// Bytes that the computation takes beside its inputs and outputs: the pooled table, and the batches under way.
+    pub(in crate::job) fn memory(&self) -> u64 {
+        let (rows, columns) = self.table.size();
+        let batch = (4 * 4096).min(rows);
+        self.table.bytes() + batch * (2 * SHARE * columns + ROW)
+    }
+
+    /// The program.
+    ///
+    /// # Errors
+    /// [`SpecFault::Pooled`], [`SpecFault::Oversized`] or [`SpecFault::Credit`].
+    pub fn resolve(&self) -> Result<Score, SpecFault> {
+        let weights = match &self.model {
+            ModelSpec::Public(coefficients) => {
+                let all: Vec<Z64> = coefficients.iter().map(|x| Z64(x.cast_unsigned())).collect();
+                Weights::Public(decode_model(&all))
+            }
+            ModelSpec::Shared => Weights::Shared,
+        };
+        let report = |report: &ReportSpec| match report {
+            ReportSpec::Logit => Report::Logit,
+            ReportSpec::Probability => Report::Probability,
+            ReportSpec::Decision(threshold) => Report::Decision(f64::from(*threshold) / f64::from(32).exp2()),
+        };
+        Ok(Score::new(self.table.resolve()?, weights, self.reports.iter().map(report).collect())?)
+    }
+}
+
+impl TrainSpec {
+    /// Bytes that the computation takes beside its inputs: the pooled table, and for each row of a step its features, the coefficients and the errors beside them, and
+    /// what its comparisons take.
+    pub(in crate::job) fn memory(&self) -> u64 {
+        let (rows, columns) = self.table.size();
+        let batch = self.batch.unwrap_or(rows).min(rows);
+        self.table.bytes().saturating_add(batch.saturating_mul(5 * SHARE * columns + ROW))
+    }
+
+    /// The program.
+    ///
+    /// # Errors
+    /// [`SpecFault::Pooled`], [`SpecFault::Oversized`] or [`SpecFault::Credit`].
+    pub fn resolve(&self) -> Result<Train, SpecFault> {
+        let epochs = usize::try_from(self.epochs).ok().filter(|_| self.epochs <= MOST_EPOCHS);
+        let batch = self.batch.map(|rows| usize::try_from(rows).map_err(|_| SpecFault::Oversized)).transpose()?;
+        let settings = Settings {
+            rate: f64::from(self.rate) * Number::ULP,
+            momentum: f64::from(self.momentum) / f64::from(10).exp2(),
+            epochs: epochs.ok_or(SpecFault::Oversized)?,
+            batch: batch.map_or(Batch::Full, Batch::Rows),
+            l2: self.l2 as f64 * Number::ULP,
+        };
+        Ok(Train::new(self.table.resolve()?, settings)?)
+    }
+
+    /// The shapes of what goes in, and of what comes out: the range bit is for the nodes alone.
+    pub(super) fn shapes(&self) -> Result<[Vec<Shape>; 2], SpecFault> {
+        let train = self.resolve()?;
+        let mut outputs = train.outputs();
+        outputs.truncate(1);
+        Ok([train.inputs(), outputs])
+    }
+}
+
+impl CountsSpec {
+    /// Bytes that the computation takes beside its inputs and outputs: values and labels as numbers, and the comparisons under way.
+    pub(in crate::job) fn memory(&self) -> u64 {
+        let rows = self.rows.iter().fold(0, |sum: u64, n| sum.saturating_add(*n));
+        rows.saturating_mul(3 * SHARE).saturating_add(32 << 20)
+    }
+
+    /// The program.
+    ///
+    /// # Errors
+    /// [`SpecFault::Pooled`], [`SpecFault::Oversized`] or [`SpecFault::Credit`].
+    pub fn resolve(&self) -> Result<Counts, SpecFault> {
+        let Pooled::Horizontal { rows, .. } =
+            (PooledSpec::Horizontal { columns: 1, rows: self.rows.clone() }).resolve()?
+        else {
+            return Err(SpecFault::Pooled);
+        };
+        let cuts: Vec<f64> = self.cuts.iter().map(|cut| *cut as f64 * Number::ULP).collect();
+        let split = if self.by_label { Split::Label } else { Split::Whole };
+        Ok(Counts::new(rows, (&cuts, self.on_cut), split, self.minimum)?)
+    }
+}
+
+mod on_cut {
+    use super::{Deserialize, OnCut};
+    use serde::{Deserializer, Serializer, de};
+
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+    pub fn serialize<S: Serializer>(on_cut: &OnCut, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(match on_cut {
+            OnCut::Lower => "lower",
+            OnCut::Upper => "upper",
+        })
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<OnCut, D::Error> {
+        match String::deserialize(d)?.as_str() {
+            "lower" => Ok(OnCut::Lower),
+            "upper" => Ok(OnCut::Upper),
+            _ => Err(de::Error::custom("a value on a cut point belongs to the bin `lower` or `upper`")),
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! Scoring, training and counting over the tables of two banks, at three real node processes.
+
+use bytes::Bytes;
+use std::fmt::Debug;
+use trefoil_circuits::{credit::OnCut, program::RingKind};
+use trefoil_engine::{Lanes, Z64};
+use trefoil_nodes::{
+    Error,
+    api::ProblemKind,
+    client::{Client, JobHandle, NewTable, Plain},
+    config::Cluster,
+    job::{
+        CountsSpec, FailureKind, InputSpec, JobSpec, KeptTable, ModeSpec, ModelSpec, OutputSpec, PooledSpec,
+        ProgramKind, ProgramSpec, ReportSpec, ScoreSpec, TableInput, TrainSpec,
+    },
+    local::{LocalCluster, LocalOptions},
+    pki::{ClientName, Identity, Lifetime},
+    tables::Permit,
+};
+
+const ROWS: [usize; 2] = [130, 70];
+const COLUMNS: usize = 3;
+const ONE: i64 = 1 << 20;
+
+fn name<T: std::str::FromStr<Err: Debug>>(text: &str) -> T {
+    text.parse().expect("a name")
+}
+
+fn names(texts: &[&str]) -> Vec<ClientName> {
+    texts.iter().map(|text| name(text)).collect()
+}
+
+struct World {
+    cluster: LocalCluster,
+    clients: [Client; 3],
+}
+
+impl World {
+    async fn start() -> Self {
+        let options = LocalOptions::of(env!("CARGO_BIN_EXE_trefoil"));
+        let cluster = LocalCluster::start(&options).await.expect("a cluster");
+        let file = Cluster::load(&cluster.cluster_file()).expect("a cluster file");
+        let connect = async |client: &str| {
+            let path = cluster.files().add_client(&name(client), Lifetime::days(1)).expect("a certificate");
+            Client::connect(&file, &Identity::named(&path).expect("an identity")).await.expect("a client")
+        };
+        let clients = [connect("bank-a").await, connect("bank-b").await, connect("lead").await];
+        Self { cluster, clients }
+    }
+}
+
+/// The features of a bank, column after column, and its labels.
+fn loans(bank: usize) -> (Vec<Vec<i64>>, Vec<bool>) {
+    let entry = |row: usize, column: usize| {
+        let k = (row * 37 + column * 101 + bank * 53) % 401;
+        (i64::try_from(k).expect("small") - 200) * ONE / 100
+    };
+    let columns: Vec<Vec<i64>> = (0..COLUMNS).map(|c| (0..ROWS[bank]).map(|row| entry(row, c)).collect()).collect();
+    let bad = |row: usize| columns[0][row] - columns[1][row] / 2 > i64::try_from(row % 7).expect("small") * ONE / 8;
+    let labels = (0..ROWS[bank]).map(bad).collect();
+    (columns, labels)
+}
+
+fn words(values: &[i64]) -> Vec<Z64> {
+    values.iter().map(|x| Z64(x.cast_unsigned())).collect()
+}
+
+fn signed(values: &[Z64]) -> Vec<i64> {
+    values.iter().map(|x| x.0.cast_signed()).collect()
+}
+
+fn bits(labels: &[bool]) -> Vec<Lanes> {
+    labels.chunks(64).map(|c| Lanes(c.iter().rev().fold(0, |word, &bit| word << 1 | u64::from(bit)))).collect()
+}
+
+fn permit(program: ProgramKind, recipients: &[&str], keep: Vec<Permit>) -> Permit {
+    Permit {
+        programs: vec![program],
+        modes: ModeSpec::ALL.to_vec(),
+        requesters: names(&["lead"]),
+        recipients: names(recipients),
+        keep,
+        minimum: if program == ProgramKind::CreditCounts { 2 } else { 0 },
+    }
+}
+
+fn counted() -> Permit {
+    permit(ProgramKind::CreditCounts, &["lead"], Vec::new())
+}
+
+fn scored() -> Permit {
+    permit(ProgramKind::CreditScore, &["bank-a"], vec![counted()])
+}
+
+/// Stores the loans of a bank: a model trained on them stays shared, their scores are for bank-a, their counts for lead.
+async fn store(client: &Client, bank: usize) {
+    let (columns, labels) = loans(bank);
+    let (columns, labels): (Vec<_>, _) = (columns.iter().map(|c| words(c)).collect(), bits(&labels));
+    let features = columns.iter().enumerate().map(|(k, column)| (name(&format!("x{k}")), Plain::Z64(column)));
+    let table = NewTable {
+        name: name("loans"),
+        version: 1,
+        rows: ROWS[bank],
+        columns: features.chain([(name("bad"), Plain::Bits(&labels))]).collect(),
+        permits: vec![permit(ProgramKind::CreditTrain, &[], vec![scored()]), scored(), counted()],
+    };
+    client.put_table(&table).await.expect("stored");
+}
+
+fn table(owner: &str, table: &str, columns: &[&str]) -> InputSpec {
+    let columns = columns.iter().map(|column| name(column)).collect();
+    InputSpec::Table(TableInput { owner: name(owner), name: name(table), version: 1, columns })
+}
+
+const FEATURES: [&str; COLUMNS] = ["x0", "x1", "x2"];
+
+fn kept(table: &str, permits: Vec<Permit>) -> OutputSpec {
+    OutputSpec::kept(KeptTable { name: name(table), version: 1, column: name("value"), permits })
+}
+
+fn train(rate: u32, output: OutputSpec) -> JobSpec {
+    let table_spec = PooledSpec::Horizontal { columns: 3, rows: ROWS.map(|rows| rows as u64).to_vec() };
+    let train = TrainSpec { table: table_spec, rate, momentum: 512, epochs: 3, batch: Some(90), l2: 1 << 20 };
+    let features = ["bank-a", "bank-b"].map(|owner| table(owner, "loans", &FEATURES));
+    let labels = ["bank-a", "bank-b"].map(|owner| table(owner, "loans", &["bad"]));
+    JobSpec {
+        inputs: features.into_iter().chain(labels).collect(),
+        outputs: vec![output],
+        ..JobSpec::new(ProgramSpec::CreditTrain(train), ModeSpec::Malicious)
+    }
+}
+
+async fn submit(client: &Client, spec: &JobSpec) -> Result<JobHandle, Error> {
+    client.submit(spec, Bytes::new(), &[]).await
+}
+
+fn problem<T: Debug>(result: Result<T, Error>) -> ProblemKind {
+    match result {
+        Err(Error::Refused { problem, .. }) => problem.kind().expect("a known one"),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Trains on both banks, keeps the model shared, scores both with it, counts the scores by label; all as plain computation has it.
+async fn pool(world: &World, mode: ModeSpec) {
+    let [bank_a, _, lead] = &world.clients;
+    let spec = JobSpec { mode, ..train(1 << 19, kept("model", vec![scored()])) };
+    let job = submit(lead, &spec).await.expect("permitted");
+    assert_eq!(job.outcome().await.expect("done").outputs.iter().flatten().count(), 0, "nobody learns the model");
+    job.delete().await;
+    let ProgramSpec::CreditTrain(trained) = &spec.program else { panic!() };
+    let both = [loans(0), loans(1)];
+    let pooled: Vec<i64> = (0..COLUMNS).flat_map(|c| both.iter().flat_map(move |(x, _)| x[c].clone())).collect();
+    let labels: Vec<bool> = both.iter().flat_map(|(_, labels)| labels.clone()).collect();
+    let model = trained.resolve().expect("good").plain(&pooled, &labels);
+    assert!(model.iter().any(|x| x.abs() > ONE / 10), "it has learnt something");
+
+    let mut scores = Vec::new();
+    for (bank, owner) in ["bank-a", "bank-b"].into_iter().enumerate() {
+        let score = ScoreSpec {
+            table: PooledSpec::Horizontal { columns: 3, rows: vec![ROWS[bank] as u64] },
+            model: ModelSpec::Shared,
+            reports: vec![ReportSpec::Probability, ReportSpec::Decision(1 << 31)],
+        };
+        let plain = score.resolve().expect("good").plain(&both[bank].0.concat(), &model);
+        let spec = JobSpec {
+            inputs: vec![table(owner, "loans", &FEATURES), table("lead", "model", &[])],
+            outputs: vec![kept(&format!("scores-{owner}"), vec![counted()]), OutputSpec::to(names(&["bank-a"]))],
+            ..JobSpec::new(ProgramSpec::CreditScore(score), mode)
+        };
+        let job = submit(lead, &spec).await.expect("permitted");
+        job.wait().await.expect("done");
+        assert_eq!(problem(job.output(0).await), ProblemKind::NotFound, "it stays at the nodes");
+        let decisions = bank_a.job(job.id()).await.expect("a recipient").outcome().await.expect("done");
+        let expected: Vec<bool> = plain[1].iter().map(|bit| *bit == 1).collect();
+        assert_eq!(decisions.bits(1).expect("for bank-a"), bits(&expected));
+        scores.extend(plain[0].clone());
+        job.delete().await;
+    }
+    let counts = CountsSpec {
+        rows: ROWS.map(|rows| rows as u64).to_vec(),
+        cuts: vec![ONE / 4, ONE / 2, 3 * ONE / 4],
+        on_cut: OnCut::Upper,
+        by_label: true,
+        minimum: 2,
+    };
+    let expected = counts.resolve().expect("good").plain(&scores, &labels);
+    let values = ["bank-a", "bank-b"].map(|owner| table("lead", &format!("scores-{owner}"), &[]));
+    let of_loans = ["bank-a", "bank-b"].map(|owner| table(owner, "loans", &["bad"]));
+    let spec = JobSpec {
+        inputs: values.into_iter().chain(of_loans).collect(),
+        ..JobSpec::new(ProgramSpec::CreditCounts(counts), mode)
+    };
+    let outcome = lead.run(&spec, Bytes::new(), &[]).await.expect("done");
+    for (k, expected) in expected.iter().enumerate() {
+        assert_eq!(&outcome.z64(k).expect("for lead").iter().map(|x| x.0).collect::<Vec<_>>(), expected);
+    }
+    for table in ["model", "scores-bank-a", "scores-bank-b"] {
+        lead.delete_table(&name(table), 1).await.expect("deleted");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_is_trained_kept_shared_and_used_in_both_modes() {
+    let world = World::start().await;
+    for (bank, client) in world.clients[..2].iter().enumerate() {
+        store(client, bank).await;
+    }
+    for mode in ModeSpec::ALL {
+        pool(&world, mode).await;
+    }
+    world.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn applicants_are_scored_by_a_public_and_by_a_secret_model_in_both_modes() {
+    let world = World::start().await;
+    let [bank_a, bank_b, _] = &world.clients;
+    let (columns, _) = loans(0);
+    let (features, model) = (words(&columns.concat()), [ONE / 3, -ONE, 2 * ONE, ONE / 7]);
+    let coefficients = words(&model);
+    let scorecard = NewTable {
+        name: name("scorecard"),
+        version: 1,
+        rows: model.len(),
+        columns: vec![(name("model"), Plain::Z64(&coefficients))],
+        permits: vec![Permit { requesters: names(&["bank-a"]), ..scored() }],
+    };
+    bank_b.put_table(&scorecard).await.expect("stored");
+    for mode in ModeSpec::ALL {
+        for public in [true, false] {
+            let score = ScoreSpec {
+                table: PooledSpec::Vertical { rows: ROWS[0] as u64, columns: vec![3] },
+                model: if public { ModelSpec::Public(model.to_vec()) } else { ModelSpec::Shared },
+                reports: vec![ReportSpec::Logit, ReportSpec::Probability, ReportSpec::Decision(1 << 30)],
+            };
+            let plain = score.resolve().expect("good").plain(&columns.concat(), &model);
+            let secret = (!public).then(|| table("bank-b", "scorecard", &["model"]));
+            let spec = JobSpec {
+                inputs: std::iter::once(InputSpec::Upload).chain(secret).collect(),
+                ..JobSpec::new(ProgramSpec::CreditScore(score), mode)
+            };
+            let outcome = bank_a.run(&spec, Bytes::new(), &[Plain::Z64(&features)]).await.expect("done");
+            assert_eq!(outcome.outputs[2].as_ref().map(|o| o.ring()), Some(RingKind::Bits));
+            assert_eq!([0, 1].map(|k| signed(outcome.z64(k).expect("ours"))), [plain[0].clone(), plain[1].clone()]);
+            let expected: Vec<bool> = plain[2].iter().map(|bit| *bit == 1).collect();
+            assert_eq!(outcome.bits(2).expect("ours"), bits(&expected));
+        }
+    }
+    world.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worthless_model_is_not_released_and_what_is_not_permitted_is_refused() {
+    let world = World::start().await;
+    let [bank_a, bank_b, lead] = &world.clients;
+    store(bank_a, 0).await;
+    store(bank_b, 1).await;
+    // Features beyond what the client would share: coefficients run away.
+    let large: Vec<i64> = (0..20).map(|k| (if k % 2 == 0 { 120 } else { -120 }) * ONE).collect();
+    let labels: Vec<bool> = (0..20).map(|k| k % 2 == 0).collect();
+    let wild = TrainSpec {
+        table: PooledSpec::Horizontal { columns: 1, rows: vec![20] },
+        rate: 16 << 20,
+        momentum: 0,
+        epochs: 4,
+        batch: None,
+        l2: 0,
+    };
+    for mode in ModeSpec::ALL {
+        let spec = JobSpec {
+            outputs: vec![kept("wild", Vec::new())],
+            ..JobSpec::new(ProgramSpec::CreditTrain(wild.clone()), mode)
+        };
+        let inputs = [Plain::Z64(&words(&large)), Plain::Bits(&bits(&labels))];
+        let Err(Error::Job { failure, .. }) = lead.run(&spec, Bytes::new(), &inputs).await else {
+            panic!("the model is worthless")
+        };
+        assert_eq!(failure.kind, FailureKind::Range);
+        assert!(failure.cause.contains("not released; lower the learning rate"), "{}", failure.cause);
+        assert_eq!(lead.tables().await.map(|list| list.expect("a list").len()), [0; 3], "nothing has stayed");
+    }
+
+    let open = Permit { recipients: names(&["bank-a", "lead"]), ..scored() };
+    let circuit = Permit { programs: vec![ProgramKind::Circuit], ..scored() };
+    let small = Permit { keep: vec![Permit { minimum: 1, ..counted() }], ..scored() };
+    for (output, why) in [
+        (OutputSpec::to(names(&["lead"])), "the model is released to nobody"),
+        (kept("model", vec![open]), "scores by it are for bank-a alone"),
+        (kept("model", vec![circuit]), "no circuit may take it"),
+        (kept("model", vec![small]), "counts below two are not told"),
+    ] {
+        assert_eq!(problem(submit(lead, &train(1 << 19, output)).await), ProblemKind::Denied, "{why}");
+    }
+    // A table that is there already is not replaced.
+    let spec = train(1 << 19, kept("model", vec![scored()]));
+    submit(lead, &spec).await.expect("permitted").wait().await.expect("done");
+    assert_eq!(problem(submit(lead, &spec).await), ProblemKind::Conflict);
+    world.cluster.shutdown().await;
+}
