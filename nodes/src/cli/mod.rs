@@ -23,6 +23,7 @@ mod aes;
 mod bench;
 mod circuit;
 mod cluster;
+mod credit;
 mod demo;
 mod doctor;
 mod exit;
@@ -73,6 +74,9 @@ enum Command {
     /// Evaluate boolean circuits on shared inputs
     #[command(subcommand)]
     Circuit(circuit::CircuitCommand),
+    /// Score, train and report on customers that institutions do not show to each other
+    #[command(subcommand)]
+    Credit(credit::CreditCommand),
     /// Say whether a cluster works, and what to do if it does not
     Doctor(doctor::DoctorArgs),
     /// Say what a circuit will cost: rounds, bits, memory, time
@@ -102,6 +106,7 @@ impl Command {
             Self::Node(_) | Self::Up(_) => "info",
             Self::Aes(_)
             | Self::Circuit(_)
+            | Self::Credit(_)
             | Self::Demo(_)
             | Self::Cluster(_)
             | Self::Doctor(_)
@@ -119,6 +124,7 @@ impl Command {
             Self::Up(args) => up::run(args, filter),
             Self::Aes(args) => aes::run(&args),
             Self::Circuit(command) => circuit::run(command),
+            Self::Credit(command) => credit::run(command),
             Self::Doctor(args) => doctor::run(&args),
             Self::Plan(args) => plan::run(&args),
             Self::Bench(args) => bench::run(&args),

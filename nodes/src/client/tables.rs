@@ -72,6 +72,17 @@ impl Client {
         a.and(b).and(c)
     }
 
+    /// Deletes at all nodes what one upload, or one job, has left of a table. A node that does not answer keeps its part, which is of no use alone.
+    pub(super) async fn forget(&self, name: &TableName, version: u32, upload: UploadId) {
+        for (p, result) in
+            Party::ALL.into_iter().zip(all(&self.nodes, |node| node.delete_table(name, version, Some(upload))).await)
+        {
+            if let Err(e) = result {
+                tracing::debug!("could not delete the table `{name}` at {p}: {e}");
+            }
+        }
+    }
+
     /// Deletes what one upload has left behind, and gives the error to report.
     async fn undo(&self, table: &NewTable<'_>, upload: UploadId, stored: [Result<TableStatus, Error>; 3]) -> Error {
         let mut left = String::new();

@@ -8,14 +8,14 @@ use super::{
 };
 use crate::{
     Error,
-    client::Client,
+    client::{Client, JobHandle, NewTable, Outcome, Plain},
     credit::NamedMoments,
-    job::{InputSpec, JobCost, JobSpec, KeptTable, ModeSpec, OutputSpec, PooledSpec, ProgramSpec, TrainSpec},
+    job::{InputSpec, JobCost, JobId, JobSpec, KeptTable, ModeSpec, OutputSpec, PooledSpec, ProgramSpec, TrainSpec},
     pki::ClientName,
-    tables::{Permit, TableName, TableStatus},
+    tables::{Permit, TableName, TableStatus, UploadId},
 };
 use bytes::Bytes;
-use trefoil_circuits::credit::{Number, decode_model};
+use trefoil_circuits::credit::{Number, decode_model, encode_model};
 
 /// How the tables of several institutions make one.
 #[derive(Clone, Debug, PartialEq)]
@@ -126,7 +126,18 @@ impl Pooling {
     }
 }
 
-/// Trains a logistic model on tables at the nodes. Gives the model, if it is released and this client is among those who learn it, and the cost for each node.
+/// A training that is done.
+#[derive(Debug)]
+pub struct Trained {
+    /// The job, by which other recipients fetch the model: [`fetch_model`].
+    pub job: JobId,
+    /// The model, if it is released and this client is among those who learn it.
+    pub model: Option<ModelFile>,
+    /// What it cost each node.
+    pub costs: [JobCost; 3],
+}
+
+/// Trains a logistic model on tables at the nodes.
 ///
 /// Cancelled, it deletes the job in the background.
 ///
@@ -138,7 +149,7 @@ pub async fn train(
     pooling: &Pooling,
     training: &Training,
     destination: Destination,
-) -> Result<(Option<ModelFile>, [JobCost; 3]), Error> {
+) -> Result<Trained, Error> {
     let (table, mut inputs) = pooling.of(tables)?;
     inputs.extend(pooling.labels(tables)?);
     let moments = pooling.moments();
@@ -157,12 +168,55 @@ pub async fn train(
         Destination::Released(recipients) => OutputSpec::to(recipients),
     };
     let spec = JobSpec { inputs, outputs: vec![output], ..JobSpec::new(program, training.mode) };
-    let outcome = client.run(&spec, Bytes::new(), &[]).await?;
+    let job = client.submit(&spec, Bytes::new(), &[]).await?;
+    let (id, outcome) = (job.id(), job.outcome().await);
+    job.delete().await;
+    if outcome.is_err() {
+        // A node that was done before another failed has the model.
+        for table in spec.kept() {
+            client.forget(&table.name, table.version, UploadId::from(id)).await;
+        }
+    }
+    trained(id, outcome?, moments)
+}
+
+/// Fetches the model of a training that another client has submitted, of features with these moments. Cancel safe.
+///
+/// # Errors
+/// [`Error::Usage`] for moments of another number of features; else as [`Client::job`] and [`JobHandle::outcome`].
+pub async fn fetch_model(client: &Client, id: JobId, moments: NamedMoments) -> Result<Trained, Error> {
+    let job: JobHandle = client.job(id).await?;
+    let coefficients = job.outputs().first().map_or(0, |output| output.shape.len);
+    if coefficients != moments.features.len() + 1 {
+        return Err(Error::Usage(format!(
+            "the job gives {coefficients} coefficients and the moments are of {} features; give the moments that the tables were shared with",
+            moments.features.len()
+        )));
+    }
+    trained(id, job.outcome().await?, moments)
+}
+
+fn trained(job: JobId, outcome: Outcome, moments: NamedMoments) -> Result<Trained, Error> {
     let model = match outcome.outputs.first() {
         Some(Some(coefficients)) => Some(ModelFile::new(moments, decode_model(coefficients.z64()?))),
         _ => None,
     };
-    Ok((model, outcome.costs))
+    Ok(Trained { job, model, costs: outcome.costs })
+}
+
+/// Stores a model at the three nodes as a secret of this client.
+///
+/// # Errors
+/// As [`Client::put_table`].
+pub async fn share_model(
+    client: &Client,
+    model: &ModelFile,
+    (name, version): (TableName, u32),
+    permits: Vec<Permit>,
+) -> Result<TableStatus, Error> {
+    let coefficients = encode_model(&model.model()).map_err(|e| Error::Usage(e.to_string()))?;
+    let columns = vec![(model_column(&model.moments)?, Plain::Z64(&coefficients))];
+    client.put_table(&NewTable { name, version, rows: coefficients.len(), columns, permits }).await
 }
 
 /// A setting in whole units.

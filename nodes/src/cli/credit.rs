@@ -1,0 +1,148 @@
+//! `trefoil credit`: institutions score, train and report on customers that none of them shows to another.
+
+mod evaluate;
+mod moments;
+mod report;
+mod score;
+mod share;
+mod train;
+
+use super::{ClusterArgs, Exit, block_on, signals::Stop};
+use crate::{
+    Error,
+    client::{
+        Client,
+        credit::{Pooling, TableArg, find, read_json},
+    },
+    credit::{NamedMoments, TableError, report::Scale},
+    tables::TableStatus,
+};
+use std::{path::PathBuf, str::FromStr, time::Duration};
+use trefoil_circuits::credit::reference::Scorecard;
+
+const EXAMPLES: &str = "\
+docs/credit.md goes through all of it with a real data set.
+
+Examples:
+  trefoil credit share --cluster demo/cluster.toml --identity demo/bank-a.crt --schema schema.toml --data a.csv --table loans-raw --analyst lead
+  trefoil credit moments --cluster demo/cluster.toml --identity demo/lead.crt --schema schema.toml --tables bank-a/loans-raw,bank-b/loans-raw --out moments.json
+  trefoil credit share --cluster demo/cluster.toml --identity demo/bank-a.crt --schema schema.toml --data a.csv --table loans --analyst lead --moments moments.json --test-every 4
+  trefoil credit train --cluster demo/cluster.toml --identity demo/lead.crt --tables bank-a/loans,bank-b/loans --moments moments.json --model-table model
+  trefoil credit evaluate --cluster demo/cluster.toml --identity demo/lead.crt --tables bank-a/loans-test,bank-b/loans-test --moments moments.json --model-table lead/model --out counts.json
+  trefoil credit report counts.json --html report.html";
+
+/// Subcommands of `trefoil credit`.
+#[derive(Debug, clap::Subcommand)]
+#[command(after_help = EXAMPLES)]
+pub enum CreditCommand {
+    /// Store a table of customers, or a model, as shares at the nodes, and say who may use it for what
+    Share(share::ShareArgs),
+    /// Compute means and deviations of features over the tables of several institutions
+    Moments(moments::MomentsArgs),
+    /// Train a logistic regression on the tables of several institutions
+    Train(train::TrainArgs),
+    /// Score customers, for those who may know
+    Score(score::ScoreArgs),
+    /// Count how a model does on customers of several institutions, without anybody learning a score
+    Evaluate(evaluate::EvaluateArgs),
+    /// Make a page and JSON of what was counted
+    Report(report::ReportArgs),
+}
+
+/// Runs a subcommand of `trefoil credit`.
+///
+/// # Errors
+/// [`Error::Usage`] or [`Error::Table`] for files that are not what they should be, before anything is sent; else those of the client.
+pub fn run(command: CreditCommand) -> Result<Exit, Error> {
+    match command {
+        CreditCommand::Share(args) => share::run(&args),
+        CreditCommand::Moments(args) => moments::run(&args),
+        CreditCommand::Train(args) => train::run(&args),
+        CreditCommand::Score(args) => score::run(&args),
+        CreditCommand::Evaluate(args) => evaluate::run(&args),
+        CreditCommand::Report(args) => report::run(&args),
+    }
+}
+
+/// How long the nodes are given to hear that a job is not needed any more.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Connects to a cluster and works until that is done or the user stops it.
+fn connected<T>(cluster: &ClusterArgs, work: impl AsyncFnOnce(Client) -> Result<T, Error>) -> Result<T, Error> {
+    let target = cluster.resolve()?;
+    block_on(async {
+        let mut stop = Stop::listen()?;
+        let work = async { work(Client::connect(&target.cluster, &target.identity).await?).await };
+        let done = tokio::select! {
+            done = work => Some(done),
+            _ = stop.received() => None,
+        };
+        match done {
+            Some(done) => done,
+            None => {
+                // The job that was under way is being deleted in the background.
+                tokio::time::sleep(FAREWELL).await;
+                Err(Error::Interrupted)
+            }
+        }
+    })
+}
+
+/// Tables at the nodes and the moments of their features.
+#[derive(Debug, clap::Args)]
+struct TablesArgs {
+    /// The tables, each as OWNER/NAME or OWNER/NAME@VERSION
+    #[arg(long, value_delimiter = ',', value_name = "OWNER/NAME,..")]
+    tables: Vec<TableArg>,
+    /// The moments that the features were standardized by. One file: the tables have other customers with the same features. One file for each
+    /// table: they have other features of the same customers, in the same order
+    #[arg(long, value_delimiter = ',', value_name = "FILE,..")]
+    moments: Vec<PathBuf>,
+}
+
+impl TablesArgs {
+    fn pooling(&self) -> Result<Pooling, Error> {
+        let read = |path: &PathBuf| {
+            read_json(path, "moments as `trefoil credit moments` or `trefoil credit share --own-moments` writes them")
+        };
+        let mut all: Vec<NamedMoments> = self.moments.iter().map(read).collect::<Result<_, _>>()?;
+        match all.len() {
+            0 => Err(Error::Usage("give the file of moments that the tables were shared with: --moments FILE".into())),
+            1 => Ok(Pooling::Horizontal(all.remove(0))),
+            _ => Ok(Pooling::Vertical(all)),
+        }
+    }
+
+    async fn find(&self, client: &Client) -> Result<Vec<TableStatus>, Error> {
+        if self.tables.is_empty() {
+            return Err(Error::Usage("name the tables: --tables OWNER/NAME,..".to_owned()));
+        }
+        find(client, &self.tables).await
+    }
+}
+
+/// The scale of a scorecard: `BASE,ODDS,PDO`.
+#[derive(Clone, Copy, Debug)]
+struct Points {
+    scale: Scale,
+    card: Scorecard,
+}
+
+impl FromStr for Points {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers: Vec<f64> = text.split(',').map_while(|number| number.trim().parse().ok()).collect();
+        let &[base_score, odds, pdo] = numbers.as_slice() else {
+            return Err(format!("`{text}` is not a scale; write BASE,ODDS,PDO, as in 600,50,20"));
+        };
+        let card = Scorecard::new(base_score, odds, pdo).map_err(|e| TableError::from(e).to_string())?;
+        Ok(Self { scale: Scale { base_score, odds, pdo }, card })
+    }
+}
+
+/// Tables as a list for people.
+fn listed(tables: &[TableStatus]) -> String {
+    let names = tables.iter().map(|table| format!("{}/{}@{}", table.owner, table.name, table.version));
+    names.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,168 @@
+//! `trefoil credit evaluate`: how a model does, by counts alone.
+
+use super::{TablesArgs, connected, listed};
+use crate::{
+    Error,
+    cli::{ClusterArgs, Exit, ModeArgs, OutputArgs},
+    client::credit::{
+        Evaluating, EvaluationFile, ModelFile, ModelSource, Pooling, TableArg, evaluate, find, write_new,
+    },
+    credit::TableError,
+};
+use serde::Serialize;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+The customers of the tables are scored at the nodes, where the scores stay, and counted by score and label. Only the counts become known, and none below --minimum: it is zero before it
+leaves the computation. All figures follow from the counts.
+
+Examples:
+  trefoil credit evaluate --cluster demo/cluster.toml --identity demo/lead.crt --tables bank-a/loans-test,bank-b/loans-test --moments moments.json \\
+      --model-table lead/model --out counts.json
+  trefoil credit evaluate --cluster demo/cluster.toml --identity demo/lead.crt --tables bank-a/loans-test --model model.json --threshold 0.3";
+
+/// Arguments of `trefoil credit evaluate`, as typed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct EvaluateArgs {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    #[command(flatten)]
+    tables: TablesArgs,
+    /// The model, as `trefoil credit train --out` writes it
+    #[arg(long, value_name = "FILE", required_unless_present = "model_table")]
+    model: Option<PathBuf>,
+    /// The table of a model that is secret or stayed shared
+    #[arg(long, value_name = "OWNER/NAME", conflicts_with = "model", requires = "moments")]
+    model_table: Option<TableArg>,
+    /// Equal bins of the probability of being bad
+    #[arg(long, default_value_t = 40)]
+    bins: usize,
+    /// The probability from which customers are called bad: moved up to the next border of a bin
+    #[arg(long, default_value_t = 0.5)]
+    threshold: f64,
+    /// Counts below this are left out
+    #[arg(long, default_value_t = 10)]
+    minimum: u64,
+    /// Write the counts to this new file, for `trefoil credit report`
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    mode: ModeArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// The JSON form of the result.
+#[derive(Debug, Serialize)]
+struct Row {
+    rows: u64,
+    counted: u64,
+    auc: f64,
+    auc_error: f64,
+    gini: f64,
+    ks: f64,
+    threshold: f64,
+    accuracy: f64,
+    precision: f64,
+    recall: f64,
+    true_bad: u64,
+    false_bad: u64,
+    true_good: u64,
+    false_good: u64,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// As [`evaluate()`]; [`Error::Table`] if so few customers are counted that there are no figures.
+pub fn run(args: &EvaluateArgs) -> Result<Exit, Error> {
+    let model = args.model.as_ref().map(|path| ModelFile::read(path)).transpose()?;
+    let pooling = match &model {
+        Some(file) if args.tables.moments.is_empty() => Pooling::Horizontal(file.moments.clone()),
+        _ => args.tables.pooling()?,
+    };
+    let moments = pooling.moments();
+    let file = connected(&args.cluster, async |client| {
+        let tables = args.tables.find(&client).await?;
+        let shared = match &args.model_table {
+            Some(table) => find(&client, std::slice::from_ref(table)).await?,
+            None => Vec::new(),
+        };
+        let (source, name) = match (&model, shared.first()) {
+            (Some(file), _) => {
+                (ModelSource::Public(file), format!("logistic regression, {} features", moments.features.len()))
+            }
+            (None, Some(table)) => (
+                ModelSource::Table(table, &moments),
+                format!("logistic regression, {} features, shared as {}", moments.features.len(), listed(&shared)),
+            ),
+            (None, None) => return Err(Error::Usage("give a model: --model or --model-table".to_owned())),
+        };
+        let evaluating = Evaluating {
+            model: name,
+            population: listed(&tables),
+            bins: args.bins,
+            threshold: args.threshold,
+            minimum: args.minimum,
+            mode: args.mode.mode,
+        };
+        evaluate(&client, source, (&tables, &pooling), &evaluating).await
+    })?;
+    if let Some(path) = &args.out {
+        let json = serde_json::to_string_pretty(&file).map_err(|e| Error::Bug(format!("counts as JSON: {e}")))?;
+        write_new(path, &json)?;
+    }
+    let row = Row::of(&file)?;
+    args.output.resolve().print(&row, row.text(&file))?;
+    Ok(Exit::Ok)
+}
+
+impl Row {
+    fn of(file: &EvaluationFile) -> Result<Self, Error> {
+        let scores = file.histogram()?;
+        let confusion = scores.confusion(file.threshold).map_err(TableError::from)?;
+        Ok(Self {
+            rows: file.rows,
+            counted: file.counted(),
+            auc: scores.auc(),
+            auc_error: scores.auc_error(),
+            gini: scores.gini(),
+            ks: scores.ks(),
+            threshold: file.threshold as f64 / file.goods.len() as f64,
+            accuracy: confusion.accuracy(),
+            precision: confusion.precision(),
+            recall: confusion.recall(),
+            true_bad: confusion.true_bad,
+            false_bad: confusion.false_bad,
+            true_good: confusion.true_good,
+            false_good: confusion.false_good,
+        })
+    }
+
+    fn text(&self, file: &EvaluationFile) -> String {
+        let left_out = self.rows.saturating_sub(self.counted);
+        let pad = |n: u64| format!("{n:>9}");
+        [
+            format!("customers {} of {}", self.rows, file.population),
+            format!(
+                "counted   {} ({left_out} are in counts below {}, which nobody learns)",
+                self.counted, file.minimum
+            ),
+            format!(
+                "AUC       {:.4} (within {:.4} of that of the scores themselves, of those counted)",
+                self.auc, self.auc_error
+            ),
+            format!("Gini      {:.4}", self.gini),
+            format!("KS        {:.4}", self.ks),
+            format!(
+                "threshold {:.3}: accuracy {:.4}, precision {:.4}, recall {:.4}",
+                self.threshold, self.accuracy, self.precision, self.recall
+            ),
+            "           called bad called good".to_owned(),
+            format!("  bad       {}   {}", pad(self.true_bad), pad(self.false_good)),
+            format!("  good      {}   {}", pad(self.false_bad), pad(self.true_good)),
+        ]
+        .join("\n")
+    }
+}

@@ -1,0 +1,90 @@
+//! `trefoil credit report`: a page and JSON of what was counted.
+
+use super::Points;
+use crate::{
+    Error,
+    cli::{Exit, OutputArgs},
+    client::credit::{EvaluationFile, ModelFile, write_new},
+    credit::report::to_html,
+};
+use serde::Serialize;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+The page is one file with its plots and needs nothing else. Neighbouring bins are merged until none counts fewer than --minimum good or bad customers.
+
+Examples:
+  trefoil credit report counts.json --html report.html
+  trefoil credit report counts.json --html report.html --out report.json --title 'Consumer loans' --model model.json --points 600,50,20 --earlier last-year.json";
+
+/// Arguments of `trefoil credit report`, as typed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ReportArgs {
+    /// The counts, as `trefoil credit evaluate --out` writes them
+    counts: PathBuf,
+    /// Write the page to this new file
+    #[arg(long, value_name = "FILE", required_unless_present = "out")]
+    html: Option<PathBuf>,
+    /// Write the report as JSON to this new file
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// The title of the page
+    #[arg(long, default_value = "Credit model")]
+    title: String,
+    /// Counts of an earlier population in the same bins, for the stability index
+    #[arg(long, value_name = "FILE")]
+    earlier: Option<PathBuf>,
+    /// List the coefficients of this model
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// State the scale of the scorecard
+    #[arg(long, value_name = "BASE,ODDS,PDO")]
+    points: Option<Points>,
+    /// No cell of the report counts fewer good, or fewer bad, customers [default: that of the counts]
+    #[arg(long)]
+    minimum: Option<u64>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// The JSON form of the result.
+#[derive(Debug, Serialize)]
+struct Row<'a> {
+    html: Option<&'a PathBuf>,
+    report: Option<&'a PathBuf>,
+    auc: f64,
+    gini: f64,
+    ks: f64,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Error::Usage`] for files of another form, [`Error::Table`] if so few customers were counted that nothing may be released.
+pub fn run(args: &ReportArgs) -> Result<Exit, Error> {
+    let counts = EvaluationFile::read(&args.counts)?;
+    let earlier = args.earlier.as_ref().map(|path| EvaluationFile::read(path)).transpose()?;
+    let model = args.model.as_ref().map(|path| ModelFile::read(path)).transpose()?;
+    let scale = args.points.map(|points| points.scale);
+    let aggregates = counts.aggregates(&args.title, earlier.as_ref(), (model.as_ref(), scale))?;
+    let report = aggregates.release(args.minimum.unwrap_or(counts.minimum).max(1))?;
+    if let Some(path) = &args.out {
+        write_new(path, &report.to_json()?)?;
+    }
+    if let Some(path) = &args.html {
+        write_new(path, &to_html(&report))?;
+    }
+    let figures = &report.figures;
+    let row = Row {
+        html: args.html.as_ref(),
+        report: args.out.as_ref(),
+        auc: figures.auc,
+        gini: figures.gini,
+        ks: figures.ks,
+    };
+    let files: Vec<String> = args.html.iter().chain(&args.out).map(|path| path.display().to_string()).collect();
+    let text = format!("wrote {}: AUC {:.4}, Gini {:.4}, KS {:.4}", files.join(" and "), row.auc, row.gini, row.ks);
+    args.output.resolve().print(&row, text)?;
+    Ok(Exit::Ok)
+}

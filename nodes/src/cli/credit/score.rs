@@ -1,0 +1,316 @@
+//! `trefoil credit score`: what a model says of customers, for those who may know.
+
+use super::{Points, TablesArgs, connected};
+use crate::{
+    Error,
+    cli::{ClusterArgs, Exit, ModeArgs, Output, OutputArgs, line},
+    client::{
+        Client,
+        credit::{
+            Applicants, Encoded, ModelFile, ModelSource, Pooling, Scored, Scoring, TableArg, Tell, fetch, find, score,
+            write_new,
+        },
+    },
+    credit::{Features, NamedMoments, Schema, Table, TableError, read},
+    job::JobId,
+    pki::ClientName,
+};
+use serde::Serialize;
+use std::{fmt::Write as _, io::Write as _, path::PathBuf};
+use trefoil_circuits::credit::reference::Reason;
+
+const EXAMPLES: &str = "\
+The customers are those of a file, which is split here, or of tables at the nodes. The model is a file, the secret of an institution that has shared it, or one that stayed shared
+after training. Only the recipients learn anything, and nothing but what --tell names; without --to that is the client that asks. Points and reasons are worked out here: points need the
+logit, and reasons need a model file and a file of customers, since they would tell the weights of a secret model.
+
+Examples:
+  trefoil credit score --cluster demo/cluster.toml --identity demo/bank-a.crt --model model.json --schema schema.toml --data applicants.csv --points 600,50,20 --reasons 3
+  trefoil credit score --cluster demo/cluster.toml --identity demo/bank-a.crt --model-table bank-b/scorecard --moments moments.json \\
+      --schema schema.toml --data applicants.csv --tell decision --threshold 0.3 --out decisions.csv
+  trefoil credit score --cluster demo/cluster.toml --identity demo/lead.crt --model-table lead/model --tables bank-a/loans-test --moments moments.json --to bank-a
+  trefoil credit score --cluster demo/cluster.toml --identity demo/bank-a.crt --fetch 6f1c.. --out scores.csv";
+
+/// Arguments of `trefoil credit score`, as typed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ScoreArgs {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// The model, as `trefoil credit train --out` writes it
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["model_table", "fetch"])]
+    model: Option<PathBuf>,
+    /// The table of a model that is secret or stayed shared
+    #[arg(long, value_name = "OWNER/NAME", conflicts_with = "model")]
+    model_table: Option<TableArg>,
+    /// What the columns of the file of customers hold
+    #[arg(long, value_name = "FILE")]
+    schema: Option<PathBuf>,
+    /// The customers: CSV or Parquet
+    #[arg(long, value_name = "FILE", requires = "schema", conflicts_with = "tables")]
+    data: Option<PathBuf>,
+    #[command(flatten)]
+    tables: TablesArgs,
+    /// What is told of each customer
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Tell::Decision, Tell::Probability], value_name = "WHAT,..")]
+    tell: Vec<Tell>,
+    /// The probability of being bad from which the decision is `bad`
+    #[arg(long, default_value_t = 0.5)]
+    threshold: f64,
+    /// Who is told [default: the client that asks]
+    #[arg(long, value_delimiter = ',', value_name = "NAME,..")]
+    to: Vec<ClientName>,
+    /// Give scorecard points: BASE points at ODDS good to one bad, and PDO points to double the odds
+    #[arg(long, value_name = "BASE,ODDS,PDO")]
+    points: Option<Points>,
+    /// Name so many columns that cost a customer most points against the average customer
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "model", requires = "data")]
+    reasons: usize,
+    /// Write CSV to this new file [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Fetch the scores of a job that another client has submitted
+    #[arg(long, value_name = "JOB", conflicts_with_all = ["model", "model_table", "data", "tables"])]
+    fetch: Option<JobId>,
+    #[command(flatten)]
+    mode: ModeArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// What is known of one customer.
+#[derive(Debug, Default, Serialize)]
+struct Row {
+    /// Of the file, or of the tables.
+    row: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    customer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probability: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    points: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logit: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasons: Option<Vec<String>>,
+}
+
+/// Customers of a file.
+struct Own {
+    table: Table,
+    encoded: Encoded,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// As [`score()`] and [`fetch()`]; [`Error::Table`] for rows that do not fit.
+pub fn run(args: &ScoreArgs) -> Result<Exit, Error> {
+    let tell = args.tell();
+    let model = args.model.as_ref().map(|path| ModelFile::read(path)).transpose()?;
+    let (pooling, own) = match (&model, args.fetch) {
+        (_, Some(_)) => (None, None),
+        (Some(file), None) if args.tables.moments.is_empty() => {
+            (Some(Pooling::Horizontal(file.moments.clone())), args.own(&file.moments)?)
+        }
+        _ => {
+            let pooling = args.tables.pooling()?;
+            let own = args.own(&pooling.moments())?;
+            (Some(pooling), own)
+        }
+    };
+    let (scored, recipients) = connected(&args.cluster, async |client| {
+        let recipients = args.recipients(&client);
+        let Some(pooling) = &pooling else {
+            let id = args.fetch.ok_or_else(|| Error::Bug("neither a job nor moments".to_owned()))?;
+            return Ok((fetch(&client, id, &tell).await?, recipients));
+        };
+        let moments = pooling.moments();
+        let shared = match &args.model_table {
+            Some(table) => find(&client, std::slice::from_ref(table)).await?,
+            None => Vec::new(),
+        };
+        let source = match (&model, shared.first()) {
+            (Some(file), _) => ModelSource::Public(file),
+            (None, Some(table)) => ModelSource::Table(table, &moments),
+            (None, None) => return Err(Error::Usage("give a model: --model or --model-table".to_owned())),
+        };
+        let scoring = Scoring {
+            tell: tell.clone(),
+            threshold: args.threshold,
+            recipients: recipients.clone(),
+            mode: args.mode.mode,
+        };
+        let tables = if own.is_none() { args.tables.find(&client).await? } else { Vec::new() };
+        let applicants = match &own {
+            Some(own) => Applicants::Rows(&own.encoded),
+            None => Applicants::Tables(&tables, pooling),
+        };
+        Ok((score(&client, source, applicants, &scoring).await?, recipients))
+    })?;
+    let rows = args.rows(&scored, own.as_ref(), model.as_ref())?;
+    args.print(&rows, &scored, &recipients)?;
+    Ok(Exit::Ok)
+}
+
+impl ScoreArgs {
+    /// Points are made of logits.
+    fn tell(&self) -> Vec<Tell> {
+        let mut tell = self.tell.clone();
+        if self.points.is_some() && !tell.contains(&Tell::Logit) {
+            tell.push(Tell::Logit);
+        }
+        tell
+    }
+
+    fn recipients(&self, client: &Client) -> Vec<ClientName> {
+        if self.to.is_empty() { client.name().into_iter().cloned().collect() } else { self.to.clone() }
+    }
+
+    /// The customers of the file, if there is one.
+    fn own(&self, moments: &NamedMoments) -> Result<Option<Own>, Error> {
+        let (Some(schema), Some(data)) = (&self.schema, &self.data) else { return Ok(None) };
+        let table = read(&Schema::read(schema)?, data)?;
+        let all: Vec<usize> = (0..table.rows()).collect();
+        let encoded = Encoded::standardized(&table, moments, &all)?;
+        if all.is_empty() {
+            return Err(Error::Usage(format!("{} has no row to score", data.display())));
+        }
+        Ok(Some(Own { table, encoded }))
+    }
+
+    fn rows(&self, scored: &Scored, own: Option<&Own>, model: Option<&ModelFile>) -> Result<Vec<Row>, Error> {
+        let scores = &scored.scores;
+        let lengths = [&scores.probabilities, &scores.logits].map(|column| column.as_ref().map_or(0, Vec::len));
+        let count = lengths.into_iter().chain([scores.decisions.as_ref().map_or(0, Vec::len)]).max().unwrap_or(0);
+        let number = |column: &Option<Vec<f64>>, k: usize| column.as_ref().and_then(|column| column.get(k).copied());
+        let mut rows = Vec::with_capacity(count);
+        for k in 0..count {
+            let logit = number(&scores.logits, k);
+            let table = own.map(|own| &own.table);
+            let bad = scores.decisions.as_ref().and_then(|all| all.get(k));
+            rows.push(Row {
+                row: table.and_then(|table| table.row_numbers().get(k).copied()).unwrap_or(k as u64 + 1),
+                customer: table.and_then(Table::keys).and_then(|keys| keys.get(k).cloned()),
+                decision: bad.map(|bad| if *bad { "bad" } else { "good" }),
+                probability: number(&scores.probabilities, k),
+                points: self.points.and_then(|points| logit.map(|logit| points.card.points(logit))),
+                logit: logit.filter(|_| self.tell.contains(&Tell::Logit)),
+                reasons: match (own, model) {
+                    (Some(own), Some(model)) if self.reasons > 0 => Some(self.reasons(own, model, k)?),
+                    _ => None,
+                },
+            });
+        }
+        Ok(rows)
+    }
+
+    /// The columns in which a customer lost most against the average one.
+    fn reasons(&self, own: &Own, model: &ModelFile, k: usize) -> Result<Vec<String>, Error> {
+        let features = Features::of(own.table.schema());
+        let (attributes, names) = (features.attributes(), features.attribute_names());
+        let card = match self.points {
+            Some(points) => points.card,
+            None => "600,50,20".parse::<Points>().map_err(Error::Bug)?.card,
+        };
+        let row = own.encoded.row(k).unwrap_or_default();
+        let points = |row: &[f64]| card.attribute_points(&model.model(), row, &attributes).map_err(TableError::from);
+        // Standardized features of the average customer are zero.
+        let average = points(&vec![0.0; row.len()])?;
+        let reasons = Reason::of(&points(&row)?, &average, self.reasons).map_err(TableError::from)?;
+        Ok(reasons.iter().filter_map(|reason| names.get(reason.attribute)).map(|name| (*name).to_owned()).collect())
+    }
+
+    fn print(&self, rows: &[Row], scored: &Scored, recipients: &[ClientName]) -> Result<(), Error> {
+        let output = self.output.resolve();
+        if rows.is_empty() {
+            let names: Vec<_> = recipients.iter().map(ToString::to_string).collect();
+            let tell: Vec<_> = self.tell().iter().map(|tell| format!("{tell:?}").to_lowercase()).collect();
+            let (names, tell, job) = (names.join(", "), tell.join(","), scored.job);
+            let text = format!(
+                "the scores are for {names}, who fetch them with `trefoil credit score --fetch {job} --tell {tell}` within the retention of the nodes (10 minutes by default)"
+            );
+            return output.print(&serde_json::json!({ "job": job, "recipients": recipients, "tell": tell }), text);
+        }
+        if let Some(path) = &self.out {
+            write_new(path, &csv(rows))?;
+            let (seconds, count) = (scored.costs[0].seconds, rows.len());
+            let text = format!("wrote {}: {count} customers, scored in {seconds:.3} s", path.display());
+            let row = serde_json::json!({ "job": scored.job, "scores": path, "rows": count, "seconds": seconds });
+            return output.print(&row, text);
+        }
+        match output {
+            Output::Json => rows.iter().try_for_each(|row| output.print(row, ""))?,
+            Output::Text => line(csv(rows).trim_end())?,
+        }
+        if recipients.len() > 1 {
+            // Results go to standard output; this is for people.
+            let _ = writeln!(
+                std::io::stderr(),
+                "other recipients fetch with `trefoil credit score --fetch {}`",
+                scored.job
+            );
+        }
+        Ok(())
+    }
+}
+
+/// One line for each customer, and a header of the columns that are there.
+fn csv(rows: &[Row]) -> String {
+    let mut text = String::new();
+    let Some(first) = rows.first() else { return text };
+    let header = [
+        ("row", true),
+        ("customer", first.customer.is_some()),
+        ("decision", first.decision.is_some()),
+        ("probability", first.probability.is_some()),
+        ("points", first.points.is_some()),
+        ("logit", first.logit.is_some()),
+        ("reasons", first.reasons.is_some()),
+    ];
+    text.push_str(&header.iter().filter(|(_, there)| *there).map(|(name, _)| *name).collect::<Vec<_>>().join(","));
+    text.push('\n');
+    for row in rows {
+        let cells = [
+            Some(row.row.to_string()),
+            row.customer.as_deref().map(quoted),
+            row.decision.map(str::to_owned),
+            row.probability.map(|p| format!("{p:.6}")),
+            row.points.map(|points| format!("{points:.0}")),
+            row.logit.map(|logit| format!("{logit:.6}")),
+            row.reasons.as_ref().map(|reasons| quoted(&reasons.join(" "))),
+        ];
+        let cells: Vec<String> = cells.into_iter().flatten().collect();
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{}", cells.join(","));
+    }
+    text
+}
+
+/// A cell of CSV, quoted if it has to be.
+fn quoted(cell: &str) -> String {
+    if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_known_has_a_column() {
+        let row = |row, probability| Row { row, probability: Some(probability), ..Row::default() };
+        assert_eq!(csv(&[row(2, 0.25), row(7, 0.5)]), "row,probability\n2,0.250000\n7,0.500000\n");
+        let named = Row {
+            customer: Some("Doe, \"J\"".to_owned()),
+            decision: Some("bad"),
+            points: Some(599.7),
+            reasons: Some(vec!["age".to_owned(), "income".to_owned()]),
+            ..row(1, 0.75)
+        };
+        let text =
+            "row,customer,decision,probability,points,reasons\n1,\"Doe, \"\"J\"\"\",bad,0.750000,600,age income\n";
+        assert_eq!(csv(&[named]), text);
+    }
+}

@@ -1,0 +1,198 @@
+//! `trefoil credit train`: a logistic regression on the tables of several institutions.
+
+use super::{TablesArgs, connected, listed};
+use crate::{
+    Error,
+    cli::{ClusterArgs, Exit, ModeArgs, OutputArgs},
+    client::credit::{Destination, ModelFile, Purpose, Trained, Training, fetch_model, train, write_new},
+    job::JobId,
+    pki::ClientName,
+    tables::TableName,
+};
+use indicatif::HumanBytes;
+use serde::Serialize;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Training is gradient descent with momentum on the standardized features. By default the model stays shared at the nodes, as a table of the client that has it trained: nobody knows
+it, and it scores customers as far as the owners of the tables permit. With --release-to, the clients that are named learn it, if all owners have named them with
+`trefoil credit share --model-to`.
+
+If a coefficient leaves its range, the job fails and nothing is released: lower --rate then.
+
+Examples:
+  trefoil credit train --cluster demo/cluster.toml --identity demo/lead.crt --tables bank-a/loans,bank-b/loans --moments moments.json --model-table model
+  trefoil credit train --cluster demo/cluster.toml --identity demo/lead.crt --tables bank-a/loans,bank-b/loans --moments moments.json \\
+      --release-to lead --out model.json
+  trefoil credit train --cluster demo/cluster.toml --identity demo/lead.crt --tables bank-a/loans,telco/usage --moments bank.json,telco.json --model-table model";
+
+/// Arguments of `trefoil credit train`, as typed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct TrainArgs {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    #[command(flatten)]
+    tables: TablesArgs,
+    /// Keep the model shared, as a table of this name
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["release_to", "fetch"])]
+    model_table: Option<TableName>,
+    /// The version of that table
+    #[arg(long, default_value_t = 1)]
+    version: u32,
+    /// Who else may use the shared model for scores and counts
+    #[arg(long, value_delimiter = ',', value_name = "NAME,..")]
+    analyst: Vec<ClientName>,
+    /// Who may receive scores of single customers by the shared model [default: nobody]
+    #[arg(long, value_delimiter = ',', value_name = "NAME,..")]
+    scores_to: Vec<ClientName>,
+    /// The least count of customers that may be told of scores by the shared model
+    #[arg(long, default_value_t = 10)]
+    minimum: u64,
+    /// Release the model to these clients
+    #[arg(long, value_delimiter = ',', value_name = "NAME,..", conflicts_with = "model_table")]
+    release_to: Vec<ClientName>,
+    /// Where to write a model that is released to this client: a new file
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Fetch the model of a training that another client has submitted, instead of training
+    #[arg(long, value_name = "JOB", requires = "out", conflicts_with_all = ["tables", "model_table", "release_to"])]
+    fetch: Option<JobId>,
+    /// The learning rate
+    #[arg(long, default_value_t = 1.0)]
+    rate: f64,
+    /// The part of the last change that is made again in each step
+    #[arg(long, default_value_t = 0.9)]
+    momentum: f64,
+    /// Passes over all rows
+    #[arg(long, default_value_t = 100)]
+    epochs: u32,
+    /// Rows of a step [default: all]
+    #[arg(long, value_name = "ROWS")]
+    batch: Option<u64>,
+    /// The L2 penalty: of the sum of log losses, half of this times the sum of squared weights
+    #[arg(long, default_value_t = 1.0)]
+    l2: f64,
+    #[command(flatten)]
+    mode: ModeArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// The JSON form of the result.
+#[derive(Debug, Serialize)]
+struct Row {
+    job: JobId,
+    features: usize,
+    rows: u64,
+    epochs: u32,
+    model: Option<String>,
+    released_to: Vec<ClientName>,
+    seconds: f64,
+    rounds: u64,
+    bytes_sent: u64,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// As [`train()`].
+pub fn run(args: &TrainArgs) -> Result<Exit, Error> {
+    let pooling = args.tables.pooling()?;
+    let training = Training {
+        rate: args.rate,
+        momentum: args.momentum,
+        epochs: args.epochs,
+        batch: args.batch,
+        l2: args.l2,
+        mode: args.mode.mode,
+    };
+    if let Some(job) = args.fetch {
+        let fetched = connected(&args.cluster, async |client| fetch_model(&client, job, pooling.moments()).await)?;
+        let written = args.write(fetched.model.as_ref())?.unwrap_or_default();
+        args.output
+            .resolve()
+            .print(&serde_json::json!({ "model": written }), format!("wrote the model to {written}"))?;
+        return Ok(Exit::Ok);
+    }
+    let (tables, Trained { job, model, costs }, kept) = connected(&args.cluster, async |client| {
+        let tables = args.tables.find(&client).await?;
+        let (destination, kept) = match &args.model_table {
+            None => (Destination::Released(args.release_to.clone()), None),
+            Some(name) => {
+                let own: Vec<ClientName> = client.name().into_iter().cloned().collect();
+                let kept = own.first().map(|own| format!("{own}/{name}@{}", args.version));
+                let mut analysts = own;
+                analysts.extend(args.analyst.iter().cloned());
+                let purpose = Purpose {
+                    analysts,
+                    model_to: Vec::new(),
+                    scores_to: args.scores_to.clone(),
+                    minimum: args.minimum,
+                    mode: args.mode.mode,
+                };
+                (Destination::Kept(name.clone(), args.version, purpose.model()), kept)
+            }
+        };
+        let trained = train(&client, &tables, &pooling, &training, destination).await?;
+        Ok((tables, trained, kept))
+    })?;
+    let written = args.write(model.as_ref())?;
+    let row = Row {
+        job,
+        features: pooling.moments().features.len(),
+        rows: if args.tables.moments.len() > 1 { tables[0].rows } else { tables.iter().map(|t| t.rows).sum() },
+        epochs: args.epochs,
+        model: kept.or(written),
+        released_to: args.release_to.clone(),
+        seconds: costs[0].seconds,
+        rounds: costs[0].rounds,
+        bytes_sent: costs.iter().map(|cost| cost.bytes_sent).sum(),
+    };
+    let text = row.text(&listed(&tables));
+    args.output.resolve().print(&row, text)?;
+    Ok(Exit::Ok)
+}
+
+impl TrainArgs {
+    /// Writes the model where it was asked for.
+    fn write(&self, model: Option<&ModelFile>) -> Result<Option<String>, Error> {
+        match (&self.out, model) {
+            (Some(path), Some(model)) => {
+                let json = serde_json::to_string_pretty(model);
+                write_new(path, &json.map_err(|e| Error::Bug(format!("a model as JSON: {e}")))?)?;
+                Ok(Some(path.display().to_string()))
+            }
+            (Some(_), None) => Err(Error::Usage(
+                "the model is not for this client; name it with --release-to, or leave --out away".to_owned(),
+            )),
+            (None, _) => Ok(None),
+        }
+    }
+}
+
+impl Row {
+    fn text(&self, tables: &str) -> String {
+        let model = match (&self.model, self.released_to.is_empty()) {
+            (Some(table), true) => format!("the model stays shared as {table}; nobody knows it"),
+            (Some(file), false) => format!("wrote the model to {file}"),
+            (None, _) => {
+                let names: Vec<_> = self.released_to.iter().map(ToString::to_string).collect();
+                format!(
+                    "the model is for {}, who fetch it with `trefoil credit train --fetch {}`",
+                    names.join(", "),
+                    self.job
+                )
+            }
+        };
+        format!(
+            "trained {} epochs on {} rows of {} features of {tables} in {:.1} s, {} rounds, {} sent by each node; {model}",
+            self.epochs,
+            self.rows,
+            self.features,
+            self.seconds,
+            self.rounds,
+            HumanBytes(self.bytes_sent / 3)
+        )
+    }
+}
