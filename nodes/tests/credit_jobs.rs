@@ -7,7 +7,7 @@ use trefoil_engine::{Lanes, Z64};
 use trefoil_nodes::{
     Error,
     api::ProblemKind,
-    client::{Client, JobHandle, NewTable, Plain},
+    client::{Client, JobHandle, NewTable, Plain, PlainVector},
     config::Cluster,
     job::{
         CountsSpec, FailureKind, InputSpec, JobSpec, KeptTable, ModeSpec, ModelSpec, OutputSpec, PooledSpec,
@@ -241,7 +241,7 @@ async fn applicants_are_scored_by_a_public_and_by_a_secret_model_in_both_modes()
                 ..JobSpec::new(ProgramSpec::CreditScore(score), mode)
             };
             let outcome = bank_a.run(&spec, Bytes::new(), &[Plain::Z64(&features)]).await.expect("done");
-            assert_eq!(outcome.outputs[2].as_ref().map(|o| o.ring()), Some(RingKind::Bits));
+            assert_eq!(outcome.outputs[2].as_ref().map(PlainVector::ring), Some(RingKind::Bits));
             assert_eq!([0, 1].map(|k| signed(outcome.z64(k).expect("ours"))), [plain[0].clone(), plain[1].clone()]);
             let expected: Vec<bool> = plain[2].iter().map(|bit| *bit == 1).collect();
             assert_eq!(outcome.bits(2).expect("ours"), bits(&expected));

@@ -53,14 +53,14 @@ pub enum CreditCommand {
 ///
 /// # Errors
 /// [`Error::Usage`] or [`Error::Table`] for files that are not what they should be, before anything is sent; else those of the client.
-pub fn run(command: CreditCommand) -> Result<Exit, Error> {
+pub fn run(command: &CreditCommand) -> Result<Exit, Error> {
     match command {
-        CreditCommand::Share(args) => share::run(&args),
-        CreditCommand::Moments(args) => moments::run(&args),
-        CreditCommand::Train(args) => train::run(&args),
-        CreditCommand::Score(args) => score::run(&args),
-        CreditCommand::Evaluate(args) => evaluate::run(&args),
-        CreditCommand::Report(args) => report::run(&args),
+        CreditCommand::Share(args) => share::run(args),
+        CreditCommand::Moments(args) => moments::run(args),
+        CreditCommand::Train(args) => train::run(args),
+        CreditCommand::Score(args) => score::run(args),
+        CreditCommand::Evaluate(args) => evaluate::run(args),
+        CreditCommand::Report(args) => report::run(args),
     }
 }
 
@@ -77,14 +77,11 @@ fn connected<T>(cluster: &ClusterArgs, work: impl AsyncFnOnce(Client) -> Result<
             done = work => Some(done),
             _ = stop.received() => None,
         };
-        match done {
-            Some(done) => done,
-            None => {
-                // The job that was under way is being deleted in the background.
-                tokio::time::sleep(FAREWELL).await;
-                Err(Error::Interrupted)
-            }
+        if done.is_none() {
+            // The job that was under way is being deleted in the background.
+            tokio::time::sleep(FAREWELL).await;
         }
+        done.unwrap_or(Err(Error::Interrupted))
     })
 }
 

@@ -76,7 +76,7 @@ enum Command {
     Circuit(circuit::CircuitCommand),
     /// Score, train and report on customers that institutions do not show to each other
     #[command(subcommand)]
-    Credit(credit::CreditCommand),
+    Credit(Box<credit::CreditCommand>),
     /// Say whether a cluster works, and what to do if it does not
     Doctor(doctor::DoctorArgs),
     /// Say what a circuit will cost: rounds, bits, memory, time
@@ -124,7 +124,7 @@ impl Command {
             Self::Up(args) => up::run(args, filter),
             Self::Aes(args) => aes::run(&args),
             Self::Circuit(command) => circuit::run(command),
-            Self::Credit(command) => credit::run(command),
+            Self::Credit(command) => credit::run(&command),
             Self::Doctor(args) => doctor::run(&args),
             Self::Plan(args) => plan::run(&args),
             Self::Bench(args) => bench::run(&args),

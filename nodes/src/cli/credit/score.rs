@@ -80,7 +80,7 @@ pub struct ScoreArgs {
 
 /// What is known of one customer.
 #[derive(Debug, Default, Serialize)]
-struct Row {
+struct Told {
     /// Of the file, or of the tables.
     row: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -181,7 +181,7 @@ impl ScoreArgs {
         Ok(Some(Own { table, encoded }))
     }
 
-    fn rows(&self, scored: &Scored, own: Option<&Own>, model: Option<&ModelFile>) -> Result<Vec<Row>, Error> {
+    fn rows(&self, scored: &Scored, own: Option<&Own>, model: Option<&ModelFile>) -> Result<Vec<Told>, Error> {
         let scores = &scored.scores;
         let lengths = [&scores.probabilities, &scores.logits].map(|column| column.as_ref().map_or(0, Vec::len));
         let count = lengths.into_iter().chain([scores.decisions.as_ref().map_or(0, Vec::len)]).max().unwrap_or(0);
@@ -191,7 +191,7 @@ impl ScoreArgs {
             let logit = number(&scores.logits, k);
             let table = own.map(|own| &own.table);
             let bad = scores.decisions.as_ref().and_then(|all| all.get(k));
-            rows.push(Row {
+            rows.push(Told {
                 row: table.and_then(|table| table.row_numbers().get(k).copied()).unwrap_or(k as u64 + 1),
                 customer: table.and_then(Table::keys).and_then(|keys| keys.get(k).cloned()),
                 decision: bad.map(|bad| if *bad { "bad" } else { "good" }),
@@ -223,7 +223,7 @@ impl ScoreArgs {
         Ok(reasons.iter().filter_map(|reason| names.get(reason.attribute)).map(|name| (*name).to_owned()).collect())
     }
 
-    fn print(&self, rows: &[Row], scored: &Scored, recipients: &[ClientName]) -> Result<(), Error> {
+    fn print(&self, rows: &[Told], scored: &Scored, recipients: &[ClientName]) -> Result<(), Error> {
         let output = self.output.resolve();
         if rows.is_empty() {
             let names: Vec<_> = recipients.iter().map(ToString::to_string).collect();
@@ -258,7 +258,7 @@ impl ScoreArgs {
 }
 
 /// One line for each customer, and a header of the columns that are there.
-fn csv(rows: &[Row]) -> String {
+fn csv(rows: &[Told]) -> String {
     let mut text = String::new();
     let Some(first) = rows.first() else { return text };
     let header = [
@@ -300,9 +300,9 @@ mod tests {
 
     #[test]
     fn only_what_is_known_has_a_column() {
-        let row = |row, probability| Row { row, probability: Some(probability), ..Row::default() };
+        let row = |row, probability| Told { row, probability: Some(probability), ..Told::default() };
         assert_eq!(csv(&[row(2, 0.25), row(7, 0.5)]), "row,probability\n2,0.250000\n7,0.500000\n");
-        let named = Row {
+        let named = Told {
             customer: Some("Doe, \"J\"".to_owned()),
             decision: Some("bad"),
             points: Some(599.7),

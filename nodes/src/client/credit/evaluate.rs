@@ -47,7 +47,8 @@ pub async fn evaluate(
     let me = client.name().cloned();
     let me = me.ok_or_else(|| Error::Usage("a node submits no jobs; use the certificate of a client".to_owned()))?;
     let Evaluating { bins, minimum, mode, threshold, .. } = *evaluating;
-    if !(2..=1000).contains(&bins) || !(threshold > 0.0 && threshold < 1.0) {
+    let accepted = (2..=1000).contains(&bins) && threshold > 0.0 && threshold < 1.0;
+    if !accepted {
         return Err(Error::Usage("give 2 to 1000 bins and a threshold above 0 and below 1".to_owned()));
     }
     let labels = pooling.labels(tables)?;

@@ -5,6 +5,7 @@ use super::{
     find::{Labels, check},
     model_column,
     moments::input,
+    train::units,
 };
 use crate::{
     Error,
@@ -138,10 +139,7 @@ impl Scoring {
         if self.tell.is_empty() || twice {
             return Err(Error::Usage("say what is to be told of each customer, each thing once".to_owned()));
         }
-        let units = (self.threshold * f64::from(32).exp2()).round();
-        let threshold = (units >= 1.0 && units <= f64::from(u32::MAX)).then_some(units as u32);
-        let wrong = || Error::Usage(format!("the threshold is {}; it must be above 0 and below 1", self.threshold));
-        let threshold = threshold.ok_or_else(wrong)?;
+        let threshold: u32 = units("the threshold", self.threshold, f64::from(-32).exp2())?;
         let report = |tell: &Tell| match tell {
             Tell::Decision => ReportSpec::Decision(threshold),
             Tell::Probability => ReportSpec::Probability,

@@ -177,7 +177,7 @@ pub async fn train(
             client.forget(&table.name, table.version, UploadId::from(id)).await;
         }
     }
-    trained(id, outcome?, moments)
+    trained(id, &outcome?, moments)
 }
 
 /// Fetches the model of a training that another client has submitted, of features with these moments. Cancel safe.
@@ -193,10 +193,10 @@ pub async fn fetch_model(client: &Client, id: JobId, moments: NamedMoments) -> R
             moments.features.len()
         )));
     }
-    trained(id, job.outcome().await?, moments)
+    trained(id, &job.outcome().await?, moments)
 }
 
-fn trained(job: JobId, outcome: Outcome, moments: NamedMoments) -> Result<Trained, Error> {
+fn trained(job: JobId, outcome: &Outcome, moments: NamedMoments) -> Result<Trained, Error> {
     let model = match outcome.outputs.first() {
         Some(Some(coefficients)) => Some(ModelFile::new(moments, decode_model(coefficients.z64()?))),
         _ => None,
@@ -220,9 +220,10 @@ pub async fn share_model(
 }
 
 /// A setting in whole units.
-fn units<T: TryFrom<u64>>(name: &str, value: f64, unit: f64) -> Result<T, Error> {
+pub(super) fn units<T: TryFrom<u64>>(name: &str, value: f64, unit: f64) -> Result<T, Error> {
     let whole = (value / unit).round();
-    let whole =
-        if (0.0..f64::from(u32::MAX) * 1024.0).contains(&whole) { T::try_from(whole as u64).ok() } else { None };
-    whole.ok_or_else(|| Error::Usage(format!("{name} is {value}; give a number from 0 up that is not so large")))
+    #[allow(clippy::cast_sign_loss, reason = "what is below zero, or no number, is left out before")]
+    let whole = (0.0..1e15).contains(&whole).then_some(whole as u64);
+    let whole = whole.and_then(|whole| T::try_from(whole).ok());
+    whole.ok_or_else(|| Error::Usage(format!("{name} is {value}, which is below zero or too large; give another")))
 }
