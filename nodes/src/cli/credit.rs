@@ -12,7 +12,7 @@ use crate::{
     Error,
     client::{
         Client,
-        credit::{Pooling, TableArg, find, read_json},
+        credit::{Pooling, TableArg, find, read_moments},
     },
     credit::{NamedMoments, TableError, report::Scale},
     tables::TableStatus,
@@ -99,10 +99,8 @@ struct TablesArgs {
 
 impl TablesArgs {
     fn pooling(&self) -> Result<Pooling, Error> {
-        let read = |path: &PathBuf| {
-            read_json(path, "moments as `trefoil credit moments` or `trefoil credit share --own-moments` writes them")
-        };
-        let mut all: Vec<NamedMoments> = self.moments.iter().map(read).collect::<Result<_, _>>()?;
+        let mut all: Vec<NamedMoments> =
+            self.moments.iter().map(|path| read_moments(path)).collect::<Result<_, _>>()?;
         match all.len() {
             0 => Err(Error::Usage("give the file of moments that the tables were shared with: --moments FILE".into())),
             1 => Ok(Pooling::Horizontal(all.remove(0))),

@@ -5,7 +5,7 @@ use crate::{
     Error,
     cli::{ClusterArgs, Exit, ModeArgs, OutputArgs},
     client::credit::{
-        Evaluating, EvaluationFile, ModelFile, ModelSource, Pooling, TableArg, evaluate, find, write_new,
+        Evaluating, EvaluationFile, ModelFile, ModelSource, Pooling, TableArg, count_column, evaluate, find, write_json,
     },
     credit::TableError,
 };
@@ -44,6 +44,10 @@ pub struct EvaluateArgs {
     /// Counts below this are left out
     #[arg(long, default_value_t = 10)]
     minimum: u64,
+    /// Count customers by these columns of the schema too, for weight of evidence and information value: numbers by nine cut points, which follow from the moments, and
+    /// categories by level
+    #[arg(long, value_delimiter = ',', value_name = "COLUMN,..")]
+    columns: Vec<String>,
     /// Write the counts to this new file, for `trefoil credit report`
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -107,11 +111,15 @@ pub fn run(args: &EvaluateArgs) -> Result<Exit, Error> {
             minimum: args.minimum,
             mode: args.mode.mode,
         };
-        evaluate(&client, source, (&tables, &pooling), &evaluating).await
+        let mut file = evaluate(&client, source, (&tables, &pooling), &evaluating).await?;
+        for column in &args.columns {
+            let least = (args.minimum, args.mode.mode);
+            file.columns.push(count_column(&client, (&tables, &pooling), column, least).await?);
+        }
+        Ok(file)
     })?;
     if let Some(path) = &args.out {
-        let json = serde_json::to_string_pretty(&file).map_err(|e| Error::Bug(format!("counts as JSON: {e}")))?;
-        write_new(path, &json)?;
+        write_json(path, &file)?;
     }
     let row = Row::of(&file)?;
     args.output.resolve().print(&row, row.text(&file))?;

@@ -4,7 +4,7 @@ use super::{connected, listed};
 use crate::{
     Error,
     cli::{ClusterArgs, Exit, ModeArgs, OutputArgs},
-    client::credit::{TableArg, find, joint_moments, write_new},
+    client::credit::{TableArg, find, joint_moments, write_json},
     credit::Schema,
 };
 use serde::Serialize;
@@ -58,8 +58,7 @@ pub fn run(args: &MomentsArgs) -> Result<Exit, Error> {
         let moments = joint_moments(&client, &schema, &tables, args.mode.mode).await?;
         Ok((tables, moments))
     })?;
-    let json = serde_json::to_string_pretty(&moments).map_err(|e| Error::Bug(format!("moments as JSON: {e}")))?;
-    write_new(&args.out, &json)?;
+    write_json(&args.out, &moments)?;
     let row =
         Row { moments: &args.out, features: moments.features.len(), rows: tables.iter().map(|table| table.rows).sum() };
     let text = format!(

@@ -6,7 +6,7 @@ use crate::{
     cli::{ClusterArgs, Exit, ModeArgs, OutputArgs},
     client::{
         Client,
-        credit::{Encoded, ModelFile, Purpose, read_json, share_model, write_new},
+        credit::{Encoded, ModelFile, Purpose, read_moments, share_model, write_json},
     },
     credit::{Features, HeldOut, NamedMoments, Schema, Table, read},
     pki::ClientName,
@@ -24,7 +24,7 @@ With --test-every or --test-rows, some rows go into a table of their own, on whi
 Examples:
   trefoil credit share --cluster demo/cluster.toml --identity demo/bank-a.crt --schema schema.toml --data a.csv --table loans-raw --analyst lead
   trefoil credit share --cluster demo/cluster.toml --identity demo/bank-a.crt --schema schema.toml --data a.csv --table loans --analyst lead \\
-      --moments moments.json --test-every 4 --scores-to bank-a
+      --moments moments.json --test-every 4 --scores-to bank-a --model-scores-to bank-a,bank-b
   trefoil credit share --cluster demo/cluster.toml --identity demo/bank-b.crt --model model.json --table scorecard --analyst bank-a --scores-to bank-a";
 
 /// Arguments of `trefoil credit share`, as typed.
@@ -54,9 +54,12 @@ pub struct ShareArgs {
     /// Who may receive a model that was trained on it [default: nobody, the model stays shared]
     #[arg(long, value_delimiter = ',', value_name = "NAME,..")]
     model_to: Vec<ClientName>,
-    /// Who may receive scores of single customers: those in the table, or by a model that was trained on it [default: nobody]
+    /// Who may receive, and ask for, scores of the customers in it; of a model, scores by it [default: nobody]
     #[arg(long, value_delimiter = ',', value_name = "NAME,..")]
     scores_to: Vec<ClientName>,
+    /// Who may receive, and ask for, scores of customers by a shared model that was trained on it [default: nobody]
+    #[arg(long, value_delimiter = ',', value_name = "NAME,..", conflicts_with = "model")]
+    model_scores_to: Vec<ClientName>,
     /// The least count of customers that may be told
     #[arg(long, default_value_t = 10)]
     minimum: u64,
@@ -128,6 +131,7 @@ impl ShareArgs {
             analysts: self.analyst.clone(),
             model_to: self.model_to.clone(),
             scores_to: self.scores_to.clone(),
+            model_scores_to: if self.model.is_some() { self.scores_to.clone() } else { self.model_scores_to.clone() },
             minimum: self.minimum,
             mode: self.mode.mode,
         }
@@ -141,7 +145,7 @@ impl ShareArgs {
         let table = read(&Schema::read(schema)?, data)?;
         let (train, test) = self.split(&table)?;
         let moments = match (&self.moments, &self.own_moments) {
-            (Some(path), _) => Some(read_json(path, "moments as `trefoil credit moments` writes them")?),
+            (Some(path), _) => Some(read_moments(path)?),
             (None, Some(path)) => Some(own_moments(&table, &train, path)?),
             (None, None) => None,
         };
@@ -177,8 +181,7 @@ fn own_moments(table: &Table, rows: &[usize], path: &std::path::Path) -> Result<
     let features = Features::of(table.schema());
     let matrix = features.encode(table)?.select(rows).map_err(crate::credit::TableError::from)?;
     let moments = NamedMoments::of(&features, &matrix)?;
-    let json = serde_json::to_string_pretty(&moments).map_err(|e| Error::Bug(format!("moments as JSON: {e}")))?;
-    write_new(path, &json)?;
+    write_json(path, &moments)?;
     Ok(moments)
 }
 

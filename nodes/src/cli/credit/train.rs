@@ -4,7 +4,7 @@ use super::{TablesArgs, connected, listed};
 use crate::{
     Error,
     cli::{ClusterArgs, Exit, ModeArgs, OutputArgs},
-    client::credit::{Destination, ModelFile, Purpose, Trained, Training, fetch_model, train, write_new},
+    client::credit::{Destination, ModelFile, Purpose, Trained, Training, fetch_model, train, write_json},
     job::JobId,
     pki::ClientName,
     tables::TableName,
@@ -40,10 +40,10 @@ pub struct TrainArgs {
     /// The version of that table
     #[arg(long, default_value_t = 1)]
     version: u32,
-    /// Who else may use the shared model for scores and counts
+    /// Who else may count customers by their scores under the shared model
     #[arg(long, value_delimiter = ',', value_name = "NAME,..")]
     analyst: Vec<ClientName>,
-    /// Who may receive scores of single customers by the shared model [default: nobody]
+    /// Who may receive scores of single customers by the shared model, and ask for them: as far as all owners allow with `--model-scores-to` [default: nobody]
     #[arg(long, value_delimiter = ',', value_name = "NAME,..")]
     scores_to: Vec<ClientName>,
     /// The least count of customers that may be told of scores by the shared model
@@ -65,7 +65,7 @@ pub struct TrainArgs {
     #[arg(long, default_value_t = 0.9)]
     momentum: f64,
     /// Passes over all rows
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 120)]
     epochs: u32,
     /// Rows of a step [default: all]
     #[arg(long, value_name = "ROWS")]
@@ -127,7 +127,8 @@ pub fn run(args: &TrainArgs) -> Result<Exit, Error> {
                 let purpose = Purpose {
                     analysts,
                     model_to: Vec::new(),
-                    scores_to: args.scores_to.clone(),
+                    scores_to: Vec::new(),
+                    model_scores_to: args.scores_to.clone(),
                     minimum: args.minimum,
                     mode: args.mode.mode,
                 };
@@ -159,8 +160,7 @@ impl TrainArgs {
     fn write(&self, model: Option<&ModelFile>) -> Result<Option<String>, Error> {
         match (&self.out, model) {
             (Some(path), Some(model)) => {
-                let json = serde_json::to_string_pretty(model);
-                write_new(path, &json.map_err(|e| Error::Bug(format!("a model as JSON: {e}")))?)?;
+                write_json(path, model)?;
                 Ok(Some(path.display().to_string()))
             }
             (Some(_), None) => Err(Error::Usage(

@@ -57,7 +57,7 @@ pub async fn evaluate(
         Pooling::Horizontal(_) => tables.iter().map(|table| vec![table.clone()]).collect(),
         Pooling::Vertical(_) => vec![tables.to_vec()],
     };
-    let purpose = Purpose { analysts: vec![me.clone()], model_to: Vec::new(), scores_to: Vec::new(), minimum, mode };
+    let purpose = Purpose::counts(me.clone(), minimum, mode);
     let mut kept = Vec::new();
     let counted = async {
         let mut values = Vec::new();

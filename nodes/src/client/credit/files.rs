@@ -44,16 +44,16 @@ impl ModelFile {
     /// Reads and checks one.
     ///
     /// # Errors
-    /// As [`read_json`]; [`Error::Usage`] for another form, another number of weights than of features, or weights beyond 32.
+    /// [`Error::System`] if it cannot be read; [`Error::Usage`] for another form, another number of weights than of features, or weights beyond 32.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let file: Self = read_json(path, "a model as `trefoil credit train --out` writes it")?;
         let fault = |cause: String| Err(Error::Usage(format!("{}: {cause}", path.display())));
         if file.format != FORMAT {
             return fault(format!("its format is {} and {FORMAT} is read", file.format));
         }
-        let NamedMoments { features, mean, sd } = &file.moments;
-        if [mean.len(), sd.len(), file.weights.len()].iter().any(|n| *n != features.len()) {
-            return fault("features, means, deviations and weights are not equally many".to_owned());
+        check(path, &file.moments)?;
+        if file.weights.len() != file.moments.features.len() {
+            return fault("weights and features are not equally many".to_owned());
         }
         match encode_model(&file.model()) {
             Ok(_) => Ok(file),
@@ -128,7 +128,7 @@ impl EvaluationFile {
     /// Reads one.
     ///
     /// # Errors
-    /// As [`read_json`]; [`Error::Usage`] for another form.
+    /// [`Error::System`] if it cannot be read, [`Error::Usage`] for another form.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let file: Self = read_json(path, "counts as `trefoil credit evaluate --out` writes them")?;
         if file.format == FORMAT {
@@ -197,14 +197,34 @@ impl ColumnCounts {
     }
 }
 
+/// Reads moments.
+///
+/// # Errors
+/// [`Error::System`] if the file cannot be read, [`Error::Usage`] if it is none of moments.
+pub fn read_moments(path: &Path) -> Result<NamedMoments, Error> {
+    let moments =
+        read_json(path, "moments as `trefoil credit moments` or `trefoil credit share --own-moments` writes them")?;
+    check(path, &moments)?;
+    Ok(moments)
+}
+
+fn check(path: &Path, moments: &NamedMoments) -> Result<(), Error> {
+    let NamedMoments { features, mean, sd } = moments;
+    let equally = mean.len() == features.len() && sd.len() == features.len();
+    if equally && mean.iter().all(|m| m.is_finite()) && sd.iter().all(|sd| sd.is_normal() && *sd > 0.0) {
+        return Ok(());
+    }
+    Err(Error::Usage(format!(
+        "{}: features, means and deviations are not equally many, or a deviation is not above 0; take the file as it was written",
+        path.display()
+    )))
+}
+
 /// The longest file of a model, moments or counts, in bytes.
 const MOST: u64 = 16 << 20;
 
 /// Reads a small file of JSON.
-///
-/// # Errors
-/// [`Error::System`] if it cannot be read, [`Error::Usage`] if it is not `what` it should be.
-pub fn read_json<T: DeserializeOwned>(path: &Path, what: &str) -> Result<T, Error> {
+fn read_json<T: DeserializeOwned>(path: &Path, what: &str) -> Result<T, Error> {
     let failed = || Error::system(format!("read {}", path.display()));
     let length = fs::metadata(path).map_err(failed())?.len();
     if length > MOST {
@@ -212,6 +232,14 @@ pub fn read_json<T: DeserializeOwned>(path: &Path, what: &str) -> Result<T, Erro
     }
     let text = fs::read(path).map_err(failed())?;
     serde_json::from_slice(&text).map_err(|e| Error::Usage(format!("{}: {e}; give {what}", path.display())))
+}
+
+/// Writes a value as JSON to a file that is not there yet.
+///
+/// # Errors
+/// As [`write_new`].
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
+    write_new(path, &serde_json::to_string_pretty(value).map_err(|e| Error::Bug(format!("a result as JSON: {e}")))?)
 }
 
 /// Writes a file that is not there yet.

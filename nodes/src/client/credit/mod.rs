@@ -3,6 +3,7 @@
 //! An institution makes numbers of its rows ([`Encoded`]) by moments that all agree on ([`joint_moments`]) and stores them ([`Encoded::share`]). Whoever its permits name
 //! trains on the tables of all ([`train`]), scores customers ([`score`]) and counts them ([`evaluate`]). Tables are found by [`find`].
 
+mod columns;
 mod encode;
 mod evaluate;
 mod files;
@@ -12,9 +13,10 @@ mod permits;
 mod score;
 mod train;
 
+pub use columns::count_column;
 pub use encode::Encoded;
 pub use evaluate::{Evaluating, evaluate};
-pub use files::{EvaluationFile, ModelFile, read_json, write_new};
+pub use files::{ColumnCounts, EvaluationFile, ModelFile, read_moments, write_json, write_new};
 pub use find::{TableArg, find};
 pub use moments::joint_moments;
 pub use permits::Purpose;

@@ -13,8 +13,10 @@ pub struct Purpose {
     pub analysts: Vec<ClientName>,
     /// Who may receive a model that was trained on it. Without any, a model stays shared.
     pub model_to: Vec<ClientName>,
-    /// Who may receive scores of single customers: of its rows, or by the model that it is or was part of.
+    /// Who may receive, and ask for, scores of the customers in it.
     pub scores_to: Vec<ClientName>,
+    /// Who may receive, and ask for, scores of customers by the model that it is, or that was trained on it.
+    pub model_scores_to: Vec<ClientName>,
     /// The least count of customers that is told.
     pub minimum: u64,
     /// The mode of the jobs.
@@ -22,6 +24,12 @@ pub struct Purpose {
 }
 
 impl Purpose {
+    /// Counts for one client and nothing else.
+    pub fn counts(analyst: ClientName, minimum: u64, mode: ModeSpec) -> Self {
+        let (model_to, scores_to, model_scores_to) = (Vec::new(), Vec::new(), Vec::new());
+        Self { analysts: vec![analyst], model_to, scores_to, model_scores_to, minimum, mode }
+    }
+
     /// For features within their ranges: sums and sums of squares, for the analysts.
     pub fn moments(&self) -> Vec<Permit> {
         vec![self.permit(ProgramKind::Moments, &self.analysts)]
@@ -31,21 +39,24 @@ impl Purpose {
     pub fn customers(&self) -> Vec<Permit> {
         let mut train = self.permit(ProgramKind::CreditTrain, &self.model_to);
         train.keep = self.model();
-        let mut permits = vec![train, self.permit(ProgramKind::CreditCounts, &self.analysts)];
-        permits.extend(self.model());
-        permits
+        vec![train, self.scoring(&self.scores_to), self.permit(ProgramKind::CreditCounts, &self.analysts)]
     }
 
     /// For a model: scores, or their counts.
     pub fn model(&self) -> Vec<Permit> {
-        let mut score = self.permit(ProgramKind::CreditScore, &self.scores_to);
-        score.keep = self.scores();
-        vec![score]
+        vec![self.scoring(&self.model_scores_to)]
     }
 
     /// For scores that stay at the nodes: counts.
     pub fn scores(&self) -> Vec<Permit> {
         vec![self.permit(ProgramKind::CreditCounts, &self.analysts)]
+    }
+
+    fn scoring(&self, recipients: &[ClientName]) -> Permit {
+        let mut score = self.permit(ProgramKind::CreditScore, recipients);
+        score.requesters.extend(recipients.iter().filter(|name| !self.analysts.contains(name)).cloned());
+        score.keep = self.scores();
+        score
     }
 
     fn permit(&self, program: ProgramKind, recipients: &[ClientName]) -> Permit {
