@@ -10,8 +10,8 @@ use trefoil_nodes::{
     client::{Client, JobHandle, NewTable, Plain, PlainVector},
     config::Cluster,
     job::{
-        CountsSpec, FailureKind, InputSpec, JobSpec, KeptTable, ModeSpec, ModelSpec, OutputSpec, PooledSpec,
-        ProgramKind, ProgramSpec, ReportSpec, ScoreSpec, TableInput, TrainSpec,
+        CountsSpec, FailureKind, InputSpec, JobSpec, KeptTable, MethodSpec, ModeSpec, ModelSpec, OutputSpec,
+        PooledSpec, ProgramKind, ProgramSpec, ReportSpec, ScoreSpec, TableInput, TrainSpec,
     },
     local::{LocalCluster, LocalOptions},
     pki::{ClientName, Identity, Lifetime},
@@ -118,9 +118,15 @@ fn kept(table: &str, permits: Vec<Permit>) -> OutputSpec {
     OutputSpec::kept(KeptTable { name: name(table), version: 1, column: name("value"), permits })
 }
 
+/// By descent at a rate, or by Newton's method if that is zero.
 fn train(rate: u32, output: OutputSpec) -> JobSpec {
     let table_spec = PooledSpec::Horizontal { columns: 3, rows: ROWS.map(|rows| rows as u64).to_vec() };
-    let train = TrainSpec { table: table_spec, rate, momentum: 512, epochs: 3, batch: Some(90), l2: 1 << 20 };
+    let method = if rate == 0 {
+        MethodSpec::Newton { iterations: 3 }
+    } else {
+        MethodSpec::Descent { rate, momentum: 512, epochs: 3, batch: Some(90) }
+    };
+    let train = TrainSpec { table: table_spec, method, l2: 1 << 20 };
     let features = ["bank-a", "bank-b"].map(|owner| table(owner, "loans", &FEATURES));
     let labels = ["bank-a", "bank-b"].map(|owner| table(owner, "loans", &["bad"]));
     JobSpec {
@@ -142,9 +148,9 @@ fn problem<T: Debug>(result: Result<T, Error>) -> ProblemKind {
 }
 
 /// Trains on both banks, keeps the model shared, scores both with it, counts the scores by label; all as plain computation has it.
-async fn pool(world: &World, mode: ModeSpec) {
+async fn pool(world: &World, mode: ModeSpec, rate: u32) {
     let [bank_a, _, lead] = &world.clients;
-    let spec = JobSpec { mode, ..train(1 << 19, kept("model", vec![scored()])) };
+    let spec = JobSpec { mode, ..train(rate, kept("model", vec![scored()])) };
     let job = submit(lead, &spec).await.expect("permitted");
     assert_eq!(job.outcome().await.expect("done").outputs.iter().flatten().count(), 0, "nobody learns the model");
     job.delete().await;
@@ -206,8 +212,9 @@ async fn a_model_is_trained_kept_shared_and_used_in_both_modes() {
     for (bank, client) in world.clients[..2].iter().enumerate() {
         store(client, bank).await;
     }
-    for mode in ModeSpec::ALL {
-        pool(&world, mode).await;
+    // By Newton's method, and by descent.
+    for (mode, rate) in ModeSpec::ALL.into_iter().zip([1 << 19, 0]) {
+        pool(&world, mode, rate).await;
     }
     world.cluster.shutdown().await;
 }
@@ -261,10 +268,7 @@ async fn a_worthless_model_is_not_released_and_what_is_not_permitted_is_refused(
     let labels: Vec<bool> = (0..20).map(|k| k % 2 == 0).collect();
     let wild = TrainSpec {
         table: PooledSpec::Horizontal { columns: 1, rows: vec![20] },
-        rate: 16 << 20,
-        momentum: 0,
-        epochs: 4,
-        batch: None,
+        method: MethodSpec::Descent { rate: 16 << 20, momentum: 0, epochs: 4, batch: None },
         l2: 0,
     };
     for mode in ModeSpec::ALL {
@@ -277,7 +281,7 @@ async fn a_worthless_model_is_not_released_and_what_is_not_permitted_is_refused(
             panic!("the model is worthless")
         };
         assert_eq!(failure.kind, FailureKind::Range);
-        assert!(failure.cause.contains("not released; lower the learning rate"), "{}", failure.cause);
+        assert!(failure.cause.contains("not released; raise the L2 penalty"), "{}", failure.cause);
         assert_eq!(lead.tables().await.map(|list| list.expect("a list").len()), [0; 3], "nothing has stayed");
     }
 

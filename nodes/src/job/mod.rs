@@ -23,9 +23,9 @@ pub use prepare::{PrepareFault, Prepared, RunFault};
 pub use run::{Runner, Seat, Session, Sessions};
 pub use sources::{Input, Kept, Source, SourceFault, TableSource, fill, keep, resolve};
 pub use spec::{
-    AesCtrSpec, CircuitSpec, CountsSpec, InputSpec, JobSpec, KeptTable, MAX_RECIPIENTS, ModeSpec, ModelSpec,
-    MomentsSpec, OutputSpec, OutputTerms, PooledSpec, ProgramKind, ProgramSpec, ReportSpec, ScoreSpec, Sha256Hex,
-    Sizes, SpecFault, TableInput, Terms, TrainSpec,
+    AesCtrSpec, CircuitSpec, CountsSpec, InputSpec, JobSpec, KeptTable, MAX_RECIPIENTS, MethodSpec, ModeSpec,
+    ModelSpec, MomentsSpec, OutputSpec, OutputTerms, PooledSpec, ProgramKind, ProgramSpec, ReportSpec, ScoreSpec,
+    Sha256Hex, Sizes, SpecFault, TableInput, Terms, TrainSpec, Trainer,
 };
 pub use status::{Failure, FailureKind, JobCost, JobState, JobStatus, OutputStatus};
 pub use turn::{COORDINATOR, Turn, Turns};

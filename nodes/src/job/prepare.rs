@@ -1,11 +1,11 @@
 //! From a specification and its attachment to something that can be run.
 
-use super::{CircuitSpec, JobSpec, Limits, ModeSpec, ProgramSpec, Seat, Sha256Hex, SpecFault, TooLarge};
+use super::{CircuitSpec, JobSpec, Limits, ModeSpec, ProgramSpec, Seat, Sha256Hex, SpecFault, TooLarge, Trainer};
 use std::sync::Arc;
 use trefoil_circuits::{
     aes::SboxForm,
     bristol::{self, Circuit, Evaluation, Schedule},
-    credit::{Counts, Score, Train, WEIGHT_LIMIT},
+    credit::{Counts, Score, WEIGHT_LIMIT},
     program::{AesCtr, Executor, InputVector, Inputs, Moments, OutputVector, Program, Released, Tiling},
 };
 use trefoil_engine::{Cost, Ctx, Error, Lanes, Malicious, Mode, SemiHonest, transport::Transport};
@@ -28,7 +28,7 @@ enum Work {
     /// Scores by a logistic model.
     Score(Score),
     /// A logistic model, released if it has stayed within its range.
-    Train(Train),
+    Train(Trainer),
     /// Customers counted.
     Counts(Counts),
 }
@@ -171,7 +171,8 @@ impl Work {
             Self::Circuit(program) => run(program, ctx, inputs, executor).await,
             Self::Moments(program) => run(program, ctx, inputs, executor).await,
             Self::Score(program) => run(program, ctx, inputs, executor).await,
-            Self::Train(program) => train(program, ctx, inputs, executor).await,
+            Self::Train(Trainer::Newton(program)) => train(program, ctx, inputs, executor).await,
+            Self::Train(Trainer::Descent(program)) => train(program, ctx, inputs, executor).await,
             Self::Counts(program) => run(program, ctx, inputs, executor).await,
         }
     }
@@ -189,7 +190,7 @@ async fn run<M: Mode>(
 
 /// The model, if no coefficient has ever left its range, which the nodes open to each other.
 async fn train<M: Mode>(
-    program: &Train,
+    program: &impl Program,
     ctx: Ctx<M>,
     inputs: Vec<InputVector>,
     executor: &impl Executor,
@@ -202,8 +203,8 @@ async fn train<M: Mode>(
         return Ok((released.release()?, released.cost()));
     }
     Err(RunFault::Range(format!(
-        "a coefficient exceeded {WEIGHT_LIMIT} while the model was trained, so that it is worthless and was not released; \
-         lower the learning rate or raise the L2 penalty, and see that all features are standardized"
+        "a coefficient exceeded {WEIGHT_LIMIT}, or another number its range, while the model was trained, so that it is worthless and was not released; \
+         raise the L2 penalty, lower the learning rate of descent, and see that all features are standardized and some customers of each label are there"
     )))
 }
 

@@ -7,7 +7,7 @@ mod mode;
 mod program;
 mod sizes;
 
-pub use credit::{CountsSpec, ModelSpec, PooledSpec, ReportSpec, ScoreSpec, TrainSpec};
+pub use credit::{CountsSpec, MethodSpec, ModelSpec, PooledSpec, ReportSpec, ScoreSpec, TrainSpec, Trainer};
 pub use digest::Sha256Hex;
 pub use kept::KeptTable;
 pub use mode::ModeSpec;

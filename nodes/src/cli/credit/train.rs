@@ -4,7 +4,7 @@ use super::{TablesArgs, connected, listed};
 use crate::{
     Error,
     cli::{ClusterArgs, Exit, ModeArgs, OutputArgs},
-    client::credit::{Destination, ModelFile, Purpose, Trained, Training, fetch_model, train, write_json},
+    client::credit::{Destination, Method, ModelFile, Purpose, Trained, Training, fetch_model, train, write_json},
     job::JobId,
     pki::ClientName,
     tables::TableName,
@@ -14,11 +14,11 @@ use serde::Serialize;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
-Training is gradient descent with momentum on the standardized features. By default the model stays shared at the nodes, as a table of the client that has it trained: nobody knows
+Training is Newton's method or gradient descent on the standardized features. By default the model stays shared at the nodes, as a table of the client that has it trained: nobody knows
 it, and it scores customers as far as the owners of the tables permit. With --release-to, the clients that are named learn it, if all owners have named them with
 `trefoil credit share --model-to`.
 
-If a coefficient leaves its range, the job fails and nothing is released: lower --rate then.
+If a coefficient leaves its range, the job fails and nothing is released: raise --l2 then, or lower the --rate of descent.
 
 Examples:
   trefoil credit train --cluster demo/cluster.toml --identity demo/lead.crt --tables bank-a/loans,bank-b/loans --moments moments.json --model-table model
@@ -58,16 +58,22 @@ pub struct TrainArgs {
     /// Fetch the model of a training that another client has submitted, instead of training
     #[arg(long, value_name = "JOB", requires = "out", conflicts_with_all = ["tables", "model_table", "release_to"])]
     fetch: Option<JobId>,
-    /// The learning rate
+    /// Newton's method, or gradient descent with momentum
+    #[arg(long, value_enum, default_value_t = MethodName::Newton)]
+    method: MethodName,
+    /// Iterations of Newton's method
+    #[arg(long, default_value_t = 8)]
+    iterations: u32,
+    /// The learning rate of descent
     #[arg(long, default_value_t = 1.0)]
     rate: f64,
-    /// The part of the last change that is made again in each step
+    /// The part of the last change that descent makes again in each step
     #[arg(long, default_value_t = 0.9)]
     momentum: f64,
-    /// Passes over all rows
+    /// Passes of descent over all rows
     #[arg(long, default_value_t = 120)]
     epochs: u32,
-    /// Rows of a step [default: all]
+    /// Rows of a step of descent [default: all]
     #[arg(long, value_name = "ROWS")]
     batch: Option<u64>,
     /// The L2 penalty: of the sum of log losses, half of this times the sum of squared weights
@@ -79,13 +85,21 @@ pub struct TrainArgs {
     output: OutputArgs,
 }
 
+/// How a model is trained.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum MethodName {
+    /// Few iterations, each of which solves for all coefficients
+    Newton,
+    /// Many cheaper steps
+    Descent,
+}
+
 /// The JSON form of the result.
 #[derive(Debug, Serialize)]
 struct Row {
     job: JobId,
     features: usize,
     rows: u64,
-    epochs: u32,
     model: Option<String>,
     released_to: Vec<ClientName>,
     seconds: f64,
@@ -100,10 +114,12 @@ struct Row {
 pub fn run(args: &TrainArgs) -> Result<Exit, Error> {
     let pooling = args.tables.pooling()?;
     let training = Training {
-        rate: args.rate,
-        momentum: args.momentum,
-        epochs: args.epochs,
-        batch: args.batch,
+        method: match args.method {
+            MethodName::Newton => Method::Newton { iterations: args.iterations },
+            MethodName::Descent => {
+                Method::Descent { rate: args.rate, momentum: args.momentum, epochs: args.epochs, batch: args.batch }
+            }
+        },
         l2: args.l2,
         mode: args.mode.mode,
     };
@@ -143,7 +159,6 @@ pub fn run(args: &TrainArgs) -> Result<Exit, Error> {
         job,
         features: pooling.moments().features.len(),
         rows: if args.tables.moments.len() > 1 { tables[0].rows } else { tables.iter().map(|t| t.rows).sum() },
-        epochs: args.epochs,
         model: kept.or(written),
         released_to: args.release_to.clone(),
         seconds: costs[0].seconds,
@@ -186,8 +201,7 @@ impl Row {
             }
         };
         format!(
-            "trained {} epochs on {} rows of {} features of {tables} in {:.1} s, {} rounds, {} sent by each node; {model}",
-            self.epochs,
+            "trained on {} rows of {} features of {tables} in {:.1} s, {} rounds, {} sent by each node; {model}",
             self.rows,
             self.features,
             self.seconds,

@@ -21,7 +21,7 @@ pub use find::{TableArg, find};
 pub use moments::joint_moments;
 pub use permits::Purpose;
 pub use score::{Applicants, ModelSource, Scored, Scores, Scoring, Tell, fetch, score};
-pub use train::{Destination, Pooling, Trained, Training, fetch_model, share_model, train};
+pub use train::{Destination, Method, Pooling, Trained, Training, fetch_model, share_model, train};
 
 use crate::{Error, credit::NamedMoments, tables::ColumnName};
 use serde::Serialize;

@@ -10,7 +10,10 @@ use crate::{
     Error,
     client::{Client, JobHandle, NewTable, Outcome, Plain},
     credit::NamedMoments,
-    job::{InputSpec, JobCost, JobId, JobSpec, KeptTable, ModeSpec, OutputSpec, PooledSpec, ProgramSpec, TrainSpec},
+    job::{
+        InputSpec, JobCost, JobId, JobSpec, KeptTable, MethodSpec, ModeSpec, OutputSpec, PooledSpec, ProgramSpec,
+        TrainSpec,
+    },
     pki::ClientName,
     tables::{Permit, TableName, TableStatus, UploadId},
 };
@@ -29,18 +32,33 @@ pub enum Pooling {
 /// How a model is trained.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Training {
-    /// The learning rate, above 0 and at most 16.
-    pub rate: f64,
-    /// The part of the last change that is made again, from 0 to below 1.
-    pub momentum: f64,
-    /// Passes over all rows.
-    pub epochs: u32,
-    /// Rows of a step; all if `None`.
-    pub batch: Option<u64>,
+    /// How.
+    pub method: Method,
     /// The L2 penalty.
     pub l2: f64,
     /// The mode of the job.
     pub mode: ModeSpec,
+}
+
+/// By which method a model is trained.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Method {
+    /// Newton's: eight iterations come to the best model.
+    Newton {
+        /// Iterations, from 1 to 64.
+        iterations: u32,
+    },
+    /// Gradient descent with momentum.
+    Descent {
+        /// The learning rate, above 0 and at most 16.
+        rate: f64,
+        /// The part of the last change that is made again, from 0 to below 1.
+        momentum: f64,
+        /// Passes over all rows.
+        epochs: u32,
+        /// Rows of a step; all if `None`.
+        batch: Option<u64>,
+    },
 }
 
 /// What becomes of the model.
@@ -155,10 +173,15 @@ pub async fn train(
     let moments = pooling.moments();
     let program = ProgramSpec::CreditTrain(TrainSpec {
         table,
-        rate: units("the learning rate", training.rate, Number::ULP)?,
-        momentum: units("the momentum", training.momentum, 1.0 / 1024.0)?,
-        epochs: training.epochs,
-        batch: training.batch,
+        method: match training.method {
+            Method::Newton { iterations } => MethodSpec::Newton { iterations },
+            Method::Descent { rate, momentum, epochs, batch } => MethodSpec::Descent {
+                rate: units("the learning rate", rate, Number::ULP)?,
+                momentum: units("the momentum", momentum, 1.0 / 1024.0)?,
+                epochs,
+                batch,
+            },
+        },
         l2: units("the L2 penalty", training.l2, Number::ULP)?,
     });
     let output = match destination {

@@ -4,8 +4,8 @@ use super::SpecFault;
 use serde::{Deserialize, Serialize};
 use trefoil_circuits::{
     credit::{
-        Counts, MOST_FEATURES, Number, OnCut, Pooled, Report, Score, Settings, Split, Train, Weights, decode_model,
-        reference::Batch,
+        Counts, MOST_FEATURES, NewtonSettings, NewtonTrain, Number, OnCut, Pooled, Report, Score, Settings, Split,
+        Train, Weights, decode_model, reference::Batch,
     },
     program::{Program, Shape},
 };
@@ -76,17 +76,44 @@ pub struct ScoreSpec {
 pub struct TrainSpec {
     /// Who brings what.
     pub table: PooledSpec,
-    /// The learning rate, in units of 2^-20.
-    pub rate: u32,
-    /// The part of the last change that is made again, in units of 2^-10.
-    pub momentum: u16,
-    /// Passes over all rows.
-    pub epochs: u32,
-    /// Rows of a step; all of them if left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub batch: Option<u64>,
+    /// How.
+    pub method: MethodSpec,
     /// The L2 penalty, in units of 2^-20.
     pub l2: u64,
+}
+
+/// How a model is trained.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MethodSpec {
+    /// By Newton's method.
+    #[serde(rename_all = "kebab-case")]
+    Newton {
+        /// Iterations, from 1 to 64.
+        iterations: u32,
+    },
+    /// By gradient descent.
+    #[serde(rename_all = "kebab-case")]
+    Descent {
+        /// The learning rate, in units of 2^-20.
+        rate: u32,
+        /// The part of the last change that is made again, in units of 2^-10.
+        momentum: u16,
+        /// Passes over all rows.
+        epochs: u32,
+        /// Rows of a step; all of them if left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        batch: Option<u64>,
+    },
+}
+
+/// A training that is set up.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Trainer {
+    /// By Newton's method.
+    Newton(NewtonTrain),
+    /// By gradient descent.
+    Descent(Train),
 }
 
 /// Counts customers by bins of a value.
@@ -116,7 +143,7 @@ const SHARE: u64 = 16;
 const ROW: u64 = 4096;
 
 /// Passes over all rows at most.
-const MOST_EPOCHS: u32 = 1 << 20;
+const MOST_EPOCHS: u64 = 1 << 20;
 
 impl PooledSpec {
     fn resolve(&self) -> Result<Pooled, SpecFault> {
@@ -188,33 +215,57 @@ impl TrainSpec {
     /// what its comparisons take.
     pub(in crate::job) fn memory(&self) -> u64 {
         let (rows, columns) = self.table.size();
-        let batch = self.batch.unwrap_or(rows).min(rows);
-        self.table.bytes().saturating_add(batch.saturating_mul(5 * SHARE * columns + ROW))
+        let (batch, copies) = match self.method {
+            MethodSpec::Newton { .. } => (rows, 8),
+            MethodSpec::Descent { batch, .. } => (batch.unwrap_or(rows).min(rows), 5),
+        };
+        self.table.bytes().saturating_add(batch.saturating_mul(copies * SHARE * columns + ROW))
     }
 
     /// The program.
     ///
     /// # Errors
     /// [`SpecFault::Pooled`], [`SpecFault::Oversized`] or [`SpecFault::Credit`].
-    pub fn resolve(&self) -> Result<Train, SpecFault> {
-        let epochs = usize::try_from(self.epochs).ok().filter(|_| self.epochs <= MOST_EPOCHS);
-        let batch = self.batch.map(|rows| usize::try_from(rows).map_err(|_| SpecFault::Oversized)).transpose()?;
-        let settings = Settings {
-            rate: f64::from(self.rate) * Number::ULP,
-            momentum: f64::from(self.momentum) / f64::from(10).exp2(),
-            epochs: epochs.ok_or(SpecFault::Oversized)?,
-            batch: batch.map_or(Batch::Full, Batch::Rows),
-            l2: self.l2 as f64 * Number::ULP,
-        };
-        Ok(Train::new(self.table.resolve()?, settings)?)
+    pub fn resolve(&self) -> Result<Trainer, SpecFault> {
+        let size = |n: u64, most: u64| usize::try_from(n).ok().filter(|_| n <= most).ok_or(SpecFault::Oversized);
+        let (table, l2) = (self.table.resolve()?, self.l2 as f64 * Number::ULP);
+        match self.method {
+            MethodSpec::Newton { iterations } => {
+                let settings = NewtonSettings { iterations: size(u64::from(iterations), MOST_EPOCHS)?, l2 };
+                Ok(Trainer::Newton(NewtonTrain::new(table, settings)?))
+            }
+            MethodSpec::Descent { rate, momentum, epochs, batch } => {
+                let batch = batch.map(|rows| size(rows, u64::MAX)).transpose()?;
+                let settings = Settings {
+                    rate: f64::from(rate) * Number::ULP,
+                    momentum: f64::from(momentum) / f64::from(10).exp2(),
+                    epochs: size(u64::from(epochs), MOST_EPOCHS)?,
+                    batch: batch.map_or(Batch::Full, Batch::Rows),
+                    l2,
+                };
+                Ok(Trainer::Descent(Train::new(table, settings)?))
+            }
+        }
     }
 
     /// The shapes of what goes in, and of what comes out: the range bit is for the nodes alone.
     pub(super) fn shapes(&self) -> Result<[Vec<Shape>; 2], SpecFault> {
-        let train = self.resolve()?;
-        let mut outputs = train.outputs();
+        let (inputs, mut outputs) = match self.resolve()? {
+            Trainer::Newton(train) => (train.inputs(), train.outputs()),
+            Trainer::Descent(train) => (train.inputs(), train.outputs()),
+        };
         outputs.truncate(1);
-        Ok([train.inputs(), outputs])
+        Ok([inputs, outputs])
+    }
+}
+
+impl Trainer {
+    /// The plain twin: features column after column and labels, to the coefficients bit for bit.
+    pub fn plain(&self, table: &[i64], labels: &[bool]) -> Vec<i64> {
+        match self {
+            Self::Newton(train) => train.plain(table, labels),
+            Self::Descent(train) => train.plain(table, labels),
+        }
     }
 }
 

@@ -156,7 +156,7 @@ fn the_programs_of_credit_analysis_have_one_form_and_sizes() {
     let sizes = credit(score).unwrap().sizes().unwrap();
     assert_eq!(sizes.inputs, [140, 70, 4].map(Shape::z64));
     assert_eq!(sizes.outputs, [Shape::z64(70), Shape::bits(70)]);
-    let train = r#"{"credit-train":{"table":{"horizontal":{"columns":3,"rows":[5,70]}},"rate":1048576,"momentum":0,"epochs":9,"batch":10,"l2":0}}"#;
+    let train = r#"{"credit-train":{"table":{"horizontal":{"columns":3,"rows":[5,70]}},"method":{"descent":{"rate":1048576,"momentum":0,"epochs":9,"batch":10}},"l2":0}}"#;
     let sizes = credit(train).unwrap().sizes().unwrap();
     assert_eq!(sizes.inputs, [Shape::z64(15), Shape::z64(210), Shape::bits(5), Shape::bits(70)]);
     assert_eq!(sizes.outputs, [Shape::z64(4)], "the range bit is for the nodes");
@@ -180,6 +180,12 @@ fn the_programs_of_credit_analysis_have_one_form_and_sizes() {
         (train, "\"batch\":10", "\"batch\":0", "the batch size"),
         (train, "[5,70]", "[5,4294967296]", "the pooled table"),
         (train, "[5,70]", "[18446744073709551615,18446744073709551615]", "overflow"),
+        (
+            train,
+            "{\"descent\":{\"rate\":1048576,\"momentum\":0,\"epochs\":9,\"batch\":10}}",
+            "{\"newton\":{\"iterations\":65}}",
+            "the number of iterations",
+        ),
         (counts, "[-1048576,0]", "[0,0]", "a cut point is 0"),
         (counts, "[-1048576,0]", "[]", "the number of cut points"),
     ] {
