@@ -1,7 +1,7 @@
 //! Credit analysis over the tables of several institutions: what the `trefoil credit` commands do, for other programs.
 //!
 //! An institution makes numbers of its rows ([`Encoded`]) by moments that all agree on ([`joint_moments`]) and stores them ([`Encoded::share`]). Whoever its permits name
-//! trains on the tables of all ([`train`]), scores customers ([`score`]) and counts them ([`evaluate`]). Tables are found by [`find`].
+//! trains on the tables of all ([`train()`]), scores customers ([`score()`]) and counts them ([`evaluate()`]). Tables are found by [`find()`].
 
 mod columns;
 mod encode;
