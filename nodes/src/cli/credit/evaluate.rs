@@ -36,7 +36,7 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "OWNER/NAME", conflicts_with = "model", requires = "moments")]
     model_table: Option<TableArg>,
     /// Equal bins of the probability of being bad
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = 20)]
     bins: usize,
     /// The probability from which customers are called bad: moved up to the next border of a bin
     #[arg(long, default_value_t = 0.5)]
@@ -118,10 +118,10 @@ pub fn run(args: &EvaluateArgs) -> Result<Exit, Error> {
         }
         Ok(file)
     })?;
+    let row = Row::of(&file)?;
     if let Some(path) = &args.out {
         write_json(path, &file)?;
     }
-    let row = Row::of(&file)?;
     args.output.resolve().print(&row, row.text(&file))?;
     Ok(Exit::Ok)
 }
@@ -134,7 +134,7 @@ impl Row {
             rows: file.rows,
             counted: file.counted(),
             auc: scores.auc(),
-            auc_error: scores.auc_error(),
+            auc_error: scores.auc_error() + file.left_out_error(),
             gini: scores.gini(),
             ks: scores.ks(),
             threshold: file.threshold as f64 / file.goods.len() as f64,
@@ -149,7 +149,7 @@ impl Row {
     }
 
     fn text(&self, file: &EvaluationFile) -> String {
-        let left_out = self.rows.saturating_sub(self.counted);
+        let left_out = file.left_out();
         let pad = |n: u64| format!("{n:>9}");
         [
             format!("customers {} of {}", self.rows, file.population),
@@ -157,10 +157,7 @@ impl Row {
                 "counted   {} ({left_out} are in counts below {}, which nobody learns)",
                 self.counted, file.minimum
             ),
-            format!(
-                "AUC       {:.4} (within {:.4} of that of the scores themselves, of those counted)",
-                self.auc, self.auc_error
-            ),
+            format!("AUC       {:.4} (within {:.4} of that of the scores of all)", self.auc, self.auc_error),
             format!("Gini      {:.4}", self.gini),
             format!("KS        {:.4}", self.ks),
             format!(

@@ -142,11 +142,30 @@ impl EvaluationFile {
         self.goods.iter().chain(&self.bads).fold(0, |sum, n| sum.saturating_add(*n))
     }
 
+    /// Customers in counts below the minimum, of whom nothing is known.
+    pub fn left_out(&self) -> u64 {
+        self.rows.saturating_sub(self.counted())
+    }
+
+    /// How far an AUC of the customers counted can be from that of all, whatever the others are: as if each stood on the wrong side of all of the rarer label.
+    pub fn left_out_error(&self) -> f64 {
+        let total = |counts: &[u64]| counts.iter().fold(0, |sum: u64, n| sum.saturating_add(*n));
+        let (rarer, left_out) = (total(&self.goods).min(total(&self.bads)), self.left_out());
+        if left_out == 0 { 0.0 } else { left_out as f64 / (rarer.saturating_add(left_out)) as f64 }
+    }
+
     /// The counts by score.
     ///
     /// # Errors
-    /// [`Error::Table`] if one label has no customers, or bins do not fit together.
+    /// [`Error::Usage`] if more than a tenth of the customers is left out; [`Error::Table`] if one label has no customers, or bins do not fit together.
     pub fn histogram(&self) -> Result<Histogram, Error> {
+        let left_out = self.left_out();
+        if left_out > self.rows / 10 {
+            return Err(Error::Usage(format!(
+                "{left_out} of {} customers are in counts below {}, which nobody learns, so that figures of the others would mislead; take fewer --bins, or pool more customers",
+                self.rows, self.minimum
+            )));
+        }
         let histogram = Histogram::from_counts(self.goods.clone(), self.bads.clone());
         Ok(histogram.map_err(crate::credit::TableError::from)?)
     }
@@ -254,4 +273,25 @@ pub fn write_new(path: &Path, text: &str) -> Result<(), Error> {
         file => file.map_err(Error::system(format!("create {}", path.display())))?,
     };
     file.write_all(text.as_bytes()).map_err(Error::system(format!("write {}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn customers_left_out_widen_the_error_and_too_many_give_no_figures() {
+        let counts = |rows| EvaluationFile {
+            rows,
+            minimum: 10,
+            goods: vec![700, 100, 0],
+            bads: vec![0, 100, 100],
+            ..EvaluationFile::new(String::new(), String::new())
+        };
+        assert_eq!((counts(1000).left_out(), counts(1000).left_out_error().to_bits()), (0, 0));
+        assert!((counts(1100).left_out_error() - 100.0 / 300.0).abs() < 1e-12);
+        assert!(counts(1100).histogram().is_ok());
+        let refused = counts(1200).histogram().expect_err("a sixth is left out").to_string();
+        assert!(refused.starts_with("200 of 1200 customers are in counts below 10"), "{refused}");
+    }
 }
