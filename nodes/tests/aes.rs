@@ -245,7 +245,13 @@ fn the_demonstration_checks_everything_it_shows() {
     let output = Command::new(PROGRAM).args(["demo", "--json"]).output().expect("it runs");
     let rows: Vec<Value> =
         done(&output).split_inclusive(|b| *b == b'\n').map(|l| serde_json::from_slice(l).expect("JSON")).collect();
-    assert_eq!(rows.iter().map(|row| row["job"].as_str()).collect::<Vec<_>>(), [Some("aes"), Some("circuit")]);
+    let jobs: Vec<_> = rows.iter().map(|row| row["job"].as_str().expect("a name")).collect();
+    assert_eq!(jobs, ["aes", "circuit", "credit"]);
+    // As scikit-learn has it on the same rows.
+    let figures = &rows[2]["figures"];
+    assert_eq!((rows[2]["items"].as_u64(), figures["rows"].as_f64()), (Some(12_404), Some(12_404.0)));
+    let close = |name: &str, expected: f64| (figures[name].as_f64().expect("a number") - expected).abs() < 1e-3;
+    assert!(close("accuracy", 0.868) && close("auc", 0.871) && close("max_abs_error", 0.0), "{figures}");
     for row in rows {
         assert_eq!((&row["ok"], &row["mode"]), (&true.into(), &"malicious".into()));
         assert!(row["items"].as_u64() > Some(0) && row["seconds"].as_f64() > Some(0.0));

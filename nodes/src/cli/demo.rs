@@ -2,6 +2,7 @@
 
 mod aes;
 mod circuit;
+mod credit;
 
 use super::{Exit, ModeArgs, Output, OutputArgs, block_on, line, signals::Stop};
 use crate::{
@@ -17,7 +18,8 @@ use std::{collections::BTreeMap, io::Write, path::Path};
 
 const EXAMPLES: &str = "\
 Starts a cluster of three processes in a temporary directory, encrypts and decrypts this very program file through it under a
-key that no node holds, evaluates a circuit on shared inputs, and checks every result against the same in the clear.
+key that no node holds, evaluates a circuit on shared inputs, scores the applicants of a real data set, and checks every result against the
+same in the clear.
 
 Examples:
   trefoil demo
@@ -44,6 +46,9 @@ struct Row {
     unit: &'static str,
     seconds: f64,
     checks: BTreeMap<&'static str, bool>,
+    /// What was measured of the result, where that is more than right or wrong.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    figures: BTreeMap<&'static str, f64>,
     /// Rounds of the longest of its runs.
     #[serde(skip)]
     rounds: u64,
@@ -82,6 +87,8 @@ async fn demonstrate(output: Output, mode: ModeSpec) -> Result<Vec<Row>, Error> 
     rows.push(report(output, aes::run(&client, mode, cluster.files().dir()).await?)?);
     tell(output, "adding secret numbers with a circuit in Bristol Fashion");
     rows.push(report(output, circuit::run(&client, mode).await?)?);
+    tell(output, "scoring real applicants with a logistic regression on shares");
+    rows.push(report(output, credit::run(&client, mode).await?)?);
     cluster.shutdown().await;
     Ok(rows)
 }
@@ -117,6 +124,7 @@ impl Row {
             unit,
             seconds: 0.0,
             checks: checks.iter().copied().collect(),
+            figures: BTreeMap::new(),
             rounds: 0,
             bytes_sent: 0,
         }
