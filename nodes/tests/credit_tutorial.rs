@@ -1,0 +1,175 @@
+//! The commands of `docs/credit.md`, as they stand there, on the first of the loans.
+
+use serde_json::Value;
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+/// Lines of the loans that are taken.
+const LINES: usize = 8001;
+
+/// Three nodes that are told to stop at the end.
+struct Up(Child);
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        // Its nodes stop when it is gone: each holds the end of a pipe.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The blocks of the tutorial that are commands, with what stands beside the language.
+fn blocks() -> Vec<(String, String)> {
+    let text = include_str!("../../docs/credit.md");
+    let parts = text.split("\n```").collect::<Vec<_>>();
+    let block = |part: &&str| {
+        let (head, body) = part.split_once('\n')?;
+        let note = head.strip_prefix("sh")?.trim();
+        (note != "no-test").then(|| (note.to_owned(), body.to_owned()))
+    };
+    parts.iter().filter_map(block).collect()
+}
+
+/// The program, found by its name.
+fn with_path(mut command: Command, dir: &Path) -> Command {
+    let bin = Path::new(env!("CARGO_BIN_EXE_trefoil")).parent().expect("a directory").to_owned();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let paths = std::iter::once(bin).chain(std::env::split_paths(&path));
+    command.env("PATH", std::env::join_paths(paths).expect("paths")).current_dir(dir);
+    command
+}
+
+fn shell(script: &str, dir: &Path) -> String {
+    let mut command = with_path(Command::new("bash"), dir);
+    let output = command.args(["-e", "-u", "-o", "pipefail", "-c", script]).output().expect("bash");
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{script}\n{out}{err}");
+    out.into_owned()
+}
+
+fn workplace() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path().join("nodes/data/credit");
+    fs::create_dir_all(&data).expect("a directory");
+    let own: PathBuf = [env!("CARGO_MANIFEST_DIR"), "data/credit"].iter().collect();
+    fs::copy(own.join("schema.toml"), data.join("schema.toml")).expect("a copy");
+    let loans = fs::read_to_string(own.join("credit_risk_dataset.csv")).expect("the loans");
+    let first: Vec<&str> = loans.lines().take(LINES).collect();
+    fs::write(data.join("credit_risk_dataset.csv"), first.join("\n") + "\n").expect("written");
+    dir
+}
+
+fn json(dir: &Path, file: &str) -> Value {
+    serde_json::from_str(&fs::read_to_string(dir.join(file)).expect(file)).expect("JSON")
+}
+
+#[test]
+fn the_tutorial_works_as_it_is_written() {
+    let place = workplace();
+    let dir = place.path();
+    let mut nodes = None;
+    let mut printed = String::new();
+    for (note, script) in blocks() {
+        if note == "up" {
+            let mut words = script.split_whitespace();
+            let program = words.next().expect("a program");
+            let mut command = with_path(Command::new(program), dir);
+            let mut child = command.args(words).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("started");
+            let out = child.stdout.take().expect("piped");
+            nodes = Some(Up(child));
+            let mut ready = String::new();
+            assert!(BufReader::new(out).read_line(&mut ready).expect("a line") > 0, "the nodes did not start");
+            continue;
+        }
+        assert!(note.is_empty() && nodes.is_some(), "{script}");
+        // Everything is as it is written but the number of iterations, for the sake of time.
+        let script =
+            script.replace("--model-table model --scores-to", "--iterations 2 --model-table model --scores-to");
+        printed.push_str(&shell(&script, dir));
+    }
+    for part in [
+        "shared bank-a/loans-raw@1",
+        "wrote moments.json: means and deviations of 26 features",
+        "shared bank-c/loans-test@1",
+        "the model stays shared as lead/model@1; nobody knows it",
+        "AUC       0.",
+        "wrote report.html and report.json",
+        "wrote scores.csv",
+        "row,decision,probability,points",
+        "the scores are for bank-a, who fetch them with `trefoil credit score --fetch",
+    ] {
+        assert!(printed.contains(part), "{part} is not in\n{printed}");
+    }
+    let moments = json(dir, "moments.json");
+    assert_eq!(moments["features"].as_array().map(Vec::len), Some(26));
+    let counts = json(dir, "counts.json");
+    let total = |key: &str| counts[key].as_array().expect("counts").iter().filter_map(Value::as_u64).sum::<u64>();
+    let rows = counts["rows"].as_u64().expect("rows");
+    assert!((1600..1900).contains(&rows) && total("goods") + total("bads") <= rows, "{rows}");
+    assert!(json(dir, "report.json")["figures"]["auc"].as_f64().expect("an AUC") > 0.7);
+    assert!(fs::read_to_string(dir.join("report.html")).expect("a page").contains("Consumer loans"));
+    assert!(fs::read_to_string(dir.join("scores.csv")).expect("scores").lines().count() > 150);
+
+    what_was_printed_works(dir, &printed);
+    what_is_wrong_is_named(dir);
+}
+
+/// The command that fetches the scores, which one recipient may run and another may not.
+fn what_was_printed_works(dir: &Path, printed: &str) {
+    let (_, rest) = printed.split_once("who fetch them with `trefoil credit score ").expect("a command");
+    let (fetch, _) = rest.split_once('`').expect("its end");
+    let fetched =
+        shell(&format!("trefoil credit score --cluster demo/cluster.toml --identity demo/bank-a.crt {fetch}"), dir);
+    assert!(fetched.starts_with("row,decision\n1,") && fetched.lines().count() > 500, "{fetched}");
+    let denied = format!("! trefoil credit score --cluster demo/cluster.toml --identity demo/bank-b.crt {fetch} 2>&1");
+    assert!(shell(&denied, dir).contains("has no job"), "bank-b is no recipient");
+}
+
+/// Mistakes that people make, and what they are told.
+fn what_is_wrong_is_named(dir: &Path) {
+    let lead = "--cluster demo/cluster.toml --identity demo/lead.crt";
+    let bank = "--cluster demo/cluster.toml --identity demo/bank-a.crt --schema nodes/data/credit/schema.toml";
+    let train = format!("trefoil credit train {lead} --moments moments.json --tables bank-a/loans --iterations 1");
+    for (command, told) in [
+        (
+            format!(
+                "sed '17s/,A,/,H,/; 17s/,[B-G],/,H,/' bank-a.csv > bad.csv; trefoil credit share {bank} --data bad.csv --table bad --analyst lead"
+            ),
+            "line 17, column `loan_grade`",
+        ),
+        (
+            format!(
+                "trefoil credit share {bank} --data bank-a.csv --table loans --moments moments.json --analyst lead"
+            ),
+            "upload a new version",
+        ),
+        (format!("{train} --release-to lead --out model.json"), "may not be used"),
+        (format!("{train} --model-table other --scores-to lead"), "may not be used"),
+        (format!("{train} --model-table model"), "is there already"),
+        (
+            format!(
+                "sed 's/mean/mean/; 0,/[0-9]\\.[0-9]/s//9.9/' moments.json > other.json; trefoil credit train {lead} --moments other.json --tables bank-a/loans --model-table x"
+            ),
+            "was not made with these features and moments",
+        ),
+        (
+            format!(
+                "trefoil credit evaluate {lead} --moments moments.json --tables bank-a/loans-test --model-table lead/model --minimum 5"
+            ),
+            "may not be used",
+        ),
+        (
+            format!(
+                "trefoil credit evaluate {lead} --moments moments.json --tables bank-a/nothing --model-table lead/model"
+            ),
+            "has no table bank-a/nothing@1 that lead may use",
+        ),
+    ] {
+        let output = shell(&format!("! {{ {command} 2>&1; }}"), dir);
+        assert!(output.contains(told), "{command}\n{output}");
+    }
+}
