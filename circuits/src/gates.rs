@@ -74,6 +74,12 @@ pub trait Gates {
     /// Vectors behind one another.
     fn concat(&mut self, parts: &[&Self::Bits]) -> Self::Bits;
 
+    /// Single bits of several vectors behind one another, each of them alone or the exclusive or of two.
+    ///
+    /// # Errors
+    /// A vector does not have a bit that is asked for.
+    fn gather(&mut self, from: &[Self::Bits], bits: &[(Wire, Option<Wire>)]) -> Result<Self::Bits, Self::Error>;
+
     /// `x AND y`, bit by bit: one round.
     ///
     /// # Errors
@@ -91,6 +97,15 @@ pub trait Gates {
         y: &Self::Bits,
         terms: &[usize],
     ) -> impl Future<Output = Result<Self::Bits, Self::Error>> + Send;
+}
+
+/// A bit of one of several vectors.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Wire {
+    /// Which vector.
+    pub of: usize,
+    /// Which of its bits.
+    pub bit: usize,
 }
 
 /// Gates on shares: bit `i` of a vector is its words `i * words ..`, one lane for each instance.
@@ -141,6 +156,16 @@ impl<M: Mode> Gates for OnShares<'_, M> {
         Shares::concat(&parts.iter().map(|part| part.view()).collect::<Vec<_>>())
     }
 
+    fn gather(&mut self, from: &[Shares<Lanes>], bits: &[(Wire, Option<Wire>)]) -> Result<Shares<Lanes>, Error> {
+        let view = |wire: Wire| {
+            let missing =
+                Error::Shape { what: "the vectors that bits are taken of", expected: wire.of + 1, got: from.len() };
+            from.get(wire.of).ok_or(missing)?.view().slice(wire.bit * self.words, self.words)
+        };
+        let parts = bits.iter().map(|&(bit, plus)| Ok((view(bit)?, plus.map(view).transpose()?)));
+        Shares::concat_sums(&parts.collect::<Result<Vec<_>, Error>>()?)
+    }
+
     async fn and(&mut self, x: &Shares<Lanes>, y: &Shares<Lanes>) -> Result<Shares<Lanes>, Error> {
         self.ctx.mul(x.view(), y.view()).await
     }
@@ -186,6 +211,23 @@ impl Gates for Builder {
 
     fn concat(&mut self, parts: &[&Vec<Signal>]) -> Vec<Signal> {
         parts.iter().flat_map(|part| part.iter().copied()).collect()
+    }
+
+    fn gather(&mut self, from: &[Vec<Signal>], bits: &[(Wire, Option<Wire>)]) -> Result<Vec<Signal>, BuildError> {
+        let signal = |wire: Wire| {
+            let missing = |width| BuildError::OutOfRange { end: wire.bit + 1, width };
+            let of = from.get(wire.of).ok_or(missing(0))?;
+            of.get(wire.bit).copied().ok_or(missing(of.len()))
+        };
+        let mut gathered = Vec::with_capacity(bits.len());
+        for &(bit, plus) in bits {
+            let bit = signal(bit)?;
+            gathered.push(match plus {
+                None => bit,
+                Some(plus) => Self::xor(self, bit, signal(plus)?),
+            });
+        }
+        Ok(gathered)
     }
 
     async fn and(&mut self, x: &Vec<Signal>, y: &Vec<Signal>) -> Result<Vec<Signal>, BuildError> {

@@ -139,8 +139,8 @@ fn the_price_is_exact() {
                 Score::new(Pooled::Horizontal { columns, rows: vec![rows] }, weights, reports.to_vec()).unwrap();
             let mut inputs = vec![table.clone()];
             inputs.extend(shared.then(|| secret.clone()));
-            assert_eq!(run::<SemiHonest>(&score, &inputs).1, score.row_cost().over(rows));
-            assert_eq!(run::<Malicious>(&score, &inputs).1.products, score.row_cost().over(rows).products);
+            assert_eq!(run::<SemiHonest>(&score, &inputs).1, score.row_cost(rows).over(rows));
+            assert_eq!(run::<Malicious>(&score, &inputs).1.products, score.row_cost(rows).over(rows).products);
         }
     }
 }

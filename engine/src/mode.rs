@@ -5,7 +5,7 @@ mod malicious;
 use crate::{
     Ctx, Error,
     ring::{Quadratic, Ring},
-    share::{Shares, View, components, split_planes},
+    share::{View, components, split_planes},
 };
 use std::future::Future;
 
@@ -108,19 +108,6 @@ impl Sums<'_> {
     pub fn len(&self) -> usize {
         self.terms.len() * self.words
     }
-
-    /// `out += B(x, y)`, in the layout of [`Ctx::sums_of_products`].
-    pub fn add<R: Ring>(&self, x: &[R], y: &[R], out: &mut [R]) {
-        let words = self.words.max(1);
-        let mut products = x.chunks_exact(words).zip(y.chunks_exact(words));
-        for (out, &terms) in out.chunks_exact_mut(words).zip(self.terms) {
-            for (x, y) in products.by_ref().take(terms) {
-                for ((sum, &x), &y) in out.iter_mut().zip(x).zip(y) {
-                    *sum = *sum + x * y;
-                }
-            }
-        }
-    }
 }
 
 /// Security against one party that follows the protocol and tries to learn from what it sees.
@@ -176,14 +163,8 @@ impl Steps for SemiHonest {
         y: View<'_, R>,
         sums: &Sums<'_>,
     ) -> Result<(Vec<R>, ()), Error> {
-        let mut terms = Shares::<R>::zeros(sums.len());
-        let (xs, ys) = (x.both(), y.both());
-        sums.add(&xs.own, &ys.own, &mut terms.own);
-        sums.add(x.next, y.next, &mut terms.next);
         let mut z = ctx.prss.zero::<R>(sums.len())?;
-        for ((z, &both), &one) in z.iter_mut().zip(&terms.own).zip(&terms.next) {
-            *z = *z + both - one;
-        }
+        crate::simd::words::products(sums, [x.own, x.next], [y.own, y.next], &mut z);
         Ok((z, ()))
     }
 

@@ -287,7 +287,7 @@ impl Ring for Lanes {
 }
 
 macro_rules! integer_ring {
-    ($name:ident, $word:ty, $text:literal) => {
+    ($name:ident, $word:ty, $text:literal, { $($kernels:tt)* }) => {
         #[doc = concat!("The ring of integers modulo 2^", $text, ", wrapping.")]
         #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
         #[repr(transparent)]
@@ -318,9 +318,28 @@ macro_rules! integer_ring {
         impl sealed::Sealed for $name {}
         impl Ring for $name {
             const NAME: &'static str = stringify!($name);
+            $($kernels)*
         }
     };
 }
-integer_ring!(Z16, u16, "16");
-integer_ring!(Z32, u32, "32");
-integer_ring!(Z64, u64, "64");
+integer_ring!(Z16, u16, "16", {});
+integer_ring!(Z32, u32, "32", {});
+integer_ring!(Z64, u64, "64", {
+    fn quadratic<K: Quadratic<I, O>, const I: usize, const O: usize>(
+        kernel: &K,
+        own: [&[Self]; I],
+        next: [&[Self]; I],
+        acc: [&mut [Self]; O],
+    ) {
+        crate::simd::words::quadratic(kernel, own, next, acc);
+    }
+
+    fn quadratic_recorded<K: Quadratic<I, O>, const I: usize, const O: usize>(
+        kernel: &K,
+        x: [[&[Self]; I]; 2],
+        masks: [[&mut [Self]; O]; 2],
+        z: [&mut [Self]; O],
+    ) {
+        crate::simd::words::quadratic_recorded(kernel, x, masks, z);
+    }
+});

@@ -155,6 +155,34 @@ impl<R: Ring> Shares<R> {
         all
     }
 
+    /// Vectors one after the other, each of them alone or the sum of two.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the two of a sum have different lengths.
+    pub fn concat_sums(parts: &[(View<'_, R>, Option<View<'_, R>>)]) -> Result<Self, Error> {
+        let mut all = Self::zeros(parts.iter().map(|(part, _)| part.len()).sum());
+        let (mut own, mut next) = (&mut all.own[..], &mut all.next[..]);
+        for (part, plus) in parts {
+            let (o, n) = (own.split_at_mut(part.len()), next.split_at_mut(part.len()));
+            match plus {
+                None => {
+                    o.0.copy_from_slice(part.own);
+                    n.0.copy_from_slice(part.next);
+                }
+                Some(plus) => {
+                    same("the summand", part.len(), plus.len())?;
+                    for (out, a, b) in [(o.0, part.own, plus.own), (n.0, part.next, plus.next)] {
+                        for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+                            *out = a + b;
+                        }
+                    }
+                }
+            }
+            (own, next) = (o.1, n.1);
+        }
+        Ok(all)
+    }
+
     /// Overwrites the elements from `at` on with `o`.
     ///
     /// # Errors
@@ -249,15 +277,6 @@ impl<R: Ring> View<'_, R> {
         Ok(std::array::from_fn(|k| Self { own: &self.own[k * n..][..n], next: &self.next[k * n..][..n] }))
     }
 
-    /// The sums of the two components, as the `own` part of a vector that is wiped when it is dropped.
-    pub(crate) fn both(self) -> Shares<R> {
-        let mut both = self.to_shares();
-        for (a, &b) in both.own.iter_mut().zip(self.next) {
-            *a = *a + b;
-        }
-        both
-    }
-
     /// An owned copy.
     #[must_use]
     pub fn to_shares(self) -> Shares<R> {
@@ -272,9 +291,7 @@ impl<R: Ring> View<'_, R> {
     /// # Errors
     /// [`Error::Shape`] if the lengths differ.
     pub fn plus(self, o: Self) -> Result<Shares<R>, Error> {
-        let mut sum = self.to_shares();
-        sum.add_assign(o)?;
-        Ok(sum)
+        Shares::concat_sums(&[(self, Some(o))])
     }
 
     /// The difference of two vectors.

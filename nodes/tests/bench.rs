@@ -103,7 +103,7 @@ fn the_other_scenarios_cost_what_they_say() {
 fn arithmetic_scores_and_training_cost_what_they_say() {
     let score = |rows| {
         let table = Pooled::Vertical { rows, columns: vec![26] };
-        Score::new(table, Weights::Shared, vec![Report::Probability]).expect("accepted").row_cost()
+        Score::new(table, Weights::Shared, vec![Report::Probability]).expect("accepted").row_cost(rows)
     };
     let table = Pooled::Vertical { rows: 200, columns: vec![26] };
     let settings = Settings { rate: 0.5, momentum: 0.75, epochs: 1, batch: Batch::Rows(128), l2: 1.0 };

@@ -2,7 +2,7 @@
 
 use super::{
     ElementCost,
-    bits::{WORD, apart, same, scaled, to_integers, to_planes, to_zero_one},
+    bits::{WORD, apart, same, to_integers, to_planes, to_zero_one},
     kernels::{Majority, Xor},
 };
 use crate::{
@@ -36,6 +36,24 @@ pub async fn a2b<M: Mode>(ctx: &mut Ctx<M>, x: View<'_, Z64>) -> Result<Shares<L
 /// The exact cost of [`a2b`].
 pub fn a2b_cost() -> ElementCost {
     ElementCost::lanes(SAVED.then(boolean::add_cost(FORM, WORD - 1)))
+}
+
+/// The bits of integers from one on: of those below only the carries are computed.
+///
+/// **Shape** `n` integers to `64 - from` planes, `from` from 2 to 63. **Cost** [`a2b_from_cost`]. **Security** and **Source** as [`a2b`].
+///
+/// # Errors
+/// As [`a2b`]. Not cancel safe.
+pub(super) async fn a2b_from<M: Mode>(ctx: &mut Ctx<M>, x: View<'_, Z64>, from: usize) -> Result<Shares<Lanes>, Error> {
+    let words = Lanes::words(x.len());
+    let [sum, carries] = saved(ctx, x).await?;
+    let high = sum.view().slice(words, (WORD - 1) * words)?.to_shares();
+    boolean::add_from(&mut OnShares::new(ctx, words), FORM, (&high, &carries), from - 1).await
+}
+
+/// The exact cost of [`a2b_from`].
+pub(super) fn a2b_from_cost(from: usize) -> ElementCost {
+    ElementCost::lanes(SAVED.then(boolean::add_from_cost(FORM, WORD - 1, from - 1)))
 }
 
 /// The highest bit of integers: the sign in two's complement.
@@ -134,32 +152,45 @@ pub async fn inject_sum<M: Mode>(
     bits: View<'_, Lanes>,
     weights: &[Z64],
 ) -> Result<Shares<Z64>, Error> {
-    same("the planes of weighted bits", weights.len() * Lanes::words(count), bits.len())?;
-    let [x, y, z] = zero_one(ctx.me(), count, bits)?;
-    let xy = ctx.quadratic(&Xor, [x.view(), y.view()]).await?;
-    // The sum of w (u + z) - 2 w u z.
-    let mut sum = Shares::zeros(count);
-    let mut factors = xy.view().to_shares();
-    for (j, &w) in weights.iter().enumerate() {
-        let linear = xy.view().slice(j * count, count)?.plus(z.view().slice(j * count, count)?)?;
-        sum.add_assign(scaled(linear.view(), w).view())?;
-    }
-    factors.update(|x| {
-        for (x, &w) in x.chunks_exact_mut(count.max(1)).zip(weights) {
-            let w = Z64(0) - w - w;
-            for x in x {
-                *x = *x * w;
-            }
-        }
-    });
-    let products = ctx.sums_of_products(factors.view(), z.view(), &[weights.len()], count).await?;
-    sum.add_assign(products.view())?;
-    Ok(sum)
+    let weight = |plane: usize, _: usize| weights.get(plane).copied().unwrap_or_default();
+    weighted_sums(ctx, count, (bits, &[weights.len()]), weight).await
 }
 
 /// The exact cost of [`inject_sum`].
 pub const fn inject_sum_cost(weights: usize) -> ElementCost {
     ElementCost::integers(2, weights as u64 + 1)
+}
+
+/// Several sums as [`inject_sum`] makes one: `terms[0]` planes for the first vector of integers, `terms[1]` for the next. Element `e` of plane `k` weighs `weight(k, e)`.
+pub(super) async fn weighted_sums<M: Mode>(
+    ctx: &mut Ctx<M>,
+    count: usize,
+    (bits, terms): (View<'_, Lanes>, &[usize]),
+    weight: impl Fn(usize, usize) -> Z64,
+) -> Result<Shares<Z64>, Error> {
+    same("the planes of weighted bits", terms.iter().sum::<usize>() * Lanes::words(count), bits.len())?;
+    let [x, y, z] = zero_one(ctx.me(), count, bits)?;
+    let xy = ctx.quadratic(&Xor, [x.view(), y.view()]).await?;
+    // The sum of w (u + z) - 2 w u z.
+    let weigh = |x: &mut [Z64], by: Z64| {
+        for (plane, x) in x.chunks_exact_mut(count.max(1)).enumerate() {
+            x.iter_mut().enumerate().for_each(|(e, x)| *x = *x * by * weight(plane, e));
+        }
+    };
+    let mut linear = xy.view().plus(z.view())?;
+    linear.update(|x| weigh(x, Z64(1)));
+    let mut sums = Shares::rearrange(linear.view(), terms.len() * count, |planes, sums| {
+        let mut planes = planes.chunks_exact(count.max(1));
+        for (sum, &terms) in sums.chunks_exact_mut(count.max(1)).zip(terms) {
+            for plane in planes.by_ref().take(terms) {
+                sum.iter_mut().zip(plane).for_each(|(sum, &x)| *sum = *sum + x);
+            }
+        }
+    });
+    let mut factors = xy;
+    factors.update(|x| weigh(x, Z64(2_u64.wrapping_neg())));
+    sums.add_assign(ctx.sums_of_products(factors.view(), z.view(), terms, count).await?.view())?;
+    Ok(sums)
 }
 
 /// The components of bits as integers.

@@ -39,6 +39,31 @@ pub fn add_cost(form: CarryForm, k: usize) -> LaneCost {
     Network::planned(form, k.saturating_sub(1), Wanted::All).cost()
 }
 
+/// The bits of `x + y` from one on, of which only the carries below are computed.
+///
+/// **Shape** two integers of `k` bits to `k - from` bits, `from` at least 1. **Cost** [`add_from_cost`]. **Security** and **Source** as [`add`].
+///
+/// # Errors
+/// As [`add`]. Not cancel safe.
+pub(crate) async fn add_from<G: Gates>(
+    g: &mut G,
+    form: CarryForm,
+    (x, y): (&G::Bits, &G::Bits),
+    from: usize,
+) -> Result<G::Bits, G::Error> {
+    let p = g.xor(x, y)?;
+    let k = g.width(&p);
+    let (v, below) = (g.select(x, 0..k - 1)?, g.select(&p, 0..k - 1)?);
+    let carries = Network::planned(form, k - 1, Wanted::From(from)).run(g, &v, &below).await?;
+    let high = g.select(&p, from..k)?;
+    g.xor(&high, &carries)
+}
+
+/// The exact cost of [`add_from`] of `k` bits.
+pub(crate) fn add_from_cost(form: CarryForm, k: usize, from: usize) -> LaneCost {
+    Network::planned(form, k - 1, Wanted::From(from)).cost()
+}
+
 /// The carry out of `x + y`: whether the sum is `2^k` or more.
 ///
 /// **Shape** two integers of `k` bits to one bit; zero for `k = 0`. **Cost** [`carry_cost`], that of [`less_than`](super::less_than): `k` rounds and bits as
@@ -47,13 +72,21 @@ pub fn add_cost(form: CarryForm, k: usize) -> LaneCost {
 /// # Errors
 /// As [`add`]. Not cancel safe.
 pub async fn carry<G: Gates>(g: &mut G, form: CarryForm, x: &G::Bits, y: &G::Bits) -> Result<G::Bits, G::Error> {
+    let none = g.constant(&[]);
+    Ok(carry_beside(g, form, [x, y], [&none, &none]).await?.0)
+}
+
+/// [`carry`], and in its first round the products of two other vectors.
+pub(crate) async fn carry_beside<G: Gates>(
+    g: &mut G,
+    form: CarryForm,
+    [x, y]: [&G::Bits; 2],
+    others: [&G::Bits; 2],
+) -> Result<(G::Bits, G::Bits), G::Error> {
     let p = g.xor(x, y)?;
     let k = g.width(&p);
-    if k == 0 {
-        return Ok(g.constant(&[false]));
-    }
-    let carry = Network::planned(form, k, Wanted::Last).run(g, x, &p).await?;
-    Ok(g.concat(&carry.iter().collect::<Vec<_>>()))
+    let (carry, products) = Network::planned(form, k, Wanted::Last).run_beside(g, [x, &p], others).await?;
+    Ok((if k == 0 { g.constant(&[false]) } else { carry }, products))
 }
 
 /// The exact cost of [`carry`] of `k` bits.
@@ -103,7 +136,6 @@ async fn with_carries<G: Gates>(
     }
     let (v, p) = (g.select(v, 0..k - 1)?, g.select(p, 0..k - 1)?);
     let carries = Network::planned(form, k - 1, Wanted::All).run(g, &v, &p).await?;
-    let carries = g.concat(&carries.iter().collect::<Vec<_>>());
     let (low, high) = (g.select(plus, 0..1)?, g.select(plus, 1..k)?);
     let high = g.xor(&high, &carries)?;
     Ok(g.concat(&[&low, &high]))

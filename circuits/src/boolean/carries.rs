@@ -1,40 +1,60 @@
 //! Runs a network of carries over gates.
 
 use super::network::{Gate, Network};
-use crate::gates::Gates;
+use crate::gates::{Gates, Wire};
 
 impl Network {
-    /// The wanted carries, one bit each, from the values and the `p` of all positions.
-    pub(super) async fn run<G: Gates>(&self, g: &mut G, v: &G::Bits, p: &G::Bits) -> Result<Vec<G::Bits>, G::Error> {
-        let mut wires = split(g, v)?;
-        wires.extend(split(g, p)?);
-        for gates in &self.rounds {
-            let [left, right] = factors(g, gates, &wires)?;
-            let terms: Vec<usize> = gates.iter().map(|gate| gate.products.len()).collect();
-            let sums = g.sums_of_products(&left, &right, &terms).await?;
-            for (sum, gate) in split(g, &sums)?.into_iter().zip(gates) {
-                wires.push(match gate.linear {
-                    Some(linear) => g.xor(&sum, &wires[linear])?,
-                    None => sum,
-                });
-            }
+    /// The wanted carries behind one another, from the values and the `p` of all positions.
+    pub(super) async fn run<G: Gates>(&self, g: &mut G, v: &G::Bits, p: &G::Bits) -> Result<G::Bits, G::Error> {
+        let none = g.constant(&[]);
+        Ok(self.run_beside(g, [v, p], [&none, &none]).await?.0)
+    }
+
+    /// As [`run`](Self::run), and the products of two other vectors, in the first round.
+    pub(super) async fn run_beside<G: Gates>(
+        &self,
+        g: &mut G,
+        [v, p]: [&G::Bits; 2],
+        [x, y]: [&G::Bits; 2],
+    ) -> Result<(G::Bits, G::Bits), G::Error> {
+        let mut vectors = vec![g.concat(&[v]), g.concat(&[p])];
+        let beside = g.width(x);
+        let mut products = g.constant(&[]);
+        if self.rounds.is_empty() && beside > 0 {
+            products = g.and(x, y).await?;
         }
-        Ok(self.carries.iter().map(|&wire| g.concat(&[&wires[wire]])).collect())
+        let mut wires = Vec::new();
+        (0..2).for_each(|of| wires.extend((0..g.width(&vectors[of])).map(|bit| Wire { of, bit })));
+        for (round, gates) in self.rounds.iter().enumerate() {
+            let [left, right] = factors(gates, &wires);
+            let [mut left, mut right] = [g.gather(&vectors, &left)?, g.gather(&vectors, &right)?];
+            let mut terms: Vec<usize> = gates.iter().map(|gate| gate.products.len()).collect();
+            if round == 0 && beside > 0 {
+                (left, right) = (g.concat(&[&left, x]), g.concat(&[&right, y]));
+                terms.resize(gates.len() + beside, 1);
+            }
+            let sent = g.sums_of_products(&left, &right, &terms).await?;
+            if round == 0 && beside > 0 {
+                products = g.select(&sent, gates.len()..gates.len() + beside)?;
+            }
+            vectors.push(sent);
+            let of = vectors.len() - 1;
+            let sum = |(bit, gate): (usize, &Gate)| (Wire { of, bit }, gate.linear.map(|linear| wires[linear]));
+            let sums: Vec<_> = gates.iter().enumerate().map(sum).collect();
+            if gates.iter().any(|gate| gate.linear.is_some()) {
+                vectors[of] = g.gather(&vectors, &sums)?;
+            }
+            wires.extend(sums.iter().map(|(sum, _)| *sum));
+        }
+        let carries: Vec<_> = self.carries.iter().map(|&wire| (wires[wire], None)).collect();
+        Ok((g.gather(&vectors, &carries)?, products))
     }
 }
 
 /// The factors of all products of a round, gate by gate.
-fn factors<G: Gates>(g: &mut G, gates: &[Gate], wires: &[G::Bits]) -> Result<[G::Bits; 2], G::Error> {
+fn factors(gates: &[Gate], wires: &[Wire]) -> [Vec<(Wire, Option<Wire>)>; 2] {
     let products = || gates.iter().flat_map(|gate| &gate.products);
-    let sums: Vec<Option<G::Bits>> = products()
-        .map(|p| p.plus.map(|plus| g.xor(&wires[p.right], &wires[plus])).transpose())
-        .collect::<Result<_, _>>()?;
-    let left: Vec<_> = products().map(|p| &wires[p.left]).collect();
-    let right: Vec<_> = products().zip(&sums).map(|(p, sum)| sum.as_ref().unwrap_or(&wires[p.right])).collect();
-    Ok([g.concat(&left), g.concat(&right)])
-}
-
-/// A vector bit by bit.
-pub(super) fn split<G: Gates>(g: &mut G, x: &G::Bits) -> Result<Vec<G::Bits>, G::Error> {
-    (0..g.width(x)).map(|i| g.select(x, i..i + 1)).collect()
+    let left = products().map(|p| (wires[p.left], None)).collect();
+    let right = products().map(|p| (wires[p.right], p.plus.map(|plus| wires[plus]))).collect();
+    [left, right]
 }

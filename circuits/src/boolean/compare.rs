@@ -49,8 +49,7 @@ pub async fn less_than<G: Gates>(
             g.concat(&[&low, &sign])
         }
     };
-    let borrow = Network::planned(form, k, Wanted::Last).run(g, &v, &p).await?;
-    Ok(g.concat(&borrow.iter().collect::<Vec<_>>()))
+    Network::planned(form, k, Wanted::Last).run(g, &v, &p).await
 }
 
 /// The exact cost of [`less_than`] of `k` bits, in either order.

@@ -43,6 +43,7 @@ mod popcount;
 pub mod reference;
 
 pub use add::{add, add_cost, carry, carry_cost, carry_save, carry_save_cost, sub};
+pub(crate) use add::{add_from, add_from_cost, carry_beside};
 pub use compare::{Order, all, equal, equal_cost, less_than, less_than_cost, mux, mux_cost};
 pub use cost::LaneCost;
 pub use network::CarryForm;

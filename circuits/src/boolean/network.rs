@@ -67,6 +67,8 @@ impl CarryForm {
 pub(super) enum Wanted {
     /// Out of every position.
     All,
+    /// Out of this one and all above.
+    From(usize),
     /// Out of the last one.
     Last,
 }
@@ -117,6 +119,7 @@ impl Network {
         // From below, so that what a carry rests on is known and recursion stays shallow.
         let mut targets: Vec<usize> = match wanted {
             Wanted::All => (2..=positions + 1).rev().collect(),
+            Wanted::From(first) => (first + 1..=positions + 1).rev().collect(),
             Wanted::Last => {
                 let above_first = |to: &usize| *to > 1;
                 std::iter::successors(Some(positions + 1).filter(above_first), |&to| {

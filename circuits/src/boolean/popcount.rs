@@ -1,6 +1,6 @@
 //! The number of bits that are set.
 
-use super::{LaneCost, carries::split};
+use super::LaneCost;
 use crate::gates::Gates;
 
 /// The number of bits set in `x`.
@@ -85,4 +85,9 @@ impl<B> Chain<B> {
         let total = running.unwrap_or_else(|| g.constant(&[false]));
         Ok(Self { sums, factors, total })
     }
+}
+
+/// A vector bit by bit.
+fn split<G: Gates>(g: &mut G, x: &G::Bits) -> Result<Vec<G::Bits>, G::Error> {
+    (0..g.width(x)).map(|i| g.select(x, i..i + 1)).collect()
 }

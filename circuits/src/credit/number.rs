@@ -7,6 +7,9 @@ use trefoil_engine::Z64;
 /// Fractional bits of a [`Number`].
 pub(super) const FRACTIONAL: u32 = 20;
 
+/// Fractional bits of a product of two, and of a logit before it is truncated.
+pub(super) const EXACT: u32 = 2 * FRACTIONAL;
+
 /// The numbers that credit programs compute on.
 pub type Number = Fixed<FRACTIONAL>;
 

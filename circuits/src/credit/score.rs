@@ -3,7 +3,7 @@
 use super::{
     CreditError, Number, Pooled,
     columns::{logits, plain_logits, some_rows},
-    number::FRACTIONAL,
+    number::{EXACT, FRACTIONAL},
     reference::Model,
 };
 use crate::{
@@ -42,7 +42,7 @@ pub enum Report {
 /// **Shape** inputs: the features of each owner as [`Pooled`] says, and the `d + 1` coefficients if they are [`Weights::Shared`]. Outputs: one vector for each [`Report`],
 /// of numbers or of bits, one for each row; each may have recipients of its own. **Cost** [`row_cost`](Self::row_cost), in batches on a few strands. **Security** composition of
 /// gates; features and weights are range-checked by those who bring them ([`FEATURE_LIMIT`](super::FEATURE_LIMIT), [`WEIGHT_LIMIT`](super::WEIGHT_LIMIT)), within which nothing overflows.
-/// **Source** the sigmoid is [`Fixed::sigmoid`](crate::arith::fixed::Fixed::sigmoid).
+/// **Source** the sigmoid is [`Fixed::sigmoid_of`](crate::arith::fixed::Fixed::sigmoid_of) logits that are not truncated.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Score {
     table: Pooled,
@@ -89,8 +89,8 @@ impl Score {
         self.tiling.strands.min(self.table.rows().div_ceil(self.tiling.batch.max(1))).max(1)
     }
 
-    /// The exact cost of each row of a batch, with up to 64 features in malicious mode.
-    pub fn row_cost(&self) -> ElementCost {
+    /// The exact cost of each row of a batch of so many, with up to 64 features in malicious mode.
+    pub fn row_cost(&self, rows: usize) -> ElementCost {
         let mut cost = match self.weights {
             Weights::Public(_) => ElementCost::default(),
             Weights::Shared => ElementCost::integers(1, 1),
@@ -101,7 +101,7 @@ impl Score {
         for report in &self.reports {
             cost = match report {
                 Report::Logit => cost,
-                Report::Probability => cost.then(Number::sigmoid_cost()),
+                Report::Probability => cost.then(Number::sigmoid_of_cost::<EXACT>(rows)),
                 Report::Decision(_) => cost.then(sign_cost()),
             };
         }
@@ -116,14 +116,14 @@ impl Score {
         let logits = || exact.iter().map(|&z| plain::round_shift(z, FRACTIONAL));
         let report = |report: &Report| match *report {
             Report::Logit => logits().collect(),
-            Report::Probability => logits().map(|z| plain::sigmoid(z, FRACTIONAL)).collect(),
+            Report::Probability => exact.iter().map(|&z| plain::sigmoid_of(z, EXACT, FRACTIONAL)).collect(),
             Report::Decision(p) => exact.iter().map(|&z| i64::from(z >= threshold(p))).collect(),
         };
         self.reports.iter().map(report).collect()
     }
 
     fn needs_logits(&self) -> bool {
-        self.reports.iter().any(|report| !matches!(report, Report::Decision(_)))
+        self.reports.contains(&Report::Logit)
     }
 
     async fn batch<M: Mode>(
@@ -145,10 +145,10 @@ impl Score {
         for report in &self.reports {
             outputs.push(match (report, &logits) {
                 (Report::Logit, Some(logits)) => logits.view().to_shares().into(),
-                (Report::Probability, Some(logits)) => Number::sigmoid(ctx, logits.view()).await?.into(),
+                (Report::Probability, _) => Number::sigmoid_of::<M, EXACT>(ctx, exact.view()).await?.into(),
                 (Report::Decision(p), _) => decide(ctx, exact.view(), *p).await?.into(),
                 // Not reached: whoever needs logits has them.
-                (_, None) => Shares::<Z64>::zeros(rows).into(),
+                (Report::Logit, None) => Shares::<Z64>::zeros(rows).into(),
             });
         }
         Ok(outputs)

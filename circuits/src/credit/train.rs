@@ -4,6 +4,7 @@ mod gradient;
 mod newton;
 mod plain;
 mod stopping;
+mod update;
 
 use super::{CreditError, Pooled, columns::some_rows, number::FRACTIONAL, reference::Batch};
 use crate::{
@@ -13,22 +14,21 @@ use crate::{
     },
     program::{Executor, Inputs, Program, Released, Shape},
 };
-use gradient::{Scale, gradient, in_turn, labels, labels_cost, probabilities, probabilities_cost, times};
+use gradient::{in_turn, labels, labels_cost, probabilities, probabilities_cost};
 pub use newton::{NewtonSettings, NewtonTrain};
 pub use stopping::Stopping;
 use trefoil_engine::{Cost, prelude::*};
+use update::{EXTRA, State, Update};
 
-/// Fractional bits that coefficients have between steps beyond those of a [`Number`], so that small steps are not lost.
-const EXTRA: u32 = 8;
-/// Fractional bits of the momentum.
-const MOMENTUM: u32 = 10;
+/// Coefficients of many steps are looked at together whether they are in range: at least so many.
+const WATCHED: usize = 4096;
 /// Bits of a coefficient at its limit.
 const WEIGHT_BITS: u32 = FRACTIONAL + 5;
 
 /// How a model is trained. All of it is public.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
-    /// The learning rate, above 0 and at most 16. Below `8 / (columns + 1)` a full batch of standardized columns always descends without momentum.
+    /// The learning rate, above 0 and at most 16; of steps on few rows four bits of it count at least. Below `8 / (columns + 1)` a full batch of standardized columns always descends without momentum.
     pub rate: f64,
     /// The part of the last change that is made again, from 0 to below 1, in steps of `1 / 1024`; 0 is plain descent. The gradient is taken
     /// where the coefficients will be then.
@@ -48,7 +48,7 @@ pub struct Settings {
 /// **Shape** inputs: the features of each owner as [`Pooled`] says, standardized ([`encode_features`](super::encode_features)); then the labels, as many bits as [`Pooled::labelled`] says, set for
 /// *bad* customers. Outputs: the `d + 1` coefficients, the intercept first, as [`Number`](super::Number)s; and one bit that is set if a coefficient ever exceeded [`WEIGHT_LIMIT`](super::WEIGHT_LIMIT): the
 /// model is worthless then, and not to be released. While none does, nothing overflows on features within [`FEATURE_LIMIT`](super::FEATURE_LIMIT), which those who bring them have checked.
-/// **Cost** [`cost`](Self::cost): for each step and row 1 integer, a truncation and a sigmoid; for each step and 8,192 rows, `d` integers and truncations. About 85 rounds a step.
+/// **Cost** [`cost`](Self::cost): for each step and row 1 integer, a truncation and a sigmoid; for each step and 8,192 rows, `d` integers and truncations. About 35 rounds a step of up to 200 rows, more for larger ones.
 /// **Security** composition of gates. **Source** Nesterov (1983) for the momentum.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Train {
@@ -94,13 +94,9 @@ impl Train {
         }
     }
 
-    fn momentum(&self) -> i64 {
-        (self.settings.momentum * f64::from(MOMENTUM).exp2()).round() as i64
-    }
-
-    fn scale(&self, rows: usize) -> Scale {
-        let penalty = self.settings.l2 * rows as f64 / self.table.rows() as f64;
-        Scale::new(self.settings.rate, rows, penalty, FRACTIONAL + EXTRA)
+    fn update(&self, rows: usize) -> Update {
+        let Settings { rate, momentum, l2, .. } = self.settings;
+        Update::new(rate, rows, momentum, l2 * rows as f64 / self.table.rows() as f64)
     }
 
     /// The exact cost of the whole training, of P0 in semi-honest mode: the most that it can be, if it may stop early.
@@ -112,38 +108,49 @@ impl Train {
     pub fn cost_of(&self, epochs: usize) -> Cost {
         let (n, d) = (self.table.rows(), self.table.columns());
         let mut parts = labels_cost(&self.table);
-        let mut words = 0;
-        let mut end = |parts: &mut Vec<Cost>| {
-            words += 2 * Lanes::words(d + 1);
-            parts.extend([shift_cost(EXTRA).over(d + 1), beyond_cost().over(d + 1)]);
+        let (mut words, mut watched) = (0, 0);
+        let mut watch = |parts: &mut Vec<Cost>, least: usize| {
+            watched += d + 1;
+            if watched >= least {
+                parts.push(beyond_cost().over(watched));
+                words += 2 * Lanes::words(watched);
+                watched = 0;
+            }
             words
         };
         for epoch in 1..=epochs {
             for from in (0..n).step_by(self.batch()) {
                 let rows = self.batch().min(n - from);
-                parts.push(probabilities_cost().over(rows));
-                parts.extend(self.scale(rows).cost(rows, d));
-                parts.extend((self.momentum() > 0).then(|| shift_cost(MOMENTUM).over(d + 1)));
-                end(&mut parts);
+                parts.push(probabilities_cost(rows));
+                parts.extend(self.update(rows).cost(rows, d));
+                watch(&mut parts, WATCHED);
             }
             parts.extend(self.stopping_after(epoch).into_iter().flat_map(|_| Stopping::cost(d + 1)));
         }
-        let words = end(&mut parts);
+        parts.push(shift_cost(EXTRA).over(d + 1));
+        let words = watch(&mut parts, 0);
         parts.push(ElementCost::lanes(any_cost(words)).over(1));
         in_turn(parts)
     }
+}
 
-    /// What is to be subtracted from the coefficients, given those the gradient is taken at.
-    async fn step<M: Mode>(
-        &self,
-        ctx: &mut Ctx<M>,
-        rows: View<'_, Z64>,
-        labels: View<'_, Z64>,
-        at: View<'_, Z64>,
-    ) -> Result<Shares<Z64>, Error> {
-        let n = labels.len();
-        let errors = probabilities(ctx, n, rows, at).await?.view().minus(labels)?;
-        gradient(ctx, rows, errors.view(), at, self.scale(n)).await
+/// Coefficients of which some are not yet known to be in range.
+#[derive(Debug, Default)]
+struct Watch {
+    waiting: Vec<Shares<Z64>>,
+    flags: Flags,
+}
+
+impl Watch {
+    /// Looks at these too, and at once if there are `least` of them by now.
+    async fn add<M: Mode>(&mut self, ctx: &mut Ctx<M>, at: View<'_, Z64>, least: usize) -> Result<(), Error> {
+        self.waiting.push(at.to_shares());
+        if self.waiting.iter().map(Shares::len).sum::<usize>() >= least {
+            let all = Shares::concat(&self.waiting.iter().map(Shares::view).collect::<Vec<_>>());
+            self.waiting.clear();
+            self.flags.raise_beyond(ctx, all.view(), WEIGHT_BITS).await?;
+        }
+        Ok(())
     }
 }
 
@@ -163,37 +170,28 @@ impl Program for Train {
         let table = self.table.gather(&mut inputs)?;
         let labels = labels(&mut ctx, &self.table, &mut inputs).await?;
         let (n, d) = (self.table.rows(), self.table.columns());
-        let mut flags = Flags::default();
-        // Where the gradient is taken, and the coefficients, both with extra bits; the former to be multiplied.
-        let (mut ahead, mut model) = (Shares::<Z64>::zeros(d + 1), Shares::<Z64>::zeros(d + 1));
-        let mut at = Shares::<Z64>::zeros(d + 1);
+        let (mut watch, mut state) = (Watch::default(), State::new(d + 1));
         let mut before = Shares::<Z64>::zeros(d + 1);
         for epoch in 1..=self.settings.epochs {
             for from in (0..n).step_by(self.batch()) {
                 let count = self.batch().min(n - from);
                 let rows = some_rows(table.view(), n, from, count)?;
                 let labels = labels.view().slice(from, count)?;
-                let step = self.step(&mut ctx, rows.view(), labels, at.view()).await?;
-                let next = ahead.view().minus(step.view())?;
-                ahead = next.view().to_shares();
-                if self.momentum() > 0 {
-                    let again = times(next.view().minus(model.view())?.view(), self.momentum());
-                    ahead.add_assign(round_shift(&mut ctx, again.view(), MOMENTUM).await?.view())?;
-                }
-                model = next;
-                at = round_shift(&mut ctx, ahead.view(), EXTRA).await?;
-                flags.raise_beyond(&mut ctx, at.view(), WEIGHT_BITS).await?;
+                let errors =
+                    probabilities(&mut ctx, count, rows.view(), state.at.view()).await?.view().minus(labels)?;
+                self.update(count).run(&mut ctx, rows.view(), errors.view(), &mut state).await?;
+                watch.add(&mut ctx, state.at.view(), WATCHED).await?;
             }
             if let Some(stopping) = self.stopping_after(epoch) {
-                if stopping.stands(&mut ctx, before.view(), model.view()).await? {
+                if stopping.stands(&mut ctx, before.view(), state.model.view()).await? {
                     break;
                 }
-                before = model.view().to_shares();
+                before = state.model.view().to_shares();
             }
         }
-        let model = round_shift(&mut ctx, model.view(), EXTRA).await?;
-        flags.raise_beyond(&mut ctx, model.view(), WEIGHT_BITS).await?;
-        let beyond = flags.any(&mut ctx).await?;
+        let model = round_shift(&mut ctx, state.model.view(), EXTRA).await?;
+        watch.add(&mut ctx, model.view(), 0).await?;
+        let beyond = watch.flags.any(&mut ctx).await?;
         Ok(Released { strand: ctx.verify().await?, outputs: vec![model.into(), beyond.into()] })
     }
 }

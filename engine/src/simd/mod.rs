@@ -6,6 +6,7 @@
 pub(crate) mod clmul;
 pub(crate) mod integers;
 mod transpose;
+pub(crate) mod words;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

@@ -15,6 +15,7 @@ pub(super) async fn scores<M: Mode>(
     [rows, columns]: [usize; 2],
     tiling: Tiling,
 ) -> Result<Measured, Error> {
+    let batch = tiling.batch;
     let score = program(rows, columns)?.tiled(tiling);
     let [table, model] = [table(rows, columns), model(columns)];
     let shared = [share(ctx, &integers(&table)).await?, share(ctx, &integers(&model)).await?];
@@ -28,7 +29,7 @@ pub(super) async fn scores<M: Mode>(
     let bytes = released.cost().bytes_sent - before;
     let scores = released.strand.open(released.outputs[0].z64()?.view()).await?;
     finish(ctx, released, scores == integers(&plain))?;
-    Ok(Measured { seconds, items: rows as f64, bytes, rounds: score.row_cost().rounds })
+    Ok(Measured { seconds, items: rows as f64, bytes, rounds: score.row_cost(rows.min(batch)).rounds })
 }
 
 /// One applicant after the other, each by a program of its own.
@@ -63,7 +64,7 @@ pub(super) async fn single_scores<M: Mode>(
         let scores = released.strand.open(released.outputs[0].z64()?.view()).await?;
         finish(ctx, released, scores == integers(due))?;
     }
-    Ok(Measured { seconds, items: applicants as f64, bytes, rounds: score.row_cost().rounds })
+    Ok(Measured { seconds, items: applicants as f64, bytes, rounds: score.row_cost(1).rounds })
 }
 
 /// One epoch of training, from the shares of a table and its labels to a checked model.

@@ -39,7 +39,7 @@ impl<const F: u32> Fixed<F> {
     ///
     /// `x log2(e)` is split into bits: the integer part, and six bits of the fraction, are places in tables of powers of two, the rest is the argument of a polynomial of degree two.
     ///
-    /// **Shape** `n` numbers to `n`; `x` at most 11, beyond which the result is `exp(11)`; `x` below -22 counts as -22. `F` from 8 to 22. **Cost** [`exp_cost`](Self::exp_cost): 77 rounds,
+    /// **Shape** `n` numbers to `n`; `x` at most 11, beyond which the result is `exp(11)`; `x` below -22 counts as -22. `F` from 8 to 22. **Cost** [`exp_cost`](Self::exp_cost): 72 rounds,
     /// 4,140 bits for 20 fractional bits. Error: at most `2^-(FINE - 1) exp(x) + 2^-F`, with `FINE` the smaller of 24 and `44 - F`. Failure probability: none.
     /// **Security** composition of [`clamp`], [`a2b`], products, [`b2a`](crate::arith::b2a) and truncations. **Source** Aly and Smart (ACNS 2019), with tables.
     ///
@@ -120,7 +120,7 @@ impl<const F: u32> Fixed<F> {
     /// `x` is scaled to be between `1/2` and 1 by a power of two; its logarithm is a polynomial of degree eight, that of the power is read from a table at the place of
     /// the highest bit of `x`.
     ///
-    /// **Shape** `n` numbers to `n`; `0 < x < 2^(61 - F)`, `F` from 8 to 24. What is zero or negative gives no meaningful number. **Cost** [`ln_cost`](Self::ln_cost): 72 rounds,
+    /// **Shape** `n` numbers to `n`; `0 < x < 2^(61 - F)`, `F` from 8 to 24. What is zero or negative gives no meaningful number. **Cost** [`ln_cost`](Self::ln_cost): 67 rounds,
     /// 5,150 bits for 20 fractional bits. Error: at most `2^-23 + 2^-(F + 1)`. Failure probability: none.
     /// **Security** composition of gates, [`b2a`](crate::arith::b2a) and truncations. **Source** Aly and Smart (ACNS 2019), with a table.
     ///

@@ -10,22 +10,22 @@
 //! let x = [0.5, -3.0].map(|x| Number::encode(x).unwrap());
 //! let (y, cost) = on_shares::<SemiHonest, _, _>(&[&x], async |ctx, v| Number::sigmoid(ctx, v[0].view()).await);
 //! assert!((Number::decode(y[0]) - 0.622_459).abs() < 3e-5 && (Number::decode(y[1]) - 0.047_426).abs() < 3e-5);
-//! assert_eq!(cost.rounds, Number::sigmoid_cost().rounds);
+//! assert_eq!(cost.rounds, Number::sigmoid_cost(2).rounds);
 //! ```
 //!
 //! For 20 fractional bits:
 //!
 //! | function | domain | error | rounds | bits sent |
 //! |---|---|---|---|---|
-//! | [`floor_shift`] by 20 bits | `abs x < 2^61` as an integer | exact | 9 | 367 |
-//! | [`round_shift`] by 20 bits | `abs x < 2^61 - 2^19` as an integer | exact | 9 | 367 |
-//! | [`Fixed::mul`], [`Fixed::sums_of_products`], [`Fixed::dot`] | the result below `2^21` | `2^-21` | 10 | 431 |
-//! | [`Fixed::sigmoid`] | all numbers | `2.5e-5 + 2^-21` | 31 | 1,706 |
-//! | [`Fixed::reciprocal`], and one product more for [`Fixed::div`] | `0 < x < 2^41` | `2^-19 / x + 2^-20` | 83 | 4,751 |
-//! | [`Fixed::sqrt`] | `0 <= x < 2^40` | `2^-19 sqrt(x) + 2^-21` | 112 | 6,128 |
-//! | [`Fixed::inverse_sqrt`] | `0 < x < 2^40` | `2^-22 / sqrt(x) + 2^-20` | 111 | 6,130 |
-//! | [`Fixed::exp`] | up to 11; beyond, as 11 | `2^-23 exp(x) + 2^-20` | 77 | 4,140 |
-//! | [`Fixed::ln`] | `0 < x < 2^41` | `2^-23 + 2^-21` | 72 | 5,150 |
+//! | [`floor_shift`] by 20 bits | `abs x < 2^61` as an integer | exact | 8 | 367 |
+//! | [`round_shift`] by 20 bits | `abs x < 2^61 - 2^19` as an integer | exact | 8 | 367 |
+//! | [`Fixed::mul`], [`Fixed::sums_of_products`], [`Fixed::dot`] | the result below `2^21` | `2^-21` | 9 | 431 |
+//! | [`Fixed::sigmoid`] | all numbers | `2.5e-5 + 2^-21` | 30 | 1,491 |
+//! | [`Fixed::reciprocal`], and one product more for [`Fixed::div`] | `0 < x < 2^41` | `2^-19 / x + 2^-20` | 77 | 4,751 |
+//! | [`Fixed::sqrt`] | `0 <= x < 2^40` | `2^-19 sqrt(x) + 2^-21` | 103 | 6,128 |
+//! | [`Fixed::inverse_sqrt`] | `0 < x < 2^40` | `2^-22 / sqrt(x) + 2^-20` | 102 | 6,130 |
+//! | [`Fixed::exp`] | up to 11; beyond, as 11 | `2^-23 exp(x) + 2^-20` | 72 | 4,140 |
+//! | [`Fixed::ln`] | `0 < x < 2^41` | `2^-23 + 2^-21` | 67 | 5,150 |
 //! | [`Flags::raise_beyond`] | all integers | exact | 7 | 302 |
 
 mod codec;
@@ -43,3 +43,4 @@ mod truncate;
 pub use codec::{Bound, Fixed, FixedError};
 pub use flags::{Flags, any_cost, beyond_cost};
 pub use truncate::{floor_shift, round_shift, shift_cost};
+pub(crate) use truncate::{round_shifts, round_shifts_cost};

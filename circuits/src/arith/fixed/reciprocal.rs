@@ -22,7 +22,7 @@ impl<const F: u32> Fixed<F> {
     /// `x` is scaled to be between `1/2` and 1, by a power of two read from a table at the place of its highest bit; the series of `1 / (1 - e)` is multiplied up by squares three times (Goldschmidt), and
     /// the result scaled back.
     ///
-    /// **Shape** `n` numbers to `n`; `0 < x < 2^(61 - F)`, `F` from 8 to 22. What is zero gives zero, and what is negative no meaningful number. **Cost** [`reciprocal_cost`](Self::reciprocal_cost): 83
+    /// **Shape** `n` numbers to `n`; `0 < x < 2^(61 - F)`, `F` from 8 to 22. What is zero gives zero, and what is negative no meaningful number. **Cost** [`reciprocal_cost`](Self::reciprocal_cost): 77
     /// rounds, 4,751 bits for 20 fractional bits. Error: at most `2^-FINE / x + 2^-F`, with `FINE` the smaller of 25 and `59 - 2 F`. Failure probability: none.
     /// **Security** composition of gates, [`b2a`](crate::arith::b2a) and truncations. **Source** Goldschmidt (1964); Catrina and Saxena (FC 2010).
     ///

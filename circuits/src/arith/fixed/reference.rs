@@ -22,5 +22,10 @@ pub fn dot(x: &[i64], y: &[i64], bits: u32) -> i64 {
 
 /// [`Fixed::sigmoid`](super::Fixed::sigmoid) of a number with `bits` fractional bits, from 14 to 28.
 pub fn sigmoid(x: i64, bits: u32) -> i64 {
-    super::sigmoid::reference(x, bits)
+    super::sigmoid::reference(x, bits, bits)
+}
+
+/// [`Fixed::sigmoid_of`](super::Fixed::sigmoid_of) a number with `from` fractional bits, from 14 to 42, with `to` of them.
+pub fn sigmoid_of(x: i64, from: u32, to: u32) -> i64 {
+    super::sigmoid::reference(x, from, to)
 }

@@ -22,7 +22,7 @@ impl<const F: u32> Fixed<F> {
     ///
     /// `x` is scaled to be between `1/4` and 1, by a power of four read from a table at the place of its highest bit, Goldschmidt's iteration is run three times, and the result scaled back.
     ///
-    /// **Shape** `n` numbers to `n`; `0 <= x < 2^(60 - F)`, `F` even, from 8 to 22. What is negative gives no meaningful number. **Cost** [`sqrt_cost`](Self::sqrt_cost): 112
+    /// **Shape** `n` numbers to `n`; `0 <= x < 2^(60 - F)`, `F` even, from 8 to 22. What is negative gives no meaningful number. **Cost** [`sqrt_cost`](Self::sqrt_cost): 103
     /// rounds, 6,128 bits for 20 fractional bits. Error: at most `2^-FINE sqrt(x) + 2^-(F + 1)`, with `FINE` the smaller of 21 and `29 - F / 2`. Failure probability: none.
     /// **Security** composition of gates, [`b2a`](crate::arith::b2a) and truncations. **Source** Goldschmidt (1964); Catrina and Saxena (FC 2010).
     ///
@@ -41,7 +41,7 @@ impl<const F: u32> Fixed<F> {
 
     /// `1 / sqrt(x)`.
     ///
-    /// **Shape** `n` numbers to `n`; `0 < x < 2^(60 - F)`, `F` even, from 8 to 22. What is zero gives zero. **Cost** [`inverse_sqrt_cost`](Self::inverse_sqrt_cost): 111
+    /// **Shape** `n` numbers to `n`; `0 < x < 2^(60 - F)`, `F` even, from 8 to 22. What is zero gives zero. **Cost** [`inverse_sqrt_cost`](Self::inverse_sqrt_cost): 102
     /// rounds, 6,130 bits for 20 fractional bits. Error: at most `2^-22 / sqrt(x) + 2^-F`. Failure probability: none. **Security** and **Source** as [`sqrt`](Self::sqrt).
     ///
     /// # Errors

@@ -4,13 +4,13 @@ use crate::{
     arith::{
         ElementCost,
         bits::{WORD, apart, same, to_planes},
-        convert::{FORM, inject_sum, inject_sum_cost},
-        kernels::{Majority, Or},
+        convert::{FORM, inject_sum_cost, weighted_sums},
+        kernels::Majority,
     },
     boolean::{self, LaneCost},
     gates::OnShares,
 };
-use trefoil_engine::prelude::*;
+use trefoil_engine::{Cost, prelude::*};
 
 /// Bits that can be dropped at most.
 const MOST: u32 = 60;
@@ -30,13 +30,13 @@ const OFFSET: u64 = 1 << 61;
 /// the highest bits (`a`, `b`) and of those below (`d`, `e`), that is `b` plus `a OR e`.
 ///
 /// **Shape** `n` integers with `|x| < 2^61` to `n`, `bits` from 0 to 60. Beyond that domain the result is wrong by a multiple of `2^(64 - bits)`, never by little.
-/// Failure probability: none. **Cost** [`shift_cost`]: for 20 bits 9 rounds, 367 bits. **Security** composition of quadratic gates.
+/// Failure probability: none. **Cost** [`shift_cost`]: for 20 bits 8 rounds, 367 bits. **Security** composition of quadratic gates.
 /// **Source** local truncation after Catrina and de Hoogh (FC 2010) and Mohassel and Rindal (CCS 2018, section 5.1), made exact by the two corrections; the form of `w` is ours.
 ///
 /// # Errors
 /// [`Error::Shape`] for more than 60 bits; as [`Ctx::quadratic`]. Not cancel safe.
 pub async fn floor_shift<M: Mode>(ctx: &mut Ctx<M>, x: View<'_, Z64>, bits: u32) -> Result<Shares<Z64>, Error> {
-    shift(ctx, x, bits, 0).await
+    shift(ctx, x, &vec![Part { bits, add: 0 }; x.len()]).await
 }
 
 /// `x / 2^bits` to the nearest integer, halves upwards, exactly: [`floor_shift`] of `x + 2^(bits - 1)`.
@@ -48,7 +48,41 @@ pub async fn floor_shift<M: Mode>(ctx: &mut Ctx<M>, x: View<'_, Z64>, bits: u32)
 /// # Errors
 /// As [`floor_shift`]. Not cancel safe.
 pub async fn round_shift<M: Mode>(ctx: &mut Ctx<M>, x: View<'_, Z64>, bits: u32) -> Result<Shares<Z64>, Error> {
-    shift(ctx, x, bits, 1 << bits.min(MOST) >> 1).await
+    shift(ctx, x, &vec![Part { bits, add: 1 << bits.min(MOST) >> 1 }; x.len()]).await
+}
+
+/// Several vectors, each divided by a power of two of its own as [`round_shift`] does, in the same rounds.
+///
+/// **Shape** vectors with from 1 to 60 bits to be dropped, to as many vectors. **Cost** [`round_shifts_cost`]. **Security** and **Source** as [`round_shift`].
+///
+/// # Errors
+/// As [`round_shift`]. Not cancel safe.
+pub(crate) async fn round_shifts<M: Mode>(
+    ctx: &mut Ctx<M>,
+    parts: &[(View<'_, Z64>, u32)],
+) -> Result<Vec<Shares<Z64>>, Error> {
+    let mut padded = Vec::new();
+    let mut adds = Vec::new();
+    for &(x, bits) in parts {
+        let lanes = Lanes::words(x.len()) * Lanes::COUNT;
+        padded.push(Shares::concat(&[x, Shares::zeros(lanes - x.len()).view()]));
+        adds.extend(vec![Part { bits, add: 1 << bits.min(MOST) >> 1 }; lanes]);
+    }
+    let all = Shares::concat(&padded.iter().map(Shares::view).collect::<Vec<_>>());
+    let y = shift(ctx, all.view(), &adds).await?;
+    let mut from = 0;
+    let parts = parts.iter().zip(&padded).map(|((x, _), padded)| {
+        let part = y.view().slice(from, x.len())?.to_shares();
+        from += padded.len();
+        Ok(part)
+    });
+    parts.collect()
+}
+
+/// The exact cost of [`round_shifts`] of vectors of so many elements, with so many bits dropped.
+pub(crate) fn round_shifts_cost(parts: &[(usize, u32)]) -> Cost {
+    let most = parts.iter().map(|&(_, bits)| bits).max().unwrap_or(0);
+    shift_cost(most).over(parts.iter().map(|&(n, _)| Lanes::words(n) * Lanes::COUNT).sum())
 }
 
 /// The exact cost of [`floor_shift`] and [`round_shift`].
@@ -57,40 +91,64 @@ pub fn shift_cost(bits: u32) -> ElementCost {
         return ElementCost::default();
     }
     let majorities = LaneCost { rounds: 1, bits: u64::from(bits) + 2 };
-    let or = LaneCost { rounds: 1, bits: 1 };
     let carry = boolean::carry_cost(FORM, bits as usize - 1);
-    ElementCost::lanes(majorities.then(or).then(carry)).then(inject_sum_cost(4))
+    let carry = LaneCost { rounds: carry.rounds.max(1), bits: carry.bits + 1 };
+    ElementCost::lanes(majorities.then(carry)).then(inject_sum_cost(4))
 }
 
-async fn shift<M: Mode>(ctx: &mut Ctx<M>, x: View<'_, Z64>, bits: u32, add: u64) -> Result<Shares<Z64>, Error> {
-    same("the bits dropped at most", MOST as usize, MOST.max(bits) as usize)?;
-    let (me, n, low) = (ctx.me(), x.len(), bits as usize);
+/// How one element is shifted.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    bits: u32,
+    add: u64,
+}
+
+async fn shift<M: Mode>(ctx: &mut Ctx<M>, x: View<'_, Z64>, parts: &[Part]) -> Result<Shares<Z64>, Error> {
+    let most = parts.iter().map(|part| part.bits).max().unwrap_or(0);
+    same("the bits dropped at most", MOST as usize, MOST.max(most) as usize)?;
+    let (me, n, low) = (ctx.me(), x.len(), most as usize);
     let mut v = x.to_shares();
-    if bits == 0 || n == 0 {
+    if most == 0 || n == 0 {
         return Ok(v);
     }
-    v.add_public(me, &vec![Z64(OFFSET + add); n])?;
+    v.add_public(me, &parts.iter().map(|part| Z64(OFFSET + part.add)).collect::<Vec<_>>())?;
     let words = Lanes::words(n);
     let planes = v.view().sum_of_components(WORD * words, to_planes);
-    let plane = |from: usize, count: usize| planes.view().slice(from * words, count * words);
+    let top = planes.view().slice((WORD - 2) * words, 2 * words)?;
+    // Low parts end at one position, so that their carries do.
+    let mut aligned = v.view().to_shares();
+    let unlike = parts.iter().any(|part| part.bits < most);
+    if unlike {
+        aligned.update(|x| x.iter_mut().zip(parts).for_each(|(x, part)| x.0 <<= most - part.bits));
+    }
+    let lower =
+        if unlike { aligned.view().sum_of_components(WORD * words, to_planes) } else { planes.view().to_shares() };
+    let lower = lower.view().slice(0, low * words)?;
 
-    let counted = Shares::concat(&[plane(0, low)?, plane(WORD - 2, 2)?]);
-    let parts = apart(me, counted.view());
-    let majority = ctx.quadratic(&Majority, parts.each_ref().map(Shares::view)).await?;
+    let parts_of = apart(me, Shares::concat(&[lower, top]).view());
+    let majority = ctx.quadratic(&Majority, parts_of.each_ref().map(Shares::view)).await?;
     let of = |from: usize, count: usize| majority.view().slice(from * words, count * words);
-    let either = ctx.quadratic(&Or, [plane(WORD - 1, 1)?, of(low, 1)?]).await?;
-    let (sums, carries) = (plane(1, low - 1)?.to_shares(), of(0, low - 1)?.to_shares());
-    let carry = boolean::carry(&mut OnShares::new(ctx, words), FORM, &sums, &carries).await?;
+    let sums = lower.slice(words, (low - 1) * words)?.to_shares();
+    let carries = of(0, low - 1)?.to_shares();
+    // a OR e = a + e + a e.
+    let (a, e) = (top.slice(words, words)?.to_shares(), of(low, 1)?.to_shares());
+    let gates = &mut OnShares::new(ctx, words);
+    let (carry, mut either) = boolean::carry_beside(gates, FORM, [&sums, &carries], [&a, &e]).await?;
+    either.add_assign(a.view())?;
+    either.add_assign(e.view())?;
 
     let corrections = Shares::concat(&[of(low - 1, 1)?, carry.view(), of(low + 1, 1)?, either.view()]);
-    let (up, wrap) = (Z64(1), Z64((1_u64 << (WORD - low)).wrapping_neg()));
-    let mut y = inject_sum(ctx, n, corrections.view(), &[up, up, wrap, wrap]).await?;
+    let weight = |plane: usize, element: usize| match (plane, parts.get(element)) {
+        (2.., Some(part)) => Z64((1_u64 << (WORD as u32 - part.bits)).wrapping_neg()),
+        _ => Z64(1),
+    };
+    let mut y = weighted_sums(ctx, n, (corrections.view(), &[4]), weight).await?;
     let shifted = v.view().sum_of_components(n, |x: &[Z64], out: &mut [Z64]| {
-        for (out, x) in out.iter_mut().zip(x) {
-            *out = Z64(x.0 >> low);
+        for ((out, x), part) in out.iter_mut().zip(x).zip(parts) {
+            *out = Z64(x.0 >> part.bits);
         }
     });
     y.add_assign(shifted.view())?;
-    y.add_public(me, &vec![Z64((OFFSET >> low).wrapping_neg()); n])?;
+    y.add_public(me, &parts.iter().map(|part| Z64((OFFSET >> part.bits).wrapping_neg())).collect::<Vec<_>>())?;
     Ok(y)
 }

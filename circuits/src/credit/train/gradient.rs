@@ -9,7 +9,7 @@ use crate::{
     credit::{
         Number, Pooled,
         columns::{logits, plain_logits},
-        number::FRACTIONAL,
+        number::{EXACT, FRACTIONAL},
     },
     program::Inputs,
 };
@@ -40,13 +40,15 @@ impl Scale {
 
     /// The exact cost of [`gradient`] for so many rows and columns, in the order of its rounds.
     pub(super) fn cost(self, rows: usize, columns: usize) -> [Cost; 3] {
-        let sums = columns * rows.div_ceil(CHUNK);
-        [
-            ElementCost::integers(1, 1).over(sums),
-            shift_cost(FRACTIONAL).over(sums + columns),
-            shift_cost(self.shift).over(columns + 1),
-        ]
+        let [products, truncated] = truncated_sums_cost(rows, columns);
+        [products, truncated, shift_cost(self.shift).over(columns + 1)]
     }
+}
+
+/// The exact cost of [`sums`] for so many rows and columns, in the order of its rounds.
+pub(super) fn truncated_sums_cost(rows: usize, columns: usize) -> [Cost; 2] {
+    let sums = columns * rows.div_ceil(CHUNK);
+    [ElementCost::integers(1, 1).over(sums), shift_cost(FRACTIONAL).over(sums + columns)]
 }
 
 /// A number above 0 as an integer of so many bits, or one more, over a power of two.
@@ -102,13 +104,12 @@ pub(super) async fn probabilities<M: Mode>(
     at: View<'_, Z64>,
 ) -> Result<Shares<Z64>, Error> {
     let exact = logits(ctx, n, rows, at).await?;
-    let logits = round_shift(ctx, exact.view(), FRACTIONAL).await?;
-    Number::sigmoid(ctx, logits.view()).await
+    Number::sigmoid_of::<M, EXACT>(ctx, exact.view()).await
 }
 
-/// The exact cost of [`probabilities`] for each row.
-pub(super) fn probabilities_cost() -> ElementCost {
-    Number::product_cost().then(Number::sigmoid_cost())
+/// The exact cost of [`probabilities`] of so many rows.
+pub(super) fn probabilities_cost(rows: usize) -> Cost {
+    ElementCost::integers(1, 1).then(Number::sigmoid_of_cost::<EXACT>(rows)).over(rows)
 }
 
 /// The gradient at coefficients, from the errors of all rows, scaled.
@@ -119,6 +120,23 @@ pub(super) async fn gradient<M: Mode>(
     at: View<'_, Z64>,
     scale: Scale,
 ) -> Result<Shares<Z64>, Error> {
+    let gradient = sums(ctx, rows, errors, at, scale.penalty).await?;
+    round_shift(ctx, times(gradient.view(), scale.factor).view(), scale.shift).await
+}
+
+/// The errors of all rows, once for each column.
+pub(super) fn errors_for_columns(errors: View<'_, Z64>, columns: usize) -> Shares<Z64> {
+    Shares::concat(&vec![errors; columns])
+}
+
+/// The gradient as it is, as numbers.
+pub(super) async fn sums<M: Mode>(
+    ctx: &mut Ctx<M>,
+    rows: View<'_, Z64>,
+    errors: View<'_, Z64>,
+    at: View<'_, Z64>,
+    penalty: i64,
+) -> Result<Shares<Z64>, Error> {
     let (n, d) = (errors.len(), at.len() - 1);
     let mut gradient = Shares::rearrange(errors, d + 1, |errors, gradient| {
         gradient[0] = errors.iter().fold(Z64(0), |sum, &e| sum + e);
@@ -127,9 +145,9 @@ pub(super) async fn gradient<M: Mode>(
     // For each column its chunks, one after the other.
     let mut terms = vec![CHUNK; n / CHUNK];
     terms.extend((n % CHUNK > 0).then_some(n % CHUNK));
-    let errors = Shares::concat(&vec![errors; d]);
+    let errors = errors_for_columns(errors, d);
     let sums = ctx.sums_of_products(rows, errors.view(), &terms.repeat(d), 1).await?;
-    let penalty = times(at.slice(1, d)?, scale.penalty);
+    let penalty = times(at.slice(1, d)?, penalty);
     let sums = round_shift(ctx, Shares::concat(&[sums.view(), penalty.view()]).view(), FRACTIONAL).await?;
     let weights = Shares::rearrange(sums.view(), d, |sums, weights| {
         let (chunks, penalty) = sums.split_at(d * terms.len());
@@ -138,14 +156,14 @@ pub(super) async fn gradient<M: Mode>(
         }
     });
     gradient.copy_from(1, weights.view())?;
-    round_shift(ctx, times(gradient.view(), scale.factor).view(), scale.shift).await
+    Ok(gradient)
 }
 
 /// The twin of [`probabilities`].
 pub(super) fn plain_probabilities(rows: &[&[i64]], at: &[i64]) -> Vec<i64> {
     let n = rows.first().map_or(0, |column| column.len());
     let logits = plain_logits(n, &rows.concat(), at);
-    logits.into_iter().map(|z| plain::sigmoid(plain::round_shift(z, FRACTIONAL), FRACTIONAL)).collect()
+    logits.into_iter().map(|z| plain::sigmoid_of(z, EXACT, FRACTIONAL)).collect()
 }
 
 /// Probabilities less the labels.
@@ -155,12 +173,18 @@ pub(super) fn plain_errors(probabilities: &[i64], labels: &[bool]) -> Vec<i64> {
 
 /// The twin of [`gradient`].
 pub(super) fn plain_gradient(rows: &[&[i64]], errors: &[i64], at: &[i64], scale: Scale) -> Vec<i64> {
+    let gradient = plain_sums(rows, errors, at, scale.penalty);
+    gradient.into_iter().map(|sum| plain::round_shift(sum * scale.factor, scale.shift)).collect()
+}
+
+/// The twin of [`sums`].
+pub(super) fn plain_sums(rows: &[&[i64]], errors: &[i64], at: &[i64], penalty: i64) -> Vec<i64> {
     let product = |x: &[i64], y: &[i64]| plain::round_shift(x.iter().zip(y).map(|(x, y)| x * y).sum(), FRACTIONAL);
     let mut gradient = vec![errors.iter().sum()];
     for (column, &weight) in rows.iter().zip(&at[1..]) {
         let chunks = column.chunks(CHUNK).zip(errors.chunks(CHUNK));
         let sum: i64 = chunks.map(|(x, e)| product(x, e)).sum();
-        gradient.push(sum + plain::round_shift(weight * scale.penalty, FRACTIONAL));
+        gradient.push(sum + plain::round_shift(weight * penalty, FRACTIONAL));
     }
-    gradient.into_iter().map(|sum| plain::round_shift(sum * scale.factor, scale.shift)).collect()
+    gradient
 }

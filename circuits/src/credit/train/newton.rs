@@ -52,7 +52,7 @@ impl Default for NewtonSettings {
 /// ```
 ///
 /// where `g` is the gradient. `Y` comes from the iteration before, so that it is near the inverse of `A` already; at the first one, where all probabilities are `1/2`, `A` is a fourth of the sum of
-/// squares (the bound of Boehning and Lindsay), and eleven steps from the unit matrix lead there. Products alone, of `log` depth: a decomposition has one reciprocal, of 83 rounds, for each column. The bound
+/// squares (the bound of Boehning and Lindsay), and eleven steps from the unit matrix lead there. Products alone, of `log` depth: a decomposition has one reciprocal, of 77 rounds, for each column. The bound
 /// alone, inverted once, has cheaper iterations but needs 45 of them to come within `1e-3` on the loans. `A` has `2^-12` more on its diagonal than the penalty gives, so that columns which depend on each other do no harm: the model
 /// that the iterations come to does not depend on `Y`, only their number does.
 ///
@@ -91,7 +91,7 @@ impl NewtonTrain {
         parts.push(curvature.coarse_cost());
         let mut words = 0;
         for iteration in 0..self.settings.iterations {
-            parts.extend((iteration > 0).then(|| probabilities_cost().over(n)));
+            parts.extend((iteration > 0).then(|| probabilities_cost(n)));
             parts.extend(curvature.cost(iteration > 0));
             let mut watched = size * (size + 1) / 2 + 2 * size;
             for _ in 0..Inverse::steps(iteration) {
