@@ -141,6 +141,6 @@ fn a_circuit_file_ends_in_an_error_or_in_the_right_value() {
 fn the_suite_bites_where_nothing_is_checked() {
     bites(&aes(), 2);
     bites(&adder(), 2);
-    bites(&conversions(), 2);
+    bites(&conversions(), 3);
     bites(&bristol(), 2);
 }
