@@ -278,6 +278,30 @@ pub fn write_new(path: &Path, text: &str) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::credit::digest;
+
+    #[test]
+    fn moments_are_the_same_after_they_were_written_and_read() {
+        // Marsaglia's xorshift: numbers of all digits, as sums over customers give them.
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state as f64 / (1_u64 << 53) as f64
+        };
+        let count = 4000;
+        let moments = NamedMoments {
+            features: (0..count).map(|k| format!("f{k}")).collect(),
+            mean: (0..count).map(|k| random() * f64::from(k % 60 - 30).exp2()).collect(),
+            sd: (0..count).map(|k| (random() + 1e-9) * f64::from(k % 60 - 30).exp2()).collect(),
+        };
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("moments.json");
+        write_json(&path, &moments).expect("written");
+        let read = read_moments(&path).expect("read");
+        assert_eq!(digest(&read).expect("a digest"), digest(&moments).expect("a digest"));
+    }
 
     #[test]
     fn customers_left_out_widen_the_error_and_too_many_give_no_figures() {

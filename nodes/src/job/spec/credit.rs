@@ -139,7 +139,7 @@ pub struct CountsSpec {
 /// Bytes of one shared number.
 const SHARE: u64 = 16;
 
-/// Bytes that the comparisons of one row take while they are under way: a sigmoid compares with every knot of its spline.
+/// Bytes that the comparisons of one row take while they are under way: a sigmoid compares with every one of its lines.
 const ROW: u64 = 4096;
 
 /// Passes over all rows at most.
