@@ -29,7 +29,7 @@
 //! |---|---|---|
 //! | linear maps, [`random`](crate::Ctx::random) | local: nothing to check | Cramer, Damgard, Ishai (TCC 2005) |
 //! | [`input`](crate::Ctx::input) | both holders of a component have the same one, or the job ends before it is used | Araki et al. (CCS 2016), section 2.2; compared by hash |
-//! | [`quadratic`](crate::Ctx::quadratic), [`mul`](crate::Ctx::mul), [`sums_of_products`](crate::Ctx::sums_of_products) | private against a malicious party as they stand, and any error is *additive*: what `prev` receives is the right `z` plus an error that does not depend on secrets | Genkin et al. (STOC 2014); Furukawa et al. (Eurocrypt 2017), for any quadratic map |
+//! | [`quadratic`](crate::Ctx::quadratic), [`mul`](crate::Ctx::mul), [`sums_of_products`](crate::Ctx::sums_of_products), [`matrix_vector`](crate::Ctx::matrix_vector) | private against a malicious party as they stand, and any error is *additive*: what `prev` receives is the right `z` plus an error that does not depend on secrets | Genkin et al. (STOC 2014); Furukawa et al. (Eurocrypt 2017), for any quadratic map |
 //! | [`masks`](crate::Ctx::masks), [`unmask`](crate::Ctx::unmask) | what is unmasked is uniform to whoever sees it, also if gates before it were wrong; the part that is missing comes from one holder and its hash from the other | Mohassel, Rindal (CCS 2018), section 5.3; the argument is at the verb |
 //! | [`check`](crate::Ctx::check), [`verify`](crate::Ctx::verify) | the errors of a batch are all zero | Boneh et al. (CRYPTO 2019); Boyle et al. (CCS 2019); departures below |
 //! | [`open`](crate::Verified::open), [`reveal_to`](crate::Verified::reveal_to) | the component that is missing comes from one holder and its hash from the other | Furukawa et al. (Eurocrypt 2017) |
@@ -78,7 +78,9 @@
 //! ## Coins
 //!
 //! A coin is `s_0 + s_1 + s_2`; `s_i` is drawn with the key that party `i` lacks, and is released to it by whoever received the message the coin judges: `prev` after the
-//! gates, `next` after a proof. So no party knows a coin before its message is out, and the honest releaser has it by then. A releaser that lied could make the prover
+//! gates, `next` after a proof. `prev` and `next` are different parties, so after the gates each party also tells `prev` that the messages of `next` are there, and nothing of the proofs begins before
+//! that is heard: else the challenge of a proof could be learnt while messages of gates are kept back, and errors chosen that cancel at it. So no party knows a coin before all that it judges is out, and the
+//! honest releasers have it by then. A releaser that lied could make the prover
 //! fold with another challenge; therefore all coins of a batch are hashed and compared by each pair of parties before the last values are shown. Coins are thrown and not
 //! derived by hashing the proof (Fiat and Shamir): over `GF(2^64)` a prover could try about `2^57` proofs at home until one fits.
 //!
@@ -102,6 +104,7 @@
 //! | an additive error on a product, in any bit, word, row or plane | the product check: step 1 |
 //! | a wrong value of a proof, at any level | the level's challenge, or the last comparison |
 //! | a verifier that lies about what it folded | the last comparison; it can only make honest parties stop |
+//! | messages of gates kept back until a challenge is known | the word of whoever awaits them, without which no challenge is released |
 //! | a proof of another batch, a repeated, reordered or cut frame | fresh masks and coins; the link's tag, number and length |
 //! | different challenges shown to different parties | the comparison of the coins |
 //! | inconsistent inputs | the comparison of the copies, before use |

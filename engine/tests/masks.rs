@@ -62,7 +62,7 @@ fn a_wrong_copy_is_found_by_the_other_holders_hash() {
                 let tamper = move |at: Position, frame: Bytes| {
                     let mut bytes = frame.to_vec();
                     if (at.from, at.to, at.seq) == (from, to, seq) {
-                        bytes[3] ^= 4;
+                        bytes[0] ^= 4;
                     }
                     vec![(at.seq, bytes.into())]
                 };
@@ -79,6 +79,7 @@ fn a_wrong_copy_is_found_by_the_other_holders_hash() {
                             assert!(suspects.contains(&from), "{p} accuses {suspects:?}");
                             wrong += usize::from(*what == Deviation::Opening);
                         }
+                        Err(Error::Peer { peer, .. }) => assert_eq!(*peer, from, "{p}"),
                         Err(Error::Link { .. }) => {}
                         Err(other) => panic!("{p}: {other}"),
                     }

@@ -11,6 +11,8 @@ const VARIABLES: u32 = 6;
 const VALUE: u64 = 8;
 const COIN: u64 = 16;
 const HASHES: u64 = 64;
+/// By which a party says that the gates' messages are there.
+const ARRIVED: u64 = 1;
 
 /// The copies of the input are compared, and in the end that all have accepted.
 const FRAME: Cost = Cost { rounds: 2, bytes_sent: 32 + HASHES, products: 0 };
@@ -99,7 +101,7 @@ fn one(products: usize, chunks: &[usize]) -> Cost {
     }
     let grid = 3_u64.pow(r) - (1 << r);
     let values = grid + 26 * levels + 16 + 6;
-    Cost { rounds: 7 + 2 * levels, bytes_sent: COIN * (3 + levels) + VALUE * values + HASHES, products: 0 }
+    Cost { rounds: 7 + 2 * levels, bytes_sent: COIN * (3 + levels) + VALUE * values + HASHES + ARRIVED, products: 0 }
 }
 
 /// The length of a vector that has eight parts of one length; long parts are an odd number of lines.

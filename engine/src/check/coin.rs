@@ -1,12 +1,16 @@
 //! Coins that no party knows before what they judge has been sent.
 //!
 //! A coin is `s_0 + s_1 + s_2`, with `s_i` drawn with the key that party `i` lacks. Whoever received the message of party `i`
-//! that the coin is to judge releases `s_i` to it on arrival. That all saw the same coins is compared, by hash, before
+//! that the coin is to judge releases `s_i` to it on arrival. Messages of gates and proofs go to different parties, so a party says that the gates' are there before
+//! the other releases what judges a proof. That all saw the same coins is compared, by hash, before
 //! anything is opened with them: a party told another challenge would fold its secrets with it.
 
 use super::{ext::Ext, last};
-use crate::{Ctx, Error, Malicious, error::Deviation, prss::Stream, ring::Z64};
+use crate::{Ctx, Error, Malicious, PeerFault, error::Deviation, prss::Stream, ring::Z64};
 use sha2::{Digest, Sha256};
+
+/// What says that the gates' messages are there.
+const ARRIVED: [u8; 1] = [1];
 
 /// The coins of one check, and their hash.
 pub struct Coins {
@@ -19,11 +23,17 @@ impl Coins {
     }
 
     /// After the gates' messages, which went to `prev`.
+    ///
+    /// Those of `prev` have gone to `next`, which says that they are there. Without that, `prev` could keep them back until this party releases the first challenge, which comes after a
+    /// proof, and choose errors that cancel at that point whatever their weights.
     pub async fn after_gates(&mut self, ctx: &mut Ctx<Malicious>) -> Result<[u8; 16], Error> {
-        let me = ctx.me();
         let [for_next, for_prev] = pieces(ctx)?;
-        let mut mine = [0; 16];
-        ctx.pass(me.next(), &for_next, me.prev(), &mut mine).await?;
+        let (mut mine, mut arrived) = ([0; 16], [0; ARRIVED.len()]);
+        ctx.swap([&ARRIVED, &for_next], [&mut mine, &mut arrived]).await?;
+        if arrived != ARRIVED {
+            let fault = PeerFault::Malformed("another word where it says that messages have arrived".into());
+            return Err(Error::Peer { peer: ctx.me().next(), fault });
+        }
         Ok(self.add([for_next, for_prev, mine]))
     }
 

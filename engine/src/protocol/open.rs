@@ -12,9 +12,9 @@ impl<M: Mode> Ctx<M> {
     /// will be idle for a while: what is recorded is memory that is held. A strand whose check has failed is poisoned.
     ///
     /// **Cost** nothing in semi-honest mode. In malicious mode, for each ring in which gates are recorded, `7 + 2 l` rounds and
-    /// `16 (l + 3) + v (3^r - 2^r + 26 l + 22) + 64` bytes to both peers together, where a value has `v` bytes: 8 for bits, `64 k / 8` for integers modulo
+    /// `16 (l + 3) + v (3^r - 2^r + 26 l + 22) + 65` bytes to both peers together, where a value has `v` bytes: 8 for bits, `64 k / 8` for integers modulo
     /// `2^k`. With `w` words recorded, a gate's inputs on one word of lanes being one, `r` is the largest number from 3 to 6 with `w >= 8 * 3^r`
-    /// (3 for integers, and if there is none). With `b` blocks of `8 * 2^r` words, `l` is one more than the number of times that an eighth is taken of
+    /// (at most 5 for integers; 3 if there is none). With `b` blocks of `8 * 2^r` words, `l` is one more than the number of times that an eighth is taken of
     /// `64 b p` values (`b p` for integers), `p` being the products as which a gate's terms of degree two are written (one for a product, 11 for an S-box), until at most 8 are left: about
     /// `log_8(64 b p)`, so that a batch eight times as large has two rounds more.
     ///

@@ -202,3 +202,29 @@ fn a_proof_of_another_batch_is_found() {
         }
     }
 }
+
+/// A party that keeps its gates' message back, says what it can say without it, and hopes to learn the first challenge: with it, it could choose errors that no weights find.
+#[test]
+fn no_challenge_is_told_before_the_gates_messages_are_out() {
+    for corrupt in Party::ALL {
+        let keep = move |at: Position, frame: Bytes| {
+            let kept = (at.from, at.to, at.seq) == (corrupt, corrupt.prev(), 0);
+            if kept { vec![] } else { vec![(at.seq, frame)] }
+        };
+        let setup = Setup { seed: 0, conditions: Conditions { tamper: Some(Box::new(keep)), ..Conditions::default() } };
+        let endings = three_with(setup, async |mut ctx: Ctx<Malicious>| {
+            let (x, y) = (ctx.random::<Lanes>(N)?, ctx.random::<Lanes>(N)?);
+            ctx.mul(x.view(), y.view()).await?;
+            if ctx.me() != corrupt {
+                return ctx.verify().await.map(|_| ());
+            }
+            let (next, mut arrived, mut piece) = (corrupt.next(), [0; 1], [0; 16]);
+            // Its pieces of the first coin and a first proof, of the right lengths.
+            ctx.link.send(next, Bytes::copy_from_slice(&piece)).await?;
+            ctx.link.send(next, Bytes::copy_from_slice(&[0; 8 * (27 - 8)])).await?;
+            ctx.link.recv(next, &mut arrived).await?;
+            ctx.link.recv(next, &mut piece).await
+        });
+        assert!(endings.iter().all(|ending| matches!(ending, Err(Error::Link { .. }))), "{endings:?}");
+    }
+}
