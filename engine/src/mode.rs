@@ -5,7 +5,7 @@ mod malicious;
 use crate::{
     Ctx, Error,
     ring::{Quadratic, Ring},
-    share::{View, components, split_planes},
+    share::{Matrix, View, components, split_planes},
 };
 use std::future::Future;
 
@@ -74,6 +74,15 @@ pub trait Steps: Send + Sync + Sized + 'static {
         x: View<'_, R>,
         y: View<'_, R>,
         sums: &Sums<'_>,
+    ) -> Result<(Vec<R>, Self::Gate), Error>
+    where
+        Self: Mode;
+
+    /// The local half of a product of a matrix and a vector, the sums of its parts one after the other: see [`Ctx::matrix_vector`].
+    fn matrix_vector<R: Ring>(
+        ctx: &mut Ctx<Self>,
+        matrix: &Matrix<'_, R>,
+        y: View<'_, R>,
     ) -> Result<(Vec<R>, Self::Gate), Error>
     where
         Self: Mode;
@@ -165,6 +174,21 @@ impl Steps for SemiHonest {
     ) -> Result<(Vec<R>, ()), Error> {
         let mut z = ctx.prss.zero::<R>(sums.len())?;
         crate::simd::words::products(sums, [x.own, x.next], [y.own, y.next], &mut z);
+        Ok((z, ()))
+    }
+
+    fn matrix_vector<R: Ring>(
+        ctx: &mut Ctx<Self>,
+        matrix: &Matrix<'_, R>,
+        y: View<'_, R>,
+    ) -> Result<(Vec<R>, ()), Error> {
+        let mut z = ctx.prss.zero::<R>(matrix.rows())?;
+        let mut rest = &mut z[..];
+        for block in matrix.blocks() {
+            let (mine, others) = rest.split_at_mut(block.rows());
+            crate::simd::words::matrix_vector(block.columns(), [y.own, y.next], mine);
+            rest = others;
+        }
         Ok((z, ()))
     }
 

@@ -8,6 +8,9 @@ use crate::{
 use std::fmt;
 
 mod components;
+mod matrix;
+
+pub use matrix::Matrix;
 
 /// This party's two thirds of a vector of shared ring elements.
 ///

@@ -67,13 +67,14 @@ impl Pooled {
 
     /// The whole table, column after column. Local.
     pub(super) fn gather(&self, inputs: &mut Inputs) -> Result<Shares<Z64>, Error> {
-        let parts = (0..self.shapes().len()).map(|k| inputs.z64(k)).collect::<Result<Vec<_>, _>>()?;
+        let mut table = self.take(inputs)?;
         match self {
-            Self::Vertical { .. } => Ok(Shares::concat(&parts.iter().map(Shares::view).collect::<Vec<_>>())),
+            Self::Vertical { .. } if table.parts.len() == 1 => Ok(table.parts.remove(0)),
+            Self::Vertical { .. } => Ok(Shares::concat(&table.parts.iter().map(Shares::view).collect::<Vec<_>>())),
             Self::Horizontal { columns, rows } => {
                 let mut all = Vec::with_capacity(columns * rows.len());
                 for column in 0..*columns {
-                    for (part, &rows) in parts.iter().zip(rows) {
+                    for (part, &rows) in table.parts.iter().zip(rows) {
                         all.push(part.view().slice(column * rows, rows)?);
                     }
                 }
@@ -81,36 +82,74 @@ impl Pooled {
             }
         }
     }
+
+    /// The table as its owners brought it.
+    pub(super) fn take(&self, inputs: &mut Inputs) -> Result<Table, Error> {
+        let parts = (0..self.shapes().len()).map(|k| inputs.z64(k)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Table { pooled: self.clone(), parts })
+    }
+}
+
+/// A table where it lies: the features of each owner, column after column.
+#[derive(Debug)]
+pub(super) struct Table {
+    pooled: Pooled,
+    parts: Vec<Shares<Z64>>,
+}
+
+impl Table {
+    /// Rows `from .. from + count`.
+    pub(super) fn rows(&self, from: usize, count: usize) -> Result<Matrix<'_, Z64>, Error> {
+        let mut matrix = Matrix::new();
+        match &self.pooled {
+            Pooled::Vertical { rows, columns } => {
+                let parts = self.parts.iter().zip(columns);
+                let parts = parts.map(|(part, &columns)| some_columns(part.view(), *rows, columns, [from, count]));
+                matrix.push(count, parts.collect::<Result<Vec<_>, _>>()?.concat())?;
+            }
+            Pooled::Horizontal { columns, rows } => {
+                let mut before = 0;
+                for (part, &rows) in self.parts.iter().zip(rows) {
+                    let (first, end) = (from.max(before), (from + count).min(before + rows));
+                    if first < end {
+                        let place = [first - before, end - first];
+                        matrix.push(end - first, some_columns(part.view(), rows, *columns, place)?)?;
+                    }
+                    before += rows;
+                }
+            }
+        }
+        Ok(matrix)
+    }
+}
+
+/// The columns of a table of `rows`, but of each only so many rows.
+fn some_columns(
+    table: View<'_, Z64>,
+    rows: usize,
+    columns: usize,
+    [from, count]: [usize; 2],
+) -> Result<Vec<View<'_, Z64>>, Error> {
+    (0..columns).map(|column| table.slice(column * rows + from, count)).collect()
 }
 
 /// Rows `from .. from + count` of a table of `rows`, column after column.
 pub(super) fn some_rows(table: View<'_, Z64>, rows: usize, from: usize, count: usize) -> Result<Shares<Z64>, Error> {
     let columns = table.len().checked_div(rows).unwrap_or(0);
-    let parts = (0..columns).map(|column| table.slice(column * rows + from, count));
-    Ok(Shares::concat(&parts.collect::<Result<Vec<_>, _>>()?))
-}
-
-/// Each element so many times.
-pub(super) fn repeated(x: View<'_, Z64>, times: usize) -> Shares<Z64> {
-    Shares::rearrange(x, x.len() * times, |x, out| {
-        for (&x, out) in x.iter().zip(out.chunks_exact_mut(times.max(1))) {
-            out.fill(x);
-        }
-    })
+    Ok(Shares::concat(&some_columns(table, rows, columns, [from, count])?))
 }
 
 /// The logits of rows with twice the fractional bits, one element sent for each: nothing is lost in them.
 pub(super) async fn logits<M: Mode>(
     ctx: &mut Ctx<M>,
-    rows: usize,
-    table: View<'_, Z64>,
+    table: &Matrix<'_, Z64>,
     model: View<'_, Z64>,
 ) -> Result<Shares<Z64>, Error> {
     let features = model.len().saturating_sub(1);
-    let weights = repeated(model.slice(1, features)?, rows);
-    let mut logits = ctx.sums_of_products(table, weights.view(), &[features], rows).await?;
-    let mut intercepts = repeated(model.slice(0, 1)?, rows);
-    intercepts.update(|x| x.iter_mut().for_each(|x| *x = Z64(x.0 << FRACTIONAL)));
+    let mut logits = ctx.matrix_vector(table, model.slice(1, features)?).await?;
+    let intercepts = Shares::rearrange(model.slice(0, 1)?, table.rows(), |x, out| {
+        out.fill(Z64(x.first().map_or(0, |x| x.0 << FRACTIONAL)));
+    });
     logits.add_assign(intercepts.view())?;
     Ok(logits)
 }

@@ -2,7 +2,7 @@
 
 use super::{
     CreditError, Number, Pooled,
-    columns::{logits, plain_logits, some_rows},
+    columns::{logits, plain_logits},
     number::{EXACT, FRACTIONAL},
     reference::Model,
 };
@@ -129,13 +129,13 @@ impl Score {
     async fn batch<M: Mode>(
         &self,
         ctx: &mut Ctx<M>,
-        rows: usize,
-        table: View<'_, Z64>,
+        table: &Matrix<'_, Z64>,
         model: View<'_, Z64>,
     ) -> Result<Vec<Vector>, Error> {
+        let rows = table.rows();
         let exact = match &self.public {
-            Some(model) => public_logits(ctx.me(), rows, table, model)?,
-            None => logits(ctx, rows, table, model).await?,
+            Some(model) => public_logits(ctx.me(), table, model)?,
+            None => logits(ctx, table, model).await?,
         };
         let mut logits = None;
         if self.needs_logits() {
@@ -179,7 +179,7 @@ impl Program for Score {
         executor: &impl Executor,
     ) -> Result<Released<M>, Error> {
         inputs.check(&self.inputs())?;
-        let table = self.table.gather(&mut inputs)?;
+        let table = self.table.take(&mut inputs)?;
         let model = match self.weights {
             Weights::Public(_) => Shares::zeros(0),
             Weights::Shared => inputs.z64(self.table.shapes().len())?,
@@ -193,9 +193,8 @@ impl Program for Score {
             let shared = shared.clone();
             Box::pin(async move {
                 let (me, table, model) = &*shared;
-                let count = batch.min(rows - k * batch);
-                let table = some_rows(table.view(), rows, k * batch, count)?;
-                me.batch(strand, count, table.view(), model.view()).await
+                let table = table.rows(k * batch, batch.min(rows - k * batch))?;
+                me.batch(strand, &table, model.view()).await
             })
         });
         let mut outputs: Vec<Vector> = self.outputs().into_iter().map(zeros).collect();
@@ -222,14 +221,10 @@ fn place(output: &mut Vector, from: usize, part: &Vector) -> Result<(), Error> {
 }
 
 /// The logits by a public model, with twice the fractional bits. Local.
-fn public_logits(me: Party, rows: usize, table: View<'_, Z64>, model: &[Z64]) -> Result<Shares<Z64>, Error> {
-    let mut logits = Shares::rearrange(table, rows, |table, logits| {
-        for (column, &weight) in table.chunks_exact(rows.max(1)).zip(model.iter().skip(1)) {
-            logits.iter_mut().zip(column).for_each(|(sum, &x)| *sum = *sum + x * weight);
-        }
-    });
+fn public_logits(me: Party, table: &Matrix<'_, Z64>, model: &[Z64]) -> Result<Shares<Z64>, Error> {
+    let mut logits = table.times_public(model.get(1..).unwrap_or_default())?;
     let intercept = model.first().map_or(Z64(0), |x| Z64(x.0 << FRACTIONAL));
-    logits.add_public(me, &vec![intercept; rows])?;
+    logits.add_public(me, &vec![intercept; table.rows()])?;
     Ok(logits)
 }
 

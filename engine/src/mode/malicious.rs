@@ -9,8 +9,9 @@ use crate::{
         log::{Chunk, Kind, Log},
     },
     memory::zeros,
+    protocol::parts,
     ring::{Quadratic, Ring},
-    share::{View, components, split_planes},
+    share::{Matrix, View, components, split_planes},
 };
 use std::ops::Range;
 
@@ -118,29 +119,46 @@ impl Steps for Malicious {
         let mut places = Vec::with_capacity(sums.terms.len());
         let mut first = 0;
         for (j, &terms) in sums.terms.iter().enumerate() {
-            let kind = Kind::Products(terms);
-            let (chunk, at, number) = R::gates(&mut ctx.log).reserve(kind, || Box::new(Products(terms)), words);
-            mask(ctx.prss.streams(), chunk, at, words, 0..1)?;
+            let mut sum = Sum::reserve(ctx, terms, words)?;
             let z = &mut z[j * words..][..words];
-            let (m, n) = (&mut chunk.for_next[at..at + words], &chunk.for_prev[at..at + words]);
-            for ((z, &m), &n) in z.iter_mut().zip(&*m).zip(n) {
-                *z = m - n;
-            }
+            sum.begin(z);
             for k in 0..terms {
                 let from = (first + k) * words;
                 let (x, y) = (x.slice(from, words)?, y.slice(from, words)?);
-                for e in 0..words {
-                    z[e] = z[e] + (x.own[e] + x.next[e]) * (y.own[e] + y.next[e]) - x.next[e] * y.next[e];
-                    m[e] = m[e] + x.own[e] * y.own[e];
+                sum.add(k, x, |e| [y.own[e], y.next[e]], z);
+                sum.chunk.wire(2 * k + 1, sum.spot.at, y);
+            }
+            places.push(Place { from: j * words, planes: 1, first: 0, words, spot: sum.spot, wires: None });
+            first += terms;
+        }
+        Ok((z, Gate(places)))
+    }
+
+    fn matrix_vector<R: Ring>(
+        ctx: &mut Ctx<Self>,
+        matrix: &Matrix<'_, R>,
+        y: View<'_, R>,
+    ) -> Result<(Vec<R>, Gate), Error> {
+        let rows = matrix.rows();
+        let sums: Vec<usize> = parts(y.len(), Self::TERMS).collect();
+        let mut z = zeros::<R>(sums.len() * rows);
+        let mut places = Vec::with_capacity(sums.len() * matrix.blocks().len());
+        let mut first = 0;
+        for (j, &terms) in sums.iter().enumerate() {
+            let mut from = j * rows;
+            for block in matrix.blocks() {
+                let words = block.rows();
+                let mut sum = Sum::reserve(ctx, terms, words)?;
+                let z = &mut z[from..from + words];
+                sum.begin(z);
+                for (k, x) in block.columns()[first..first + terms].iter().enumerate() {
+                    let y = [y.own[first + k], y.next[first + k]];
+                    sum.add(k, *x, |_| y, z);
+                    sum.chunk.fill_wire(2 * k + 1, sum.spot.at, words, y);
                 }
+                places.push(Place { from, planes: 1, first: 0, words, spot: sum.spot, wires: None });
+                from += words;
             }
-            for k in 0..terms {
-                let from = (first + k) * words;
-                chunk.wire(2 * k, at, x.slice(from, words)?);
-                chunk.wire(2 * k + 1, at, y.slice(from, words)?);
-            }
-            let spot = Spot { kind, chunk: number, at };
-            places.push(Place { from: j * words, planes: 1, first: 0, words, spot, wires: None });
             first += terms;
         }
         Ok((z, Gate(places)))
@@ -179,6 +197,44 @@ impl Steps for Malicious {
     async fn check(ctx: &mut Ctx<Self>) -> Result<(), Error> {
         // Seldom run, and large: not a part of every future that multiplies.
         Box::pin(check::check(ctx)).await
+    }
+}
+
+/// A sum of products on its way into the record.
+struct Sum<'a, R: Ring> {
+    chunk: &'a mut Chunk<R>,
+    spot: Spot,
+    words: usize,
+}
+
+impl<'a, R: Ring> Sum<'a, R> {
+    /// Takes a place for `words` sums of so many terms, and draws their masks.
+    fn reserve(ctx: &'a mut Ctx<Malicious>, terms: usize, words: usize) -> Result<Self, Error> {
+        let kind = Kind::Products(terms);
+        let (chunk, at, number) = R::gates(&mut ctx.log).reserve(kind, || Box::new(Products(terms)), words);
+        mask(ctx.prss.streams(), chunk, at, words, 0..1)?;
+        Ok(Self { chunk, spot: Spot { kind, chunk: number, at }, words })
+    }
+
+    /// The mask of what is sent.
+    fn begin(&self, z: &mut [R]) {
+        let own = self.spot.at..self.spot.at + self.words;
+        let (m, n) = (&self.chunk.for_next[own.clone()], &self.chunk.for_prev[own]);
+        for ((z, &m), &n) in z.iter_mut().zip(m).zip(n) {
+            *z = m - n;
+        }
+    }
+
+    /// Adds the products of a vector and of what the second factor holds at each element, as `[own, next]`; the vector is recorded.
+    #[inline]
+    fn add(&mut self, k: usize, x: View<'_, R>, y: impl Fn(usize) -> [R; 2], z: &mut [R]) {
+        let m = &mut self.chunk.for_next[self.spot.at..][..self.words];
+        for e in 0..self.words {
+            let [own, next] = y(e);
+            z[e] = z[e] + (x.own[e] + x.next[e]) * (own + next) - x.next[e] * next;
+            m[e] = m[e] + x.own[e] * own;
+        }
+        self.chunk.wire(2 * k, self.spot.at, x);
     }
 }
 

@@ -103,7 +103,7 @@ pub(super) async fn probabilities<M: Mode>(
     rows: View<'_, Z64>,
     at: View<'_, Z64>,
 ) -> Result<Shares<Z64>, Error> {
-    let exact = logits(ctx, n, rows, at).await?;
+    let exact = logits(ctx, &Matrix::from_columns(n, rows)?, at).await?;
     Number::sigmoid_of::<M, EXACT>(ctx, exact.view()).await
 }
 
