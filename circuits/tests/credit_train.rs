@@ -138,3 +138,19 @@ fn settings_out_of_range_are_refused() {
         assert!(Train::new(pooled, SETTINGS).is_err(), "{rows} rows");
     }
 }
+
+/// At these limits a step drops no bit of the gradient times the rate.
+#[test]
+fn a_step_that_drops_no_bit_is_that_of_the_twin() {
+    let settings = Settings { rate: 16.0, momentum: 0.0, epochs: 1, batch: Batch::Rows(1), l2: 16_384.0 };
+    let train = Train::new(Pooled::Vertical { rows: 1, columns: vec![1] }, settings).unwrap();
+    for (feature, bad) in [(1 << 20, true), (-77_777, false)] {
+        let expected = train.plain(&[feature], &[bad]);
+        assert_ne!(expected, [0, 0]);
+        let (tables, labels) = ([vec![Z64(feature.cast_unsigned())]], [bits(&[bad])]);
+        let (model, beyond) = run::<SemiHonest, _>(&train, train.cost(), &tables, &labels);
+        assert_eq!((model, beyond), (expected, false));
+    }
+    let settings = Settings { momentum: 0.9999, ..settings };
+    assert!(Train::new(Pooled::Vertical { rows: 1, columns: vec![1] }, settings).is_err());
+}

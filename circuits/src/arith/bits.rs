@@ -15,6 +15,14 @@ pub(super) fn to_integers(planes: &[Lanes], x: &mut [Z64]) {
     simd::planes_to_rows(bytemuck::cast_slice(planes), 1, bytemuck::cast_slice_mut(x));
 }
 
+/// Empties the lanes past the last of `count` integers in every plane. Linear.
+pub(super) fn clear_unused(count: usize, planes: &mut [Lanes]) {
+    let (words, used) = (Lanes::words(count), count % Lanes::COUNT);
+    if used > 0 {
+        planes.iter_mut().skip(words - 1).step_by(words).for_each(|last| last.0 &= (1 << used) - 1);
+    }
+}
+
 /// Bits as integers that are 0 or 1, `count` for each plane.
 pub(super) fn to_zero_one(planes: &[Lanes], count: usize, x: &mut [Z64]) {
     let words = Lanes::words(count).max(1);

@@ -2,7 +2,7 @@
 
 use super::{
     ElementCost,
-    bits::{WORD, apart, same, to_integers, to_planes, to_zero_one},
+    bits::{WORD, apart, clear_unused, same, to_integers, to_planes, to_zero_one},
     kernels::{Majority, Xor},
 };
 use crate::{
@@ -82,7 +82,7 @@ pub fn sign_cost() -> ElementCost {
 ///
 /// Two components are drawn as masks, the third is `x` minus both, computed on bits and shown to the two parties that are to hold it.
 ///
-/// **Shape** `k <= 64` planes of [`Lanes::words`]`(count)` words, bit 0 first, to `count` integers from 0 to `2^k - 1`. **Cost** [`b2a_cost`]: 8 rounds, 275 bits and
+/// **Shape** `k <= 64` planes of [`Lanes::words`]`(count)` words, bit 0 first, to `count` integers from 0 to `2^k - 1`; lanes past the last one are not looked at. **Cost** [`b2a_cost`]: 8 rounds, 275 bits and
 /// 64 shown. **Security** composition of quadratic gates, and [`Ctx::unmask`]: each bit of a difference is that bit of either mask plus a function of
 /// lower ones, as [`boolean::sub`] makes it. **Source** Mohassel and Rindal (CCS 2018, section 5.3); two subtrahends by borrow-save.
 ///
@@ -95,7 +95,9 @@ pub async fn b2a<M: Mode>(ctx: &mut Ctx<M>, count: usize, bits: View<'_, Lanes>)
     }
     let planes = bits.len() / words;
     same("the planes of integers", planes.min(WORD) * words, bits.len())?;
-    let x = Shares::concat(&[bits, Shares::zeros((WORD - planes) * words).view()]);
+    let mut x = Shares::concat(&[bits, Shares::zeros((WORD - planes) * words).view()]);
+    // No mask covers these.
+    x.update(|planes| clear_unused(count, planes));
 
     let masks = ctx.masks::<Z64>(count)?;
     let [_, m1, m2] = masks.view().components(ctx.me(), WORD * words, to_planes);

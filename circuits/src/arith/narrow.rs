@@ -11,7 +11,7 @@
 
 use super::{
     ElementCost,
-    bits::{apart, same},
+    bits::{apart, clear_unused, same},
     convert::FORM,
     kernels::Majority,
 };
@@ -142,7 +142,7 @@ pub async fn less_than_near<M: Mode, R: Word>(
 
 /// Integers from their bits.
 ///
-/// **Shape** `k <=` [`Word::BITS`] planes of [`Lanes::words`]`(count)` words, bit 0 first, to `count` integers from 0 to `2^k - 1`. **Cost** [`b2a_cost`].
+/// **Shape** `k <=` [`Word::BITS`] planes of [`Lanes::words`]`(count)` words, bit 0 first, to `count` integers from 0 to `2^k - 1`; lanes past the last one are not looked at. **Cost** [`b2a_cost`].
 /// **Security** and **Source** as [`arith::b2a`](super::b2a).
 ///
 /// # Errors
@@ -155,6 +155,8 @@ pub async fn b2a<M: Mode, R: Word>(ctx: &mut Ctx<M>, count: usize, bits: View<'_
     let planes = bits.len() / words;
     same("the planes of integers", planes.min(R::BITS) * words, bits.len())?;
     let mut x = Shares::concat(&[bits, Shares::zeros((R::BITS - planes) * words).view()]);
+    // No mask covers these.
+    x.update(|planes| clear_unused(count, planes));
 
     let masks = ctx.masks::<R>(count)?;
     let [_, m1, m2] = masks.view().components(ctx.me(), R::BITS * words, to_planes);

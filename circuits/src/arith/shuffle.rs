@@ -1,11 +1,8 @@
 //! Shuffling, so that nobody learns where anything went.
 
-use super::{
-    ElementCost,
-    bits::same,
-    sort::{exchange, plus},
-};
+use super::{bits::same, sort::exchange};
 use trefoil_engine::{Cost, prelude::*};
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 /// Words of a random key: two, so that no two of a million keys are equal but with probability below `2^-88`.
 const KEY: usize = 2;
@@ -17,7 +14,8 @@ const KEY: usize = 2;
 ///
 /// **Shape** columns of `n` rows to the same. **Cost** [`shuffle_cost`]: `3 (2 t - 1)` rounds for `2^(t-1) < n <= 2^t`, and `3 (n t - 2^t + 1)` products for each column. **Security** composition of
 /// products: what is multiplied are shares, and any value of the switches that are not bits of a permutation is a deviation by one of the two holders of a component, which the other
-/// one does not follow; the malicious mode finds it as any wrong product. The time taken does not depend on the permutations but through the caches of parties that know them.
+/// one does not follow; the malicious mode finds it as any wrong product. Setting the switches takes a time that depends on the permutation, as sorting its keys does: where
+/// the third party can tell some microseconds apart, that is a channel of very few bits about a random order.
 /// **Source** Waksman (J. ACM 1968), for any `n` Beauquier and Darrot (Parallel Processing Letters 2002); permutations known to pairs as Laur, Willemson and Zhang (ISC 2011).
 ///
 /// # Errors
@@ -32,7 +30,7 @@ pub async fn shuffle<M: Mode>(ctx: &mut Ctx<M>, columns: &[View<'_, Z64>]) -> Re
     let switches = layers.iter().map(Vec::len).sum();
     let keys = ctx.random::<Z64>(KEY * n)?;
     let set = |keys: &[Z64], bits: &mut [Z64]| {
-        for (bit, switch) in bits.iter_mut().zip(route(&order(keys))) {
+        for (bit, &switch) in bits.iter_mut().zip(route(&order(keys)).iter()) {
             *bit = Z64(switch.into());
         }
     };
@@ -48,21 +46,23 @@ pub async fn shuffle<M: Mode>(ctx: &mut Ctx<M>, columns: &[View<'_, Z64>]) -> Re
 
 /// The exact cost of [`shuffle`] of `n` rows, in semi-honest mode.
 pub fn shuffle_cost(n: usize, columns: usize) -> Cost {
-    let exchange = ElementCost::integers(1, columns as u64);
-    let once = layers(n).iter().fold(Cost::default(), |sum, pairs| plus(sum, exchange.over(pairs.len())));
-    plus(once, plus(once, once))
+    let t = u64::from(n.next_power_of_two().ilog2());
+    // Saturating: nobody has so many rows, but may ask what they cost.
+    let switches = (n as u64).saturating_mul(t).saturating_sub(n.next_power_of_two() as u64 - 1);
+    let products = switches.saturating_mul(columns as u64).saturating_mul(3);
+    Cost { rounds: 3 * (2 * t).saturating_sub(1), bytes_sent: products.saturating_mul(8), products }
 }
 
 /// The order of random keys: row `order[k]` comes `k`-th.
-fn order(keys: &[Z64]) -> Vec<usize> {
+fn order(keys: &[Z64]) -> Zeroizing<Vec<usize>> {
     let key = |row: usize| [keys[KEY * row].0, keys[KEY * row + 1].0];
-    let mut order: Vec<usize> = (0..keys.len() / KEY).collect();
+    let mut order = Zeroizing::new((0..keys.len() / KEY).collect::<Vec<_>>());
     order.sort_unstable_by_key(|&row| key(row));
     order
 }
 
-/// A network of switches, by the depth of the part they belong to.
-#[derive(Default)]
+/// A network of switches, by the depth of the part they belong to. The third party must not learn how they are set: wiped on drop.
+#[derive(Default, ZeroizeOnDrop)]
 struct Network {
     /// Before the inner parts, and the last switch of the smallest ones.
     before: Vec<Vec<([usize; 2], bool)>>,
@@ -77,8 +77,8 @@ fn layers(n: usize) -> Vec<Vec<[usize; 2]>> {
 }
 
 /// For each switch, layer by layer, whether it exchanges its rows, so that row `permutation[k]` comes out `k`-th.
-fn route(permutation: &[usize]) -> Vec<bool> {
-    Network::of(permutation).layers().flatten().map(|(_, exchanged)| *exchanged).collect()
+fn route(permutation: &[usize]) -> Zeroizing<Vec<bool>> {
+    Zeroizing::new(Network::of(permutation).layers().flatten().map(|(_, exchanged)| *exchanged).collect())
 }
 
 impl Network {
@@ -109,7 +109,7 @@ impl Network {
         if n == 2 {
             return Self::push(&mut self.before, depth, [wires[0], wires[1]], permutation[0] == 1);
         }
-        let mut from = vec![0; n];
+        let mut from = Zeroizing::new(vec![0; n]);
         permutation.iter().enumerate().for_each(|(to, &wire)| from[wire] = to);
         let lower = through_lower(permutation, &from);
         for k in 0..n / 2 {
@@ -122,10 +122,11 @@ impl Network {
             let pairs = 0..n / 2;
             let mut inner: Vec<usize> = pairs.clone().map(|k| wires[2 * k + usize::from(part)]).collect();
             let leaving = |k: usize| if lower[2 * k] == part { 2 * k } else { 2 * k + 1 };
-            let mut order: Vec<usize> = pairs.map(|k| permutation[leaving(k)] / 2).collect();
+            let order = pairs.map(|k| permutation[leaving(k)] / 2);
+            let order =
+                Zeroizing::new(order.chain((part && n % 2 == 1).then(|| permutation[n - 1] / 2)).collect::<Vec<_>>());
             if part && n % 2 == 1 {
                 inner.push(wires[n - 1]);
-                order.push(permutation[n - 1] / 2);
             }
             self.add(depth + 1, &inner, &order);
         }
@@ -134,9 +135,9 @@ impl Network {
 
 /// For each place whether what comes out there goes through the second inner part: of the two places of a pair, and of the two wires of a pair, one does and one does not.
 /// `from` is the inverse of the permutation.
-fn through_lower(permutation: &[usize], from: &[usize]) -> Vec<bool> {
+fn through_lower(permutation: &[usize], from: &[usize]) -> Zeroizing<Vec<bool>> {
     let n = permutation.len();
-    let mut lower = vec![false; n];
+    let mut lower = Zeroizing::new(vec![false; n]);
     let mut known = vec![false; n];
     // The last place goes through the second part; where pairs are whole it ends a pair that has no switch.
     for start in (0..n).rev() {
@@ -164,7 +165,8 @@ mod tests {
 
     fn run(permutation: &[usize]) -> Vec<usize> {
         let mut rows: Vec<usize> = (0..permutation.len()).collect();
-        let mut switches = route(permutation).into_iter();
+        let switches = route(permutation);
+        let mut switches = switches.iter().copied();
         for layer in layers(permutation.len()) {
             let mut touched = vec![false; rows.len()];
             for [i, j] in layer {
@@ -197,7 +199,7 @@ mod tests {
             let keys: Vec<Z64> =
                 (0..KEY * n).map(|k| Z64((k as u64 ^ 0x55).wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
             let permutation = order(&keys);
-            assert_eq!(run(&permutation), permutation, "{n} rows");
+            assert_eq!(run(&permutation), *permutation, "{n} rows");
         }
     }
 

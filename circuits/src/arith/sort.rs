@@ -103,7 +103,7 @@ fn scatter(row: &mut Shares<Z64>, ends: View<'_, Z64>, pairs: &[[usize; 2]]) {
     });
 }
 
-pub(super) fn plus(a: Cost, b: Cost) -> Cost {
+fn plus(a: Cost, b: Cost) -> Cost {
     Cost { rounds: a.rounds + b.rounds, bytes_sent: a.bytes_sent + b.bytes_sent, products: a.products + b.products }
 }
 

@@ -24,6 +24,8 @@ use update::{EXTRA, State, Update};
 const WATCHED: usize = 4096;
 /// Bits of a coefficient at its limit.
 const WEIGHT_BITS: u32 = FRACTIONAL + 5;
+/// More would round to 1, which never comes to rest.
+const MOST_MOMENTUM: f64 = 1023.0 / 1024.0;
 
 /// How a model is trained. All of it is public.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,9 +67,10 @@ impl Train {
     pub fn new(table: Pooled, settings: Settings) -> Result<Self, CreditError> {
         table.check()?;
         let Settings { rate, momentum, batch, l2, .. } = settings;
+        let momenta = "from 0 to 1023/1024";
         let range = "above 2^-20 and at most 16";
         CreditError::setting(rate > f64::from(-20).exp2() && rate <= 16.0, "the learning rate", rate, range)?;
-        CreditError::setting((0.0..1.0).contains(&momentum), "the momentum", momentum, "from 0 to below 1")?;
+        CreditError::setting((0.0..=MOST_MOMENTUM).contains(&momentum), "the momentum", momentum, momenta)?;
         CreditError::setting((0.0..=16_384.0).contains(&l2), "the L2 penalty", l2, "from 0 to 16384")?;
         CreditError::setting(batch != Batch::Rows(0), "the batch size", 0.0, "at least 1")?;
         Ok(Self { table, settings, stopping: None })

@@ -53,7 +53,7 @@ pub async fn round_shift<M: Mode>(ctx: &mut Ctx<M>, x: View<'_, Z64>, bits: u32)
 
 /// Several vectors, each divided by a power of two of its own as [`round_shift`] does, in the same rounds.
 ///
-/// **Shape** vectors with from 1 to 60 bits to be dropped, to as many vectors. **Cost** [`round_shifts_cost`]. **Security** and **Source** as [`round_shift`].
+/// **Shape** vectors with up to 60 bits to be dropped, to as many vectors. **Cost** [`round_shifts_cost`]. **Security** and **Source** as [`round_shift`].
 ///
 /// # Errors
 /// As [`round_shift`]. Not cancel safe.
@@ -139,7 +139,8 @@ async fn shift<M: Mode>(ctx: &mut Ctx<M>, x: View<'_, Z64>, parts: &[Part]) -> R
 
     let corrections = Shares::concat(&[of(low - 1, 1)?, carry.view(), of(low + 1, 1)?, either.view()]);
     let weight = |plane: usize, element: usize| match (plane, parts.get(element)) {
-        (2.., Some(part)) => Z64((1_u64 << (WORD as u32 - part.bits)).wrapping_neg()),
+        // Of no bits nothing is dropped: the weight is 2^64.
+        (2.., Some(part)) => Z64(1_u64.checked_shl(WORD as u32 - part.bits).unwrap_or(0).wrapping_neg()),
         _ => Z64(1),
     };
     let mut y = weighted_sums(ctx, n, (corrections.view(), &[4]), weight).await?;

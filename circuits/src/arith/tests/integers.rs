@@ -4,12 +4,18 @@ use super::{both, edges, pairs, random};
 use crate::{
     arith::{
         ElementCost, a2b, a2b_cost, b2a, b2a_cost, clamp, clamp_cost, equal, equal_cost, inject, inject_cost,
-        inject_sum, inject_sum_cost, less_than, less_than_cost, less_than_near, reference, relu, relu_cost, select,
-        select_cost, sign, sign_cost,
+        inject_sum, inject_sum_cost, less_than, less_than_cost, less_than_near, narrow, reference, relu, relu_cost,
+        select, select_cost, sign, sign_cost,
     },
     boolean::Order,
 };
-use trefoil_engine::prelude::*;
+use bytes::Bytes;
+use std::sync::{Arc, Mutex};
+use trefoil_engine::{
+    prelude::*,
+    testing::{Setup, three_with},
+    transport::memory::{Conditions, Tamper},
+};
 
 fn some(n: usize) -> Vec<u64> {
     edges().into_iter().chain(random(n, 9)).take(n).collect()
@@ -153,6 +159,32 @@ fn shapes_are_checked() {
     });
     assert!(refused.0.is_empty());
     assert_eq!(ElementCost::default().over(100), trefoil_engine::Cost::default());
+}
+
+/// No mask covers lanes past the last integer: what they hold must not be shown.
+#[test]
+fn lanes_past_the_last_integer_are_not_shown() {
+    let frames_of = |past: u64| {
+        let frames: Arc<Mutex<Vec<Bytes>>> = Arc::default();
+        let seen = frames.clone();
+        let tamper: Tamper = Box::new(move |at, frame| {
+            seen.lock().unwrap().push(frame.clone());
+            vec![(at.seq, frame)]
+        });
+        let setup = Setup { seed: 3, conditions: Conditions { tamper: Some(tamper), ..Conditions::default() } };
+        let out = three_with::<SemiHonest, _, _>(setup, async |mut ctx| {
+            let planes = [0b11_0110_0101 | past; 5].map(Lanes);
+            let planes = Shares::public(ctx.me(), &planes);
+            let x = b2a(&mut ctx, 10, planes.view()).await?;
+            let narrow = narrow::b2a::<_, Z16>(&mut ctx, 10, planes.view()).await?;
+            let mut v = ctx.verify().await?;
+            Ok((v.open(x.view()).await?, v.open(narrow.view()).await?))
+        });
+        assert_eq!(out[0].as_ref().unwrap().0[..3], [Z64(31), Z64(0), Z64(31)]);
+        let frames = frames.lock().unwrap();
+        frames.clone()
+    };
+    assert_eq!(frames_of(0), frames_of(u64::MAX << 10));
 }
 
 #[test]

@@ -150,7 +150,7 @@ async fn few<M: Mode>(
     let u = b0.view().plus(b1.view())?.view().minus(twice(products.view().slice(0, of_a + of_b)?).view())?;
     let minus = scaled(b2.view().slice(0, of_a)?, Z64(2_u64.wrapping_neg()));
     let factors = Shares::concat(&[minus.view(), all_x.view().minus(twice(t).view())?.view()]);
-    let linear = Shares::concat(&[u.view().slice(0, of_a)?.plus(b2.view().slice(0, of_a)?)?.view(), t]);
+    let mut linear = Shares::concat(&[u.view().slice(0, of_a)?.plus(b2.view().slice(0, of_a)?)?.view(), t]);
     let weigh = |x: &mut [Z64]| {
         for (k, x) in x.chunks_exact_mut(n).enumerate() {
             let bit = if k < INTERCEPT as usize { k as u32 + shift } else { k as u32 - INTERCEPT };
@@ -162,9 +162,8 @@ async fn few<M: Mode>(
     let mut weighted = u;
     weighted.update(weigh);
     let mut z = ctx.sums_of_products(weighted.view(), factors.view(), &[WIDTH], n).await?;
+    linear.update(weigh);
     let linear = Shares::rearrange(linear.view(), n, |x, sum| {
-        let mut x = x.to_vec();
-        weigh(&mut x);
         for x in x.chunks_exact(n) {
             sum.iter_mut().zip(x).for_each(|(sum, &x)| *sum = *sum + x);
         }

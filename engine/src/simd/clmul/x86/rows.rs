@@ -94,6 +94,9 @@ fn add_eighth(bytes: &[[__m512i; 8]], eighth: usize, matrices: &[u64], c: &mut [
 }
 
 /// The 64 columns of one eighth.
+///
+/// # Safety
+/// `out` has 8 lines.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,vpclmulqdq,gfni")]
 unsafe fn write(c: &[__m512i; 8], out: &mut [Gf64]) {
