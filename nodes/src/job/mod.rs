@@ -24,8 +24,8 @@ pub use run::{Runner, Seat, Session, Sessions};
 pub use sources::{Input, Kept, Source, SourceFault, TableSource, fill, keep, resolve};
 pub use spec::{
     AesCtrSpec, CircuitSpec, CountsSpec, InputSpec, JobSpec, KeptTable, MAX_RECIPIENTS, MethodSpec, ModeSpec,
-    ModelSpec, MomentsSpec, OutputSpec, OutputTerms, PooledSpec, ProgramKind, ProgramSpec, ReportSpec, ScoreSpec,
-    Sha256Hex, Sizes, SpecFault, TableInput, Terms, TrainSpec, Trainer,
+    ModelSpec, MomentsSpec, OutputSpec, OutputTerms, PooledSpec, Port, ProgramKind, ProgramSpec, ReportSpec, Role,
+    ScoreSpec, Sha256Hex, Sizes, SpecFault, TableInput, Terms, TrainSpec, Trainer,
 };
 pub use status::{Failure, FailureKind, JobCost, JobState, JobStatus, OutputStatus};
 pub use turn::{COORDINATOR, Turn, Turns};

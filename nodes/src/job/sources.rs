@@ -65,7 +65,7 @@ pub enum SourceFault {
         column: ColumnName,
     },
     /// The columns are not what the program takes.
-    #[error("input {input}: the columns of {key} are not the {} entries of {:?} that the program takes; give the rows and columns that the table has", shape.len, shape.ring)]
+    #[error("input {input}: the columns of {key} are not the {} entries of {:?} that the program takes; give the rows that the table has, and as many columns", shape.len, shape.ring)]
     Shape {
         /// The input.
         input: usize,
@@ -88,6 +88,7 @@ pub fn resolve(
     shapes: &[Shape],
     tables: &TableStore,
 ) -> Result<Vec<Source>, SourceFault> {
+    let ports = spec.program.ports();
     let source = |(input, shape): (usize, &Shape)| match spec.inputs.get(input) {
         None | Some(InputSpec::Upload) => Ok(Source::Upload),
         Some(InputSpec::Table(table)) => {
@@ -108,7 +109,8 @@ pub fn resolve(
                 let key = key.clone();
                 SourceFault::Column { input, key, column }
             })?;
-            if !stored.fits(&places, *shape) {
+            let takes = ports.get(input).is_some_and(|port| port.takes(stored.spec().rows, places.len()));
+            if !takes || !stored.fits(&places, *shape) {
                 return Err(SourceFault::Shape { input, key, shape: *shape });
             }
             Ok(Source::Table(TableSource { key, stored: Some(stored), places, shape: *shape }))

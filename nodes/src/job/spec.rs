@@ -4,6 +4,7 @@ mod credit;
 mod digest;
 mod kept;
 mod mode;
+mod ports;
 mod program;
 mod sizes;
 
@@ -11,6 +12,7 @@ pub use credit::{CountsSpec, MethodSpec, ModelSpec, PooledSpec, ReportSpec, Scor
 pub use digest::Sha256Hex;
 pub use kept::KeptTable;
 pub use mode::ModeSpec;
+pub use ports::{Port, Role};
 pub use program::{AesCtrSpec, CircuitSpec, MomentsSpec, ProgramKind, ProgramSpec};
 pub use sizes::Sizes;
 

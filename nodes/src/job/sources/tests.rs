@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    job::{Limits, ModeSpec, MomentsSpec, ProgramKind, ProgramSpec},
+    job::{Limits, ModeSpec, MomentsSpec, Port, ProgramKind, ProgramSpec, Role},
     tables::{Arrival, ColumnSpec, Permit, TableSpec, UploadId},
 };
 use trefoil_circuits::program::RingKind;
@@ -94,4 +94,38 @@ fn columns_that_do_not_fit_are_named() {
     assert!(matches!(fault(&["a", "c"], 5), SourceFault::Column { column, .. } if column == name("c")));
     assert!(matches!(fault(&["a"], 5), SourceFault::Shape { input: 0, .. }));
     assert!(matches!(fault(&["a", "b"], 6), SourceFault::Shape { input: 0, .. }));
+}
+
+/// Another division of the same entries would tell of single rows what the owner permits of all together.
+#[test]
+fn a_table_is_taken_with_its_own_rows_and_as_many_columns_as_are_named() {
+    let tables = tables(&[(1, "bob")]);
+    for (columns, rows) in [(10, 1), (1, 10), (5, 2)] {
+        let mut spec = job(1, &["a", "b"], 5);
+        spec.program = ProgramSpec::Moments(MomentsSpec { columns, rows: vec![rows, 7] });
+        let fault = found(&spec, "bob", &tables).expect_err("refused");
+        assert!(matches!(fault, SourceFault::Shape { input: 0, .. }), "{fault}");
+    }
+    found(&job(1, &["a", "b"], 5), "bob", &tables).expect("as it is");
+}
+
+#[test]
+fn programs_have_ports_of_the_sizes_that_they_compute_with() {
+    for program in [
+        r#"{"moments":{"columns":2,"rows":[5,7]}}"#,
+        r#"{"credit-score":{"table":{"vertical":{"rows":70,"columns":[2,1]}},"model":"shared","reports":["logit"]}}"#,
+        r#"{"credit-score":{"table":{"horizontal":{"columns":2,"rows":[7]}},"model":{"public":[1,2,3]},"reports":["logit"]}}"#,
+        r#"{"credit-train":{"table":{"horizontal":{"columns":3,"rows":[5,70]}},"method":{"newton":{"iterations":2}},"l2":0}}"#,
+        r#"{"credit-train":{"table":{"vertical":{"rows":70,"columns":[2,1]}},"method":{"newton":{"iterations":2}},"l2":0}}"#,
+        r#"{"credit-counts":{"rows":[5,70],"cuts":[0],"on_cut":"lower","by_label":true,"minimum":10}}"#,
+        r#"{"credit-counts":{"rows":[5,70],"cuts":[0],"on_cut":"lower","by_label":false,"minimum":10}}"#,
+    ] {
+        let spec: ProgramSpec = serde_json::from_str(program).expect("a program");
+        let shape = |port: &Port| match port.role {
+            Role::Labels => Shape::bits(usize::try_from(port.rows).expect("small")),
+            _ => Shape::z64(usize::try_from(port.rows * port.columns).expect("small")),
+        };
+        let shapes: Vec<Shape> = spec.ports().iter().map(shape).collect();
+        assert_eq!(shapes, spec.shapes().expect("small")[0], "{program}");
+    }
 }

@@ -1,0 +1,90 @@
+//! What the inputs of a program are: rows and columns of what.
+
+use super::{ModelSpec, PooledSpec, ProgramSpec};
+
+/// One input of a program.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Port {
+    /// What it holds.
+    pub role: Role,
+    /// Its rows.
+    pub rows: u64,
+    /// Its columns, which lie one after the other.
+    pub columns: u64,
+}
+
+/// What an input holds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Role {
+    /// Whatever the client means: it has a length, and no rows or columns that the nodes know of.
+    Any,
+    /// Something about each customer: features, or values that are counted.
+    Features,
+    /// The label of each customer.
+    Labels,
+    /// The coefficients of a model.
+    Model,
+}
+
+impl Port {
+    /// Whether a table of so many rows, and so many columns of it, may be this input. An owner permits what is told of columns of all rows: another division of the same
+    /// entries would tell of single ones.
+    pub fn takes(&self, rows: u64, columns: usize) -> bool {
+        self.role == Role::Any || (self.rows, self.columns) == (rows, columns as u64)
+    }
+}
+
+impl ProgramSpec {
+    /// What its inputs are, in their order.
+    pub fn ports(&self) -> Vec<Port> {
+        match self {
+            Self::AesCtr(_) | Self::Circuit(_) => vec![Port { role: Role::Any, rows: 0, columns: 0 }],
+            Self::Moments(moments) => features(&moments.rows, u64::from(moments.columns)),
+            Self::CreditScore(score) => {
+                let mut ports = score.table.ports();
+                let rows = score.table.size().1.saturating_add(1);
+                ports.extend((score.model == ModelSpec::Shared).then_some(Port {
+                    role: Role::Model,
+                    rows,
+                    columns: 1,
+                }));
+                ports
+            }
+            Self::CreditTrain(train) => {
+                let mut ports = train.table.ports();
+                match &train.table {
+                    PooledSpec::Horizontal { rows, .. } => ports.extend(labels(rows)),
+                    PooledSpec::Vertical { rows, .. } => ports.extend(labels(&[*rows])),
+                }
+                ports
+            }
+            Self::CreditCounts(counts) => {
+                let mut ports = features(&counts.rows, 1);
+                if counts.by_label {
+                    ports.extend(labels(&counts.rows));
+                }
+                ports
+            }
+        }
+    }
+}
+
+impl PooledSpec {
+    /// The inputs that bring features.
+    fn ports(&self) -> Vec<Port> {
+        match self {
+            Self::Horizontal { columns, rows } => features(rows, u64::from(*columns)),
+            Self::Vertical { rows, columns } => {
+                columns.iter().flat_map(|columns| features(&[*rows], u64::from(*columns))).collect()
+            }
+        }
+    }
+}
+
+fn features(rows: &[u64], columns: u64) -> Vec<Port> {
+    rows.iter().map(|rows| Port { role: Role::Features, rows: *rows, columns }).collect()
+}
+
+fn labels(rows: &[u64]) -> impl Iterator<Item = Port> {
+    rows.iter().map(|rows| Port { role: Role::Labels, rows: *rows, columns: 1 })
+}
