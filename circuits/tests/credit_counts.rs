@@ -2,12 +2,12 @@
 
 use trefoil_circuits::{
     credit::{
-        Counts, CreditError, Number, OnCut, Split,
+        Auc, Counts, CreditError, Number, OnCut, Split,
         reference::{Binning, Histogram, Ranking, psi},
     },
     program::{Inputs, OutputVector, Program, Turns, Vector},
 };
-use trefoil_engine::{client, prelude::*, testing};
+use trefoil_engine::{Cost, client, prelude::*, testing};
 
 /// Probabilities, some of them on tenths, and labels that go with them.
 fn scored(rows: usize) -> (Vec<f64>, Vec<bool>) {
@@ -29,15 +29,20 @@ fn bits(labels: &[bool]) -> Vec<Lanes> {
     labels.chunks(64).map(word).collect()
 }
 
-/// The opened outputs, at their price.
+/// The opened counts, at their price.
 fn run<M: Mode>(counts: &Counts, values: &[Vec<Z64>], labels: &[Vec<Lanes>]) -> Vec<Vec<u64>> {
+    opened::<M, _>(counts, counts.cost(), values, labels)
+}
+
+/// The opened outputs, at their price.
+fn opened<M: Mode, P: Program>(program: &P, cost: Cost, values: &[Vec<Z64>], labels: &[Vec<Lanes>]) -> Vec<Vec<u64>> {
     let out = testing::three::<M, _, _>(async |ctx| {
         let values = values.iter().map(|x| Vector::from(Shares::public(ctx.me(), x)));
         let labels = labels.iter().map(|x| Vector::from(Shares::public(ctx.me(), x)));
         let (first, inputs) = (ctx.me() == Party::P0, Inputs::new(values.chain(labels).collect::<Vec<_>>()));
-        let released = counts.run(ctx, inputs, &Turns).await?;
+        let released = program.run(ctx, inputs, &Turns).await?;
         if first && M::NAME == SemiHonest::NAME {
-            assert_eq!(released.cost(), counts.cost());
+            assert_eq!(released.cost(), cost);
         }
         released.release()
     });
@@ -51,7 +56,7 @@ fn run<M: Mode>(counts: &Counts, values: &[Vec<Z64>], labels: &[Vec<Lanes>]) -> 
         let shares = out.each_ref().map(|outputs| share(&outputs[k]).unwrap());
         client::reconstruct(&shares).unwrap().iter().map(|x| x.0).collect()
     };
-    (0..counts.outputs().len()).map(opened).collect()
+    (0..program.outputs().len()).map(opened).collect()
 }
 
 #[test]
@@ -125,6 +130,27 @@ fn customers_of_several_owners_are_counted_together() {
         }
         assert_eq!(run::<SemiHonest>(&parts, &given.0, &given.1), expected);
     }
+}
+
+/// In both modes as the twin says, at its price, and near the area under the curve of the scores themselves.
+#[test]
+fn the_area_under_the_curve_needs_no_counts_to_be_told() {
+    for (rows, bins, minimum) in [(1, 2, 0), (200, 10, 0), (150, 7, 20), (200, 10, 150), (3000, 1024, 10)] {
+        let (scores, labels) = scored(rows);
+        let (values, given) = ([encode(&scores)], [bits(&labels)]);
+        let auc = Auc::new(vec![rows], bins, minimum).unwrap();
+        let expected = auc.plain(&signed(&values[0]), &labels);
+        assert_eq!(expected == [0; 4], minimum == 150, "{rows} rows");
+        assert_eq!(opened::<SemiHonest, _>(&auc, auc.cost(), &values, &given), [expected], "{rows} rows");
+        if rows < 1000 {
+            assert_eq!(opened::<Malicious, _>(&auc, auc.cost(), &values, &given), [expected], "{rows} rows");
+        }
+        let Some((area, error)) = Auc::area(expected) else { continue };
+        let exact = Ranking::new(&scores, &labels).unwrap().auc();
+        assert!((area - exact).abs() <= error + 1e-9, "{area} {error} {exact}");
+        assert!(bins < 1024 || error < 1e-3, "{error}");
+    }
+    assert!(matches!(Auc::new(vec![10], 1, 0), Err(CreditError::Setting { .. })));
 }
 
 /// The reports from the counts are those of the plain columns.

@@ -3,7 +3,7 @@
 mod above;
 mod count;
 
-use super::{CreditError, Number, Pooled};
+use super::{CreditError, Number, Pooled, train::in_turn};
 use crate::{
     arith::{ElementCost, select, select_cost, sign, sign_cost},
     program::{Executor, Inputs, Program, Released, Shape, Vector},
@@ -100,6 +100,15 @@ impl Counts {
 
     /// The exact cost, of P0 in semi-honest mode.
     pub fn cost(&self) -> Cost {
+        let mut parts = self.cells_cost();
+        if self.minimum > 1 {
+            parts.push(sign_cost().then(select_cost()).over(self.outputs().len() * self.bins()));
+        }
+        in_turn(parts)
+    }
+
+    /// The exact cost of [`cells`](Self::cells), in the order of its rounds.
+    pub(super) fn cells_cost(&self) -> Vec<Cost> {
         let (rows, cuts) = (self.values.rows(), self.cuts.len());
         let mut parts = Vec::new();
         for from in (0..rows).step_by(self.batch()) {
@@ -108,14 +117,7 @@ impl Counts {
             parts.extend((self.split == Split::Label).then(|| ElementCost::integers(1, 1).over(cuts * words)));
             parts.extend(count_cost(words, self.planes()));
         }
-        if self.minimum > 1 {
-            parts.push(sign_cost().then(select_cost()).over(self.outputs().len() * self.bins()));
-        }
-        parts.into_iter().fold(Cost::default(), |sum, part| Cost {
-            rounds: sum.rounds + part.rounds,
-            bytes_sent: sum.bytes_sent + part.bytes_sent,
-            products: sum.products + part.products,
-        })
+        parts
     }
 
     /// Rows compared at once.
@@ -172,7 +174,18 @@ impl Program for Counts {
         vec![Shape::z64(self.bins()); outputs]
     }
 
-    async fn run<M: Mode>(&self, mut ctx: Ctx<M>, mut inputs: Inputs, _: &impl Executor) -> Result<Released<M>, Error> {
+    async fn run<M: Mode>(&self, mut ctx: Ctx<M>, inputs: Inputs, _: &impl Executor) -> Result<Released<M>, Error> {
+        let cells = self.cells(&mut ctx, inputs).await?;
+        let cells = self.enough(&mut ctx, cells).await?;
+        let output = |k: usize| cells.view().slice(k * self.bins(), self.bins()).map(|cells| cells.to_shares().into());
+        let outputs = (0..self.outputs().len()).map(output).collect::<Result<Vec<Vector>, Error>>()?;
+        Ok(Released { strand: ctx.verify().await?, outputs })
+    }
+}
+
+impl Counts {
+    /// The counts of all bins, of good customers and then of bad ones if they are split, however few.
+    pub(super) async fn cells<M: Mode>(&self, ctx: &mut Ctx<M>, mut inputs: Inputs) -> Result<Shares<Z64>, Error> {
         inputs.check(&self.inputs())?;
         let values = self.values.gather(&mut inputs)?;
         let labels = self.labels(&mut inputs)?;
@@ -181,27 +194,23 @@ impl Program for Counts {
         for from in (0..rows).step_by(self.batch()) {
             let values = values.view().slice(from, self.batch().min(rows - from))?;
             let words = Lanes::words(values.len());
-            let mut planes = self.above.on_shares(&mut ctx, values).await?;
+            let mut planes = self.above.on_shares(ctx, values).await?;
             if let Some(labels) = &labels {
                 let labels = labels.view().slice(from / Lanes::COUNT, words)?;
                 let bad = ctx.mul(planes.view(), Shares::concat(&vec![labels; cuts]).view()).await?;
                 planes = Shares::concat(&[planes.view(), bad.view(), labels]);
             }
-            counts.add_assign(count(&mut ctx, words, planes.view()).await?.view())?;
+            counts.add_assign(count(ctx, words, planes.view()).await?.view())?;
         }
         let everybody = Shares::public(ctx.me(), &[Z64(rows as u64)]);
         let all = between(everybody.view(), counts.view().slice(0, cuts)?);
-        let cells = match self.split {
+        Ok(match self.split {
             Split::Whole => all,
             Split::Label => {
                 let bad = between(counts.view().slice(2 * cuts, 1)?, counts.view().slice(cuts, cuts)?);
                 Shares::concat(&[all.view().minus(bad.view())?.view(), bad.view()])
             }
-        };
-        let cells = self.enough(&mut ctx, cells).await?;
-        let output = |k: usize| cells.view().slice(k * self.bins(), self.bins()).map(|cells| cells.to_shares().into());
-        let outputs = (0..self.outputs().len()).map(output).collect::<Result<Vec<Vector>, Error>>()?;
-        Ok(Released { strand: ctx.verify().await?, outputs })
+        })
     }
 }
 

@@ -11,6 +11,7 @@
 //! All compute on [`Number`]s of 20 fractional bits, and have a plain twin that gives the same bits. [`mod@reference`] is the whole of credit analysis on plain
 //! `f64`: what the programs on shares are measured against, and what an institution computes on data that it alone holds.
 
+mod auc;
 mod columns;
 mod counts;
 mod join;
@@ -19,6 +20,7 @@ pub mod reference;
 mod score;
 mod train;
 
+pub use auc::Auc;
 pub use columns::Pooled;
 pub use counts::{Counts, OnCut, Split};
 pub use join::{Join, NUMBER_COLUMNS};

@@ -14,7 +14,8 @@ use crate::{
     },
     program::{Executor, Inputs, Program, Released, Shape},
 };
-use gradient::{in_turn, labels, labels_cost, probabilities, probabilities_cost};
+pub(super) use gradient::in_turn;
+use gradient::{labels, labels_cost, probabilities, probabilities_cost};
 pub use newton::{NewtonSettings, NewtonTrain};
 pub use stopping::Stopping;
 use trefoil_engine::{Cost, prelude::*};

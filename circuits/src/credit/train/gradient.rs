@@ -68,7 +68,7 @@ pub(super) fn times(x: View<'_, Z64>, by: i64) -> Shares<Z64> {
 }
 
 /// One part after the other.
-pub(super) fn in_turn(parts: impl IntoIterator<Item = Cost>) -> Cost {
+pub(in crate::credit) fn in_turn(parts: impl IntoIterator<Item = Cost>) -> Cost {
     parts.into_iter().fold(Cost::default(), |sum, part| Cost {
         rounds: sum.rounds + part.rounds,
         bytes_sent: sum.bytes_sent + part.bytes_sent,
