@@ -165,7 +165,7 @@ async fn the_output_is_one_component_and_the_digest_of_the_other() {
     let (own, next) = ([1; 16], [2; 16]);
     let share = OutputShare::<Lanes>::from_bytes(Party::P0, 2, &own, &next).expect("two words");
     let cost = JobCost { rounds: 1, bytes_sent: 2, products: 3, seconds: 0.0 };
-    node.jobs.finish(&job, Ok((Outputs::new(vec![share.into()]), cost)));
+    node.jobs.finish(&job, Ok((Outputs::new(vec![Some(share.into())]), cost)));
     assert_eq!(node.get(alice(), &format!("{path}?wait=30")).await.job(), JobState::Done { cost });
     let answer = node.get(alice(), &format!("{path}/outputs/0")).await;
     assert_eq!(answer.body, [&own[..], &Sha256::digest(next)].concat());
@@ -182,7 +182,7 @@ async fn an_output_is_there_for_its_recipients_alone() {
     let job = node.jobs.get(JobId::from([1; 16]), &name("bob")).expect("there");
     let share = OutputShare::<Lanes>::from_bytes(Party::P0, 2, &[1; 16], &[2; 16]).expect("two words");
     let cost = JobCost { rounds: 1, bytes_sent: 2, products: 3, seconds: 0.0 };
-    node.jobs.finish(&job, Ok((Outputs::new(vec![share.into()]), cost)));
+    node.jobs.finish(&job, Ok((Outputs::new(vec![Some(share.into())]), cost)));
     let mallory = || Caller { role: Role::Client(name("mallory")) };
     let output = format!("{path}/outputs/0");
     assert_eq!(node.get(alice(), &output).await.problem(), ProblemKind::NotFound, "the submitter is not named");

@@ -115,7 +115,7 @@ impl World {
         let jobs = &self.nodes[party.index()].jobs;
         let job = jobs.any(job.id()).expect("there");
         let cost = JobCost { rounds: 1, bytes_sent: 2, products: 3, seconds: 0.0 };
-        jobs.finish(&job, end.map(|[own, next]| (Outputs::new(vec![share(party, own, next).into()]), cost)));
+        jobs.finish(&job, end.map(|[own, next]| (Outputs::new(vec![Some(share(party, own, next).into())]), cost)));
     }
 
     fn loads(&self) -> [(u32, u64); 3] {

@@ -1,10 +1,10 @@
 //! Running jobs: from an accepted job to its output or its failure.
 
 use super::{
-    Failure, FailureKind, Input, Job, JobCost, Jobs, Kept, Outputs, Prepared, RunFault, TableSource, Turns,
+    Failure, FailureKind, Input, Job, JobCost, Jobs, Kept, Outputs, Prepared, RunFault, TableSource, Terms, Turns,
     agree::agree,
 };
-use crate::executor::Tasks;
+use crate::{executor::Tasks, tables::Arriving};
 use std::{fmt, sync::Arc, time::Instant};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
@@ -14,6 +14,9 @@ use trefoil_engine::{
     transport::{BoxFuture, SessionId, Transport},
 };
 use zeroize::Zeroizing;
+
+/// What becomes of a job whose session has ended well: its outputs, or why it has none.
+type Verdict = Result<(Outputs, JobCost), Failure>;
 
 /// The sessions of a node with its two peers.
 pub trait Sessions: Send + Sync + 'static {
@@ -81,7 +84,7 @@ impl Runner {
         })
     }
 
-    fn record(&self, job: &Job, end: Result<(Outputs, JobCost), Failure>) {
+    fn record(&self, job: &Job, end: Verdict) {
         let (id, mode) = (job.id(), job.terms().mode);
         match &end {
             Ok((_, cost)) => {
@@ -94,12 +97,7 @@ impl Runner {
     }
 
     /// Runs a job under its deadline and until somebody stops it.
-    async fn attend(
-        &self,
-        job: &Job,
-        prepared: Prepared,
-        ends: (Vec<Input>, Kept),
-    ) -> Result<(Outputs, JobCost), Failure> {
+    async fn attend(&self, job: &Job, prepared: Prepared, ends: (Vec<Input>, Kept)) -> Verdict {
         let limits = self.jobs.limits();
         let join = self.sessions.join(job.id().session(), job.terms().digest);
         let mut session = tokio::select! {
@@ -115,17 +113,19 @@ impl Runner {
             )),
             result = self.compute(job, &mut *session, &prepared, ends) => result,
         };
+        // What the three have come to together is no fault of the session: told to the peers as one, it would overtake the last frames.
         session.end(result.as_ref().err());
-        result
+        result?
     }
 
+    /// The session has ended well if there is a verdict, whatever it is.
     async fn compute(
         &self,
         job: &Job,
         session: &mut dyn Session,
         prepared: &Prepared,
         (inputs, kept): (Vec<Input>, Kept),
-    ) -> Result<(Outputs, JobCost), Failure> {
+    ) -> Result<Verdict, Failure> {
         let me = self.turns.me();
         let failed = |error: Error| failure(me, &error);
         let net = session.network();
@@ -149,28 +149,26 @@ impl Runner {
             Err(RunFault::Range(cause)) => {
                 // All three have come to this, each by itself.
                 turn.done().await.map_err(failed)?;
-                return Err(Failure::new(FailureKind::Range, cause));
+                return Ok(Err(Failure::new(FailureKind::Range, cause)));
             }
         };
         let cost = JobCost::new(cost, start.elapsed().as_secs_f64());
         turn.done().await.map_err(failed)?;
-        store(kept, &outputs)?;
-        Ok((Outputs::new(outputs), cost))
+        Ok(store(job.terms(), kept, outputs).map(|outputs| (outputs, cost)))
     }
 }
 
-/// Makes tables of the outputs that stay here.
-fn store(kept: Kept, outputs: &[OutputVector]) -> Result<(), Failure> {
-    for (table, output) in kept.into_iter().zip(outputs) {
-        let Some(table) = table else { continue };
-        let key = table.key().clone();
-        let components = output.as_bytes().map(|component| Zeroizing::new(component.to_vec()));
-        if table.store(components).is_none() {
-            let cause = format!("{key} was deleted while the job computed it; submit the job again");
-            return Err(Failure::new(FailureKind::Cancelled, cause));
-        }
-    }
-    Ok(())
+/// Makes tables of the outputs that stay here, of all or of none. What comes back are those that somebody may fetch.
+fn store(terms: &Terms, kept: Kept, outputs: Vec<OutputVector>) -> Result<Outputs, Failure> {
+    let tables = kept.into_iter().zip(&outputs).filter_map(|(table, output)| {
+        Some((table?, output.as_bytes().map(|component| Zeroizing::new(component.to_vec()))))
+    });
+    Arriving::store_all(tables.collect()).map_err(|key| {
+        let cause = format!("{key} was deleted while the job computed it; submit the job again");
+        Failure::new(FailureKind::Cancelled, cause)
+    })?;
+    let fetched = |k: usize| terms.outputs.get(k).is_some_and(|output| !output.recipients.is_empty());
+    Ok(Outputs::new(outputs.into_iter().enumerate().map(|(k, output)| fetched(k).then_some(output)).collect()))
 }
 
 /// An input as messages name it.

@@ -178,17 +178,41 @@ impl Arriving {
 
     /// The body is complete: `own` and `next` of all columns, one after the other. `None` if the table was deleted meanwhile.
     pub fn store(mut self, components: [Zeroizing<Vec<u8>>; 2]) -> Option<Arc<StoredTable>> {
-        let held = self.held.take()?;
-        let mut slots = self.store.lock();
-        match slots.get_mut(&self.key) {
-            Some(slot @ Slot::Arriving(_)) if self.is(slot) => {
-                let (key, spec, digest) = (self.key.clone(), self.spec.clone(), self.digest);
-                let table = Arc::new(StoredTable { key, spec, digest, components, _held: held });
-                *slot = Slot::Stored(table.clone());
-                Some(table)
-            }
-            _ => None,
+        let store = self.store.clone();
+        let mut slots = store.lock();
+        let table = slots.get(&self.key).is_some_and(|slot| self.is(slot)).then(|| self.place(&mut slots, components));
+        drop(slots);
+        table.flatten()
+    }
+
+    /// Stores all of these tables of one node with their bodies, or none.
+    ///
+    /// # Errors
+    /// Which was deleted meanwhile.
+    pub fn store_all(mut tables: Vec<(Self, [Zeroizing<Vec<u8>>; 2])>) -> Result<(), TableKey> {
+        let Some(store) = tables.first().map(|(first, _)| first.store.clone()) else { return Ok(()) };
+        let mut slots = store.lock();
+        let deleted = |arriving: &Self| !slots.get(&arriving.key).is_some_and(|slot| arriving.is(slot));
+        if let Some((arriving, _)) = tables.iter().find(|(arriving, _)| deleted(arriving)) {
+            return Err(arriving.key.clone());
         }
+        for (arriving, components) in &mut tables {
+            arriving.place(&mut slots, std::mem::take(components));
+        }
+        Ok(())
+    }
+
+    /// Puts the table into its slot.
+    fn place(
+        &mut self,
+        slots: &mut BTreeMap<TableKey, Slot>,
+        components: [Zeroizing<Vec<u8>>; 2],
+    ) -> Option<Arc<StoredTable>> {
+        let held = self.held.take()?;
+        let (key, spec, digest) = (self.key.clone(), self.spec.clone(), self.digest);
+        let table = Arc::new(StoredTable { key, spec, digest, components, _held: held });
+        slots.insert(self.key.clone(), Slot::Stored(table.clone()));
+        Some(table)
     }
 
     fn is(&self, slot: &Slot) -> bool {

@@ -36,28 +36,32 @@ struct Kept {
 /// What a job has computed: this node's output shares, wiped when the last reader is done with them.
 #[derive(Debug)]
 pub struct Outputs {
-    vectors: Vec<(OutputVector, [u8; 32])>,
+    vectors: Vec<Option<(OutputVector, [u8; 32])>>,
     /// Counted as held until then.
     room: Option<Room>,
 }
 
 impl Outputs {
-    /// Wraps what the computation released. Hashes one component of each output.
-    pub fn new(vectors: Vec<OutputVector>) -> Self {
+    /// Wraps what the computation released, without what nobody fetches. Hashes one component of each output.
+    pub fn new(vectors: Vec<Option<OutputVector>>) -> Self {
         let hashed = vectors.into_iter().map(|vector| {
+            let vector = vector?;
             let digest = Sha256::digest(vector.as_bytes()[1]).into();
-            (vector, digest)
+            Some((vector, digest))
         });
         Self { vectors: hashed.collect(), room: None }
     }
 
     /// The component `own` of an output, and the SHA-256 of its component `next`.
     pub fn get(&self, k: usize) -> Option<(&[u8], &[u8; 32])> {
-        self.vectors.get(k).map(|(vector, digest)| (vector.as_bytes()[0], digest))
+        let (vector, digest) = self.vectors.get(k)?.as_ref()?;
+        Some((vector.as_bytes()[0], digest))
     }
 
-    fn bytes(&self) -> u64 {
-        self.vectors.iter().flat_map(|(vector, _)| vector.as_bytes()).map(|component| component.len() as u64).sum()
+    /// Bytes that it takes up.
+    pub(in crate::job) fn bytes(&self) -> u64 {
+        let components = self.vectors.iter().flatten().flat_map(|(vector, _)| vector.as_bytes());
+        components.map(|component| component.len() as u64).sum()
     }
 }
 

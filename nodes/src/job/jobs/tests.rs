@@ -40,7 +40,7 @@ fn accepted(jobs: &Arc<Jobs>, n: u8, bytes: u64) -> Arc<Job> {
 fn output(words: usize) -> (Outputs, JobCost) {
     let bytes = vec![0; 8 * words];
     let share = OutputShare::<Lanes>::from_bytes(Party::P0, words, &bytes, &bytes).expect("lengths fit");
-    (Outputs::new(vec![share.into()]), JobCost { rounds: 1, bytes_sent: 2, products: 3, seconds: 0.0 })
+    (Outputs::new(vec![Some(share.into())]), JobCost { rounds: 1, bytes_sent: 2, products: 3, seconds: 0.0 })
 }
 
 fn failure() -> Failure {

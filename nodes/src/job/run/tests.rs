@@ -1,8 +1,12 @@
 //! Three runners in one process, over the engine's in-memory network.
 
 use super::*;
-use crate::job::{Admission, AesCtrSpec, JobId, JobSpec, JobState, Limits, ModeSpec, ProgramSpec};
+use crate::job::{
+    Admission, AesCtrSpec, JobId, JobSpec, JobState, KeptTable, Limits, MethodSpec, ModeSpec, MomentsSpec, OutputSpec,
+    PooledSpec, ProgramSpec, TrainSpec, keep,
+};
 use crate::pki::ClientName;
+use crate::tables::TableStore;
 use sha2::{Digest, Sha256};
 use std::{
     collections::HashMap,
@@ -11,9 +15,12 @@ use std::{
     time::Duration,
 };
 use tokio::sync::Barrier;
-use trefoil_circuits::aes::{KeySize, reference};
+use trefoil_circuits::{
+    aes::{KeySize, reference},
+    program::InputVector,
+};
 use trefoil_engine::{
-    Lanes, PairSecret, Party, SessionBinding, SessionKeys,
+    Lanes, PairSecret, Party, SessionBinding, SessionKeys, Z64,
     client::{InputShare, split},
     prss::all_keys,
     transport::memory::{Conditions, Memory},
@@ -25,9 +32,14 @@ struct InMemory {
     net: Arc<Memory>,
     patience: Duration,
     barriers: Arc<Mutex<HashMap<SessionId, Arc<Barrier>>>>,
+    failed: Failed,
 }
 
+/// Why sessions have ended as failed, and where.
+type Failed = Arc<Mutex<Vec<(Party, Failure)>>>;
+
 struct Meeting {
+    failed: Failed,
     me: Party,
     session: SessionId,
     keys: Option<SessionKeys>,
@@ -46,7 +58,8 @@ impl Sessions for InMemory {
             let secrets = [1, 2, 3].map(|b| PairSecret::new([b; 32]));
             let binding = SessionBinding { session, job_digest: digest, nonces: [[7; 32]; 3] };
             let keys = all_keys(&secrets, &binding).into_iter().nth(self.me.index());
-            let meeting = Meeting { me: self.me, session, keys, net: self.net.seat(self.me) };
+            let (failed, net) = (self.failed.clone(), self.net.seat(self.me));
+            let meeting = Meeting { failed, me: self.me, session, keys, net };
             Ok(Box::new(meeting) as Box<dyn Session>)
         })
     }
@@ -61,15 +74,24 @@ impl Session for Meeting {
         self.net.clone()
     }
 
-    fn end(self: Box<Self>, _: Option<&Failure>) {}
+    fn end(self: Box<Self>, failure: Option<&Failure>) {
+        let failure = failure.map(|failure| (self.me, failure.clone()));
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).extend(failure);
+    }
 }
 
 const STALL: Duration = Duration::from_mins(1);
 
 fn nodes(patience: Duration) -> [InMemory; 3] {
     let net = Memory::new(Conditions::default());
-    let barriers = Arc::default();
-    Party::ALL.map(|me| InMemory { me, net: net.clone(), patience, barriers: Arc::clone(&barriers) })
+    let (barriers, failed) = (Arc::default(), Failed::default());
+    Party::ALL.map(|me| InMemory {
+        me,
+        net: net.clone(),
+        patience,
+        barriers: Arc::clone(&barriers),
+        failed: failed.clone(),
+    })
 }
 
 fn runners(limits: &Limits, patience: Duration) -> [Arc<Runner>; 3] {
@@ -97,12 +119,16 @@ fn spec_in(mode: ModeSpec, blocks: u64) -> JobSpec {
 }
 
 fn submit(runner: &Arc<Runner>, id: JobId, spec: &JobSpec, input: InputShare<Lanes>) -> Arc<Job> {
+    start(runner, id, spec, (vec![Input::Upload(input.into())], Vec::new()))
+}
+
+fn start(runner: &Arc<Runner>, id: JobId, spec: &JobSpec, ends: (Vec<Input>, Kept)) -> Arc<Job> {
     let (sizes, terms) = (spec.sizes().expect("small"), spec.terms(&OWNER).expect("good"));
     let admission = runner.jobs.admit(id, &OWNER, terms, sizes.held_bytes());
     let Ok(Admission::New(upload)) = admission else { panic!("{admission:?}") };
     let job = upload.accept().expect("present");
     let prepared = Prepared::new(spec, b"", runner.jobs.limits()).expect("a good job");
-    drop(runner.start(job.clone(), prepared, (vec![Input::Upload(input.into())], Vec::new())));
+    drop(runner.start(job.clone(), prepared, ends));
     job
 }
 
@@ -194,4 +220,77 @@ async fn a_job_has_a_deadline() {
     let (a, b) = tokio::join!(one.join(id.session(), [0; 32]), two.join(id.session(), [0; 32]));
     let _silent = (a.expect("met"), b.expect("met"));
     assert!(matches!(end(&job).await, JobState::Failed { failure } if failure.kind == FailureKind::Deadline));
+}
+
+/// Shares of integers for each node.
+fn integers(values: &[i64]) -> [Input; 3] {
+    let words: Vec<Z64> = values.iter().map(|x| Z64(x.cast_unsigned())).collect();
+    split(&words).expect("randomness").map(|share| Input::Upload(InputVector::from(share)))
+}
+
+/// A worthless model is what all three have computed: no node is blamed for it, and no session is broken off while frames are under way.
+#[tokio::test]
+async fn a_result_out_of_range_fails_the_job_and_not_the_session() {
+    let limits = Limits::default();
+    let nodes = nodes(STALL);
+    let failed = nodes[0].failed.clone();
+    let large: Vec<i64> = (0..20).map(|k| (if k % 2 == 0 { 120 } else { -120 }) << 20).collect();
+    let train = TrainSpec {
+        table: PooledSpec::Horizontal { columns: 1, rows: vec![20] },
+        method: MethodSpec::Descent { rate: 16 << 20, momentum: 0, epochs: 4, batch: None },
+        l2: 0,
+    };
+    let spec = JobSpec::new(ProgramSpec::CreditTrain(train), ModeSpec::SemiHonest);
+    let labels = split(&[Lanes(0x5_5555)]).expect("randomness");
+    let mut jobs = Vec::new();
+    for ((node, features), labels) in nodes.into_iter().zip(integers(&large)).zip(labels) {
+        let inputs = vec![features, Input::Upload(labels.into())];
+        jobs.push(start(&runner(node, &limits), JobId::from([1; 16]), &spec, (inputs, Vec::new())));
+    }
+    for job in &jobs {
+        let JobState::Failed { failure } = end(job).await else { panic!("{:?}", job.state()) };
+        assert_eq!((failure.kind, failure.blamed), (FailureKind::Range, None), "{failure:?}");
+    }
+    assert!(failed.lock().expect("no panic").is_empty(), "{failed:?}");
+}
+
+/// Outputs that stay as tables are held once; a node at which one was deleted meanwhile keeps none, and does not disturb the others.
+#[tokio::test]
+async fn outputs_become_tables_of_a_node_all_or_none() {
+    let limits = Limits::default();
+    let nodes = nodes(STALL);
+    let failed = nodes[0].failed.clone();
+    let kept = |name: &str| {
+        let (name, column) = (name.parse().expect("a name"), "value".parse().expect("a name"));
+        OutputSpec::kept(KeptTable { name, version: 1, column, permits: Vec::new() })
+    };
+    let moments = ProgramSpec::Moments(MomentsSpec { columns: 1, rows: vec![3] });
+    let outputs = vec![kept("sums"), kept("squares")];
+    let spec = JobSpec { outputs, ..JobSpec::new(moments, ModeSpec::SemiHonest) };
+    let shapes: Vec<_> = spec.terms(&OWNER).expect("good").outputs.iter().map(|output| output.shape).collect();
+    let id = JobId::from([1; 16]);
+    let mut jobs = Vec::new();
+    for (node, column) in nodes.into_iter().zip(integers(&[1, 2, 3])) {
+        let (me, tables) = (node.me, TableStore::new(limits.clone()));
+        let kept = keep(&spec, &OWNER, &shapes, (id, &tables)).expect("room");
+        if me == Party::P1 {
+            let squares = kept[1].as_ref().expect("kept").key().clone();
+            assert!(tables.delete(&squares, None));
+        }
+        jobs.push((me, start(&runner(node, &limits), id, &spec, (vec![column], kept)), tables));
+    }
+    for (me, job, tables) in &jobs {
+        let state = end(job).await;
+        if *me == Party::P1 {
+            assert!(
+                matches!(&state, JobState::Failed { failure } if failure.kind == FailureKind::Cancelled),
+                "{state:?}"
+            );
+            assert_eq!(tables.list(&OWNER).len(), 0);
+        } else {
+            assert!(matches!(state, JobState::Done { .. }), "{state:?}");
+            assert_eq!((tables.list(&OWNER).len(), job.outputs().expect("done").bytes()), (2, 0));
+        }
+    }
+    assert!(failed.lock().expect("no panic").is_empty(), "{failed:?}");
 }
