@@ -1,20 +1,13 @@
 //! Where a claim about products is folded: a ring with `2^64` points any two of which differ by a unit.
 //!
-//! For bits that is the field `GF(2^64)`, for integers modulo `2^k` its lift, the Galois ring `GR(2^k, 64)`: polynomials modulo
-//! `f = x^64 + x^4 + x^3 + x + 1`, which is irreducible modulo two. A polynomial of degree `d` that is not zero vanishes at
-//! no more than `d` of the points with coefficients 0 and 1 (Boyle, Gilboa, Ishai, Nof, CCS 2019, section 4.1), so the soundness error is the same in all.
+//! For bits that is the field `GF(2^64)`, for integers modulo `2^k` its lift, the [Galois ring](super::galois).
 
 // A product in the field is carry-less, its sum an XOR.
 #![allow(clippy::suspicious_arithmetic_impl)]
 // The loops are compiled for wider instructions in `simd`, where all they call must be inlined.
 #![allow(clippy::inline_always)]
-// The derivations for `Galois` repeat its bound.
-#![allow(clippy::multiple_bound_locations)]
 
-use crate::{
-    ring::Ring,
-    simd::{clmul, integers},
-};
+use crate::simd::clmul;
 use bytemuck::Pod;
 use std::{
     fmt::Debug,
@@ -39,11 +32,6 @@ pub trait Ext:
     /// Folds the 8 parts of `v` into one, the first of `out`: the sum of `eq[u]` times part `u`.
     fn fold(v: &[Self], eq: &[Self; 8], out: &mut [Self]) {
         fold_scalar(v, eq, out);
-    }
-
-    /// `out[j]` becomes `weights[j]` times the sum of `c * v[j]` over the terms `(c, v)`.
-    fn combine(terms: &[(Self, &[Self])], weights: &[Self], out: &mut [Self]) {
-        combine_scalar(terms, weights, out);
     }
 }
 
@@ -130,101 +118,15 @@ impl Ext for Gf64 {
     fn fold(v: &[Self], eq: &[Self; 8], out: &mut [Self]) {
         clmul::fold(v, eq, out);
     }
-
-    fn combine(terms: &[(Self, &[Self])], weights: &[Self], out: &mut [Self]) {
-        clmul::combine(terms, weights, out);
-    }
-}
-
-/// The Galois ring over an integer ring: coefficient `k` is that of `x^k`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(transparent)]
-pub struct Galois<R: Ring>(pub [R; 64]);
-
-impl<R: Ring> Default for Galois<R> {
-    #[inline(always)]
-    fn default() -> Self {
-        Self([R::default(); 64])
-    }
-}
-impl<R: Ring> Add for Galois<R> {
-    type Output = Self;
-    #[inline(always)]
-    fn add(mut self, o: Self) -> Self {
-        for (a, b) in self.0.iter_mut().zip(o.0) {
-            *a = *a + b;
-        }
-        self
-    }
-}
-impl<R: Ring> Sub for Galois<R> {
-    type Output = Self;
-    #[inline(always)]
-    fn sub(mut self, o: Self) -> Self {
-        for (a, b) in self.0.iter_mut().zip(o.0) {
-            *a = *a - b;
-        }
-        self
-    }
-}
-impl<R: Ring> Mul for Galois<R> {
-    type Output = Self;
-    #[inline(always)]
-    fn mul(self, o: Self) -> Self {
-        let mut wide = [R::default(); 128];
-        for (k, a) in self.0.into_iter().enumerate() {
-            for (sum, b) in wide[k..k + 64].iter_mut().zip(o.0) {
-                *sum = *sum + a * b;
-            }
-        }
-        // x^64 = -(x^4 + x^3 + x + 1), from the top: the highest terms come down twice.
-        for k in (64..128).rev() {
-            for down in [60, 61, 63, 64] {
-                wide[k - down] = wide[k - down] - wide[k];
-            }
-        }
-        let mut low = Self::default();
-        low.0.copy_from_slice(&wide[..64]);
-        low
-    }
-}
-
-impl<R: Ring> Ext for Galois<R> {
-    fn combined_products(a: [&[Self]; 2], b: [&[Self]; 2]) -> [Self; 27] {
-        integers::combined_products(a, b)
-    }
-
-    fn fold(v: &[Self], eq: &[Self; 8], out: &mut [Self]) {
-        integers::fold_parts(v, eq, out);
-    }
-
-    fn combine(terms: &[(Self, &[Self])], weights: &[Self], out: &mut [Self]) {
-        integers::combine(terms, weights, out);
-    }
-
-    fn point(coin: u64) -> Self {
-        let mut point = Self::default();
-        for (k, c) in point.0.iter_mut().enumerate() {
-            *c = R::bit(coin >> k & 1 == 1);
-        }
-        point
-    }
-
-    /// The inverse in the residue field, lifted by Newton's iteration.
-    fn inverse(self) -> Self {
-        let mut residue = 0;
-        for (k, c) in self.0.into_iter().enumerate() {
-            residue |= u64::from(c.odd()) << k;
-        }
-        let two = Self::point(1) + Self::point(1);
-        (0..6).fold(Self::point(Gf64(residue).inverse().0), |y, _| y * (two - self * y))
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ring::{Z16, Z64};
+    use crate::{
+        check::galois::Galois,
+        ring::{Z16, Z64},
+    };
     use proptest::prelude::*;
 
     #[test]

@@ -1,10 +1,13 @@
 //! The quadratic form of a gate: its kernel without the linear terms.
 
-use super::log::{Chunk, Kind, LINE};
+use super::{
+    ext::Gf64,
+    log::{Chunk, Kind, LINE},
+};
 use crate::{
     memory::{retire, zeros},
-    ring::{Algebra, Deg1, Quadratic, Ring},
-    simd::prefetch,
+    ring::{Algebra, Deg1, Lanes, Quadratic, Ring},
+    simd::{clmul, prefetch},
 };
 use std::{
     any::TypeId,
@@ -94,6 +97,13 @@ impl<R: Ring> Scratch<R> {
         }
         &mut self.0[..n]
     }
+
+    /// So many zeros.
+    pub fn zeros(&mut self, n: usize) -> &mut [R] {
+        let words = self.words(n);
+        words.fill(R::default());
+        words
+    }
 }
 impl<R: Ring> Default for Scratch<R> {
     fn default() -> Self {
@@ -111,9 +121,8 @@ pub trait Form<R: Ring>: Send + Sync {
     fn inputs(&self) -> usize;
     fn outputs(&self) -> usize;
 
-    /// Adds to `sums`, point by point of the grid that the block's rows span, the outputs of `h(own + next)`, weighted:
-    /// `weights` holds a line for each output.
-    fn grid(&self, block: &Block<'_, R>, weights: &[R::Ext], sums: &mut [R::Sum], scratch: &mut Scratch<R>);
+    /// Adds the outputs of `h(own + next)`, point by point of the grid that the block's rows span.
+    fn grid(&self, block: &Block<'_, R>, to: &mut R::Grid);
 
     /// The terms of each output `o`: `(o, k, l, c)`, with `k <= l`, if `c x_k x_l` is one.
     fn coefficients(&self) -> Vec<(usize, usize, usize, R)>;
@@ -137,8 +146,8 @@ impl<R: Ring, K: Quadratic<I, O>, const I: usize, const O: usize> Form<R> for Of
     fn outputs(&self) -> usize {
         O
     }
-    fn grid(&self, block: &Block<'_, R>, weights: &[R::Ext], sums: &mut [R::Sum], scratch: &mut Scratch<R>) {
-        R::grid::<K, I, O>(&self.0, block, weights, sums, scratch);
+    fn grid(&self, block: &Block<'_, R>, to: &mut R::Grid) {
+        R::grid::<K, I, O>(&self.0, block, to);
     }
     fn coefficients(&self) -> Vec<(usize, usize, usize, R)> {
         let mut terms = Vec::new();
@@ -175,10 +184,10 @@ impl<R: Ring> Form<R> for Products {
     fn outputs(&self) -> usize {
         1
     }
-    fn grid(&self, block: &Block<'_, R>, weights: &[R::Ext], sums: &mut [R::Sum], scratch: &mut Scratch<R>) {
+    fn grid(&self, block: &Block<'_, R>, to: &mut R::Grid) {
         for k in 0..self.0 {
             let at = block.at + 2 * k * block.stride;
-            R::grid::<_, 2, 1>(&crate::ring::Product, &Block { at, ..*block }, weights, sums, scratch);
+            R::grid::<_, 2, 1>(&crate::ring::Product, &Block { at, ..*block }, to);
         }
     }
     fn coefficients(&self) -> Vec<(usize, usize, usize, R)> {
@@ -260,15 +269,13 @@ pub fn homogeneous<A: Algebra, K: Quadratic<I, O>, const I: usize, const O: usiz
     squares
 }
 
-/// The scalar twin of [`Checked::grid`](super::Checked::grid), and its definition.
-#[allow(clippy::inline_always)]
-#[inline(always)]
-pub fn grid_scalar<R: Ring, K: Quadratic<I, O>, const I: usize, const O: usize>(
+/// The scalar twin of [`clmul::grid`](crate::simd::clmul::grid), and its definition.
+pub fn grid_scalar<K: Quadratic<I, O>, const I: usize, const O: usize>(
     kernel: &K,
-    block: &Block<'_, R>,
-    weights: &[R::Ext],
-    sums: &mut [R::Sum],
-    scratch: &mut Scratch<R>,
+    block: &Block<'_, Lanes>,
+    weights: &[Gf64],
+    sums: &mut [[u128; 4]],
+    scratch: &mut Scratch<Lanes>,
 ) {
     let (rows, points) = (1 << block.r, sums.len());
     let (column, extended) = scratch.words(rows + I * points).split_at_mut(rows);
@@ -278,9 +285,9 @@ pub fn grid_scalar<R: Ring, K: Quadratic<I, O>, const I: usize, const O: usize>(
             super::grid::extend_into(column, extended);
         }
         for (point, sum) in sums.iter_mut().enumerate() {
-            let h = homogeneous(kernel, std::array::from_fn(|k| extended[k * points + point]), R::default());
+            let h = homogeneous(kernel, std::array::from_fn(|k| extended[k * points + point]), Lanes(0));
             for (o, h) in h.into_iter().enumerate() {
-                R::accumulate(sum, weights[o * LINE + j], h);
+                sum[0] ^= clmul::product(weights[o * LINE + j].0, h.0);
             }
         }
     }

@@ -68,7 +68,7 @@ pub fn between(r: u32) -> Vec<usize> {
 mod tests {
     use super::*;
     use crate::{
-        check::ext::{Galois, Gf64},
+        check::{ext::Gf64, galois::Galois},
         ring::Z32,
     };
 

@@ -150,7 +150,7 @@ impl<E: Ext> Interpolation<E> {
 mod tests {
     use super::*;
     use crate::{
-        check::ext::{Galois, Gf64},
+        check::{ext::Gf64, galois::Galois},
         ring::Z32,
     };
 

@@ -5,13 +5,12 @@
 //! halves at each challenge, fold what they hold, and speak to each other at the end only.
 
 use super::{
-    Folded,
     coin::Coins,
     ext::Ext,
     grid,
     last::Last,
     log::{Gates, Recorded},
-    statement::{Statement, padded},
+    statement::{Statement as _, padded},
 };
 use crate::{
     Ctx, Error, Malicious,
@@ -50,7 +49,7 @@ async fn check_ring<R: Ring>(ctx: &mut Ctx<Malicious>) -> Result<(), Error> {
         return Ok(());
     }
     let mut coins = Coins::new();
-    let statement = Statement::new(gates, coins.after_gates(ctx).await?)?;
+    let mut statement = R::Statement::new(gates, coins.after_gates(ctx).await?)?;
 
     let first = statement.first_level(&mut *ctx.link).await;
     let r = statement.variables();
@@ -73,13 +72,10 @@ async fn check_ring<R: Ring>(ctx: &mut Ctx<Malicious>) -> Result<(), Error> {
     let most = ctx.check_every;
     <R as Recorded>::gates(&mut ctx.log).recycle(gates, most);
     while v.own.len() > SHORT {
-        let values = R::Ext::combined_products([&v.own, &v.next], [&v.form_own, &v.form_next]);
+        let values = v.products();
         let eq = level(ctx, &mut coins, &values, &mut claim).await?;
-        for v in [&mut v.own, &mut v.next, &mut v.form_own, &mut v.form_next] {
-            let mut folded = Folded::zeros(next_length(v.len()));
-            R::Ext::fold(v, &eq, &mut folded);
-            *v = folded;
-        }
+        let len = next_length(v.own.len());
+        v.fold(&eq, len);
     }
 
     let last = Last::new(ctx, &v)?;

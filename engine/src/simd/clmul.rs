@@ -65,7 +65,7 @@ pub fn column(word: usize, bit: usize) -> usize {
     (s * 8 + u) * 8 + (word & !1) + bit % 2
 }
 
-/// See [`Checked::rows`](crate::check::Checked::rows).
+/// Adds the weighted words of each row to the row's sum. Plane `k` begins at `k * stride` of `planes`; `weights` holds a line for each.
 pub fn rows(planes: &[Lanes], stride: usize, weights: &[Gf64], sums: &mut [[u128; 4]]) {
     rows_at(Level::detect(), planes, stride, weights, sums);
 }
@@ -97,7 +97,7 @@ pub fn grid<K: Quadratic<I, O>, const I: usize, const O: usize>(
     if x86::grid::<K, I, O>(Level::detect(), kernel, block, weights, sums, scratch) {
         return;
     }
-    grid_scalar::<Lanes, K, I, O>(kernel, block, weights, sums, scratch);
+    grid_scalar::<K, I, O>(kernel, block, weights, sums, scratch);
 }
 
 /// The weights of a fold of rows and of the columns' eighths: as numbers, row by row for each eighth, and as bit matrices.
@@ -116,7 +116,7 @@ impl RowFold {
         Self { eq, matrices }
     }
 
-    /// See [`Checked::fold`](crate::check::Checked::fold).
+    /// Folds the rows of the sum of some planes' blocks to columns with the weights of their eighths.
     pub fn apply<const N: usize>(&self, planes: [&[Lanes]; N], out: &mut [Gf64]) {
         self.apply_at(Level::detect(), planes, out);
     }
@@ -131,7 +131,7 @@ impl RowFold {
         self.scalar(planes, |column, weighted| out[column] = out[column] + weighted);
     }
 
-    /// See [`Checked::fold_through`](crate::check::Checked::fold_through).
+    /// Folds the rows of a plane's block, and the eighths to one.
     pub fn apply_through(&self, plane: &[Lanes], out: &mut [Gf64]) {
         self.apply_through_at(Level::detect(), plane, out);
     }
@@ -187,7 +187,7 @@ pub fn combined_products(a: [&[Gf64]; 2], b: [&[Gf64]; 2]) -> [Gf64; 27] {
     combined_products_scalar(a, b)
 }
 
-/// See [`Checked::add_products`](crate::check::Checked::add_products).
+/// Adds what [`combined_products`] gives for one vector each.
 pub fn add_products(a: &[Gf64], b: &[Gf64], sums: &mut [[u128; 4]; 27]) {
     #[cfg(target_arch = "x86_64")]
     if x86::add_products(Level::detect(), a, b, sums) {
@@ -207,7 +207,7 @@ pub fn fold(v: &[Gf64], eq: &[Gf64; 8], out: &mut [Gf64]) {
     fold_scalar(v, eq, out);
 }
 
-/// See [`Ext::combine`](crate::check::ext::Ext::combine).
+/// `out[j]` becomes `weights[j]` times the sum of `c * v[j]` over the terms `(c, v)`.
 pub fn combine(terms: &[(Gf64, &[Gf64])], weights: &[Gf64], out: &mut [Gf64]) {
     #[cfg(target_arch = "x86_64")]
     if x86::combine(Level::detect(), terms, weights, out) {
@@ -329,7 +329,7 @@ mod tests {
             let weights = fill(2 * LINE, 3, Gf64);
             let (mut x, mut y) = (vec![[0; 4]; 3_usize.pow(r)], vec![[0; 4]; 3_usize.pow(r)]);
             grid::<_, 3, 2>(&Mixed, &block, &weights, &mut x, &mut Scratch::default());
-            grid_scalar::<Lanes, _, 3, 2>(&Mixed, &block, &weights, &mut y, &mut Scratch::default());
+            grid_scalar::<_, 3, 2>(&Mixed, &block, &weights, &mut y, &mut Scratch::default());
             let value = |s: &[u128; 4]| Gf64::reduce(s[0] ^ s[1] ^ s[2] ^ s[3]);
             for point in between(r) {
                 assert_eq!(value(&x[point]), value(&y[point]), "point {point} of {r} variables");

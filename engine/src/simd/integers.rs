@@ -1,34 +1,47 @@
-//! Folds of the product check over the integers: the scalar loops, compiled for the widest instructions the processor has.
+//! The product check over integers: sums, products and folds of elements of the Galois ring, 64 integers each.
+//!
+//! Products are Karatsuba's, three times over: a factor becomes 27 blocks of 8 coefficients, and what is summed is products of blocks. Blocks are put
+//! together and reduced once for each sum. The definitions are in [`crate::check::galois`], and the tests compare.
 #![allow(unsafe_code)]
 // A loop must be inlined into the function that enables the instructions, or it runs without them.
 #![allow(clippy::inline_always)]
+// An index is of several arrays, and iterators over arrays are closures.
+#![allow(clippy::needless_range_loop)]
 
+use super::blocks::{Anywhere, Block as _, Integer, WORDS, Width};
 use crate::{
     check::{
-        Checked,
-        ext::{Ext, Galois, combine_scalar, combined_products_scalar, fold_scalar},
-        form::{Block, Scratch, grid_scalar},
-        log::LINE,
+        form::{Block, Scratch, homogeneous},
+        galois::{DEGREE, Galois},
+        grid::position,
     },
-    ring::{Quadratic, Ring},
+    ring::{Algebra, Quadratic, Ring},
 };
 
-/// Functions whose bodies are compiled three times; which is run is chosen at run time.
+/// Points whose sums are computed together: what a small part of the cache holds for all coefficients.
+pub const POINTS: usize = 32;
+/// Blocks of an element, and as factors of Karatsuba's products.
+const BLOCKS: usize = DEGREE / WORDS;
+const FACTORS: usize = 27;
+/// Columns that are brought into this form together.
+const COLUMNS: usize = 8;
+
+/// Functions whose bodies are compiled three times; which is run is chosen at run time. The body is given the blocks to compute with.
 macro_rules! vectorized {
-    ($($(#[$meta:meta])* fn $name:ident[$($generic:tt)*][$($argument:ident),*]($($arg:ident: $ty:ty),*) $(-> $ret:ty)? where [$($bound:tt)*] $body:block)*) => {$(
+    ($($(#[$meta:meta])* fn $name:ident[$($generic:tt)*][$($argument:ident),*]($w:ident; $($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block)*) => {$(
         $(#[$meta])*
-        pub fn $name<$($generic)*>($($arg: $ty),*) $(-> $ret)? where $($bound)* {
+        pub fn $name<$($generic)*>($($arg: $ty),*) $(-> $ret)? {
             #[inline(always)]
-            fn body<$($generic)*>($($arg: $ty),*) $(-> $ret)? where $($bound)* $body
+            fn body<W: Width<R>, $($generic)*>($w: W, $($arg: $ty),*) $(-> $ret)? $body
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-                fn wide<$($generic)*>($($arg: $ty),*) $(-> $ret)? where $($bound)* {
-                    body::<$($argument),*>($($arg),*)
+                fn wide<$($generic)*>(w: R::Wide, $($arg: $ty),*) $(-> $ret)? {
+                    body::<R::Wide, $($argument),*>(w, $($arg),*)
                 }
                 #[target_feature(enable = "avx2")]
-                fn narrow<$($generic)*>($($arg: $ty),*) $(-> $ret)? where $($bound)* {
-                    body::<$($argument),*>($($arg),*)
+                fn narrow<$($generic)*>($($arg: $ty),*) $(-> $ret)? {
+                    body::<Anywhere, $($argument),*>(Anywhere, $($arg),*)
                 }
                 if std::arch::is_x86_feature_detected!("avx512f")
                     && std::arch::is_x86_feature_detected!("avx512bw")
@@ -36,117 +49,522 @@ macro_rules! vectorized {
                     && std::arch::is_x86_feature_detected!("avx512vl")
                 {
                     // SAFETY: the instructions were detected.
-                    return unsafe { wide::<$($argument),*>($($arg),*) };
+                    return unsafe { wide::<$($argument),*>(R::Wide::assume(), $($arg),*) };
                 }
                 if std::arch::is_x86_feature_detected!("avx2") {
                     // SAFETY: the instructions were detected.
                     return unsafe { narrow::<$($argument),*>($($arg),*) };
                 }
             }
-            body::<$($argument),*>($($arg),*)
+            body::<Anywhere, $($argument),*>(Anywhere, $($arg),*)
         }
     )*};
 }
 
 vectorized! {
-    /// See [`Checked::rows`].
-    fn rows[R: Checked][R](planes: &[R], stride: usize, weights: &[R::Ext], sums: &mut [R::Sum]) where [] {
-        for (plane, line) in planes.chunks(stride).zip(weights.chunks_exact(LINE)) {
-            for (row, sum) in plane.chunks_exact(LINE).zip(&mut *sums) {
-                for (&word, &w) in row.iter().zip(line) {
-                    R::accumulate(sum, w, word);
+    /// Adds the product of the sum of `c x_l` over the terms `(l, c)`, with `x_l` element `stride * l` of `inputs`, and of the point whose coefficients are the bits of `weight`.
+    fn add_weighted_form[R: Integer][R](w; weight: u64, terms: &[(usize, R)], inputs: &[Galois<R>], stride: usize, sum: &mut Galois<R>) {
+        let zero = w.splat(R::default());
+        let mut x = [zero; BLOCKS];
+        for &(l, c) in terms {
+            let (c, input) = (w.splat(c), element(w, &inputs[stride * l]));
+            for k in 0..BLOCKS {
+                x[k] = x[k] + c * input[k];
+            }
+        }
+        let mut point = [zero; BLOCKS];
+        for (k, byte) in weight.to_le_bytes().into_iter().enumerate() {
+            point[k] = w.bits(byte);
+        }
+        let product: Galois<R> = multiplied(w, &point, &x);
+        let (mut total, product) = (element(w, sum), element(w, &product));
+        for k in 0..BLOCKS {
+            total[k] = total[k] + product[k];
+        }
+        *sum = stored(&total);
+    }
+
+    /// The product of two elements.
+    fn product[R: Integer][R](w; x: &Galois<R>, y: &Galois<R>) -> Galois<R> {
+        multiplied(w, &element(w, x), &element(w, y))
+    }
+
+    /// See [`Ext::fold`](crate::check::ext::Ext::fold).
+    fn fold[R: Integer][R](w; v: &[Galois<R>], eq: &[Galois<R>; 8], out: &mut [Galois<R>]) {
+        let part = v.len() / 8;
+        let zero = w.splat(R::default());
+        let mut by = [[[R::default(); WORDS]; 8]; FACTORS];
+        for (u, eq) in eq.iter().enumerate() {
+            for (by, eq) in by.iter_mut().zip(spread(&element(w, eq))) {
+                eq.store(&mut by[u]);
+            }
+        }
+        for (j, out) in out.iter_mut().enumerate().take(part) {
+            let mut parts = [[zero; 8]; FACTORS];
+            for u in 0..8 {
+                let factors = spread(&element(w, &v[u * part + j]));
+                for i in 0..FACTORS {
+                    parts[i][u] = factors[i];
                 }
+            }
+            let mut products = [[zero; 2]; FACTORS];
+            for i in 0..FACTORS {
+                let mut sums = [zero; WORDS];
+                for u in 0..8 {
+                    add_product(w, &by[i][u], parts[i][u], &mut sums);
+                }
+                products[i] = diagonals(&sums, zero);
+            }
+            *out = reduced(&products, zero);
+        }
+    }
+
+    /// See [`Ext::combined_products`](crate::check::ext::Ext::combined_products).
+    fn combined_products[R: Integer][R](w; a: [&[Galois<R>]; 2], b: [&[Galois<R>]; 2]) -> [Galois<R>; 27] {
+        /// Words of one factor of all elements of some columns.
+        const FACTOR: usize = COLUMNS * 8 * WORDS;
+        let part = a[0].len() / 8;
+        let zero = w.splat(R::default());
+        let (mut sums, mut factors) = (Scratch::default(), Scratch::default());
+        let sums = sums.zeros(FACTORS * 27 * WORDS * WORDS);
+        let (of_a, of_b) = factors.words(2 * FACTORS * FACTOR).split_at_mut(FACTORS * FACTOR);
+        let mut points = [[[[R::default(); WORDS]; COLUMNS]; 27]; 2];
+        for first in (0..part).step_by(COLUMNS) {
+            let columns = COLUMNS.min(part - first);
+            for (v, factors) in [(a, &mut *of_a), (b, &mut *of_b)] {
+                for column in 0..columns {
+                    for u in 0..8 {
+                        let at = u * part + first + column;
+                        let (mut x, y) = (element(w, &v[0][at]), element(w, &v[1][at]));
+                        for (x, y) in x.iter_mut().zip(y) {
+                            *x = *x + y;
+                        }
+                        let x = spread(&x);
+                        for i in 0..FACTORS {
+                            x[i].store(block_mut(factors, i * COLUMNS * 8 + column * 8 + u));
+                        }
+                    }
+                }
+            }
+            for i in 0..FACTORS {
+                for (factors, points) in [&*of_a, &*of_b].into_iter().zip(&mut points) {
+                    for column in 0..columns {
+                        let mut parts = [zero; 8];
+                        for u in 0..8 {
+                            parts[u] = w.load(block(factors, i * COLUMNS * 8 + column * 8 + u));
+                        }
+                        let x = spread(&parts);
+                        for point in 0..27 {
+                            x[point].store(&mut points[point][column]);
+                        }
+                    }
+                }
+                for point in 0..27 {
+                    let sums = &mut sums[(i * 27 + point) * WORDS * WORDS..][..WORDS * WORDS];
+                    let mut sum = [zero; WORDS];
+                    for k in 0..WORDS {
+                        sum[k] = w.load(block(sums, k));
+                    }
+                    for column in 0..columns {
+                        add_product(w, &points[0][point][column], w.load(&points[1][point][column]), &mut sum);
+                    }
+                    for k in 0..WORDS {
+                        sum[k].store(block_mut(sums, k));
+                    }
+                }
+            }
+        }
+        let mut out = [Galois::default(); 27];
+        for (point, out) in out.iter_mut().enumerate() {
+            let mut products = [[zero; 2]; FACTORS];
+            for i in 0..FACTORS {
+                let mut sum = [zero; WORDS];
+                for k in 0..WORDS {
+                    sum[k] = w.load(block(sums, (i * 27 + point) * WORDS + k));
+                }
+                products[i] = diagonals(&sum, zero);
+            }
+            *out = reduced(&products, zero);
+        }
+        out
+    }
+
+    /// Folds rows of 8 words with a weight each: `out[j]` becomes the sum of the weighted words `j`.
+    fn fold_rows[R: Integer][R](w; rows: &[R], weights: &[Galois<R>], out: &mut [Galois<R>]) {
+        let zero = w.splat(R::default());
+        for (pair, out) in out.chunks_mut(2).enumerate() {
+            let mut sums = [[zero; BLOCKS]; 2];
+            for (row, weight) in rows.chunks_exact(WORDS).zip(weights) {
+                let words = [w.splat(row[2 * pair]), w.splat(row[2 * pair + 1])];
+                let weight = element(w, weight);
+                for c in 0..BLOCKS {
+                    for k in 0..2 {
+                        sums[k][c] = sums[k][c] + words[k] * weight[c];
+                    }
+                }
+            }
+            for (out, sums) in out.iter_mut().zip(sums) {
+                *out = stored(&sums);
             }
         }
     }
 
-    /// See [`Checked::fold`].
-    fn fold[R: Ring + Checked<Ext = Galois<R>, Sum = Galois<R>>, const N: usize][R, N](
-        rows: &[Galois<R>], eighths: &[Galois<R>; 8], planes: [&[R]; N], out: &mut [Galois<R>]
-    ) where [] {
-        for (j, (out, &eighth)) in out.iter_mut().zip(eighths).enumerate() {
-            let mut sum = Galois::default();
-            for (row, &eq) in rows.iter().enumerate() {
-                let mut word = R::default();
-                for plane in planes {
-                    word = word + plane[row * LINE + j];
-                }
-                R::accumulate(&mut sum, eq, word);
+    /// Adds the outputs of `h(own + next)` on the whole grid that the block's rows span to `values`: for output `o` from `o * stride` on, 8 words for each point.
+    fn grid[R: Integer, K: Quadratic<I, O>, const I: usize, const O: usize][R, K, I, O](
+        w; kernel: &K, of: &Block<'_, R>, values: &mut [R], stride: usize, scratch: &mut Scratch<R>
+    ) {
+        let zero = w.splat(R::default());
+        let points = 3_usize.pow(of.r);
+        let extended = scratch.words(I * points * WORDS);
+        for (k, extended) in extended.chunks_exact_mut(points * WORDS).enumerate() {
+            let from = k * of.stride + of.at;
+            for row in 0..1 << of.r {
+                let [own, next] = [&of.own[from..], &of.next[from..]].map(|plane| block(plane, row));
+                (w.load(own) + w.load(next)).store(block_mut(extended, position(row, of.r)));
             }
-            *out = eighth * sum;
+            // The leading coefficients, variable by variable: from what is known at 0 and 1 of it, in any place of those before.
+            for variable in 0..of.r {
+                let place = 3_usize.pow(variable);
+                for upper in 0..1 << (of.r - 1 - variable) {
+                    let from = 3 * place * position(upper, of.r);
+                    for at in from..from + place {
+                        let [low, high] = [at, at + place].map(|at| w.load(block(extended, at)));
+                        (high - low).store(block_mut(extended, at + 2 * place));
+                    }
+                }
+            }
+        }
+        for point in 0..points {
+            let mut x = [zero; I];
+            for k in 0..I {
+                x[k] = w.load(block(extended, k * points + point));
+            }
+            let h = homogeneous(kernel, x, zero);
+            for o in 0..O {
+                let value = block_mut(&mut values[o * stride..], point);
+                (w.load(value) + h[o]).store(value);
+            }
         }
     }
 
-    /// See [`Checked::grid`].
-    fn grid[R: Ring + Checked, K: Quadratic<I, O>, const I: usize, const O: usize][R, K, I, O](
-        kernel: &K, block: &Block<'_, R>, weights: &[R::Ext], sums: &mut [R::Sum], scratch: &mut Scratch<R>
-    ) where [] {
-        grid_scalar::<R, K, I, O>(kernel, block, weights, sums, scratch);
+    /// Adds weighted values to sums: `values` has 8 words for each point, a multiple of [`POINTS`] of them, and word `j` has as its weight the point of the Galois ring whose coefficients
+    /// are the bits of `weights[j]`. For every [`POINTS`] points, `sums` has all of their coefficients 0, then all coefficients 1, and so on.
+    ///
+    /// All sums of some of 4 words are computed once, and each coefficient takes the one it needs (Arlazarov, Dinic, Kronrod, Faradzhev, 1970).
+    fn add_weighted[R: Integer][R](w; values: &[R], weights: [u64; WORDS], sums: &mut [R]) {
+        let mut chosen = [[0_usize; 2]; DEGREE];
+        for (c, chosen) in chosen.iter_mut().enumerate() {
+            for (j, weight) in weights.iter().enumerate() {
+                chosen[j / 4] |= ((weight >> c & 1) as usize) << (j % 4);
+            }
+        }
+        let zero = w.splat(R::default());
+        let mut some = [[[R::default(); POINTS]; 16]; 2];
+        for (values, sums) in values.chunks_exact(POINTS * WORDS).zip(sums.chunks_exact_mut(POINTS * DEGREE)) {
+            for eight in 0..POINTS / WORDS {
+                let mut words = [zero; WORDS];
+                for (k, point) in words.iter_mut().enumerate() {
+                    *point = w.load(block(values, eight * WORDS + k));
+                }
+                let words = W::Block::transpose(words);
+                for (half, some) in some.iter_mut().enumerate() {
+                    // Those without word 0 .. 3 are there before those with it.
+                    let mut sum = [zero; 16];
+                    for j in 0..4 {
+                        for others in 0..1 << j {
+                            sum[others | 1 << j] = sum[others] + words[4 * half + j];
+                        }
+                    }
+                    for k in 0..16 {
+                        sum[k].store(block_mut(&mut some[k], eight));
+                    }
+                }
+            }
+            for (sum, [first, second]) in sums.chunks_exact_mut(POINTS).zip(chosen) {
+                let (first, second) = (&some[0][first & 15], &some[1][second & 15]);
+                for k in 0..POINTS / WORDS {
+                    let added = w.load(block(first, k)) + w.load(block(second, k));
+                    let to = block_mut(sum, k);
+                    (w.load(to) + added).store(to);
+                }
+            }
+        }
     }
+}
 
-    /// See [`Ext::combined_products`].
-    fn combined_products[E: Ext, const N: usize][E, N](a: [&[E]; N], b: [&[E]; N]) -> [E; 27] where [] {
-        combined_products_scalar(a, b)
+/// Eight words of a longer vector, the `at`th.
+#[inline(always)]
+fn block<R>(words: &[R], at: usize) -> &[R; WORDS] {
+    &words.as_chunks().0[at]
+}
+
+#[inline(always)]
+fn block_mut<R>(words: &mut [R], at: usize) -> &mut [R; WORDS] {
+    &mut words.as_chunks_mut().0[at]
+}
+
+// Plain loops below: closures would stay calls outside the enabled instructions.
+
+#[inline(always)]
+fn element<R: Ring, W: Width<R>>(w: W, x: &Galois<R>) -> [W::Block; BLOCKS] {
+    let mut blocks = [w.splat(R::default()); BLOCKS];
+    for (k, to) in blocks.iter_mut().enumerate() {
+        *to = w.load(block(&x.0, k));
     }
+    blocks
+}
 
-    /// See [`Ext::fold`].
-    fn fold_parts[E: Ext][E](v: &[E], eq: &[E; 8], out: &mut [E]) where [] {
-        fold_scalar(v, eq, out);
+#[inline(always)]
+fn stored<R: Ring, B: super::blocks::Block<R>>(blocks: &[B; BLOCKS]) -> Galois<R> {
+    let mut x = Galois::default();
+    for k in 0..BLOCKS {
+        blocks[k].store(block_mut(&mut x.0, k));
     }
+    x
+}
 
-    /// See [`Ext::combine`].
-    fn combine[E: Ext][E](terms: &[(E, &[E])], weights: &[E], out: &mut [E]) where [] {
-        combine_scalar(terms, weights, out);
+/// What is linear in three variables, from its values at 0 and 1 of each: there, and with the leading coefficients, on `{0, 1, inf}^3`.
+#[inline(always)]
+fn spread<A: Algebra>(x: &[A; 8]) -> [A; 27] {
+    let mut out = [x[0]; 27];
+    for pair in 0..4 {
+        let (low, high, at) = (x[2 * pair], x[2 * pair + 1], 9 * (pair / 2) + 3 * (pair % 2));
+        (out[at], out[at + 1], out[at + 2]) = (low, high, high - low);
+    }
+    for at in [0, 1, 2, 9, 10, 11] {
+        out[at + 6] = out[at + 3] - out[at];
+    }
+    for at in 0..9 {
+        out[at + 18] = out[at + 9] - out[at];
+    }
+    out
+}
+
+#[inline(always)]
+fn multiplied<R: Ring, W: Width<R>>(w: W, x: &[W::Block; BLOCKS], y: &[W::Block; BLOCKS]) -> Galois<R> {
+    let (x, y) = (spread(x), spread(y));
+    let mut by = [[R::default(); WORDS]; FACTORS];
+    for k in 0..FACTORS {
+        x[k].store(&mut by[k]);
+    }
+    let zero = w.splat(R::default());
+    let mut products = [[zero; 2]; FACTORS];
+    for i in 0..FACTORS {
+        let mut sums = [zero; WORDS];
+        add_product(w, &by[i], y[i], &mut sums);
+        products[i] = diagonals(&sums, zero);
+    }
+    reduced(&products, zero)
+}
+
+/// Adds the products of two blocks' words: `sums[k]` those of word `k` of the first.
+#[inline(always)]
+fn add_product<R: Ring, W: Width<R>>(w: W, x: &[R; WORDS], y: W::Block, sums: &mut [W::Block; WORDS]) {
+    for k in 0..WORDS {
+        sums[k] = sums[k] + w.splat(x[k]) * y;
+    }
+}
+
+/// The coefficients of a product of two blocks: the sum of `sums[k]` moved up by `k` words.
+#[inline(always)]
+fn diagonals<R: Ring, B: super::blocks::Block<R>>(sums: &[B; WORDS], zero: B) -> [B; 2] {
+    let [a, b, c, d, e, f, g, h] = *sums;
+    let low = (a + b.window::<7>(zero)) + (c.window::<6>(zero) + d.window::<5>(zero));
+    let low = low + (e.window::<4>(zero) + f.window::<3>(zero)) + (g.window::<2>(zero) + h.window::<1>(zero));
+    let high = (zero.window::<7>(b) + zero.window::<6>(c)) + (zero.window::<5>(d) + zero.window::<4>(e));
+    [low, high + (zero.window::<3>(f) + zero.window::<2>(g)) + zero.window::<1>(h)]
+}
+
+/// The element whose factors' products these are.
+#[inline(always)]
+fn reduced<R: Ring, B: super::blocks::Block<R>>(products: &[[B; 2]; FACTORS], zero: B) -> Galois<R> {
+    let (mut quarters, mut halves, mut whole) = ([[zero; 4]; 9], [[zero; 8]; 3], [zero; 16]);
+    for i in 0..9 {
+        join(&products[3 * i], &products[3 * i + 1], &products[3 * i + 2], &mut quarters[i]);
+    }
+    for i in 0..3 {
+        join(&quarters[3 * i], &quarters[3 * i + 1], &quarters[3 * i + 2], &mut halves[i]);
+    }
+    join(&halves[0], &halves[1], &halves[2], &mut whole);
+    // x^64 = -(x^4 + x^3 + x + 1), and what that moves past the end comes down once more.
+    let (mut out, mut before) = ([zero; BLOCKS], zero);
+    for k in 0..BLOCKS {
+        let high = whole[BLOCKS + k];
+        out[k] = whole[k] - times_low(high, before);
+        before = high;
+    }
+    let past = times_low(zero, before);
+    out[0] = out[0] + times_low(past, zero);
+    stored(&out)
+}
+
+/// A block of the product with `x^4 + x^3 + x + 1`, from the block of the factor and the one before it.
+#[inline(always)]
+fn times_low<R: Ring, B: super::blocks::Block<R>>(x: B, before: B) -> B {
+    (x + x.window::<7>(before)) + (x.window::<5>(before) + x.window::<4>(before))
+}
+
+/// The product of two polynomials from those of their low halves, of their high halves, and of the differences of their halves.
+#[inline(always)]
+fn join<A: Algebra>(low: &[A], high: &[A], differences: &[A], out: &mut [A]) {
+    let n = low.len();
+    for k in 0..n {
+        (out[k], out[n + k]) = (low[k], high[k]);
+    }
+    for k in 0..n {
+        out[n / 2 + k] = out[n / 2 + k] + (low[k] + high[k] - differences[k]);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ring::{Product, Z16, Z32, Z64};
+    use crate::{
+        check::{
+            ext::{Ext, combined_products_scalar, fold_scalar},
+            form::Soon,
+            grid::extend_into,
+            log::LINE,
+        },
+        ring::{Deg1, Deg2, Z16, Z32, Z64, plain},
+    };
 
-    fn agrees<R: Ring + Checked<Ext = Galois<R>, Sum = Galois<R>>>(of: impl Fn(u64) -> R) {
-        let word = |k: usize| of((k as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x1234_5678);
-        let words = |from: usize, n: usize| -> Vec<R> { (from..from + n).map(word).collect() };
-        let element = |k: usize| Galois::<R>(std::array::from_fn(|c| word(64 * k + c)));
-        let elements = |from: usize, n: usize| -> Vec<Galois<R>> { (from..from + n).map(element).collect() };
-        let (a, b, eight) = (elements(1, 24), elements(100, 24), std::array::from_fn(|k| element(200 + k)));
-        assert_eq!(combined_products([&a], [&b]), combined_products_scalar([&a], [&b]));
-        let (mut x, mut y) = (elements(0, 3), elements(0, 3));
-        fold_parts(&a, &eight, &mut x);
-        fold_scalar(&a, &eight, &mut y);
-        assert_eq!(x, y);
-        let (mut x, mut y) = (elements(0, 24), elements(0, 24));
-        combine(&[(eight[0], &a), (eight[1], &b)], &b, &mut x);
-        combine_scalar(&[(eight[0], &a), (eight[1], &b)], &b, &mut y);
-        assert_eq!(x, y);
-        // Two planes of eight rows, by definition.
-        let (p, q, of_rows) = (words(5, 8 * LINE), words(900, 8 * LINE), elements(300, 8));
-        let mut x = elements(0, LINE);
-        fold(&of_rows, &eight, [&p, &q], &mut x);
-        for (j, (x, &eighth)) in x.iter().zip(&eight).enumerate() {
-            let weighted = |row: usize| R::scale(of_rows[row], p[row * LINE + j] + q[row * LINE + j]);
-            assert_eq!(*x, eighth * (0..8).fold(Galois::default(), |sum, row| sum + weighted(row)));
+    /// Without linear terms.
+    #[derive(Clone, Copy)]
+    struct Mixed;
+    impl Quadratic<3, 2> for Mixed {
+        fn eval<A: Algebra>(&self, [a, b, c]: [Deg1<A>; 3]) -> [Deg2<A>; 2] {
+            [a * b + c * c, (a + b) * (b - c)]
         }
-        let (mut sums, line) = (elements(0, 8), elements(400, LINE));
-        rows(&p, 8 * LINE, &line, &mut sums);
-        for (row, sum) in sums.iter().enumerate() {
-            let weighted = (0..LINE).map(|j| R::scale(line[j], p[row * LINE + j]));
-            assert_eq!(*sum, weighted.fold(element(row), |sum, w| sum + w));
+    }
+
+    /// All loops on elements made of `of`, against their definitions.
+    struct Of<F>(F);
+
+    impl<R: Integer, F: Fn(u64) -> R> Of<F>
+    where
+        Galois<R>: Ext,
+    {
+        fn words(&self, from: usize, n: usize) -> Vec<R> {
+            let word = |k: usize| (self.0)((k as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x1234_5678);
+            (from..from + n).map(word).collect()
         }
-        let both = words(7, 2 * 8 * LINE);
-        let soon = crate::check::form::Soon { claims: None, inputs: None };
-        let block = Block { own: &both, next: &both, stride: 8 * LINE, at: 0, r: 3, soon };
-        let (mut x, mut y) = (elements(0, 27), elements(0, 27));
-        grid::<R, _, 2, 1>(&Product, &block, &line, &mut x, &mut Scratch::default());
-        grid_scalar::<R, _, 2, 1>(&Product, &block, &line, &mut y, &mut Scratch::default());
-        assert_eq!(x, y);
+
+        fn elements(&self, from: usize, n: usize) -> Vec<Galois<R>> {
+            let words = self.words(DEGREE * from, DEGREE * n);
+            words.chunks_exact(DEGREE).map(|c| Galois(std::array::from_fn(|k| c[k]))).collect()
+        }
+
+        fn levels_agree(&self) {
+            // Fewer columns than are brought into form together, as many, and more.
+            for part in [1, 8, 11] {
+                let [a, b, c, d] = [1, 1000, 2000, 3000].map(|from| self.elements(from, 8 * part));
+                let sum =
+                    |x: &[Galois<R>], y: &[Galois<R>]| -> Vec<_> { x.iter().zip(y).map(|(&x, &y)| x + y).collect() };
+                let expected = combined_products_scalar([&sum(&a, &b)], [&sum(&c, &d)]);
+                assert_eq!(combined_products([&a, &b], [&c, &d]), expected);
+                let eq: [_; 8] = std::array::from_fn(|k| b[k]);
+                let (mut x, mut y) = (self.elements(0, part), self.elements(0, part));
+                fold(&a, &eq, &mut x);
+                fold_scalar(&a, &eq, &mut y);
+                assert_eq!(x, y);
+            }
+        }
+
+        fn rows_agree(&self) {
+            let (rows, weights) = (self.words(5, 7 * WORDS), self.elements(300, 8));
+            for words in [1, 2, 5, WORDS] {
+                let mut out = self.elements(0, words);
+                fold_rows(&rows, &weights, &mut out);
+                for (j, out) in out.into_iter().enumerate() {
+                    let weighted = |row: usize| weights[row].times(rows[row * WORDS + j]);
+                    assert_eq!(out, (0..7).fold(Galois::default(), |sum, row| sum + weighted(row)));
+                }
+            }
+        }
+
+        fn grids_agree(&self) {
+            for r in 3..=5 {
+                let (rows, points) = (1 << r, 3_usize.pow(r));
+                let (stride, at) = ((3 * rows + 1) * LINE, rows * LINE);
+                let (own, next) = (self.words(1, 3 * stride), self.words(9000, 3 * stride));
+                let soon = Soon { claims: None, inputs: None };
+                let block = Block { own: &own, next: &next, stride, at, r, soon };
+                let out = (points + 3) * LINE;
+                let before = self.words(77, 2 * out);
+                let mut values = before.clone();
+                grid::<R, Mixed, 3, 2>(&Mixed, &block, &mut values, out, &mut Scratch::default());
+                for j in 0..LINE {
+                    let extended = [0, 1, 2].map(|k| {
+                        let word =
+                            |l: usize| own[k * stride + at + l * LINE + j] + next[k * stride + at + l * LINE + j];
+                        let mut extended = vec![R::default(); points];
+                        extend_into(&(0..rows).map(word).collect::<Vec<_>>(), &mut extended);
+                        extended
+                    });
+                    for point in 0..points {
+                        let h = plain(&Mixed, extended.each_ref().map(|x| x[point]));
+                        for (o, h) in h.into_iter().enumerate() {
+                            let at = o * out + point * LINE + j;
+                            assert_eq!(values[at], before[at] + h, "output {o} at {point} of {r} variables");
+                        }
+                    }
+                }
+            }
+        }
+
+        fn weighted_forms_agree(&self) {
+            let (inputs, terms) = (self.elements(1, 9), [(0, (self.0)(1)), (2, (self.0)(u64::MAX)), (1, (self.0)(3))]);
+            let [before, mut sum] = [self.elements(50, 1)[0]; 2];
+            let weight = 0x9e37_79b9_7f4a_7c15;
+            add_weighted_form(weight, &terms, &inputs, 4, &mut sum);
+            let form = terms.iter().fold(Galois::default(), |sum, &(l, c)| sum + inputs[4 * l].times(c));
+            assert_eq!(sum, before + Galois::point(weight).product_by_definition(form));
+        }
+
+        fn weighted_sums_agree(&self) {
+            let values = self.words(3, 2 * POINTS * WORDS);
+            let weights: [u64; WORDS] = std::array::from_fn(|j| (j as u64 + 1).wrapping_mul(0xd134_2543_de82_ef95));
+            let before = self.words(4000, 2 * POINTS * DEGREE);
+            let mut sums = before.clone();
+            add_weighted(&values, weights, &mut sums);
+            for point in 0..2 * POINTS {
+                let at = |c: usize| point / POINTS * POINTS * DEGREE + c * POINTS + point % POINTS;
+                let sum = (0..WORDS).fold(Galois(std::array::from_fn(|c| before[at(c)])), |sum, j| {
+                    sum + Galois::point(weights[j]).times(values[point * WORDS + j])
+                });
+                assert_eq!(Galois(std::array::from_fn(|c| sums[at(c)])), sum);
+            }
+        }
+
+        fn agree(&self) {
+            self.levels_agree();
+            self.rows_agree();
+            self.grids_agree();
+            self.weighted_sums_agree();
+            self.weighted_forms_agree();
+        }
     }
 
     #[test]
-    fn loops_give_the_same_whatever_they_are_compiled_for() {
-        agrees(|x| Z16(x as u16));
-        agrees(|x| Z32(x as u32));
-        agrees(Z64);
+    fn loops_are_their_definitions() {
+        Of(|x| Z16(x as u16)).agree();
+        Of(|x| Z32(x as u32)).agree();
+        Of(Z64).agree();
+    }
+
+    /// The blocks for any processor, where this one has wider ones.
+    #[test]
+    fn blocks_agree_with_those_for_any_processor() {
+        let words: [Z64; DEGREE] = std::array::from_fn(|k| Z64((k as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+        let (x, y) = (Galois(words), Galois(words.map(|x| x * x)));
+        let portable: Galois<Z64> = multiplied(Anywhere, &element(Anywhere, &x), &element(Anywhere, &y));
+        assert_eq!(portable, x.product_by_definition(y));
+        assert_eq!(portable, product(&x, &y));
+        let blocks: [_; WORDS] = std::array::from_fn(|k| Anywhere.load(block(&words, k)));
+        let transposed: Galois<Z64> = stored(&<Anywhere as Width<Z64>>::Block::transpose(blocks));
+        for k in 0..DEGREE {
+            assert_eq!(transposed.0[k], words[k % WORDS * WORDS + k / WORDS]);
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! A kernel is generic over [`Algebra`](crate::ring::Algebra), so the wide form runs the very code of the scalar
 //! one on registers of 256 or 512 lanes. The tests run every level the machine has against the twin.
 
+pub(crate) mod blocks;
 pub(crate) mod clmul;
 pub(crate) mod integers;
 mod transpose;

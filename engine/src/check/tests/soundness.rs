@@ -2,14 +2,14 @@
 //!
 //! The prover sends a wrong product and then tells the best lies there are: it knows, once a coin is thrown, by how much its claim is off, and
 //! chooses values of the next proof that are off by a polynomial with as many zeros among the points as its degree allows. With `n` points the
-//! claim becomes true with probability `1 - (1 - 1/n)^3` by the weights, which have three factors, `1 - (1 - 2/n)^3` at the
+//! claim becomes true with probability `1 - (1 - 1/n)^3` by the weights, which have three factors (`1/n` of integers, whose have one), `1 - (1 - 2/n)^3` at the
 //! first grid and at each later level, of degree two in three variables, and `16 / (n - 9)` at the last point, which is
 //! none of `0 ..= 8`. That is what the lemma of Schwartz and Zippel bounds by the degree over `n`, reached.
 
 use super::{accepted, product};
 use crate::{
     Error, Party,
-    check::{ext::Ext, form::Of, grid, last::PAIRS, log::Gates, statement::Statement},
+    check::{ext::Ext, form::Of, grid, last::PAIRS, log::Gates, statement::Statement as _},
     prss::{
         Stream,
         reduced::{self, Reduction, Stage},
@@ -23,9 +23,17 @@ use bytes::Bytes;
 /// Elements of the product, and the one that is wrong: in a line's odd words the weights have three factors.
 const N: usize = 20;
 const WRONG: usize = 1;
-/// Levels after the first grid, for `N` products of bits and of integers.
-const LEVELS_OF_BITS: usize = 2;
-const LEVELS_OF_INTEGERS: usize = 1;
+
+/// The coins of a check of `N` products.
+#[derive(Clone, Copy)]
+struct Coins {
+    /// Factors of a weight.
+    weights: i32,
+    /// Levels after the first grid.
+    levels: usize,
+}
+const BITS: Coins = Coins { weights: 3, levels: 2 };
+const INTEGERS: Coins = Coins { weights: 1, levels: 1 };
 
 /// What the prover does about its claim.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,7 +81,7 @@ impl<R: Ring> Prover<R> {
         let kernel = Product;
         let (chunk, at, _) = gates.reserve(Of::<Product, 2, 1>::KIND, || Box::new(Of::<Product, 2, 1>(kernel)) as _, N);
         chunk.for_prev[at + WRONG] = self.wrong;
-        let statement = Statement::new(gates, coin).unwrap();
+        let statement = R::Statement::new(gates, coin).unwrap();
         let off = block_on(statement.first_level(&mut Nobody)).for_prev[0];
         // (1 - t)(1 - t / 2): one at 0, zero at 1 and at 2.
         let (one, half) = (R::Ext::point(1), R::Ext::point(2).inverse());
@@ -160,11 +168,11 @@ fn gets_through<R: Ring>(seed: u64, lies: Lies, wrong: R, reduction: Option<Redu
 }
 
 /// The probability that a claim becomes true, by stage: weights, first grid, levels, last point.
-fn by_stage(lies: Lies, points: f64, levels: usize) -> Vec<f64> {
+fn by_stage(lies: Lies, points: f64, coins: Coins) -> Vec<f64> {
     let (zeros, last) = if lies == Lies::Best { (2.0, 16.0) } else { (1.0, 8.0) };
     let grid = 1.0 - (1.0 - zeros / points).powi(3);
-    let mut all = vec![1.0 - (1.0 - 1.0 / points).powi(3)];
-    all.extend(vec![grid; 1 + levels]);
+    let mut all = vec![1.0 - (1.0 - 1.0 / points).powi(coins.weights)];
+    all.extend(vec![grid; 1 + coins.levels]);
     all.push(last / (points - 9.0));
     all
 }
@@ -174,15 +182,15 @@ fn together(stages: &[f64]) -> f64 {
 }
 
 /// Counts how often `runs` attempts get through. It must be as often as computed, and would not be if all zeros were twice as likely.
-fn as_computed<R: Ring>(lies: Lies, wrong: R, reduction: Reduction, levels: usize, runs: u64) {
-    let rate = |points: f64| match (reduction.stage, by_stage(lies, points, levels)) {
+fn as_computed<R: Ring>(lies: Lies, wrong: R, reduction: Reduction, coins: Coins, runs: u64) {
+    let rate = |points: f64| match (reduction.stage, by_stage(lies, points, coins)) {
         (Stage::All, stages) => together(&stages),
         (Stage::Only(stage), stages) => stages[stage],
     };
     let points = f64::from(1_u32 << reduction.bits);
     // Half of the points, but for the last, where half of those that may be drawn are left.
     let weak = match reduction.stage {
-        Stage::Only(stage) if stage == levels + 2 => 2.0 * rate(points),
+        Stage::Only(stage) if stage == coins.levels + 2 => 2.0 * rate(points),
         _ => rate(points / 2.0).min(1.0),
     };
     let through = (0..runs).filter(|&seed| gets_through(1000 + seed, lies, wrong, Some(reduction))).count();
@@ -196,27 +204,27 @@ fn as_computed<R: Ring>(lies: Lies, wrong: R, reduction: Reduction, levels: usiz
 
 #[test]
 fn each_coin_misses_as_often_as_computed() {
-    for stage in 0..LEVELS_OF_BITS + 3 {
+    for stage in 0..BITS.levels + 3 {
         // At the last point nine are not drawn.
-        let bits = if stage == LEVELS_OF_BITS + 2 { 6 } else { 4 };
+        let bits = if stage == BITS.levels + 2 { 6 } else { 4 };
         let reduction = Reduction { bits, stage: Stage::Only(stage) };
-        as_computed(Lies::Best, Lanes(1 << 17), reduction, LEVELS_OF_BITS, 600);
-        as_computed(Lies::None, Lanes(0x8000_0000_0000_0001), reduction, LEVELS_OF_BITS, 600);
+        as_computed(Lies::Best, Lanes(1 << 17), reduction, BITS, 600);
+        as_computed(Lies::None, Lanes(0x8000_0000_0000_0001), reduction, BITS, 600);
     }
 }
 
 #[test]
 fn all_coins_together_miss_as_often_as_computed() {
     let reduction = Reduction { bits: 6, stage: Stage::All };
-    as_computed(Lies::Best, Lanes(1), reduction, LEVELS_OF_BITS, 600);
-    as_computed(Lies::None, Lanes(1), reduction, LEVELS_OF_BITS, 600);
+    as_computed(Lies::Best, Lanes(1), reduction, BITS, 600);
+    as_computed(Lies::None, Lanes(1), reduction, BITS, 600);
 }
 
 #[test]
 fn integers_are_checked_as_well_as_bits() {
     let reduction = Reduction { bits: 6, stage: Stage::All };
     // The highest bit alone is the smallest ideal of the ring.
-    as_computed(Lies::Best, Z32(1 << 31), reduction, LEVELS_OF_INTEGERS, 120);
+    as_computed(Lies::Best, Z32(1 << 31), reduction, INTEGERS, 120);
 }
 
 #[test]
