@@ -49,8 +49,8 @@
 //!
 //! ## The proof of a batch
 //!
-//! 1. A coin gives weights: one for each output plane of a kind of gates, some for each block of up to 64 rows, and a few common ones; a word of 64 bits is an
-//!    element of `GF(2^64)` as it stands, since the powers of `x` are a basis. The claims become one for each row: `<A_l, M A_l> = c_l`, where `A_l` is
+//! 1. A coin gives weights. On bits: one for each output plane of a kind of gates, some for each block of up to 64 rows, and one for all odd words; a word of 64 bits is an
+//!    element of `GF(2^64)` as it stands, since the powers of `x` are a basis. On integers: one for each output word of a block. The claims become one for each row: `<A_l, M A_l> = c_l`, where `A_l` is
 //!    the row's part of `s` and `M` the weighted form, written as few products of an input and a linear form as a greedy choice of inputs finds.
 //! 2. With `A(t)` the row that is linear in each of `r` variables and takes the rows' values at the corners, `Q(t) = <A(t), M A(t)>` has degree two in
 //!    each variable. The prover shares its values on the grid `{0, 1, inf}^r` between the verifiers, but for the corners, which are the claims.
@@ -62,7 +62,8 @@
 //!    verifiers show each other what they have: the product of the two sums must be the value of the product.
 //!
 //! The sources fold field elements, one for each gate; here everything is bit-sliced until the first fold is done. Integers modulo `2^k` are folded in
-//! the Galois ring `GR(2^k, 64)`, whose residue field is the same `GF(2^64)` (Boyle et al., section 4.1).
+//! the Galois ring `GR(2^k, 64)`, whose residue field is the same `GF(2^64)` (Boyle et al., section 4.1). Weights and challenges are its points with
+//! coefficients 0 and 1: to weight words of the first grid takes additions alone.
 //!
 //! **Theorem.** *If a message of a batch was wrong, the two honest parties reject but with probability below `2^-57`.* Step 1: the weights enter
 //! with degree at most 4, so a wrong word leaves every row's claim right with probability at most `4 / 2^64` (Schwartz, Zippel). Step 2: two different

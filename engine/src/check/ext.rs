@@ -7,11 +7,13 @@
 // The loops are compiled for wider instructions in `simd`, where all they call must be inlined.
 #![allow(clippy::inline_always)]
 
+use super::last::Points;
 use crate::simd::clmul;
 use bytemuck::Pod;
 use std::{
     fmt::Debug,
     ops::{Add, Mul, Sub},
+    sync::LazyLock,
 };
 
 /// A ring element of a claim.
@@ -29,10 +31,20 @@ pub trait Ext:
         combined_products_scalar(a, b)
     }
 
-    /// Folds the 8 parts of `v` into one, the first of `out`: the sum of `eq[u]` times part `u`.
-    fn fold(v: &[Self], eq: &[Self; 8], out: &mut [Self]) {
+    /// Folds as many parts of `v` as there are weights into one, the first of `out`: the sum of `eq[u]` times part `u`.
+    fn fold(v: &[Self], eq: &[Self], out: &mut [Self]) {
         fold_scalar(v, eq, out);
     }
+
+    /// The sum of some products.
+    fn sum_of_products(a: &[Self], b: &[Self]) -> Self {
+        let mut sum = [Self::default()];
+        Self::fold(a, b, &mut sum);
+        sum[0]
+    }
+
+    /// What the last level needs of its points, which are always the same.
+    fn last_points() -> &'static Points<Self>;
 }
 
 #[inline(always)]
@@ -57,10 +69,10 @@ pub(crate) fn combined_products_scalar<E: Ext, const N: usize>(a: [&[E]; N], b: 
 }
 
 #[inline(always)]
-pub(crate) fn fold_scalar<E: Ext>(v: &[E], eq: &[E; 8], out: &mut [E]) {
-    let part = v.len() / 8;
+pub(crate) fn fold_scalar<E: Ext>(v: &[E], eq: &[E], out: &mut [E]) {
+    let part = v.len() / eq.len();
     for (j, out) in out.iter_mut().enumerate().take(part) {
-        *out = (0..8).fold(E::default(), |sum, u| sum + eq[u] * v[u * part + j]);
+        *out = eq.iter().enumerate().fold(E::default(), |sum, (u, &eq)| sum + eq * v[u * part + j]);
     }
 }
 
@@ -115,8 +127,16 @@ impl Ext for Gf64 {
         clmul::combined_products(a, b)
     }
 
-    fn fold(v: &[Self], eq: &[Self; 8], out: &mut [Self]) {
-        clmul::fold(v, eq, out);
+    fn fold(v: &[Self], eq: &[Self], out: &mut [Self]) {
+        match eq.try_into() {
+            Ok(eq) => clmul::fold(v, eq, out),
+            Err(_) => fold_scalar(v, eq, out),
+        }
+    }
+
+    fn last_points() -> &'static Points<Self> {
+        static POINTS: LazyLock<Points<Gf64>> = LazyLock::new(Points::new);
+        &POINTS
     }
 }
 

@@ -8,7 +8,10 @@
 // Loops over coefficients are compiled for wider instructions in `simd`, where all they call must be inlined.
 #![allow(clippy::inline_always)]
 
-use super::ext::{Ext, Gf64};
+use super::{
+    ext::{Ext, Gf64},
+    last::Points,
+};
 use crate::{
     ring::Ring,
     simd::{blocks::Integer, integers},
@@ -92,8 +95,12 @@ impl<R: Integer> Ext for Galois<R> {
         integers::combined_products(a, b)
     }
 
-    fn fold(v: &[Self], eq: &[Self; 8], out: &mut [Self]) {
+    fn fold(v: &[Self], eq: &[Self], out: &mut [Self]) {
         integers::fold(v, eq, out);
+    }
+
+    fn last_points() -> &'static Points<Self> {
+        R::last_points()
     }
 
     fn point(coin: u64) -> Self {

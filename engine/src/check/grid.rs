@@ -39,19 +39,46 @@ fn thirds_mut<T>(points: &mut [T]) -> [&mut [T]; 3] {
     [low, high, inf]
 }
 
-/// The polynomial at `t`, from its values on the grid. Linear in these, so a share of them gives a share of the result.
-pub fn at<E: Ext>(values: &[E], t: &[E]) -> E {
-    let Some((&x, rest)) = t.split_first() else { return values[0] };
-    let (low, others) = values.split_at(values.len() / 3);
-    let (high, inf) = others.split_at(low.len());
-    let (low, high, inf) = (at(low, rest), at(high, rest), at(inf, rest));
-    low + x * (high - low) + (x * x - x) * inf
+/// The place of a point, at which polynomials are evaluated from their values on the grid. That is linear in these, so a share of them gives a share of
+/// the result.
+pub struct At<E>(Vec<Vec<E>>);
+
+impl<E: Ext> At<E> {
+    pub fn new(t: &[E]) -> Self {
+        // The weights of few variables at a time: those of all would be as many as values.
+        Self(t.chunks(3).map(Self::weights).collect())
+    }
+
+    fn weights(t: &[E]) -> Vec<E> {
+        t.iter().fold(vec![E::point(1)], |w, &x| {
+            let inf = x * x - x;
+            let thirds = |&w: &E| {
+                let high = w * x;
+                [w - high, high, w * inf]
+            };
+            w.iter().flat_map(thirds).collect()
+        })
+    }
+
+    /// The value of the polynomial with these values.
+    pub fn value(&self, values: &[E]) -> E {
+        let mut values = values.to_vec();
+        for weights in &self.0 {
+            let mut folded = vec![E::default(); values.len() / weights.len()];
+            E::fold(&values, weights, &mut folded);
+            values = folded;
+        }
+        values[0]
+    }
 }
 
 /// The weight of each of the `2^r` rows at `t`: `eq(l, t)`, which is one at `t = l` and zero at every other row.
 pub fn weights<E: Ext>(t: &[E]) -> Vec<E> {
-    let one = E::point(1);
-    t.iter().fold(vec![one], |w, &x| w.iter().flat_map(|&w| [w * (one - x), w * x]).collect())
+    let halves = |w: E, x: E| {
+        let high = w * x;
+        [w - high, high]
+    };
+    t.iter().fold(vec![E::point(1)], |w, &x| w.iter().flat_map(|&w| halves(w, x)).collect())
 }
 
 /// The position of a row on the grid of `r` variables.
@@ -81,10 +108,15 @@ mod tests {
         let t = [seed(200), seed(201), seed(202)];
         let eq = weights(&t);
         let fold = |v: &[E; 8]| v.iter().zip(&eq).fold(E::default(), |sum, (&v, &eq)| sum + v * eq);
-        assert_eq!(at(&q, &t), fold(&a) * fold(&b));
+        assert_eq!(At::new(&t).value(&q), fold(&a) * fold(&b));
         for l in 0..8 {
             assert_eq!(q[position(l, 3)], a[l] * b[l]);
         }
+        // Six variables are two times three.
+        let both: Vec<E> = q.iter().flat_map(|&x| q.iter().map(move |&y| x * y)).collect();
+        let [x, y] = [&t[..], &[seed(203), seed(204), seed(205)]].map(|t| At::new(t).value(&q));
+        let t: Vec<E> = (200..206).map(&seed).collect();
+        assert_eq!(At::new(&t).value(&both), x * y);
         assert_eq!(between(3).len(), 27 - 8);
         assert!((0..8).all(|l| !between(3).contains(&position(l, 3))));
     }

@@ -151,9 +151,11 @@ where
                         integers::fold_rows(chunk.block(planes, k, at, lines * LINE), rows, &mut part[..words]);
                     }
                     for (product, first) in products.iter().zip(done..) {
-                        for word in 0..words {
-                            to[word * part + first] = parts[product.input * LINE + word];
-                            product.add_form(parts, weights, word, &mut form[word * part + first]);
+                        let inputs = parts[product.input * LINE..].iter().take(words);
+                        inputs.zip(to[first..].iter_mut().step_by(part)).for_each(|(&x, to)| *to = x);
+                        for (o, terms) in &product.outputs {
+                            let weights: [u64; LINE] = std::array::from_fn(|word| weights[o * LINE + word].0);
+                            integers::add_weighted_form(&weights[..words], terms, parts, &mut form[first..], part);
                         }
                     }
                 }
@@ -177,15 +179,6 @@ where
 struct Product<R> {
     input: usize,
     outputs: Vec<(usize, Vec<(usize, R)>)>,
-}
-
-impl<R: Integer> Product<R> {
-    /// Adds word `word` of the form, weighted.
-    fn add_form(&self, inputs: &[Galois<R>], weights: &[Z64], word: usize, sum: &mut Galois<R>) {
-        for (o, terms) in &self.outputs {
-            integers::add_weighted_form(weights[o * LINE + word].0, terms, &inputs[word..], LINE, sum);
-        }
-    }
 }
 
 fn products<R: Integer>(class: &Class<R>) -> Vec<Product<R>> {

@@ -23,8 +23,22 @@ pub struct Last<E: Ext> {
     as_prev: Pair<E>,
     /// As `next` of prover `i - 1`.
     as_next: Pair<E>,
+}
+
+/// Interpolation from the points of the factors and of the product.
+pub struct Points<E: Ext> {
     short: Interpolation<E>,
     long: Interpolation<E>,
+    /// The weights of the factors' values for those at the points that only the product has.
+    past: Vec<Vec<E>>,
+}
+
+impl<E: Ext> Points<E> {
+    pub fn new() -> Self {
+        let (short, long) = (Interpolation::new(PAIRS), Interpolation::new(DEGREE));
+        let past = (PAIRS + 1..=DEGREE).map(|k| short.weights(E::point(k as u64))).collect();
+        Self { short, long, past }
+    }
 }
 
 impl<E: Ext> Last<E> {
@@ -52,49 +66,32 @@ impl<E: Ext> Last<E> {
             mine: std::array::from_fn(|p| std::array::from_fn(|k| of_prev[p][k] + of_next[p][k])),
             as_prev: pair(as_prev, &vectors.next, &vectors.form_next),
             as_next: pair(as_next, &vectors.own, &vectors.form_own),
-            short: Interpolation::new(PAIRS),
-            long: Interpolation::new(DEGREE),
         })
     }
 
     /// The product at all points but 1, where it follows from the claim.
     pub fn proof(&self) -> Vec<E> {
         let [a, b] = &self.mine;
+        let past = &E::last_points().past;
         let product = |k: usize| match k {
             0..=PAIRS => a[k] * b[k],
-            k => {
-                let weights = self.short.weights(E::point(k as u64));
-                sum(&weights, a) * sum(&weights, b)
-            }
+            k => E::sum_of_products(a, &past[k - PAIRS - 1]) * E::sum_of_products(b, &past[k - PAIRS - 1]),
         };
         (0..=DEGREE).filter(|&k| k != 1).map(product).collect()
     }
 
-    /// As `prev`: its halves of both factors at `x` and of their product.
-    pub fn as_prev(&self, claim: E, sent: &[E], x: E) -> [E; 3] {
-        self.at(&self.as_prev, claim, sent, x)
+    /// This party's halves of both factors at `x` and of their product, as `prev` and as `next`: from its half of each claim and of the values sent.
+    pub fn at(&self, x: E, claims: [(E, &[E]); 2]) -> [[E; 3]; 2] {
+        let points = E::last_points();
+        let (short, long) = (points.short.weights(x), points.long.weights(x));
+        let halves = |[a, b]: &Pair<E>, (claim, sent): (E, &[E])| {
+            let mut values = vec![sent[0], claim];
+            values.extend_from_slice(&sent[1..]);
+            values[1] = values[2..=PAIRS].iter().fold(claim, |left, &v| left - v);
+            [E::sum_of_products(a, &short), E::sum_of_products(b, &short), E::sum_of_products(&values, &long)]
+        };
+        [halves(&self.as_prev, claims[0]), halves(&self.as_next, claims[1])]
     }
-
-    /// As `next`.
-    pub fn as_next(&self, claim: E, sent: &[E], x: E) -> [E; 3] {
-        self.at(&self.as_next, claim, sent, x)
-    }
-
-    fn at(&self, [a, b]: &Pair<E>, claim: E, sent: &[E], x: E) -> [E; 3] {
-        let weights = self.short.weights(x);
-        [sum(&weights, a), sum(&weights, b), self.product(claim, sent, x)]
-    }
-
-    fn product(&self, claim: E, sent: &[E], x: E) -> E {
-        let mut values = vec![sent[0], claim];
-        values.extend_from_slice(&sent[1..]);
-        values[1] = values[2..=PAIRS].iter().fold(claim, |left, &v| left - v);
-        sum(&self.long.weights(x), &values)
-    }
-}
-
-fn sum<E: Ext>(weights: &[E], values: &[E]) -> E {
-    weights.iter().zip(values).fold(E::default(), |sum, (&w, &v)| sum + w * v)
 }
 
 /// Lagrange interpolation from the points `0 ..= n`.
@@ -160,7 +157,7 @@ mod tests {
         let at = Interpolation::<E>::new(PAIRS);
         let values: Vec<E> = at.points.iter().map(|&p| value(p)).collect();
         for x in [0, 3, 9, 16, u64::MAX] {
-            assert_eq!(sum(&at.weights(E::point(x)), &values), value(E::point(x)));
+            assert_eq!(E::sum_of_products(&at.weights(E::point(x)), &values), value(E::point(x)));
         }
     }
 

@@ -20,7 +20,7 @@ pub mod form;
 pub mod galois;
 pub mod grid;
 mod integers;
-mod last;
+pub mod last;
 pub mod log;
 mod prove;
 mod rings;

@@ -57,11 +57,12 @@ async fn check_ring<R: Ring>(ctx: &mut Ctx<Malicious>) -> Result<(), Error> {
     let proof: Vec<_> = between.iter().map(|&at| first.grid[at]).collect();
     let sent = share(ctx, &proof).await?;
     let t = coins.challenge::<R::Ext>(ctx, r).await?;
+    let at = grid::At::new(&t);
     let whole = |rows: &[R::Ext], sent: &[R::Ext]| {
         let mut values = vec![R::Ext::default(); first.grid.len()];
         between.iter().zip(sent).for_each(|(&at, &v)| values[at] = v);
         rows.iter().enumerate().for_each(|(l, &v)| values[grid::position(l, r)] = v);
-        grid::at(&values, &t)
+        at.value(&values)
     };
     let mut claim = Halves { prev: whole(&first.for_prev, &sent.prev), next: whole(&first.for_next, &sent.next) };
 
@@ -81,7 +82,7 @@ async fn check_ring<R: Ring>(ctx: &mut Ctx<Malicious>) -> Result<(), Error> {
     let last = Last::new(ctx, &v)?;
     let sent = share(ctx, &last.proof()).await?;
     let x = coins.last::<R::Ext>(ctx).await?;
-    let (mine_prev, mine_next) = (last.as_prev(claim.prev, &sent.prev, x), last.as_next(claim.next, &sent.next, x));
+    let [mine_prev, mine_next] = last.at(x, [(claim.prev, &sent.prev), (claim.next, &sent.next)]);
     coins.agree(ctx).await?;
     let mut theirs = [[R::Ext::default(); 3]; 2];
     let [from_prev, from_next] = &mut theirs;
@@ -126,17 +127,18 @@ async fn level<E: Ext>(
     // The value at row 0 follows from the claim.
     let sent = share(ctx, &values[1..]).await?;
     let t = coins.challenge::<E>(ctx, R).await?;
-    *claim = Halves { prev: next_claim(claim.prev, &sent.prev, &t), next: next_claim(claim.next, &sent.next, &t) };
+    let at = grid::At::new(&t);
+    *claim = Halves { prev: next_claim(claim.prev, &sent.prev, &at), next: next_claim(claim.next, &sent.next, &at) };
     let eq = grid::weights(&t);
     Ok(std::array::from_fn(|u| eq[u]))
 }
 
 /// A half of the claim after a level, from a half of the claim before it and of the values sent.
-fn next_claim<E: Ext>(claim: E, sent: &[E], t: &[E]) -> E {
+fn next_claim<E: Ext>(claim: E, sent: &[E], at: &grid::At<E>) -> E {
     let mut values = vec![E::default(); 27];
     values[1..].copy_from_slice(sent);
     values[0] = (1..8).fold(claim, |left, row| left - values[grid::position(row, R)]);
-    grid::at(&values, t)
+    at.value(&values)
 }
 
 /// The length of a vector after a level, ready for the next.

@@ -3,8 +3,14 @@
 // A loop must be inlined into the function that enables the instructions, or it runs without them.
 #![allow(clippy::inline_always)]
 
-use crate::ring::{Algebra, Ring, Z16, Z32, Z64};
-use std::ops::{Add, Mul, Sub};
+use crate::{
+    check::{galois::Galois, last::Points},
+    ring::{Algebra, Ring, Z16, Z32, Z64},
+};
+use std::{
+    ops::{Add, Mul, Sub},
+    sync::LazyLock,
+};
 
 /// Integers of a block.
 pub const WORDS: usize = 8;
@@ -12,6 +18,9 @@ pub const WORDS: usize = 8;
 /// A ring of integers, with the blocks that the widest registers hold of it.
 pub trait Integer: Ring {
     type Wide: Width<Self>;
+
+    /// See [`Ext::last_points`](crate::check::ext::Ext::last_points).
+    fn last_points() -> &'static Points<Galois<Self>>;
 }
 
 /// Proof that the processor has the instructions of a kind of blocks, which is what makes blocks.
@@ -111,20 +120,23 @@ impl<R: Ring> Block<R> for Plain<R> {
     }
 }
 
-impl Integer for Z16 {
-    type Wide = Anywhere;
+macro_rules! integers {
+    ($($ring:ident: $wide:ty),*) => {
+        $(impl Integer for $ring {
+            type Wide = $wide;
+
+            fn last_points() -> &'static Points<Galois<Self>> {
+                static POINTS: LazyLock<Points<Galois<$ring>>> = LazyLock::new(Points::new);
+                &POINTS
+            }
+        })*
+    };
 }
-impl Integer for Z32 {
-    type Wide = Anywhere;
-}
+integers!(Z16: Anywhere, Z32: Anywhere);
 #[cfg(not(target_arch = "x86_64"))]
-impl Integer for Z64 {
-    type Wide = Anywhere;
-}
+integers!(Z64: Anywhere);
 #[cfg(target_arch = "x86_64")]
-impl Integer for Z64 {
-    type Wide = x86::Avx512;
-}
+integers!(Z64: x86::Avx512);
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {

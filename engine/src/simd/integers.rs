@@ -25,6 +25,8 @@ const BLOCKS: usize = DEGREE / WORDS;
 const FACTORS: usize = 27;
 /// Columns that are brought into this form together.
 const COLUMNS: usize = 8;
+/// Products that are added up before the sums leave the registers.
+const TERMS: usize = 8;
 
 /// Functions whose bodies are compiled three times; which is run is chosen at run time. The body is given the blocks to compute with.
 macro_rules! vectorized {
@@ -62,60 +64,96 @@ macro_rules! vectorized {
 }
 
 vectorized! {
-    /// Adds the product of the sum of `c x_l` over the terms `(l, c)`, with `x_l` element `stride * l` of `inputs`, and of the point whose coefficients are the bits of `weight`.
-    fn add_weighted_form[R: Integer][R](w; weight: u64, terms: &[(usize, R)], inputs: &[Galois<R>], stride: usize, sum: &mut Galois<R>) {
+    /// Adds words of a weighted form, one for each of `weights`, to elements of `sums` that are `stride` apart: the product of the sum of `c x_l` over the terms
+    /// `(l, c)`, where the words of `x_l` begin at `WORDS * l` of `inputs`, and of the point whose coefficients are the bits of the word's weight.
+    fn add_weighted_form[R: Integer][R](
+        w; weights: &[u64], terms: &[(usize, R)], inputs: &[Galois<R>], sums: &mut [Galois<R>], stride: usize
+    ) {
         let zero = w.splat(R::default());
-        let mut x = [zero; BLOCKS];
-        for &(l, c) in terms {
-            let (c, input) = (w.splat(c), element(w, &inputs[stride * l]));
+        let (mut by, mut product, mut of_sum) = ([[R::default(); WORDS]; FACTORS], Sums::new(zero), [zero; FACTORS]);
+        let mut factors = [zero; FACTORS];
+        for (word, weight) in weights.iter().enumerate() {
+            let mut sum = [zero; BLOCKS];
+            for &(l, c) in terms {
+                let (c, input) = (w.splat(c), element(w, &inputs[WORDS * l + word]));
+                for k in 0..BLOCKS {
+                    sum[k] = sum[k] + c * input[k];
+                }
+            }
+            let mut point = [zero; BLOCKS];
+            for (k, byte) in weight.to_le_bytes().into_iter().enumerate() {
+                point[k] = w.bits(byte);
+            }
+            spread(&point, &mut of_sum);
+            for i in 0..FACTORS {
+                of_sum[i].store(&mut by[i]);
+            }
+            spread(&sum, &mut factors);
+            for i in 0..FACTORS {
+                let mut sums = [zero; WORDS];
+                add_product(w, &by[i], factors[i], &mut sums);
+                product.set(i, &sums);
+            }
+            let (to, product) = (&mut sums[word * stride], product.reduced());
             for k in 0..BLOCKS {
-                x[k] = x[k] + c * input[k];
+                let to = block_mut(&mut to.0, k);
+                (w.load(to) + product[k]).store(to);
             }
         }
-        let mut point = [zero; BLOCKS];
-        for (k, byte) in weight.to_le_bytes().into_iter().enumerate() {
-            point[k] = w.bits(byte);
-        }
-        let product: Galois<R> = multiplied(w, &point, &x);
-        let (mut total, product) = (element(w, sum), element(w, &product));
-        for k in 0..BLOCKS {
-            total[k] = total[k] + product[k];
-        }
-        *sum = stored(&total);
     }
 
     /// The product of two elements.
     fn product[R: Integer][R](w; x: &Galois<R>, y: &Galois<R>) -> Galois<R> {
-        multiplied(w, &element(w, x), &element(w, y))
+        let zero = w.splat(R::default());
+        let (mut factors, mut by) = ([[zero; FACTORS]; 2], [R::default(); WORDS]);
+        spread(&element(w, x), &mut factors[0]);
+        spread(&element(w, y), &mut factors[1]);
+        let mut product = Sums::new(zero);
+        for i in 0..FACTORS {
+            factors[0][i].store(&mut by);
+            let mut sums = [zero; WORDS];
+            add_product(w, &by, factors[1][i], &mut sums);
+            product.set(i, &sums);
+        }
+        stored(&product.reduced())
     }
 
     /// See [`Ext::fold`](crate::check::ext::Ext::fold).
-    fn fold[R: Integer][R](w; v: &[Galois<R>], eq: &[Galois<R>; 8], out: &mut [Galois<R>]) {
-        let part = v.len() / 8;
+    fn fold[R: Integer][R](w; v: &[Galois<R>], eq: &[Galois<R>], out: &mut [Galois<R>]) {
+        let part = v.len() / eq.len();
         let zero = w.splat(R::default());
-        let mut by = [[[R::default(); WORDS]; 8]; FACTORS];
-        for (u, eq) in eq.iter().enumerate() {
-            for (by, eq) in by.iter_mut().zip(spread(&element(w, eq))) {
-                eq.store(&mut by[u]);
+        let mut by = vec![[[R::default(); WORDS]; FACTORS]; eq.len()];
+        let mut factors = [zero; FACTORS];
+        for (by, eq) in by.iter_mut().zip(eq) {
+            spread(&element(w, eq), &mut factors);
+            for i in 0..FACTORS {
+                factors[i].store(&mut by[i]);
             }
         }
+        let mut parts = [[zero; FACTORS]; TERMS];
+        let mut all = [[zero; WORDS]; FACTORS];
+        let mut product = Sums::new(zero);
         for (j, out) in out.iter_mut().enumerate().take(part) {
-            let mut parts = [[zero; 8]; FACTORS];
-            for u in 0..8 {
-                let factors = spread(&element(w, &v[u * part + j]));
+            for (n, by) in by.chunks(TERMS).enumerate() {
+                for u in 0..by.len() {
+                    spread(&element(w, &v[(n * TERMS + u) * part + j]), &mut parts[u]);
+                }
                 for i in 0..FACTORS {
-                    parts[i][u] = factors[i];
+                    let mut sums = if n == 0 { [zero; WORDS] } else { all[i] };
+                    for u in 0..by.len() {
+                        add_product(w, &by[u][i], parts[u][i], &mut sums);
+                    }
+                    if (n + 1) * TERMS < eq.len() {
+                        all[i] = sums;
+                    } else {
+                        product.set(i, &sums);
+                    }
                 }
             }
-            let mut products = [[zero; 2]; FACTORS];
-            for i in 0..FACTORS {
-                let mut sums = [zero; WORDS];
-                for u in 0..8 {
-                    add_product(w, &by[i][u], parts[i][u], &mut sums);
-                }
-                products[i] = diagonals(&sums, zero);
+            let sum = product.reduced();
+            for k in 0..BLOCKS {
+                sum[k].store(block_mut(&mut out.0, k));
             }
-            *out = reduced(&products, zero);
         }
     }
 
@@ -129,6 +167,7 @@ vectorized! {
         let sums = sums.zeros(FACTORS * 27 * WORDS * WORDS);
         let (of_a, of_b) = factors.words(2 * FACTORS * FACTOR).split_at_mut(FACTORS * FACTOR);
         let mut points = [[[[R::default(); WORDS]; COLUMNS]; 27]; 2];
+        let (mut spreads, mut product) = ([zero; 27], Sums::new(zero));
         for first in (0..part).step_by(COLUMNS) {
             let columns = COLUMNS.min(part - first);
             for (v, factors) in [(a, &mut *of_a), (b, &mut *of_b)] {
@@ -139,9 +178,9 @@ vectorized! {
                         for (x, y) in x.iter_mut().zip(y) {
                             *x = *x + y;
                         }
-                        let x = spread(&x);
+                        spread(&x, &mut spreads);
                         for i in 0..FACTORS {
-                            x[i].store(block_mut(factors, i * COLUMNS * 8 + column * 8 + u));
+                            spreads[i].store(block_mut(factors, i * COLUMNS * 8 + column * 8 + u));
                         }
                     }
                 }
@@ -153,9 +192,9 @@ vectorized! {
                         for u in 0..8 {
                             parts[u] = w.load(block(factors, i * COLUMNS * 8 + column * 8 + u));
                         }
-                        let x = spread(&parts);
+                        spread(&parts, &mut spreads);
                         for point in 0..27 {
-                            x[point].store(&mut points[point][column]);
+                            spreads[point].store(&mut points[point][column]);
                         }
                     }
                 }
@@ -176,15 +215,14 @@ vectorized! {
         }
         let mut out = [Galois::default(); 27];
         for (point, out) in out.iter_mut().enumerate() {
-            let mut products = [[zero; 2]; FACTORS];
             for i in 0..FACTORS {
                 let mut sum = [zero; WORDS];
                 for k in 0..WORDS {
                     sum[k] = w.load(block(sums, (i * 27 + point) * WORDS + k));
                 }
-                products[i] = diagonals(&sum, zero);
+                product.set(i, &sum);
             }
-            *out = reduced(&products, zero);
+            *out = stored(&product.reduced());
         }
         out
     }
@@ -204,7 +242,9 @@ vectorized! {
                 }
             }
             for (out, sums) in out.iter_mut().zip(sums) {
-                *out = stored(&sums);
+                for c in 0..BLOCKS {
+                    sums[c].store(block_mut(&mut out.0, c));
+                }
             }
         }
     }
@@ -325,8 +365,7 @@ fn stored<R: Ring, B: super::blocks::Block<R>>(blocks: &[B; BLOCKS]) -> Galois<R
 
 /// What is linear in three variables, from its values at 0 and 1 of each: there, and with the leading coefficients, on `{0, 1, inf}^3`.
 #[inline(always)]
-fn spread<A: Algebra>(x: &[A; 8]) -> [A; 27] {
-    let mut out = [x[0]; 27];
+fn spread<A: Algebra>(x: &[A; 8], out: &mut [A; 27]) {
     for pair in 0..4 {
         let (low, high, at) = (x[2 * pair], x[2 * pair + 1], 9 * (pair / 2) + 3 * (pair % 2));
         (out[at], out[at + 1], out[at + 2]) = (low, high, high - low);
@@ -337,24 +376,6 @@ fn spread<A: Algebra>(x: &[A; 8]) -> [A; 27] {
     for at in 0..9 {
         out[at + 18] = out[at + 9] - out[at];
     }
-    out
-}
-
-#[inline(always)]
-fn multiplied<R: Ring, W: Width<R>>(w: W, x: &[W::Block; BLOCKS], y: &[W::Block; BLOCKS]) -> Galois<R> {
-    let (x, y) = (spread(x), spread(y));
-    let mut by = [[R::default(); WORDS]; FACTORS];
-    for k in 0..FACTORS {
-        x[k].store(&mut by[k]);
-    }
-    let zero = w.splat(R::default());
-    let mut products = [[zero; 2]; FACTORS];
-    for i in 0..FACTORS {
-        let mut sums = [zero; WORDS];
-        add_product(w, &by[i], y[i], &mut sums);
-        products[i] = diagonals(&sums, zero);
-    }
-    reduced(&products, zero)
 }
 
 /// Adds the products of two blocks' words: `sums[k]` those of word `k` of the first.
@@ -365,37 +386,64 @@ fn add_product<R: Ring, W: Width<R>>(w: W, x: &[R; WORDS], y: W::Block, sums: &m
     }
 }
 
-/// The coefficients of a product of two blocks: the sum of `sums[k]` moved up by `k` words.
-#[inline(always)]
-fn diagonals<R: Ring, B: super::blocks::Block<R>>(sums: &[B; WORDS], zero: B) -> [B; 2] {
-    let [a, b, c, d, e, f, g, h] = *sums;
-    let low = (a + b.window::<7>(zero)) + (c.window::<6>(zero) + d.window::<5>(zero));
-    let low = low + (e.window::<4>(zero) + f.window::<3>(zero)) + (g.window::<2>(zero) + h.window::<1>(zero));
-    let high = (zero.window::<7>(b) + zero.window::<6>(c)) + (zero.window::<5>(d) + zero.window::<4>(e));
-    [low, high + (zero.window::<3>(f) + zero.window::<2>(g)) + zero.window::<1>(h)]
+/// A sum of products, on its way from its factors' to an element. Kept from one sum to the next, so that it is not cleared each time.
+struct Sums<B> {
+    zero: B,
+    factors: [[B; 2]; FACTORS],
+    quarters: [[B; 4]; 9],
+    halves: [[B; 8]; 3],
+    whole: [B; 16],
 }
 
-/// The element whose factors' products these are.
-#[inline(always)]
-fn reduced<R: Ring, B: super::blocks::Block<R>>(products: &[[B; 2]; FACTORS], zero: B) -> Galois<R> {
-    let (mut quarters, mut halves, mut whole) = ([[zero; 4]; 9], [[zero; 8]; 3], [zero; 16]);
-    for i in 0..9 {
-        join(&products[3 * i], &products[3 * i + 1], &products[3 * i + 2], &mut quarters[i]);
+impl<B> Sums<B> {
+    #[inline(always)]
+    fn new(zero: B) -> Self
+    where
+        B: Algebra,
+    {
+        let (factors, quarters, halves, whole) = ([[zero; 2]; FACTORS], [[zero; 4]; 9], [[zero; 8]; 3], [zero; 16]);
+        Self { zero, factors, quarters, halves, whole }
     }
-    for i in 0..3 {
-        join(&quarters[3 * i], &quarters[3 * i + 1], &quarters[3 * i + 2], &mut halves[i]);
+
+    /// Sets a factor: the coefficients of a product of blocks, of which `sums[k]` is moved up by `k` words.
+    #[inline(always)]
+    fn set<R: Ring>(&mut self, factor: usize, sums: &[B; WORDS])
+    where
+        B: super::blocks::Block<R>,
+    {
+        let (zero, [a, b, c, d, e, f, g, h]) = (self.zero, *sums);
+        let low = (a + b.window::<7>(zero)) + (c.window::<6>(zero) + d.window::<5>(zero));
+        let low = low + (e.window::<4>(zero) + f.window::<3>(zero)) + (g.window::<2>(zero) + h.window::<1>(zero));
+        let high = (zero.window::<7>(b) + zero.window::<6>(c)) + (zero.window::<5>(d) + zero.window::<4>(e));
+        self.factors[factor] = [low, high + (zero.window::<3>(f) + zero.window::<2>(g)) + zero.window::<1>(h)];
     }
-    join(&halves[0], &halves[1], &halves[2], &mut whole);
-    // x^64 = -(x^4 + x^3 + x + 1), and what that moves past the end comes down once more.
-    let (mut out, mut before) = ([zero; BLOCKS], zero);
-    for k in 0..BLOCKS {
-        let high = whole[BLOCKS + k];
-        out[k] = whole[k] - times_low(high, before);
-        before = high;
+
+    /// The blocks of the element, once all factors are set.
+    #[inline(always)]
+    fn reduced<R: Ring>(&mut self) -> [B; BLOCKS]
+    where
+        B: super::blocks::Block<R>,
+    {
+        let Self { zero, factors, quarters, halves, whole } = self;
+        let zero = *zero;
+        for i in 0..9 {
+            join(&factors[3 * i], &factors[3 * i + 1], &factors[3 * i + 2], &mut quarters[i]);
+        }
+        for i in 0..3 {
+            join(&quarters[3 * i], &quarters[3 * i + 1], &quarters[3 * i + 2], &mut halves[i]);
+        }
+        join(&halves[0], &halves[1], &halves[2], whole);
+        // x^64 = -(x^4 + x^3 + x + 1), and what that moves past the end comes down once more.
+        let (mut out, mut before) = ([zero; BLOCKS], zero);
+        for k in 0..BLOCKS {
+            let high = whole[BLOCKS + k];
+            out[k] = whole[k] - times_low(high, before);
+            before = high;
+        }
+        let past = times_low(zero, before);
+        out[0] = out[0] + times_low(past, zero);
+        out
     }
-    let past = times_low(zero, before);
-    out[0] = out[0] + times_low(past, zero);
-    stored(&out)
 }
 
 /// A block of the product with `x^4 + x^3 + x + 1`, from the block of the factor and the one before it.
@@ -463,11 +511,14 @@ mod tests {
                     |x: &[Galois<R>], y: &[Galois<R>]| -> Vec<_> { x.iter().zip(y).map(|(&x, &y)| x + y).collect() };
                 let expected = combined_products_scalar([&sum(&a, &b)], [&sum(&c, &d)]);
                 assert_eq!(combined_products([&a, &b], [&c, &d]), expected);
-                let eq: [_; 8] = std::array::from_fn(|k| b[k]);
-                let (mut x, mut y) = (self.elements(0, part), self.elements(0, part));
-                fold(&a, &eq, &mut x);
-                fold_scalar(&a, &eq, &mut y);
-                assert_eq!(x, y);
+                // As many parts as are added up together, fewer, and more.
+                for parts in [8, 1, 3].into_iter().chain((part == 11).then_some(22)) {
+                    let len = a.len() / parts;
+                    let (mut x, mut y) = (self.elements(0, len), self.elements(0, len));
+                    fold(&a, &b[..parts], &mut x);
+                    fold_scalar(&a, &b[..parts], &mut y);
+                    assert_eq!(x, y);
+                }
             }
         }
 
@@ -514,12 +565,18 @@ mod tests {
         }
 
         fn weighted_forms_agree(&self) {
-            let (inputs, terms) = (self.elements(1, 9), [(0, (self.0)(1)), (2, (self.0)(u64::MAX)), (1, (self.0)(3))]);
-            let [before, mut sum] = [self.elements(50, 1)[0]; 2];
-            let weight = 0x9e37_79b9_7f4a_7c15;
-            add_weighted_form(weight, &terms, &inputs, 4, &mut sum);
-            let form = terms.iter().fold(Galois::default(), |sum, &(l, c)| sum + inputs[4 * l].times(c));
-            assert_eq!(sum, before + Galois::point(weight).product_by_definition(form));
+            let (inputs, terms) =
+                (self.elements(1, 3 * WORDS), [(0, (self.0)(1)), (2, (self.0)(u64::MAX)), (1, (self.0)(3))]);
+            let (weights, stride) = ([0x9e37_79b9_7f4a_7c15, u64::MAX, 1], 2);
+            let before = self.elements(50, 6);
+            let mut sums = before.clone();
+            add_weighted_form(&weights, &terms, &inputs, &mut sums, stride);
+            for (word, weight) in weights.into_iter().enumerate() {
+                let form = terms.iter().fold(Galois::default(), |sum, &(l, c)| sum + inputs[WORDS * l + word].times(c));
+                let weighted = Galois::point(weight).product_by_definition(form);
+                assert_eq!(sums[stride * word], before[stride * word] + weighted);
+                assert_eq!(sums[stride * word + 1], before[stride * word + 1]);
+            }
         }
 
         fn weighted_sums_agree(&self) {
@@ -551,20 +608,5 @@ mod tests {
         Of(|x| Z16(x as u16)).agree();
         Of(|x| Z32(x as u32)).agree();
         Of(Z64).agree();
-    }
-
-    /// The blocks for any processor, where this one has wider ones.
-    #[test]
-    fn blocks_agree_with_those_for_any_processor() {
-        let words: [Z64; DEGREE] = std::array::from_fn(|k| Z64((k as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
-        let (x, y) = (Galois(words), Galois(words.map(|x| x * x)));
-        let portable: Galois<Z64> = multiplied(Anywhere, &element(Anywhere, &x), &element(Anywhere, &y));
-        assert_eq!(portable, x.product_by_definition(y));
-        assert_eq!(portable, product(&x, &y));
-        let blocks: [_; WORDS] = std::array::from_fn(|k| Anywhere.load(block(&words, k)));
-        let transposed: Galois<Z64> = stored(&<Anywhere as Width<Z64>>::Block::transpose(blocks));
-        for k in 0..DEGREE {
-            assert_eq!(transposed.0[k], words[k % WORDS * WORDS + k / WORDS]);
-        }
     }
 }
