@@ -110,7 +110,8 @@ fn the_tutorial_works_as_it_is_written() {
     let total = |key: &str| counts[key].as_array().expect("counts").iter().filter_map(Value::as_u64).sum::<u64>();
     let rows = counts["rows"].as_u64().expect("rows");
     assert!((1600..1900).contains(&rows) && total("goods") + total("bads") <= rows, "{rows}");
-    assert!(json(dir, "report.json")["figures"]["auc"].as_f64().expect("an AUC") > 0.7);
+    let figure = |name: &str| json(dir, "report.json")["figures"][name].as_f64().expect("a figure");
+    assert!(figure("auc") > 0.7 && figure("auc_error") < 0.001, "{} {}", figure("auc"), figure("auc_error"));
     assert!(fs::read_to_string(dir.join("report.html")).expect("a page").contains("Consumer loans"));
     assert!(fs::read_to_string(dir.join("scores.csv")).expect("scores").lines().count() > 150);
 

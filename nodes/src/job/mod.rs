@@ -23,7 +23,7 @@ pub use prepare::{PrepareFault, Prepared, RunFault};
 pub use run::{Runner, Seat, Session, Sessions};
 pub use sources::{Input, Kept, Source, SourceFault, TableSource, fill, keep, resolve};
 pub use spec::{
-    AesCtrSpec, CircuitSpec, CountsSpec, InputSpec, JobSpec, KeptTable, MAX_RECIPIENTS, MethodSpec, ModeSpec,
+    AesCtrSpec, AucSpec, CircuitSpec, CountsSpec, InputSpec, JobSpec, KeptTable, MAX_RECIPIENTS, MethodSpec, ModeSpec,
     ModelSpec, MomentsSpec, OutputSpec, OutputTerms, PooledSpec, Port, ProgramKind, ProgramSpec, ReportSpec, Role,
     ScoreSpec, Sha256Hex, Sizes, SpecFault, TableInput, Terms, TrainSpec, Trainer,
 };

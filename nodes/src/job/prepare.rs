@@ -5,7 +5,7 @@ use std::sync::Arc;
 use trefoil_circuits::{
     aes::SboxForm,
     bristol::{self, Circuit, Evaluation, Schedule},
-    credit::{Counts, Score, WEIGHT_LIMIT},
+    credit::{Auc, Counts, Score, WEIGHT_LIMIT},
     program::{AesCtr, Executor, InputVector, Inputs, Moments, OutputVector, Program, Released, Tiling},
 };
 use trefoil_engine::{Cost, Ctx, Error, Lanes, Malicious, Mode, SemiHonest, transport::Transport};
@@ -31,6 +31,7 @@ enum Work {
     Train(Trainer),
     /// Customers counted.
     Counts(Counts),
+    Auc(Auc),
 }
 
 /// An attachment that is not what the specification says. The client has to act.
@@ -124,6 +125,10 @@ impl Prepared {
                 limits.check_work(counts.memory())?;
                 Work::Counts(counts.resolve()?)
             }
+            ProgramSpec::CreditAuc(auc) => {
+                limits.check_work(auc.memory())?;
+                Work::Auc(auc.resolve()?)
+            }
         };
         Ok(Self { mode: spec.mode, work })
     }
@@ -134,7 +139,7 @@ impl Prepared {
             Work::AesCtr(aes) => aes.tiling.strands.min(aes.blocks.div_ceil(aes.tiling.batch.max(1))),
             Work::Circuit(evaluation) => evaluation.batches().1,
             Work::Score(score) => score.strands(),
-            Work::Moments(_) | Work::Train(_) | Work::Counts(_) => 1,
+            Work::Moments(_) | Work::Train(_) | Work::Counts(_) | Work::Auc(_) => 1,
         };
         u32::try_from(strands).unwrap_or(u32::MAX).max(1)
     }
@@ -174,6 +179,7 @@ impl Work {
             Self::Train(Trainer::Newton(program)) => train(program, ctx, inputs, executor).await,
             Self::Train(Trainer::Descent(program)) => train(program, ctx, inputs, executor).await,
             Self::Counts(program) => run(program, ctx, inputs, executor).await,
+            Self::Auc(program) => run(program, ctx, inputs, executor).await,
         }
     }
 }

@@ -8,7 +8,7 @@ mod ports;
 mod program;
 mod sizes;
 
-pub use credit::{CountsSpec, MethodSpec, ModelSpec, PooledSpec, ReportSpec, ScoreSpec, TrainSpec, Trainer};
+pub use credit::{AucSpec, CountsSpec, MethodSpec, ModelSpec, PooledSpec, ReportSpec, ScoreSpec, TrainSpec, Trainer};
 pub use digest::Sha256Hex;
 pub use kept::KeptTable;
 pub use mode::ModeSpec;

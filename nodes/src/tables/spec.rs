@@ -2,7 +2,7 @@
 
 use super::{ColumnName, TableName, UploadId};
 use crate::{
-    job::{JobSpec, ModeSpec, ProgramKind, ProgramSpec, ring},
+    job::{JobSpec, ModeSpec, ProgramKind, ring},
     pki::ClientName,
 };
 use serde::{Deserialize, Serialize};
@@ -86,7 +86,7 @@ impl Permit {
             && self.requesters.contains(requester)
             && recipients.iter().all(|name| self.recipients.contains(name))
             && job.kept().flat_map(|table| &table.permits).all(|permit| self.keep.iter().any(|k| permit.is_within(k)))
-            && !matches!(&job.program, ProgramSpec::CreditCounts(counts) if counts.minimum < self.minimum)
+            && job.program.minimum().is_none_or(|minimum| minimum >= self.minimum)
     }
 
     /// Whether it permits nothing that another does not.

@@ -129,13 +129,14 @@ pub fn run(args: &EvaluateArgs) -> Result<Exit, Error> {
 impl Row {
     fn of(file: &EvaluationFile) -> Result<Self, Error> {
         let scores = file.histogram()?;
+        let (auc, auc_error) = file.area(&scores);
         let confusion = scores.confusion(file.threshold).map_err(TableError::from)?;
         Ok(Self {
             rows: file.rows,
             counted: file.counted(),
-            auc: scores.auc(),
-            auc_error: scores.auc_error() + file.left_out_error(),
-            gini: scores.gini(),
+            auc,
+            auc_error,
+            gini: 2.0 * auc - 1.0,
             ks: scores.ks(),
             threshold: file.threshold as f64 / file.goods.len() as f64,
             accuracy: confusion.accuracy(),

@@ -5,7 +5,8 @@ use crate::{
     Error,
     client::Client,
     job::{
-        CountsSpec, InputSpec, JobId, JobSpec, KeptTable, ModeSpec, OutputSpec, ProgramSpec, ReportSpec, TableInput,
+        AucSpec, CountsSpec, InputSpec, JobId, JobSpec, KeptTable, ModeSpec, OutputSpec, ProgramSpec, ReportSpec,
+        TableInput,
     },
     tables::{TableName, TableStatus},
 };
@@ -29,6 +30,8 @@ pub struct Evaluating {
     pub mode: ModeSpec,
 }
 
+/// Bins from which the area under the curve is computed.
+const FINE: u32 = 1024;
 /// The column of scores that stay at the nodes.
 const SCORE: &str = "score";
 
@@ -75,9 +78,12 @@ pub async fn evaluate(
         let border = |k: usize| (k as f64 / bins as f64 / Number::ULP).round() as i64;
         let counts =
             CountsSpec { rows, cuts: (1..bins).map(border).collect(), on_cut: OnCut::Upper, by_label: true, minimum };
-        let inputs = values.into_iter().chain(labels).collect();
-        let spec = JobSpec { inputs, ..JobSpec::new(ProgramSpec::CreditCounts(counts), mode) };
-        client.run(&spec, Bytes::new(), &[]).await
+        let inputs: Vec<_> = values.into_iter().chain(labels).collect();
+        let auc = AucSpec { rows: counts.rows.clone(), bins: FINE, minimum };
+        let auc = JobSpec { inputs: inputs.clone(), ..JobSpec::new(ProgramSpec::CreditAuc(auc), mode) };
+        let counts = JobSpec { inputs, ..JobSpec::new(ProgramSpec::CreditCounts(counts), mode) };
+        let counted = client.run(&counts, Bytes::new(), &[]).await?;
+        Ok::<_, Error>((counted, client.run(&auc, Bytes::new(), &[]).await?))
     };
     let counted = counted.await;
     for name in &kept {
@@ -86,12 +92,13 @@ pub async fn evaluate(
             tracing::warn!("could not delete the table `{name}` of scores: {e}; delete it when that node is back");
         }
     }
-    let counted = counted?;
+    let (counted, auc) = counted?;
     let counts = |k: usize| Ok::<_, Error>(counted.z64(k)?.iter().map(|n| n.0).collect());
     let mut file = EvaluationFile::new(evaluating.model.clone(), evaluating.population.clone());
     (file.goods, file.bads) = (counts(0)?, counts(1)?);
     file.rows = parts.iter().filter_map(|part| part.first()).map(|table| table.rows).sum();
     file.threshold = (0..bins).find(|k| *k as f64 >= threshold * bins as f64 - 1e-9).unwrap_or(bins);
     file.minimum = minimum;
+    file.pairs = auc.z64(0)?.iter().map(|n| n.0).collect::<Vec<_>>().try_into().ok();
     Ok(file)
 }

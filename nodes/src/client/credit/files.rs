@@ -4,7 +4,7 @@ use crate::{
     Error,
     credit::{
         NamedMoments,
-        report::{Aggregates, AttributeCounts, AttributeKind, Coefficient, Scale, StabilityCounts},
+        report::{Aggregates, AttributeCounts, AttributeKind, Coefficient, Exact, Scale, StabilityCounts},
     },
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -14,7 +14,7 @@ use std::{
     path::Path,
 };
 use trefoil_circuits::credit::{
-    encode_model,
+    Auc, encode_model,
     reference::{Binning, Histogram, Model},
 };
 
@@ -96,6 +96,9 @@ pub struct EvaluationFile {
     pub goods: Vec<u64>,
     /// Bad customers in them.
     pub bads: Vec<u64>,
+    /// What the area under the ROC curve follows from: see [`Auc`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pairs: Option<[u64; 4]>,
     /// Good and bad customers by single columns.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<ColumnCounts>,
@@ -122,7 +125,7 @@ pub struct ColumnCounts {
 impl EvaluationFile {
     pub(super) fn new(model: String, population: String) -> Self {
         let (goods, bads, columns) = (Vec::new(), Vec::new(), Vec::new());
-        Self { format: FORMAT, model, population, rows: 0, minimum: 0, threshold: 0, goods, bads, columns }
+        Self { format: FORMAT, model, population, rows: 0, minimum: 0, threshold: 0, goods, bads, pairs: None, columns }
     }
 
     /// Reads one.
@@ -152,6 +155,12 @@ impl EvaluationFile {
         let total = |counts: &[u64]| counts.iter().fold(0, |sum: u64, n| sum.saturating_add(*n));
         let (rarer, left_out) = (total(&self.goods).min(total(&self.bads)), self.left_out());
         if left_out == 0 { 0.0 } else { left_out as f64 / (rarer.saturating_add(left_out)) as f64 }
+    }
+
+    /// The area under the ROC curve of all customers, and how far it can be from that of the scores themselves: from far more bins than are counted, if that was computed.
+    pub fn area(&self, histogram: &Histogram) -> (f64, f64) {
+        let fine = self.pairs.and_then(Auc::area);
+        fine.unwrap_or_else(|| (histogram.auc(), histogram.auc_error() + self.left_out_error()))
     }
 
     /// The counts by score.
@@ -186,14 +195,16 @@ impl EvaluationFile {
             expected: earlier.goods.iter().zip(&earlier.bads).map(total).collect(),
         });
         let attributes = self.columns.iter().map(ColumnCounts::attribute).collect::<Result<_, _>>()?;
+        let scores = self.histogram()?;
+        let (auc, auc_error) = self.area(&scores);
         Ok(Aggregates {
             title: title.to_owned(),
             model: self.model.clone(),
             population: self.population.clone(),
-            scores: self.histogram()?,
+            scores,
             score_sums: None,
             threshold: self.threshold,
-            exact: None,
+            exact: Some(Exact { auc, auc_error, ks: None }),
             stability,
             attributes,
             coefficients: model.map(ModelFile::coefficients).unwrap_or_default(),

@@ -19,7 +19,7 @@ pub struct Aggregates {
     pub score_sums: Option<Vec<f64>>,
     /// The bin from which customers are called bad; it may be one beyond the last.
     pub threshold: usize,
-    /// Figures computed from the scores themselves.
+    /// Figures computed from the scores themselves, or nearly.
     pub exact: Option<Exact>,
     /// The scores of an earlier population.
     pub stability: Option<StabilityCounts>,
@@ -31,13 +31,15 @@ pub struct Aggregates {
     pub scorecard: Option<Scale>,
 }
 
-/// Figures computed from the scores themselves, not from counts in bins.
+/// Figures computed from the scores themselves, or from far more bins than are counted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Exact {
     /// Area under the ROC curve.
     pub auc: f64,
-    /// Kolmogorov-Smirnov.
-    pub ks: f64,
+    /// How far it can be from that of the scores themselves.
+    pub auc_error: f64,
+    /// Kolmogorov-Smirnov, if it was computed.
+    pub ks: Option<f64>,
 }
 
 /// Customers of an earlier population by score.
@@ -91,7 +93,7 @@ impl Aggregates {
             scores: histogram,
             score_sums: Some(sums),
             threshold: border,
-            exact: Some(Exact { auc: ranking.auc(), ks: ranking.ks() }),
+            exact: Some(Exact { auc: ranking.auc(), auc_error: 0.0, ks: Some(ranking.ks()) }),
             stability: None,
             attributes: Vec::new(),
             coefficients: Vec::new(),

@@ -28,10 +28,9 @@ impl Aggregates {
             scores.iter().map(|bin| bin.goods).collect(),
             scores.iter().map(|bin| bin.bads).collect(),
         )?;
-        let (auc, auc_error, ks) = match self.exact {
-            Some(exact) => (exact.auc, 0.0, exact.ks),
-            None => (merged.auc(), merged.auc_error(), merged.ks()),
-        };
+        let (auc, auc_error) =
+            self.exact.map_or((merged.auc(), merged.auc_error()), |exact| (exact.auc, exact.auc_error));
+        let ks = self.exact.and_then(|exact| exact.ks).unwrap_or_else(|| merged.ks());
         let confusion = if border { Some(self.confusion()?) } else { None };
         let earlier =
             self.stability.as_ref().map(|counts| stability(counts, &scores, &ranges, minimum_cell)).transpose()?;
@@ -63,7 +62,7 @@ impl Aggregates {
         let bins = self.scores.goods().len();
         let numbers = self.coefficients.iter().flat_map(|c| [Some(c.value), c.standard_error, c.p]);
         let scale = self.scorecard.iter().flat_map(|s| [s.base_score, s.odds, s.pdo].map(Some));
-        let exact = self.exact.iter().flat_map(|e| [e.auc, e.ks].map(Some));
+        let exact = self.exact.iter().flat_map(|e| [Some(e.auc), Some(e.auc_error), e.ks]);
         if numbers.chain(scale).chain(exact).flatten().any(|number| !number.is_finite()) {
             return Err(mismatch(
                 "a coefficient, a figure or the scale of the scorecard is no finite number; leave it out",

@@ -4,7 +4,7 @@ use super::SpecFault;
 use serde::{Deserialize, Serialize};
 use trefoil_circuits::{
     credit::{
-        Counts, MOST_FEATURES, NewtonSettings, NewtonTrain, Number, OnCut, Pooled, Report, Score, Settings, Split,
+        Auc, Counts, MOST_FEATURES, NewtonSettings, NewtonTrain, Number, OnCut, Pooled, Report, Score, Settings, Split,
         Train, Weights, decode_model, reference::Batch,
     },
     program::{Program, Shape},
@@ -133,6 +133,21 @@ pub struct CountsSpec {
     /// Whether good and bad customers are counted apart.
     pub by_label: bool,
     /// The least count that is told.
+    pub minimum: u64,
+}
+
+/// The area under the ROC curve of scores, from bins of which no count is told.
+///
+/// Inputs: the probabilities of each owner in units of 2^-20, then the labels of each as bits that are set for bad customers. Output: four integers: over all pairs of a good and a bad customer, twice those in which the bad
+/// one has the higher score and once those in one bin; the pairs in one bin; the good customers; the bad ones. All are zero if there are fewer of either than the minimum.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct AucSpec {
+    /// Customers of each owner.
+    pub rows: Vec<u64>,
+    /// Bins of one width between 0 and 1: 2 to 4,097.
+    pub bins: u32,
+    /// How many good and how many bad customers there have to be.
     pub minimum: u64,
 }
 
@@ -272,8 +287,7 @@ impl Trainer {
 impl CountsSpec {
     /// Bytes that the computation takes beside its inputs and outputs: values and labels as numbers, and the comparisons under way.
     pub(in crate::job) fn memory(&self) -> u64 {
-        let rows = self.rows.iter().fold(0, |sum: u64, n| sum.saturating_add(*n));
-        rows.saturating_mul(3 * SHARE).saturating_add(32 << 20)
+        counting(&self.rows)
     }
 
     /// The program.
@@ -281,14 +295,40 @@ impl CountsSpec {
     /// # Errors
     /// [`SpecFault::Pooled`], [`SpecFault::Oversized`] or [`SpecFault::Credit`].
     pub fn resolve(&self) -> Result<Counts, SpecFault> {
-        let Pooled::Horizontal { rows, .. } =
-            (PooledSpec::Horizontal { columns: 1, rows: self.rows.clone() }).resolve()?
-        else {
-            return Err(SpecFault::Pooled);
-        };
+        let rows = rows_of(&self.rows)?;
         let cuts: Vec<f64> = self.cuts.iter().map(|cut| *cut as f64 * Number::ULP).collect();
         let split = if self.by_label { Split::Label } else { Split::Whole };
         Ok(Counts::new(rows, (&cuts, self.on_cut), split, self.minimum)?)
+    }
+}
+
+impl AucSpec {
+    /// Bytes that the computation takes beside its inputs and outputs.
+    pub(in crate::job) fn memory(&self) -> u64 {
+        counting(&self.rows)
+    }
+
+    /// The program.
+    ///
+    /// # Errors
+    /// As [`CountsSpec::resolve`].
+    pub fn resolve(&self) -> Result<Auc, SpecFault> {
+        Ok(Auc::new(rows_of(&self.rows)?, usize::try_from(self.bins).unwrap_or(usize::MAX), self.minimum)?)
+    }
+}
+
+/// Bytes that counting takes: values and labels as numbers, and the comparisons under way.
+fn counting(rows: &[u64]) -> u64 {
+    let rows = rows.iter().fold(0, |sum: u64, n| sum.saturating_add(*n));
+    rows.saturating_mul(3 * SHARE).saturating_add(32 << 20)
+}
+
+/// Customers of each owner, who brings one value of each.
+fn rows_of(rows: &[u64]) -> Result<Vec<usize>, SpecFault> {
+    let pooled = PooledSpec::Horizontal { columns: 1, rows: rows.to_vec() };
+    match pooled.resolve()? {
+        Pooled::Horizontal { rows, .. } => Ok(rows),
+        Pooled::Vertical { .. } => Err(SpecFault::Pooled),
     }
 }
 

@@ -58,6 +58,11 @@ impl ProgramSpec {
                 }
                 ports
             }
+            Self::CreditAuc(auc) => {
+                let mut ports = features(&auc.rows, 1);
+                ports.extend(labels(&auc.rows));
+                ports
+            }
             Self::CreditCounts(counts) => {
                 let mut ports = features(&counts.rows, 1);
                 if counts.by_label {

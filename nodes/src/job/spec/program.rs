@@ -1,6 +1,6 @@
 //! The programs a node runs, as a client names them.
 
-use super::{CountsSpec, ScoreSpec, Sha256Hex, SpecFault, TrainSpec};
+use super::{AucSpec, CountsSpec, ScoreSpec, Sha256Hex, SpecFault, TrainSpec};
 use crate::job::id::lower_hex;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::num::NonZeroU32;
@@ -26,6 +26,8 @@ pub enum ProgramSpec {
     CreditTrain(TrainSpec),
     /// Customers counted by bins of a value.
     CreditCounts(CountsSpec),
+    /// The area under the ROC curve.
+    CreditAuc(AucSpec),
 }
 
 /// The kinds of programs.
@@ -42,7 +44,7 @@ pub enum ProgramKind {
     CreditScore,
     /// [`ProgramSpec::CreditTrain`]
     CreditTrain,
-    /// [`ProgramSpec::CreditCounts`]
+    /// [`ProgramSpec::CreditCounts`] and [`ProgramSpec::CreditAuc`]
     CreditCounts,
 }
 
@@ -104,7 +106,15 @@ impl ProgramSpec {
             Self::Moments(_) => ProgramKind::Moments,
             Self::CreditScore(_) => ProgramKind::CreditScore,
             Self::CreditTrain(_) => ProgramKind::CreditTrain,
-            Self::CreditCounts(_) => ProgramKind::CreditCounts,
+            Self::CreditCounts(_) | Self::CreditAuc(_) => ProgramKind::CreditCounts,
+        }
+    }
+
+    /// The least count that it tells, if it counts.
+    pub const fn minimum(&self) -> Option<u64> {
+        match self {
+            Self::CreditCounts(CountsSpec { minimum, .. }) | Self::CreditAuc(AucSpec { minimum, .. }) => Some(*minimum),
+            _ => None,
         }
     }
 
@@ -152,6 +162,7 @@ impl ProgramSpec {
             Self::CreditScore(score) => shapes_of(&score.resolve()?),
             Self::CreditTrain(train) => train.shapes()?,
             Self::CreditCounts(counts) => shapes_of(&counts.resolve()?),
+            Self::CreditAuc(auc) => shapes_of(&auc.resolve()?),
         })
     }
 }
