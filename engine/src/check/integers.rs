@@ -5,7 +5,7 @@
 
 use super::{
     Folded,
-    form::{Block, Scratch, Soon},
+    form::{Block, Part, Scratch, Soon},
     galois::{DEGREE, Galois},
     log::{Chunk, Class, Gates, LINE},
     statement::{Factors, FirstLevel, Place, Statement, Vectors, factors, padded, places, variables},
@@ -102,11 +102,14 @@ where
         let mut sums = Scratch::default();
         let sums = sums.zeros(all * DEGREE);
         let mut grid = Grid { stride: all * LINE, ..Grid::default() };
-        for (class, Place { chunk, at, weights, .. }) in self.places() {
+        for (class, Place { chunk, at, weights, ahead }) in self.places() {
             link.pause().await;
+            let soon = Soon { claims: Some(Part { chunk, at }), inputs: ahead };
+            for n in 0..2 * (class.form.outputs() + class.form.inputs()) {
+                soon.prefetch(n, class.form.outputs(), self.block());
+            }
             grid.len = class.form.outputs() * grid.stride;
             grid.values.zeros(grid.len);
-            let soon = Soon { claims: None, inputs: None };
             let block = Block { own: &chunk.own, next: &chunk.next, stride: chunk.stride, at, r: self.r, soon };
             class.form.grid(&block, &mut grid);
             let values = grid.values.words(grid.len).chunks_exact_mut(grid.stride);
@@ -139,8 +142,12 @@ where
         for ((class, products), weights) in of_classes.zip(&self.weights) {
             let inputs = class.form.inputs();
             let parts = parts.take(inputs * LINE);
-            for Place { chunk, at, weights, .. } in places(class, self.block(), weights, LINE * class.form.outputs()) {
+            for Place { chunk, at, weights, ahead } in places(class, self.block(), weights, LINE * class.form.outputs())
+            {
                 link.pause().await;
+                if let Some(ahead) = ahead {
+                    (0..inputs).for_each(|k| ahead.inputs(k, self.block()));
+                }
                 // Past the last gate all is zero.
                 let filled = (chunk.len - at).min(self.block());
                 let (lines, words) = (filled.div_ceil(LINE), filled.min(LINE));

@@ -32,13 +32,13 @@ pub trait Width<R>: Copy {
     unsafe fn assume() -> Self;
     fn load(self, from: &[R; WORDS]) -> Self::Block;
     fn splat(self, x: R) -> Self::Block;
-    /// Word `k` is bit `k`.
-    fn bits(self, bits: u8) -> Self::Block;
 }
 
 /// Eight integers; the operations are word by word.
 pub trait Block<R>: Algebra {
     fn store(self, to: &mut [R; WORDS]);
+    /// The sum, or the same.
+    fn add_if(self, add: bool, o: Self) -> Self;
     /// Of 16 words, `below` and then these, eight from `FROM` on.
     fn window<const FROM: i32>(self, below: Self) -> Self;
     /// Word `j` of block `i` becomes word `i` of block `j`.
@@ -85,20 +85,16 @@ impl<R: Ring> Width<R> for Anywhere {
     fn splat(self, x: R) -> Plain<R> {
         Plain([x; WORDS])
     }
-    #[inline(always)]
-    fn bits(self, bits: u8) -> Plain<R> {
-        let mut words = [R::default(); WORDS];
-        for (k, word) in words.iter_mut().enumerate() {
-            *word = R::bit(bits >> k & 1 == 1);
-        }
-        Plain(words)
-    }
 }
 
 impl<R: Ring> Block<R> for Plain<R> {
     #[inline(always)]
     fn store(self, to: &mut [R; WORDS]) {
         *to = self.0;
+    }
+    #[inline(always)]
+    fn add_if(self, add: bool, o: Self) -> Self {
+        self + Self([R::bit(add); WORDS]) * o
     }
     #[inline(always)]
     fn window<const FROM: i32>(self, below: Self) -> Self {
@@ -142,9 +138,9 @@ integers!(Z64: x86::Avx512);
 mod x86 {
     use super::{Add, Algebra, Block, Mul, Sub, WORDS, Width, Z64};
     use std::arch::x86_64::{
-        __m512i, _mm512_add_epi64, _mm512_alignr_epi64, _mm512_loadu_si512, _mm512_maskz_set1_epi64,
-        _mm512_mullo_epi64, _mm512_set1_epi64, _mm512_shuffle_i64x2, _mm512_storeu_si512, _mm512_sub_epi64,
-        _mm512_unpackhi_epi64, _mm512_unpacklo_epi64,
+        __m512i, _mm512_add_epi64, _mm512_alignr_epi64, _mm512_loadu_si512, _mm512_mask_add_epi64, _mm512_mullo_epi64,
+        _mm512_set1_epi64, _mm512_shuffle_i64x2, _mm512_storeu_si512, _mm512_sub_epi64, _mm512_unpackhi_epi64,
+        _mm512_unpacklo_epi64,
     };
 
     /// The processor has AVX-512F and AVX-512DQ.
@@ -188,11 +184,6 @@ mod x86 {
             // SAFETY: `self` proves the instructions.
             Words(unsafe { _mm512_set1_epi64(x.0.cast_signed()) })
         }
-        #[inline(always)]
-        fn bits(self, bits: u8) -> Words {
-            // SAFETY: `self` proves the instructions.
-            Words(unsafe { _mm512_maskz_set1_epi64(bits, 1) })
-        }
     }
 
     impl Block<Z64> for Words {
@@ -200,6 +191,11 @@ mod x86 {
         fn store(self, to: &mut [Z64; WORDS]) {
             // SAFETY: see the type; the array is 64 bytes, and the store is unaligned.
             unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), self.0) }
+        }
+        #[inline(always)]
+        fn add_if(self, add: bool, o: Self) -> Self {
+            // SAFETY: see the type.
+            Self(unsafe { _mm512_mask_add_epi64(self.0, u8::from(add).wrapping_neg(), self.0, o.0) })
         }
         #[inline(always)]
         fn window<const FROM: i32>(self, below: Self) -> Self {

@@ -8,6 +8,9 @@
 // An index is of several arrays, and iterators over arrays are closures.
 #![allow(clippy::needless_range_loop)]
 
+#[cfg(test)]
+mod tests;
+
 use super::blocks::{Anywhere, Block as _, Integer, WORDS, Width};
 use crate::{
     check::{
@@ -70,9 +73,7 @@ vectorized! {
         w; weights: &[u64], terms: &[(usize, R)], inputs: &[Galois<R>], sums: &mut [Galois<R>], stride: usize
     ) {
         let zero = w.splat(R::default());
-        let (mut by, mut product, mut of_sum) = ([[R::default(); WORDS]; FACTORS], Sums::new(zero), [zero; FACTORS]);
-        let mut factors = [zero; FACTORS];
-        for (word, weight) in weights.iter().enumerate() {
+        for (word, &weight) in weights.iter().enumerate() {
             let mut sum = [zero; BLOCKS];
             for &(l, c) in terms {
                 let (c, input) = (w.splat(c), element(w, &inputs[WORDS * l + word]));
@@ -80,21 +81,16 @@ vectorized! {
                     sum[k] = sum[k] + c * input[k];
                 }
             }
-            let mut point = [zero; BLOCKS];
-            for (k, byte) in weight.to_le_bytes().into_iter().enumerate() {
-                point[k] = w.bits(byte);
-            }
-            spread(&point, &mut of_sum);
-            for i in 0..FACTORS {
-                of_sum[i].store(&mut by[i]);
-            }
-            spread(&sum, &mut factors);
-            for i in 0..FACTORS {
-                let mut sums = [zero; WORDS];
-                add_product(w, &by[i], factors[i], &mut sums);
-                product.set(i, &sums);
-            }
-            let (to, product) = (&mut sums[word * stride], product.reduced());
+            let mut whole = [zero; 2 * BLOCKS];
+            add_if_set::<R, W::Block, 8>(&sum, weight, zero, &mut whole);
+            add_if_set::<R, W::Block, 7>(&sum, weight >> 1, zero, &mut whole);
+            add_if_set::<R, W::Block, 6>(&sum, weight >> 2, zero, &mut whole);
+            add_if_set::<R, W::Block, 5>(&sum, weight >> 3, zero, &mut whole);
+            add_if_set::<R, W::Block, 4>(&sum, weight >> 4, zero, &mut whole);
+            add_if_set::<R, W::Block, 3>(&sum, weight >> 5, zero, &mut whole);
+            add_if_set::<R, W::Block, 2>(&sum, weight >> 6, zero, &mut whole);
+            add_if_set::<R, W::Block, 1>(&sum, weight >> 7, zero, &mut whole);
+            let (to, product) = (&mut sums[word * stride], lowered(&whole, zero));
             for k in 0..BLOCKS {
                 let to = block_mut(&mut to.0, k);
                 (w.load(to) + product[k]).store(to);
@@ -122,13 +118,14 @@ vectorized! {
     fn fold[R: Integer][R](w; v: &[Galois<R>], eq: &[Galois<R>], out: &mut [Galois<R>]) {
         let part = v.len() / eq.len();
         let zero = w.splat(R::default());
-        let mut by = vec![[[R::default(); WORDS]; FACTORS]; eq.len()];
-        let mut factors = [zero; FACTORS];
-        for (by, eq) in by.iter_mut().zip(eq) {
+        let mut by = Vec::with_capacity(eq.len());
+        let (mut factors, mut words) = ([zero; FACTORS], [[R::default(); WORDS]; FACTORS]);
+        for eq in eq {
             spread(&element(w, eq), &mut factors);
             for i in 0..FACTORS {
-                factors[i].store(&mut by[i]);
+                factors[i].store(&mut words[i]);
             }
+            by.push(words);
         }
         let mut parts = [[zero; FACTORS]; TERMS];
         let mut all = [[zero; WORDS]; FACTORS];
@@ -392,7 +389,7 @@ struct Sums<B> {
     factors: [[B; 2]; FACTORS],
     quarters: [[B; 4]; 9],
     halves: [[B; 8]; 3],
-    whole: [B; 16],
+    whole: [B; 2 * BLOCKS],
 }
 
 impl<B> Sums<B> {
@@ -433,16 +430,45 @@ impl<B> Sums<B> {
             join(&quarters[3 * i], &quarters[3 * i + 1], &quarters[3 * i + 2], &mut halves[i]);
         }
         join(&halves[0], &halves[1], &halves[2], whole);
-        // x^64 = -(x^4 + x^3 + x + 1), and what that moves past the end comes down once more.
-        let (mut out, mut before) = ([zero; BLOCKS], zero);
-        for k in 0..BLOCKS {
-            let high = whole[BLOCKS + k];
-            out[k] = whole[k] - times_low(high, before);
-            before = high;
+        lowered(whole, zero)
+    }
+}
+
+/// The element that a polynomial is.
+#[inline(always)]
+fn lowered<R: Ring, B: super::blocks::Block<R>>(whole: &[B; 2 * BLOCKS], zero: B) -> [B; BLOCKS] {
+    // x^64 = -(x^4 + x^3 + x + 1), and what that moves past the end comes down once more.
+    let (mut out, mut before) = ([zero; BLOCKS], zero);
+    for k in 0..BLOCKS {
+        let high = whole[BLOCKS + k];
+        out[k] = whole[k] - times_low(high, before);
+        before = high;
+    }
+    let past = times_low(zero, before);
+    out[0] = out[0] + times_low(past, zero);
+    out
+}
+
+/// Adds the product of `x` and of the polynomial whose coefficient of `x^(8 k + 8 - FROM)` is bit `8 k` of `bits`.
+#[inline(always)]
+fn add_if_set<R: Ring, B: super::blocks::Block<R>, const FROM: i32>(
+    x: &[B; BLOCKS],
+    bits: u64,
+    zero: B,
+    whole: &mut [B; 2 * BLOCKS],
+) {
+    let mut sums = [zero; 2 * BLOCKS];
+    for k in 0..BLOCKS {
+        let set = bits >> (WORDS * k) & 1 == 1;
+        for block in 0..BLOCKS {
+            sums[k + block] = sums[k + block].add_if(set, x[block]);
         }
-        let past = times_low(zero, before);
-        out[0] = out[0] + times_low(past, zero);
-        out
+    }
+    let mut below = zero;
+    for k in 0..2 * BLOCKS {
+        let moved = if FROM == 8 { sums[k] } else { sums[k].window::<FROM>(below) };
+        whole[k] = whole[k] + moved;
+        below = sums[k];
     }
 }
 
@@ -461,152 +487,5 @@ fn join<A: Algebra>(low: &[A], high: &[A], differences: &[A], out: &mut [A]) {
     }
     for k in 0..n {
         out[n / 2 + k] = out[n / 2 + k] + (low[k] + high[k] - differences[k]);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        check::{
-            ext::{Ext, combined_products_scalar, fold_scalar},
-            form::Soon,
-            grid::extend_into,
-            log::LINE,
-        },
-        ring::{Deg1, Deg2, Z16, Z32, Z64, plain},
-    };
-
-    /// Without linear terms.
-    #[derive(Clone, Copy)]
-    struct Mixed;
-    impl Quadratic<3, 2> for Mixed {
-        fn eval<A: Algebra>(&self, [a, b, c]: [Deg1<A>; 3]) -> [Deg2<A>; 2] {
-            [a * b + c * c, (a + b) * (b - c)]
-        }
-    }
-
-    /// All loops on elements made of `of`, against their definitions.
-    struct Of<F>(F);
-
-    impl<R: Integer, F: Fn(u64) -> R> Of<F>
-    where
-        Galois<R>: Ext,
-    {
-        fn words(&self, from: usize, n: usize) -> Vec<R> {
-            let word = |k: usize| (self.0)((k as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x1234_5678);
-            (from..from + n).map(word).collect()
-        }
-
-        fn elements(&self, from: usize, n: usize) -> Vec<Galois<R>> {
-            let words = self.words(DEGREE * from, DEGREE * n);
-            words.chunks_exact(DEGREE).map(|c| Galois(std::array::from_fn(|k| c[k]))).collect()
-        }
-
-        fn levels_agree(&self) {
-            // Fewer columns than are brought into form together, as many, and more.
-            for part in [1, 8, 11] {
-                let [a, b, c, d] = [1, 1000, 2000, 3000].map(|from| self.elements(from, 8 * part));
-                let sum =
-                    |x: &[Galois<R>], y: &[Galois<R>]| -> Vec<_> { x.iter().zip(y).map(|(&x, &y)| x + y).collect() };
-                let expected = combined_products_scalar([&sum(&a, &b)], [&sum(&c, &d)]);
-                assert_eq!(combined_products([&a, &b], [&c, &d]), expected);
-                // As many parts as are added up together, fewer, and more.
-                for parts in [8, 1, 3].into_iter().chain((part == 11).then_some(22)) {
-                    let len = a.len() / parts;
-                    let (mut x, mut y) = (self.elements(0, len), self.elements(0, len));
-                    fold(&a, &b[..parts], &mut x);
-                    fold_scalar(&a, &b[..parts], &mut y);
-                    assert_eq!(x, y);
-                }
-            }
-        }
-
-        fn rows_agree(&self) {
-            let (rows, weights) = (self.words(5, 7 * WORDS), self.elements(300, 8));
-            for words in [1, 2, 5, WORDS] {
-                let mut out = self.elements(0, words);
-                fold_rows(&rows, &weights, &mut out);
-                for (j, out) in out.into_iter().enumerate() {
-                    let weighted = |row: usize| weights[row].times(rows[row * WORDS + j]);
-                    assert_eq!(out, (0..7).fold(Galois::default(), |sum, row| sum + weighted(row)));
-                }
-            }
-        }
-
-        fn grids_agree(&self) {
-            for r in 3..=5 {
-                let (rows, points) = (1 << r, 3_usize.pow(r));
-                let (stride, at) = ((3 * rows + 1) * LINE, rows * LINE);
-                let (own, next) = (self.words(1, 3 * stride), self.words(9000, 3 * stride));
-                let soon = Soon { claims: None, inputs: None };
-                let block = Block { own: &own, next: &next, stride, at, r, soon };
-                let out = (points + 3) * LINE;
-                let before = self.words(77, 2 * out);
-                let mut values = before.clone();
-                grid::<R, Mixed, 3, 2>(&Mixed, &block, &mut values, out, &mut Scratch::default());
-                for j in 0..LINE {
-                    let extended = [0, 1, 2].map(|k| {
-                        let word =
-                            |l: usize| own[k * stride + at + l * LINE + j] + next[k * stride + at + l * LINE + j];
-                        let mut extended = vec![R::default(); points];
-                        extend_into(&(0..rows).map(word).collect::<Vec<_>>(), &mut extended);
-                        extended
-                    });
-                    for point in 0..points {
-                        let h = plain(&Mixed, extended.each_ref().map(|x| x[point]));
-                        for (o, h) in h.into_iter().enumerate() {
-                            let at = o * out + point * LINE + j;
-                            assert_eq!(values[at], before[at] + h, "output {o} at {point} of {r} variables");
-                        }
-                    }
-                }
-            }
-        }
-
-        fn weighted_forms_agree(&self) {
-            let (inputs, terms) =
-                (self.elements(1, 3 * WORDS), [(0, (self.0)(1)), (2, (self.0)(u64::MAX)), (1, (self.0)(3))]);
-            let (weights, stride) = ([0x9e37_79b9_7f4a_7c15, u64::MAX, 1], 2);
-            let before = self.elements(50, 6);
-            let mut sums = before.clone();
-            add_weighted_form(&weights, &terms, &inputs, &mut sums, stride);
-            for (word, weight) in weights.into_iter().enumerate() {
-                let form = terms.iter().fold(Galois::default(), |sum, &(l, c)| sum + inputs[WORDS * l + word].times(c));
-                let weighted = Galois::point(weight).product_by_definition(form);
-                assert_eq!(sums[stride * word], before[stride * word] + weighted);
-                assert_eq!(sums[stride * word + 1], before[stride * word + 1]);
-            }
-        }
-
-        fn weighted_sums_agree(&self) {
-            let values = self.words(3, 2 * POINTS * WORDS);
-            let weights: [u64; WORDS] = std::array::from_fn(|j| (j as u64 + 1).wrapping_mul(0xd134_2543_de82_ef95));
-            let before = self.words(4000, 2 * POINTS * DEGREE);
-            let mut sums = before.clone();
-            add_weighted(&values, weights, &mut sums);
-            for point in 0..2 * POINTS {
-                let at = |c: usize| point / POINTS * POINTS * DEGREE + c * POINTS + point % POINTS;
-                let sum = (0..WORDS).fold(Galois(std::array::from_fn(|c| before[at(c)])), |sum, j| {
-                    sum + Galois::point(weights[j]).times(values[point * WORDS + j])
-                });
-                assert_eq!(Galois(std::array::from_fn(|c| sums[at(c)])), sum);
-            }
-        }
-
-        fn agree(&self) {
-            self.levels_agree();
-            self.rows_agree();
-            self.grids_agree();
-            self.weighted_sums_agree();
-            self.weighted_forms_agree();
-        }
-    }
-
-    #[test]
-    fn loops_are_their_definitions() {
-        Of(|x| Z16(x as u16)).agree();
-        Of(|x| Z32(x as u32)).agree();
-        Of(Z64).agree();
     }
 }
