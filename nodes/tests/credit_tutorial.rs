@@ -100,7 +100,7 @@ fn the_tutorial_works_as_it_is_written() {
         "wrote report.html and report.json",
         "wrote scores.csv",
         "row,decision,probability,points",
-        "the scores are for bank-a, who fetch them with `trefoil credit score --fetch",
+        "the scores are for bank-a, fetched within the retention of the nodes",
     ] {
         assert!(printed.contains(part), "{part} is not in\n{printed}");
     }
@@ -121,13 +121,27 @@ fn the_tutorial_works_as_it_is_written() {
 
 /// The command that fetches the scores, which one recipient may run and another may not.
 fn what_was_printed_works(dir: &Path, printed: &str) {
-    let (_, rest) = printed.split_once("who fetch them with `trefoil credit score ").expect("a command");
+    let (_, rest) = printed.split_once("bank-a: `").expect("a command");
     let (fetch, _) = rest.split_once('`').expect("its end");
-    let fetched =
-        shell(&format!("trefoil credit score --cluster demo/cluster.toml --identity demo/bank-a.crt {fetch}"), dir);
-    assert!(fetched.starts_with("row,decision\n1,") && fetched.lines().count() > 500, "{fetched}");
-    let denied = format!("! trefoil credit score --cluster demo/cluster.toml --identity demo/bank-b.crt {fetch} 2>&1");
-    assert!(shell(&denied, dir).contains("has no job"), "bank-b is no recipient");
+    let fetched = shell(fetch, dir);
+    assert!(fetched.starts_with("table_row,decision\n1,") && fetched.lines().count() > 500, "{fetched}");
+    // By the file it was shared from, every fourth row.
+    let file = "--schema nodes/data/credit/schema.toml --shared-from bank-a.csv";
+    let rows = shell(&format!("{fetch} {file} --test-every 4"), dir);
+    let decisions = |text: &str| {
+        text.lines()
+            .skip(1)
+            .map(|line| line.split_once(',').map(|(_, decision)| decision.to_owned()))
+            .collect::<Vec<_>>()
+    };
+    assert!(
+        rows.starts_with("row,decision\n") && !rows.contains("\n1,") && decisions(&rows) == decisions(&fetched),
+        "{rows}"
+    );
+    let other = shell(&format!("! {fetch} {file} --test-every 4 --part train 2>&1"), dir);
+    assert!(other.contains("customers are scored, and there are"), "{other}");
+    let denied = fetch.replace("demo/bank-a.crt", "demo/bank-b.crt");
+    assert!(shell(&format!("! {denied} 2>&1"), dir).contains("has no job"), "bank-b is no recipient");
 }
 
 /// Mistakes that people make, and what they are told.
@@ -149,6 +163,9 @@ fn what_is_wrong_is_named(dir: &Path) {
             "upload a new version",
         ),
         (format!("{train} --release-to lead --out model.json"), "may not be used"),
+        // It is not trained only to find that it cannot be written.
+        (format!("{train} --release-to lead --out moments.json"), "is there already"),
+        (format!("{train} --release-to bank-a --out model.json"), "name it with --release-to"),
         (format!("{train} --model-table other --scores-to lead"), "may not be used"),
         (format!("{train} --model-table model"), "is there already"),
         (

@@ -1,6 +1,6 @@
 //! `trefoil circuit`: Bristol Fashion circuits on shared inputs.
 
-use super::{ClusterArgs, Exit, ModeArgs, OutputArgs, block_on, signals::Stop};
+use super::{ClusterArgs, Exit, ModeArgs, OutputArgs, interruptible};
 use crate::{
     Error,
     client::{Client, Plain},
@@ -82,22 +82,9 @@ pub fn run(command: CircuitCommand) -> Result<Exit, Error> {
         InputError::File(e) => e,
     })?;
     let spec = spec(&circuit, &text, args.mode.mode);
-    let outcome = block_on(async {
-        let mut stop = Stop::listen()?;
-        let submit = async {
-            let client = Client::connect(&target.cluster, &target.identity).await?;
-            client.submit(&spec, Bytes::from(text), &[Plain::Bits(&words)]).await
-        };
-        let job = tokio::select! {
-            job = submit => job?,
-            _ = stop.received() => return Err(Error::Interrupted),
-        };
-        let outcome = tokio::select! {
-            outcome = job.outcome() => outcome,
-            _ = stop.received() => Err(Error::Interrupted),
-        };
-        job.delete().await;
-        outcome
+    let outcome = interruptible(async {
+        let client = Client::connect(&target.cluster, &target.identity).await?;
+        client.run(&spec, Bytes::from(text), &[Plain::Bits(&words)]).await
     })?;
     let ports = ONE.unpack_outputs(&circuit, outcome.bits(0)?).map_err(|e| Error::Bug(e.to_string()))?;
     let outputs: Vec<String> = ports.iter().flatten().map(|port| port.to_hex(args.bit_order)).collect();

@@ -7,17 +7,19 @@ mod score;
 mod share;
 mod train;
 
-use super::{ClusterArgs, Exit, block_on, signals::Stop};
+use super::{ClusterArgs, Exit, interruptible};
 use crate::{
     Error,
     client::{
         Client,
         credit::{Pooling, TableArg, find, read_moments},
     },
-    credit::{NamedMoments, TableError, report::Scale},
+    credit::{HeldOut, NamedMoments, Table, TableError, report::Scale},
+    job::JobId,
+    pki::ClientName,
     tables::TableStatus,
 };
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{num::NonZeroUsize, path::PathBuf, str::FromStr};
 use trefoil_circuits::credit::reference::Scorecard;
 
 const EXAMPLES: &str = "\
@@ -64,25 +66,10 @@ pub fn run(command: &CreditCommand) -> Result<Exit, Error> {
     }
 }
 
-/// How long the nodes are given to hear that a job is not needed any more.
-const FAREWELL: Duration = Duration::from_millis(500);
-
 /// Connects to a cluster and works until that is done or the user stops it.
 fn connected<T>(cluster: &ClusterArgs, work: impl AsyncFnOnce(Client) -> Result<T, Error>) -> Result<T, Error> {
     let target = cluster.resolve()?;
-    block_on(async {
-        let mut stop = Stop::listen()?;
-        let work = async { work(Client::connect(&target.cluster, &target.identity).await?).await };
-        let done = tokio::select! {
-            done = work => Some(done),
-            _ = stop.received() => None,
-        };
-        if done.is_none() {
-            // The job that was under way is being deleted in the background.
-            tokio::time::sleep(FAREWELL).await;
-        }
-        done.unwrap_or(Err(Error::Interrupted))
-    })
+    interruptible(async { work(Client::connect(&target.cluster, &target.identity).await?).await })
 }
 
 /// Tables at the nodes and the moments of their features.
@@ -116,6 +103,28 @@ impl TablesArgs {
     }
 }
 
+/// Which rows of a file make the table of test rows.
+#[derive(Debug, clap::Args)]
+struct SplitArgs {
+    /// Every N-th row is one of the table of test rows
+    #[arg(long, value_name = "N", conflicts_with = "test_rows")]
+    test_every: Option<NonZeroUsize>,
+    /// These rows are those of the table of test rows: their numbers in the file, one a line, the first below the header being 1
+    #[arg(long, value_name = "FILE")]
+    test_rows: Option<PathBuf>,
+}
+
+impl SplitArgs {
+    /// The positions of the rows to train on, and of those to test on.
+    fn split(&self, table: &Table) -> Result<(Vec<usize>, Vec<usize>), Error> {
+        if let Some(path) = &self.test_rows {
+            return Ok(HeldOut::read(path)?.split(table)?);
+        }
+        let every = self.test_every.map_or(usize::MAX, NonZeroUsize::get);
+        Ok((0..table.rows()).partition(|row| row % every != every - 1))
+    }
+}
+
 /// The scale of a scorecard: `BASE,ODDS,PDO`.
 #[derive(Clone, Copy, Debug)]
 struct Points {
@@ -140,4 +149,11 @@ impl FromStr for Points {
 fn listed(tables: &[TableStatus]) -> String {
     let names = tables.iter().map(|table| format!("{}/{}@{}", table.owner, table.name, table.version));
     names.collect::<Vec<_>>().join(", ")
+}
+
+/// The command by which a recipient fetches what a job has come to, but for its output files: with the certificate that `trefoil cluster client` has made.
+fn fetch_command(cluster: &ClusterArgs, recipient: &ClientName, (command, job): (&str, JobId)) -> String {
+    let certificate = cluster.cluster.with_file_name(format!("{recipient}.crt"));
+    let (cluster, certificate) = (cluster.cluster.display(), certificate.display());
+    format!("trefoil credit {command} --cluster {cluster} --identity {certificate} --fetch {job}")
 }

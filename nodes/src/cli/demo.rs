@@ -4,7 +4,7 @@ mod aes;
 mod circuit;
 mod credit;
 
-use super::{Exit, ModeArgs, Output, OutputArgs, block_on, line, signals::Stop};
+use super::{Exit, ModeArgs, Output, OutputArgs, interruptible, line};
 use crate::{
     Error,
     cli::ClusterArgs,
@@ -64,14 +64,8 @@ struct Row {
 /// printed, and the exit code tells.
 pub fn run(args: &DemoArgs) -> Result<Exit, Error> {
     let output = args.output.resolve();
-    let rows = block_on(async {
-        let mut stop = Stop::listen()?;
-        tokio::select! {
-            rows = demonstrate(output, args.mode.mode) => rows,
-            // What was started is killed when it is dropped.
-            _ = stop.received() => Err(Error::Interrupted),
-        }
-    })?;
+    // What was started is killed when it is dropped.
+    let rows = interruptible(demonstrate(output, args.mode.mode))?;
     if output == Output::Text {
         line(table(&rows))?;
     }

@@ -43,7 +43,8 @@ pub use target::{ClusterArgs, Target};
 
 use crate::Error;
 use clap::{Parser, Subcommand};
-use std::{error::Error as _, future::Future, io, io::Write, process::ExitCode};
+use signals::Stop;
+use std::{error::Error as _, future::Future, io, io::Write, process::ExitCode, time::Duration};
 
 /// Three-party computation on secret shares: nodes, client and tools in one program
 #[derive(Debug, Parser)]
@@ -167,6 +168,27 @@ pub fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Er
     // A read of a pipe or a terminal may be under way on a thread, and nothing can interrupt it.
     runtime.shutdown_background();
     result
+}
+
+/// How long nodes are given to hear, in the background, that what was under way is not needed any more.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// As [`block_on`], until the user stops it: what was under way is dropped then, and given the time to take its leave.
+///
+/// # Errors
+/// What the work returns; [`Error::Interrupted`]; [`Error::System`] if there is no runtime or no signal can be listened for.
+fn interruptible<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    block_on(async {
+        let mut stop = Stop::listen()?;
+        let done = tokio::select! {
+            done = work => Some(done),
+            _ = stop.received() => None,
+        };
+        if done.is_none() {
+            tokio::time::sleep(FAREWELL).await;
+        }
+        done.unwrap_or(Err(Error::Interrupted))
+    })
 }
 
 /// Prints an error and the causes its own text does not already contain.

@@ -1,11 +1,10 @@
 //! What a client does: split the input, submit it to the three nodes, wait, fetch, compare, put together.
 //!
 //! ```no_run
-//! # async fn f() -> Result<(), trefoil_nodes::Error> {
-//! use trefoil_nodes::{cli::ClusterArgs, client::{Client, Plain}, job::JobSpec};
-//! # let args: ClusterArgs = unimplemented!();
-//! # let spec: JobSpec = unimplemented!();
-//! # let key = [trefoil_engine::Lanes(0); 2];
+//! use trefoil_nodes::{Error, cli::ClusterArgs, client::{Client, Plain}, job::JobSpec};
+//!
+//! # use trefoil_engine::Lanes;
+//! # async fn run(args: ClusterArgs, spec: JobSpec, key: [Lanes; 2]) -> Result<(), Error> {
 //! let target = args.resolve()?;
 //! let client = Client::connect(&target.cluster, &target.identity).await?;
 //! let outcome = client.run(&spec, Default::default(), &[Plain::Bits(&key)]).await?;

@@ -29,14 +29,37 @@ pub struct NewTable<'a> {
 impl Client {
     /// Splits a table and stores at each node its two components of every column. If a node does not take it, it is deleted at the others.
     ///
-    /// Not cancel safe: cancelled, it may leave the table at some nodes. A job that names it fails there and says which node has none; delete that
-    /// version.
+    /// Cancelled, it deletes in the background what it has stored, as long as the runtime lives.
     ///
     /// # Errors
     /// [`Error::Usage`] if a column has not as many entries as there are rows; [`Error::Refused`] or [`Error::Unreachable`] names the node and the
     /// remedy; [`Error::Undone`] if in addition the table could not be deleted at a node that may have it.
     pub async fn put_table(&self, table: &NewTable<'_>) -> Result<TableStatus, Error> {
-        let spec = table.spec()?;
+        let stored = self.put_tables(std::slice::from_ref(table)).await?;
+        stored.into_iter().next().ok_or_else(|| Error::Bug("a table was stored and is not described".to_owned()))
+    }
+
+    /// Stores tables as [`put_table`](Self::put_table) does: all of them, or none.
+    ///
+    /// # Errors
+    /// As [`put_table`](Self::put_table).
+    pub async fn put_tables(&self, tables: &[NewTable<'_>]) -> Result<Vec<TableStatus>, Error> {
+        let specs = tables.iter().map(NewTable::spec).collect::<Result<Vec<_>, _>>()?;
+        let mut uploads = Uploads { client: self.clone(), begun: Vec::new() };
+        let mut stored = Vec::with_capacity(tables.len());
+        for (table, spec) in tables.iter().zip(&specs) {
+            uploads.begun.push((table.name.clone(), table.version, spec.upload));
+            match self.put(table, spec).await {
+                Ok(status) => stored.push(status),
+                Err(e) => return Err(uploads.undo(e).await),
+            }
+        }
+        uploads.begun.clear();
+        Ok(stored)
+    }
+
+    /// One table, without undoing anything.
+    pub(super) async fn put(&self, table: &NewTable<'_>, spec: &TableSpec) -> Result<TableStatus, Error> {
         let mut own = [(); 3].map(|()| vec![frame(&spec.canonical())]);
         let mut next = [(); 3].map(|()| Vec::new());
         for (_, column) in &table.columns {
@@ -49,8 +72,13 @@ impl Client {
         let bodies: Vec<Vec<Bytes>> = own.into_iter().zip(next).map(|(own, next)| [own, next].concat()).collect();
         let (name, version) = (&table.name, table.version);
         let stored = all(&self.nodes, |node| node.put_table(name, version, &bodies[node.party().index()])).await;
-        let [Ok(a), Ok(b), Ok(c)] = stored else { return Err(self.undo(table, spec.upload, stored).await) };
-        if a == b && b == c { Ok(a) } else { Err(self.contradiction(table, spec.upload).await) }
+        let [a, b, c] = stored;
+        let (a, b, c) = (a?, b?, c?);
+        if a == b && b == c {
+            return Ok(a);
+        }
+        let nodes = "the nodes describe the table they have stored differently; one of them deviates from the protocol";
+        Err(Error::Integrity(format!("{nodes}. It was deleted; find out which before anything is uploaded again")))
     }
 
     /// The tables of this client at each node, by name and version. A table that is not in all three lists is of no use. Cancel safe.
@@ -82,33 +110,50 @@ impl Client {
             }
         }
     }
+}
 
-    /// Deletes what one upload has left behind, and gives the error to report.
-    async fn undo(&self, table: &NewTable<'_>, upload: UploadId, stored: [Result<TableStatus, Error>; 3]) -> Error {
+/// Uploads that are not to stay: dropped, they are deleted in the background.
+pub(super) struct Uploads {
+    pub(super) client: Client,
+    pub(super) begun: Vec<(TableName, u32, UploadId)>,
+}
+
+impl Uploads {
+    /// Deletes what they have left behind, and gives the error to report.
+    async fn undo(mut self, first: Error) -> Error {
         let mut left = String::new();
-        // By the upload's own name: an older table of that version stays. At all three: a node that did not answer may have it.
-        let deleted = all(&self.nodes, |node| node.delete_table(&table.name, table.version, Some(upload))).await;
-        for (p, result) in Party::ALL.into_iter().zip(deleted) {
-            if let Err(e) = result {
-                // Writing to a string does not fail.
-                let _ = write!(left, "; {}: {e}", self.node(p).name());
+        for (name, version, upload) in &self.begun {
+            // By the upload's own name: an older table of that version stays. At all three: a node that did not answer may have it.
+            let deleted = all(&self.client.nodes, |node| node.delete_table(name, *version, Some(*upload))).await;
+            for (p, result) in Party::ALL.into_iter().zip(deleted) {
+                if let Err(e) = result {
+                    // Writing to a string does not fail.
+                    let _ = write!(left, "; {name} at {}: {e}", self.client.node(p).name());
+                }
             }
         }
-        let first = stored.into_iter().find_map(Result::err);
-        let first = first.unwrap_or_else(|| Error::Bug("a refusal without a cause".to_owned()));
+        self.begun.clear();
         if left.is_empty() { first } else { Error::Undone { first: Box::new(first), left } }
     }
+}
 
-    async fn contradiction(&self, table: &NewTable<'_>, upload: UploadId) -> Error {
-        let nodes = "the nodes describe the table they have stored differently; one of them deviates from the protocol";
-        let error =
-            Error::Integrity(format!("{nodes}. It was deleted; find out which before anything is uploaded again"));
-        self.undo(table, upload, [Err(error), Err(Error::Interrupted), Err(Error::Interrupted)]).await
+impl Drop for Uploads {
+    fn drop(&mut self) {
+        let (client, begun) = (self.client.clone(), std::mem::take(&mut self.begun));
+        if let Ok(runtime) = tokio::runtime::Handle::try_current()
+            && !begun.is_empty()
+        {
+            runtime.spawn(async move {
+                for (name, version, upload) in begun {
+                    client.forget(&name, version, upload).await;
+                }
+            });
+        }
     }
 }
 
 impl NewTable<'_> {
-    fn spec(&self) -> Result<TableSpec, Error> {
+    pub(super) fn spec(&self) -> Result<TableSpec, Error> {
         for (name, column) in &self.columns {
             if !column.fits(Shape { ring: column.ring(), len: self.rows }) {
                 let (rows, got) = (self.rows, column.elements());

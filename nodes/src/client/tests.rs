@@ -1,6 +1,6 @@
 //! The client against three API servers over TLS, whose jobs the test ends as it likes.
 
-use super::*;
+use super::{tables::Uploads, *};
 use crate::{
     api::{Api, Server},
     cli::{ClusterArgs, Exit},
@@ -222,4 +222,47 @@ async fn wait_until(condition: impl Fn() -> bool) {
         }
     };
     tokio::time::timeout(Duration::from_mins(1), wait).await.expect("within a minute");
+}
+
+fn table<'a>(name: &str, column: &'a [Lanes]) -> NewTable<'a> {
+    let columns = vec![("bits".parse().expect("a name"), Plain::Bits(column))];
+    NewTable { name: name.parse().expect("a name"), version: 1, rows: 128, columns, permits: Vec::new() }
+}
+
+impl World {
+    /// How many tables each node has.
+    async fn tables(&self) -> [usize; 3] {
+        self.client.tables().await.map(|list| list.expect("a list").len())
+    }
+}
+
+#[tokio::test]
+async fn tables_that_go_together_are_stored_all_or_none() {
+    let limits = |tables| Limits { client_tables: tables, ..Limits::default() };
+    // P2 takes one of them.
+    let world = world([limits(3), limits(3), limits(1)]).await;
+    let parts = [table("loans", &KEY), table("loans-test", &KEY)];
+    let refused = world.client.put_tables(&parts).await.expect_err("P2 refuses the second");
+    assert!(matches!(&refused, Error::Refused { node, .. } if node.starts_with("P2")), "{refused}");
+    assert_eq!(world.tables().await, [0; 3]);
+    // What was there before stays.
+    world.client.put_table(&parts[0]).await.expect("stored");
+    world.client.put_tables(&parts).await.expect_err("the first is there already");
+    assert_eq!(world.tables().await, [1; 3]);
+}
+
+#[tokio::test]
+async fn an_upload_that_is_given_up_is_deleted_in_the_background() {
+    let world = World::usual().await;
+    let stored = table("loans", &KEY);
+    let spec = stored.spec().expect("a description");
+    let uploads = Uploads { client: world.client.clone(), begun: vec![(stored.name.clone(), 1, spec.upload)] };
+    world.client.put(&stored, &spec).await.expect("stored");
+    assert_eq!(world.tables().await, [1; 3]);
+    drop(uploads);
+    let end = std::time::Instant::now() + Duration::from_secs(30);
+    while world.tables().await != [0; 3] {
+        assert!(std::time::Instant::now() < end, "it is still there");
+        tokio::task::yield_now().await;
+    }
 }

@@ -1,6 +1,6 @@
 //! What fixed point can hold.
 
-use super::{Faults, Features, Place, Table, TableError, fault::quoted};
+use super::{Faults, Feature, Features, Kind, Place, Table, TableError, fault::quoted};
 use trefoil_circuits::credit::reference::Matrix;
 
 /// The numbers that are shared: multiples of `2^-fraction_bits` with an absolute value of at most `bound`.
@@ -62,14 +62,18 @@ impl FixedRange {
                 if let Some(fixed) = self.encode(value) {
                     encoded.push(fixed);
                 } else {
+                    let remedy = || match kind(table, feature) {
+                        Some(Kind::Category { .. }) => {
+                            "the level is too rare: put it together with another one, in the file and in the schema's `levels`, or make it the `reference`"
+                        }
+                        Some(Kind::Boolean { .. }) => {
+                            "one of the two values is too rare to tell anything: leave the column out of the schema"
+                        }
+                        _ => "correct or drop the row, or narrow the column's range in the schema",
+                    };
                     let message = || {
-                        format!(
-                            "feature {} is {value} and must be from {:?} to {:?}; correct or drop the row, or narrow the column's \
-                             range in the schema",
-                            quoted(&feature.name),
-                            -self.bound,
-                            self.bound,
-                        )
+                        let (name, bound) = (quoted(&feature.name), self.bound);
+                        format!("feature {name} is {value} and must be from {:?} to {bound:?}; {}", -bound, remedy())
                     };
                     faults.push(Place::Row(number), Some(&feature.column), message);
                 }
@@ -82,7 +86,44 @@ impl FixedRange {
     }
 }
 
+/// What the column of a feature holds.
+fn kind<'a>(table: &'a Table, feature: &Feature) -> Option<&'a Kind> {
+    let schema = table.schema();
+    schema.position(&feature.column).map(|column| &schema.columns()[column].kind)
+}
+
 /// `2^bits`, exactly.
 fn scale(bits: u32) -> f64 {
     (1u64 << bits.min(63)) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credit::{NamedMoments, Schema, read_csv};
+    use std::path::Path;
+
+    #[test]
+    fn the_remedy_is_one_that_the_column_has() {
+        let schema = "format = 1\n[[column]]\nname = \"home\"\ntype = \"category\"\nlevels = [\"OWN\", \"BOAT\"]\n\
+                      [[column]]\nname = \"employed\"\ntype = \"boolean\"\n[[column]]\nname = \"x\"\ntype = \"number\"\nmin = 0\nmax = 1e6\n";
+        let schema = Schema::parse(Path::new("schema.toml"), schema).expect("a schema");
+        let text = "home,employed,x\nOWN,0,0\nBOAT,1,1000000\n";
+        let table = read_csv(&schema, Path::new("a.csv"), text.as_bytes()).expect("rows");
+        let features = Features::of(&schema);
+        // Of others, where all three are as rare as one in a million.
+        let names = features.list().iter().map(|feature| feature.name.clone()).collect();
+        let moments = NamedMoments { features: names, mean: vec![0.5, 0.0, 0.0, 0.0], sd: vec![0.5, 1e-3, 1e-3, 1.0] };
+        let matrix = moments.standardize(&features, &features.encode(&table).expect("features")).expect("as many");
+        let range = FixedRange::new(20, 128.0).expect("a range");
+        let refused = range.encode_all(&features, &table, &matrix).expect_err("too large").to_string();
+        for (feature, remedy) in [
+            ("`home=BOAT` is 1000", "put it together with another one"),
+            ("`employed` is 1000", "leave the column out"),
+            ("`x` is 1000000", "narrow the column's range"),
+        ] {
+            let line = refused.lines().find(|line| line.contains(feature)).expect(feature);
+            assert!(line.contains(remedy), "{line}");
+        }
+    }
 }

@@ -113,7 +113,7 @@ pub struct OutputTerms {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SpecFault {
     /// Sizes that no machine could hold.
-    #[error("the sizes of this job overflow; ask for fewer blocks or instances")]
+    #[error("the sizes of this job overflow; ask for fewer blocks, instances, rows, inputs or outputs")]
     Oversized,
     /// Another number of inputs or outputs than the program has.
     #[error("the program has {expected} {what}, and the specification lists {got}; list each, or none for the default")]

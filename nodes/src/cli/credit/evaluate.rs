@@ -5,7 +5,7 @@ use crate::{
     Error,
     cli::{ClusterArgs, Exit, ModeArgs, OutputArgs},
     client::credit::{
-        Evaluating, EvaluationFile, ModelFile, ModelSource, Pooling, TableArg, count_column, evaluate, find, write_json,
+        Evaluating, EvaluationFile, ModelFile, ModelSource, NewFile, Pooling, TableArg, count_column, evaluate, find,
     },
     credit::TableError,
 };
@@ -87,6 +87,7 @@ pub fn run(args: &EvaluateArgs) -> Result<Exit, Error> {
         _ => args.tables.pooling()?,
     };
     let moments = pooling.moments();
+    let mut out = args.out.as_ref().map(|path| NewFile::create(path)).transpose()?;
     let file = connected(&args.cluster, async |client| {
         let tables = args.tables.find(&client).await?;
         let shared = match &args.model_table {
@@ -119,10 +120,11 @@ pub fn run(args: &EvaluateArgs) -> Result<Exit, Error> {
         Ok(file)
     })?;
     let row = Row::of(&file)?;
-    if let Some(path) = &args.out {
-        write_json(path, &file)?;
+    if let Some(mut out) = out.take() {
+        out.fill_json(&file)?;
+        out.place()?;
     }
-    args.output.resolve().print(&row, row.text(&file))?;
+    args.output.resolve().print(&row, row.text(&file, args.threshold))?;
     Ok(Exit::Ok)
 }
 
@@ -149,9 +151,13 @@ impl Row {
         })
     }
 
-    fn text(&self, file: &EvaluationFile) -> String {
+    fn text(&self, file: &EvaluationFile, asked: f64) -> String {
         let left_out = file.left_out();
         let pad = |n: u64| format!("{n:>9}");
+        let moved = match self.threshold - asked {
+            up if up < 1e-6 => String::new(),
+            _ => format!(" (from {asked} up to the next border of {} bins)", file.goods.len()),
+        };
         [
             format!("customers {} of {}", self.rows, file.population),
             format!(
@@ -162,7 +168,7 @@ impl Row {
             format!("Gini      {:.4}", self.gini),
             format!("KS        {:.4}", self.ks),
             format!(
-                "threshold {:.3}: accuracy {:.4}, precision {:.4}, recall {:.4}",
+                "threshold {:.3}{moved}: accuracy {:.4}, precision {:.4}, recall {:.4}",
                 self.threshold, self.accuracy, self.precision, self.recall
             ),
             "           called bad called good".to_owned(),
@@ -170,5 +176,20 @@ impl Row {
             format!("  good      {}   {}", pad(self.false_bad), pad(self.true_good)),
         ]
         .join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_threshold_that_was_moved_is_said_to_be() {
+        let counts = r#"{"format":1,"model":"m","population":"p","rows":400,"minimum":10,"threshold":2,
+            "goods":[100,60,30,10],"bads":[20,40,60,80]}"#;
+        let file: EvaluationFile = serde_json::from_str(counts).expect("counts");
+        let row = Row::of(&file).expect("enough");
+        assert!(row.text(&file, 0.3).contains("threshold 0.500 (from 0.3 up to the next border of 4 bins): accuracy"));
+        assert!(row.text(&file, 0.5).contains("threshold 0.500: accuracy"));
     }
 }

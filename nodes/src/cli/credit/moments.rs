@@ -4,7 +4,7 @@ use super::{connected, listed};
 use crate::{
     Error,
     cli::{ClusterArgs, Exit, ModeArgs, OutputArgs},
-    client::credit::{TableArg, find, joint_moments, write_json},
+    client::credit::{NewFile, TableArg, find, joint_moments},
     credit::Schema,
 };
 use serde::Serialize;
@@ -53,12 +53,14 @@ struct Row<'a> {
 /// As [`joint_moments`] and [`find`]; [`Error::Config`] for the schema.
 pub fn run(args: &MomentsArgs) -> Result<Exit, Error> {
     let schema = Schema::read(&args.schema)?;
+    let mut out = NewFile::create(&args.out)?;
     let (tables, moments) = connected(&args.cluster, async |client| {
         let tables = find(&client, &args.tables).await?;
         let moments = joint_moments(&client, &schema, &tables, args.mode.mode).await?;
         Ok((tables, moments))
     })?;
-    write_json(&args.out, &moments)?;
+    out.fill_json(&moments)?;
+    out.place()?;
     let row =
         Row { moments: &args.out, features: moments.features.len(), rows: tables.iter().map(|table| table.rows).sum() };
     let text = format!(

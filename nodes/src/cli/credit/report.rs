@@ -4,14 +4,15 @@ use super::Points;
 use crate::{
     Error,
     cli::{Exit, OutputArgs},
-    client::credit::{EvaluationFile, ModelFile, write_new},
+    client::credit::{EvaluationFile, ModelFile, NewFile},
     credit::report::to_html,
 };
 use serde::Serialize;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
-The page is one file with its plots and needs nothing else. Neighbouring bins are merged until none counts fewer than --minimum good or bad customers.
+The page is one file with its plots and needs nothing else. Neighbouring bins are merged until none counts fewer than --minimum good or bad customers; a column that counts
+fewer in all is left out. Files are new ones, and yours alone to read.
 
 Examples:
   trefoil credit report counts.json --html report.html
@@ -56,6 +57,8 @@ struct Row<'a> {
     auc: f64,
     gini: f64,
     ks: f64,
+    /// Columns of which too few customers are known.
+    columns_left_out: &'a [String],
 }
 
 /// Runs the command.
@@ -69,12 +72,15 @@ pub fn run(args: &ReportArgs) -> Result<Exit, Error> {
     let scale = args.points.map(|points| points.scale);
     let aggregates = counts.aggregates(&args.title, earlier.as_ref(), (model.as_ref(), scale))?;
     let report = aggregates.release(args.minimum.unwrap_or(counts.minimum).max(1))?;
-    if let Some(path) = &args.out {
-        write_new(path, &report.to_json()?)?;
+    // Both are on the disk before one of them has its name.
+    let mut written = Vec::new();
+    for (path, text) in [(&args.out, report.to_json()?), (&args.html, to_html(&report))] {
+        let Some(path) = path else { continue };
+        let mut file = NewFile::create(path)?;
+        file.fill(&text)?;
+        written.push(file);
     }
-    if let Some(path) = &args.html {
-        write_new(path, &to_html(&report))?;
-    }
+    written.into_iter().try_for_each(NewFile::place)?;
     let figures = &report.figures;
     let row = Row {
         html: args.html.as_ref(),
@@ -82,9 +88,14 @@ pub fn run(args: &ReportArgs) -> Result<Exit, Error> {
         auc: figures.auc,
         gini: figures.gini,
         ks: figures.ks,
+        columns_left_out: &report.columns_left_out,
     };
     let files: Vec<String> = args.html.iter().chain(&args.out).map(|path| path.display().to_string()).collect();
-    let text = format!("wrote {}: AUC {:.4}, Gini {:.4}, KS {:.4}", files.join(" and "), row.auc, row.gini, row.ks);
+    let mut text = format!("wrote {}: AUC {:.4}, Gini {:.4}, KS {:.4}", files.join(" and "), row.auc, row.gini, row.ks);
+    if !row.columns_left_out.is_empty() {
+        let names = row.columns_left_out.join(", ");
+        text = format!("{text}\nleft out, since too few of their good or bad customers are known: the columns {names}");
+    }
     args.output.resolve().print(&row, text)?;
     Ok(Exit::Ok)
 }

@@ -1,22 +1,26 @@
 //! `trefoil credit score`: what a model says of customers, for those who may know.
 
-use super::{Points, TablesArgs, connected};
+mod named;
+mod told;
+
+use super::{Points, SplitArgs, TablesArgs, connected, fetch_command};
 use crate::{
     Error,
     cli::{ClusterArgs, Exit, ModeArgs, Output, OutputArgs, line},
     client::{
         Client,
         credit::{
-            Applicants, Encoded, ModelFile, ModelSource, Pooling, Scored, Scoring, TableArg, Tell, fetch, find, score,
-            write_new,
+            Applicants, Encoded, ModelFile, ModelSource, NewFile, Pooling, Scored, Scoring, TableArg, Tell, fetch,
+            find, score,
         },
     },
     credit::{Features, NamedMoments, Schema, Table, TableError, read},
     job::JobId,
     pki::ClientName,
 };
-use serde::Serialize;
-use std::{fmt::Write as _, io::Write as _, path::PathBuf};
+use named::{Named, Part};
+use std::{io::Write as _, path::PathBuf};
+use told::{Told, csv};
 use trefoil_circuits::credit::reference::Reason;
 
 const EXAMPLES: &str = "\
@@ -24,12 +28,16 @@ The customers are those of a file, which is split here, or of tables at the node
 after training. Only the recipients learn anything, and nothing but what --tell names; without --to that is the client that asks. Points and reasons are worked out here: points need the
 logit, and reasons need a model file and a file of customers, since they would tell the weights of a secret model.
 
+Customers of a table are numbered as they stand in the table (`table_row`), which leaves out what the schema drops and the test rows. Whoever has the file it was shared from says so
+with --shared-from, and gets the rows and customers of that file.
+
 Examples:
   trefoil credit score --cluster demo/cluster.toml --identity demo/bank-a.crt --model model.json --schema schema.toml --data applicants.csv --points 600,50,20 --reasons 3
   trefoil credit score --cluster demo/cluster.toml --identity demo/bank-a.crt --model-table bank-b/scorecard --moments moments.json \\
       --schema schema.toml --data applicants.csv --tell decision --threshold 0.3 --out decisions.csv
   trefoil credit score --cluster demo/cluster.toml --identity demo/lead.crt --model-table lead/model --tables bank-a/loans-test --moments moments.json --to bank-a
-  trefoil credit score --cluster demo/cluster.toml --identity demo/bank-a.crt --fetch 6f1c.. --out scores.csv";
+  trefoil credit score --cluster demo/cluster.toml --identity demo/bank-a.crt --fetch 6f1c.. --out scores.csv \\
+      --schema schema.toml --shared-from a.csv --test-every 4";
 
 /// Arguments of `trefoil credit score`, as typed.
 #[derive(Debug, clap::Args)]
@@ -51,6 +59,14 @@ pub struct ScoreArgs {
     data: Option<PathBuf>,
     #[command(flatten)]
     tables: TablesArgs,
+    /// The file that the table was shared from: scores are named by its rows and customers. With the --schema, and the --test-every or --test-rows, with which it was shared
+    #[arg(long, value_name = "FILE", requires = "schema", conflicts_with = "data")]
+    shared_from: Option<PathBuf>,
+    #[command(flatten)]
+    split: SplitArgs,
+    /// Which part of that file the table has [default: its test rows, if there are any]
+    #[arg(long, value_enum, requires = "shared_from")]
+    part: Option<Part>,
     /// What is told of each customer
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Tell::Decision, Tell::Probability], value_name = "WHAT,..")]
     tell: Vec<Tell>,
@@ -78,25 +94,6 @@ pub struct ScoreArgs {
     output: OutputArgs,
 }
 
-/// What is known of one customer.
-#[derive(Debug, Default, Serialize)]
-struct Told {
-    /// Of the file, or of the tables.
-    row: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    customer: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    decision: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    probability: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    points: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    logit: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reasons: Option<Vec<String>>,
-}
-
 /// Customers of a file.
 struct Own {
     table: Table,
@@ -121,8 +118,11 @@ pub fn run(args: &ScoreArgs) -> Result<Exit, Error> {
             (Some(pooling), own)
         }
     };
+    let named = args.named(own.as_ref())?;
+    let out = args.out.as_ref().map(|path| NewFile::create(path)).transpose()?;
     let (scored, recipients) = connected(&args.cluster, async |client| {
         let recipients = args.recipients(&client);
+        args.check_recipients(client.name())?;
         let Some(pooling) = &pooling else {
             let id = args.fetch.ok_or_else(|| Error::Bug("neither a job nor moments".to_owned()))?;
             return Ok((fetch(&client, id, &tell).await?, recipients));
@@ -144,14 +144,19 @@ pub fn run(args: &ScoreArgs) -> Result<Exit, Error> {
             mode: args.mode.mode,
         };
         let tables = if own.is_none() { args.tables.find(&client).await? } else { Vec::new() };
+        if let (Some(named), Some(first)) = (&named, tables.first()) {
+            let rows =
+                if let Pooling::Vertical(_) = pooling { first.rows } else { tables.iter().map(|t| t.rows).sum() };
+            named.check(rows)?;
+        }
         let applicants = match &own {
             Some(own) => Applicants::Rows(&own.encoded),
             None => Applicants::Tables(&tables, pooling),
         };
         Ok((score(&client, source, applicants, &scoring).await?, recipients))
     })?;
-    let rows = args.rows(&scored, own.as_ref(), model.as_ref())?;
-    args.print(&rows, &scored, &recipients)?;
+    let rows = args.rows(&scored, (own.as_ref(), named.as_ref()), model.as_ref())?;
+    args.print(&rows, &scored, (&recipients, out))?;
     Ok(Exit::Ok)
 }
 
@@ -169,6 +174,37 @@ impl ScoreArgs {
         if self.to.is_empty() { client.name().into_iter().cloned().collect() } else { self.to.clone() }
     }
 
+    /// A file that nothing would be written to is a mistake.
+    fn check_recipients(&self, me: Option<&ClientName>) -> Result<(), Error> {
+        let mine = self.fetch.is_some() || self.to.is_empty() || me.is_some_and(|me| self.to.contains(me));
+        match (&self.out, &self.shared_from) {
+            (None, None) => Ok(()),
+            _ if mine => Ok(()),
+            _ => Err(Error::Usage(
+                "the scores are not for this client; leave --out and --shared-from away, or name it with --to"
+                    .to_owned(),
+            )),
+        }
+    }
+
+    /// What the customers are called in the file they come from.
+    fn named(&self, own: Option<&Own>) -> Result<Option<Named>, Error> {
+        match (own, &self.shared_from, &self.schema) {
+            (Some(own), ..) => Ok(Some(Named::all(&own.table))),
+            (None, Some(path), Some(schema)) => {
+                let table = read(&Schema::read(schema)?, path)?;
+                let (train, test) = self.split.split(&table)?;
+                let part = match self.part {
+                    Some(Part::Train) => train,
+                    None if test.is_empty() => train,
+                    Some(Part::Test) | None => test,
+                };
+                Ok(Some(Named::some(&table, &part, path)))
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// The customers of the file, if there is one.
     fn own(&self, moments: &NamedMoments) -> Result<Option<Own>, Error> {
         let (Some(schema), Some(data)) = (&self.schema, &self.data) else { return Ok(None) };
@@ -181,19 +217,27 @@ impl ScoreArgs {
         Ok(Some(Own { table, encoded }))
     }
 
-    fn rows(&self, scored: &Scored, own: Option<&Own>, model: Option<&ModelFile>) -> Result<Vec<Told>, Error> {
+    fn rows(
+        &self,
+        scored: &Scored,
+        (own, named): (Option<&Own>, Option<&Named>),
+        model: Option<&ModelFile>,
+    ) -> Result<Vec<Told>, Error> {
         let scores = &scored.scores;
         let lengths = [&scores.probabilities, &scores.logits].map(|column| column.as_ref().map_or(0, Vec::len));
         let count = lengths.into_iter().chain([scores.decisions.as_ref().map_or(0, Vec::len)]).max().unwrap_or(0);
         let number = |column: &Option<Vec<f64>>, k: usize| column.as_ref().and_then(|column| column.get(k).copied());
+        if let Some(named) = named.filter(|_| count > 0) {
+            named.check(count as u64)?;
+        }
         let mut rows = Vec::with_capacity(count);
         for k in 0..count {
             let logit = number(&scores.logits, k);
-            let table = own.map(|own| &own.table);
             let bad = scores.decisions.as_ref().and_then(|all| all.get(k));
             rows.push(Told {
-                row: table.and_then(|table| table.row_numbers().get(k).copied()).unwrap_or(k as u64 + 1),
-                customer: table.and_then(Table::keys).and_then(|keys| keys.get(k).cloned()),
+                row: named.and_then(|named| named.row(k)),
+                table_row: named.is_none().then_some(k as u64 + 1),
+                customer: named.and_then(|named| named.customer(k)),
                 decision: bad.map(|bad| if *bad { "bad" } else { "good" }),
                 probability: number(&scores.probabilities, k),
                 points: self.points.and_then(|points| logit.map(|logit| points.card.points(logit))),
@@ -223,21 +267,35 @@ impl ScoreArgs {
         Ok(reasons.iter().filter_map(|reason| names.get(reason.attribute)).map(|name| (*name).to_owned()).collect())
     }
 
-    fn print(&self, rows: &[Told], scored: &Scored, recipients: &[ClientName]) -> Result<(), Error> {
+    fn print(
+        &self,
+        rows: &[Told],
+        scored: &Scored,
+        (recipients, out): (&[ClientName], Option<NewFile>),
+    ) -> Result<(), Error> {
         let output = self.output.resolve();
+        let tell: Vec<_> = self.tell().iter().map(|tell| format!("{tell:?}").to_lowercase()).collect();
+        let tell = tell.join(",");
+        let commands = recipients.iter().map(|name| {
+            let command = fetch_command(&self.cluster, name, ("score", scored.job));
+            format!("\n  {name}: `{command} --tell {tell}`")
+        });
+        let commands = commands.collect::<String>();
+        let fetch = format!("fetched within the retention of the nodes (10 minutes by default) with{commands}");
         if rows.is_empty() {
             let names: Vec<_> = recipients.iter().map(ToString::to_string).collect();
-            let tell: Vec<_> = self.tell().iter().map(|tell| format!("{tell:?}").to_lowercase()).collect();
-            let (names, tell, job) = (names.join(", "), tell.join(","), scored.job);
-            let text = format!(
-                "the scores are for {names}, who fetch them with `trefoil credit score --fetch {job} --tell {tell}` within the retention of the nodes (10 minutes by default)"
-            );
-            return output.print(&serde_json::json!({ "job": job, "recipients": recipients, "tell": tell }), text);
+            let text = format!("the scores are for {}, {fetch}", names.join(", "));
+            let row = serde_json::json!({ "job": scored.job, "recipients": recipients, "tell": tell });
+            return output.print(&row, text);
         }
-        if let Some(path) = &self.out {
-            write_new(path, &csv(rows))?;
+        if let (Some(path), Some(mut file)) = (&self.out, out) {
+            file.fill(&csv(rows))?;
+            file.place()?;
             let (seconds, count) = (scored.costs[0].seconds, rows.len());
-            let text = format!("wrote {}: {count} customers, scored in {seconds:.3} s", path.display());
+            let mut text = format!("wrote {}: {count} customers, scored in {seconds:.3} s", path.display());
+            if recipients.len() > 1 {
+                text = format!("{text}; the scores are for others too, {fetch}");
+            }
             let row = serde_json::json!({ "job": scored.job, "scores": path, "rows": count, "seconds": seconds });
             return output.print(&row, text);
         }
@@ -247,70 +305,8 @@ impl ScoreArgs {
         }
         if recipients.len() > 1 {
             // Results go to standard output; this is for people.
-            let _ = writeln!(
-                std::io::stderr(),
-                "other recipients fetch with `trefoil credit score --fetch {}`",
-                scored.job
-            );
+            let _ = writeln!(std::io::stderr(), "the scores are for others too, {fetch}");
         }
         Ok(())
-    }
-}
-
-/// One line for each customer, and a header of the columns that are there.
-fn csv(rows: &[Told]) -> String {
-    let mut text = String::new();
-    let Some(first) = rows.first() else { return text };
-    let header = [
-        ("row", true),
-        ("customer", first.customer.is_some()),
-        ("decision", first.decision.is_some()),
-        ("probability", first.probability.is_some()),
-        ("points", first.points.is_some()),
-        ("logit", first.logit.is_some()),
-        ("reasons", first.reasons.is_some()),
-    ];
-    text.push_str(&header.iter().filter(|(_, there)| *there).map(|(name, _)| *name).collect::<Vec<_>>().join(","));
-    text.push('\n');
-    for row in rows {
-        let cells = [
-            Some(row.row.to_string()),
-            row.customer.as_deref().map(quoted),
-            row.decision.map(str::to_owned),
-            row.probability.map(|p| format!("{p:.6}")),
-            row.points.map(|points| format!("{points:.0}")),
-            row.logit.map(|logit| format!("{logit:.6}")),
-            row.reasons.as_ref().map(|reasons| quoted(&reasons.join(" "))),
-        ];
-        let cells: Vec<String> = cells.into_iter().flatten().collect();
-        // Writing to a string does not fail.
-        let _ = writeln!(text, "{}", cells.join(","));
-    }
-    text
-}
-
-/// A cell of CSV, quoted if it has to be.
-fn quoted(cell: &str) -> String {
-    if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_is_known_has_a_column() {
-        let row = |row, probability| Told { row, probability: Some(probability), ..Told::default() };
-        assert_eq!(csv(&[row(2, 0.25), row(7, 0.5)]), "row,probability\n2,0.250000\n7,0.500000\n");
-        let named = Told {
-            customer: Some("Doe, \"J\"".to_owned()),
-            decision: Some("bad"),
-            points: Some(599.7),
-            reasons: Some(vec!["age".to_owned(), "income".to_owned()]),
-            ..row(1, 0.75)
-        };
-        let text =
-            "row,customer,decision,probability,points,reasons\n1,\"Doe, \"\"J\"\"\",bad,0.750000,600,age income\n";
-        assert_eq!(csv(&[named]), text);
     }
 }

@@ -1,19 +1,19 @@
 //! `trefoil credit share`: tables and models as shares at the nodes.
 
-use super::connected;
+use super::{SplitArgs, connected};
 use crate::{
     Error,
     cli::{ClusterArgs, Exit, ModeArgs, OutputArgs},
     client::{
         Client,
-        credit::{Encoded, ModelFile, Purpose, read_moments, share_model, write_json},
+        credit::{Encoded, ModelFile, NewFile, Purpose, read_moments, share_model},
     },
-    credit::{Features, HeldOut, NamedMoments, Schema, Table, read},
+    credit::{Features, NamedMoments, Schema, Table, read},
     pki::ClientName,
     tables::{TableName, TableStatus},
 };
 use serde::Serialize;
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Every row of the file is checked against the schema first. If one does not fit, each fault is named with its line and column, and nothing is shared.
@@ -69,12 +69,8 @@ pub struct ShareArgs {
     /// Standardize by the moments of these rows, and write them to this new file, which is given to those who use the table
     #[arg(long, value_name = "FILE")]
     own_moments: Option<PathBuf>,
-    /// Put every N-th row into the table of test rows
-    #[arg(long, value_name = "N", conflicts_with = "test_rows")]
-    test_every: Option<NonZeroUsize>,
-    /// Put these rows into the table of test rows: their numbers in the file, one a line, the first below the header being 1
-    #[arg(long, value_name = "FILE")]
-    test_rows: Option<PathBuf>,
+    #[command(flatten)]
+    split: SplitArgs,
     /// The name of the table of test rows [default: that of the table with `-test`]
     #[arg(long, value_name = "NAME")]
     test_table: Option<TableName>,
@@ -94,32 +90,44 @@ struct Row {
     rows_left_out: u64,
 }
 
+/// A model that was shared.
+#[derive(Debug, Serialize)]
+struct ModelRow {
+    table: String,
+    features: usize,
+}
+
 /// What is about to be shared.
 struct Plan {
     parts: Vec<(TableName, Encoded)>,
     purpose: Purpose,
     standardized: bool,
     left_out: u64,
+    /// Own moments on the disk, which get their name when the tables are stored.
+    moments: Option<NewFile>,
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// [`Error::Table`] with every row that does not fit, [`Error::Usage`], [`Error::Config`] for the schema; else as [`Client::put_table`].
+/// [`Error::Table`] with every row that does not fit, [`Error::Usage`], [`Error::Config`] for the schema; else as [`Client::put_tables`].
 pub fn run(args: &ShareArgs) -> Result<Exit, Error> {
     let output = args.output.resolve();
-    let rows = if let Some(path) = &args.model {
+    if let Some(path) = &args.model {
         let (file, purpose) = (ModelFile::read(path)?, args.purpose());
         let name = (args.table.clone(), args.version);
         let stored = connected(&args.cluster, async |client| share_model(&client, &file, name, purpose.model()).await)?;
-        vec![Row { features: file.weights.len(), labels: false, ..Row::of(&stored, 0) }]
-    } else {
-        let plan = args.resolve()?;
-        let left_out = plan.left_out;
-        let stored = connected(&args.cluster, async |client| share(&client, plan, args.version).await)?;
-        stored.iter().map(|table| Row::of(table, left_out)).collect()
-    };
-    for row in rows {
+        let row = ModelRow { table: named(&stored), features: file.weights.len() };
+        output.print(&row, format!("shared {}: a model of {} features", row.table, row.features))?;
+        return Ok(Exit::Ok);
+    }
+    let mut plan = args.resolve()?;
+    let moments = plan.moments.take();
+    let stored = connected(&args.cluster, async |client| share(&client, &plan, args.version).await)?;
+    if let Some(file) = moments {
+        file.place()?;
+    }
+    for row in stored.iter().map(|table| Row::of(table, plan.left_out)) {
         output.print(&row, row.text())?;
     }
     Ok(Exit::Ok)
@@ -143,10 +151,11 @@ impl ShareArgs {
             return Err(Error::Usage("give a schema and a file of customers, or a model".to_owned()));
         };
         let table = read(&Schema::read(schema)?, data)?;
-        let (train, test) = self.split(&table)?;
-        let moments = match (&self.moments, &self.own_moments) {
+        let (train, test) = self.split.split(&table)?;
+        let mut file = self.own_moments.as_ref().map(|path| NewFile::create(path)).transpose()?;
+        let moments = match (&self.moments, &mut file) {
             (Some(path), _) => Some(read_moments(path)?),
-            (None, Some(path)) => Some(own_moments(&table, &train, path)?),
+            (None, Some(file)) => Some(own_moments(&table, &train, file)?),
             (None, None) => None,
         };
         let encode = |rows: &[usize]| match &moments {
@@ -163,51 +172,36 @@ impl ShareArgs {
             parts.push((name, encode(&test)?));
         }
         let left_out = table.rows_read() - table.rows() as u64;
-        Ok(Plan { parts, purpose: self.purpose(), standardized: moments.is_some(), left_out })
-    }
-
-    /// The positions of the rows to train on, and of those to test on.
-    fn split(&self, table: &Table) -> Result<(Vec<usize>, Vec<usize>), Error> {
-        if let Some(path) = &self.test_rows {
-            return Ok(HeldOut::read(path)?.split(table)?);
-        }
-        let every = self.test_every.map_or(usize::MAX, NonZeroUsize::get);
-        Ok((0..table.rows()).partition(|row| row % every != every - 1))
+        Ok(Plan { parts, purpose: self.purpose(), standardized: moments.is_some(), left_out, moments: file })
     }
 }
 
-/// The moments of some rows, written to a new file.
-fn own_moments(table: &Table, rows: &[usize], path: &std::path::Path) -> Result<NamedMoments, Error> {
+/// The moments of some rows, put into a file.
+fn own_moments(table: &Table, rows: &[usize], file: &mut NewFile) -> Result<NamedMoments, Error> {
     let features = Features::of(table.schema());
     let matrix = features.encode(table)?.select(rows).map_err(crate::credit::TableError::from)?;
     let moments = NamedMoments::of(&features, &matrix)?;
-    write_json(path, &moments)?;
+    file.fill_json(&moments)?;
     Ok(moments)
 }
 
 /// Stores all parts, or none.
-async fn share(client: &Client, plan: Plan, version: u32) -> Result<Vec<TableStatus>, Error> {
+async fn share(client: &Client, plan: &Plan, version: u32) -> Result<Vec<TableStatus>, Error> {
     let permits = if plan.standardized { plan.purpose.customers() } else { plan.purpose.moments() };
-    let mut stored: Vec<TableStatus> = Vec::new();
-    for (name, part) in &plan.parts {
-        match part.share(client, (name.clone(), version), permits.clone()).await {
-            Ok(table) => stored.push(table),
-            Err(e) => {
-                for table in &stored {
-                    client.delete_table(&table.name, table.version).await?;
-                }
-                return Err(e);
-            }
-        }
-    }
-    Ok(stored)
+    let parts = plan.parts.iter().map(|(name, part)| part.table((name.clone(), version), permits.clone()));
+    client.put_tables(&parts.collect::<Result<Vec<_>, _>>()?).await
+}
+
+/// A table as people name it.
+fn named(table: &TableStatus) -> String {
+    format!("{}/{}@{}", table.owner, table.name, table.version)
 }
 
 impl Row {
     fn of(table: &TableStatus, rows_left_out: u64) -> Self {
         let labels = table.columns.iter().any(|column| column.name.as_str() == "label");
         Self {
-            table: format!("{}/{}@{}", table.owner, table.name, table.version),
+            table: named(table),
             rows: table.rows,
             features: table.columns.len() - usize::from(labels),
             labels,

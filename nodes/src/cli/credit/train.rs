@@ -1,10 +1,10 @@
 //! `trefoil credit train`: a logistic regression on the tables of several institutions.
 
-use super::{TablesArgs, connected, listed};
+use super::{TablesArgs, connected, fetch_command, listed};
 use crate::{
     Error,
     cli::{ClusterArgs, Exit, ModeArgs, OutputArgs},
-    client::credit::{Destination, Method, ModelFile, Purpose, Trained, Training, fetch_model, train, write_json},
+    client::credit::{Destination, Method, ModelFile, NewFile, Purpose, Trained, Training, fetch_model, train},
     job::JobId,
     pki::ClientName,
     tables::TableName,
@@ -50,10 +50,10 @@ pub struct TrainArgs {
     #[arg(long, default_value_t = 10)]
     minimum: u64,
     /// Release the model to these clients
-    #[arg(long, value_delimiter = ',', value_name = "NAME,..", conflicts_with = "model_table")]
+    #[arg(long, value_delimiter = ',', value_name = "NAME,..", conflicts_with_all = ["model_table", "analyst", "scores_to", "minimum", "version"])]
     release_to: Vec<ClientName>,
     /// Where to write a model that is released to this client: a new file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "model_table")]
     out: Option<PathBuf>,
     /// Fetch the model of a training that another client has submitted, instead of training
     #[arg(long, value_name = "JOB", requires = "out", conflicts_with_all = ["tables", "model_table", "release_to"])]
@@ -123,15 +123,17 @@ pub fn run(args: &TrainArgs) -> Result<Exit, Error> {
         l2: args.l2,
         mode: args.mode.mode,
     };
+    let out = args.out.as_ref().map(|path| NewFile::create(path)).transpose()?;
     if let Some(job) = args.fetch {
         let fetched = connected(&args.cluster, async |client| fetch_model(&client, job, pooling.moments()).await)?;
-        let written = args.write(fetched.model.as_ref())?.unwrap_or_default();
+        let written = args.write(fetched.model.as_ref(), out)?.unwrap_or_default();
         args.output
             .resolve()
-            .print(&serde_json::json!({ "model": written }), format!("wrote the model to {written}"))?;
+            .print(&serde_json::json!({ "job": job, "model": written }), format!("wrote the model to {written}"))?;
         return Ok(Exit::Ok);
     }
-    let (tables, Trained { job, model, costs }, kept) = connected(&args.cluster, async |client| {
+    let (tables, Trained { job, model, costs }, kept, me) = connected(&args.cluster, async |client| {
+        args.check_recipients(client.name())?;
         let tables = args.tables.find(&client).await?;
         let (destination, kept) = match &args.model_table {
             None => (Destination::Released(args.release_to.clone()), None),
@@ -152,9 +154,9 @@ pub fn run(args: &TrainArgs) -> Result<Exit, Error> {
             }
         };
         let trained = train(&client, &tables, &pooling, &training, destination).await?;
-        Ok((tables, trained, kept))
+        Ok((tables, trained, kept, client.name().cloned()))
     })?;
-    let written = args.write(model.as_ref())?;
+    let written = args.write(model.as_ref(), out)?;
     let row = Row {
         job,
         features: pooling.moments().features.len(),
@@ -165,48 +167,123 @@ pub fn run(args: &TrainArgs) -> Result<Exit, Error> {
         rounds: costs[0].rounds,
         bytes_sent: costs.iter().map(|cost| cost.bytes_sent).sum(),
     };
-    let text = row.text(&listed(&tables));
+    let text = row.text(&listed(&tables), &args.others(job, me.as_ref()));
     args.output.resolve().print(&row, text)?;
     Ok(Exit::Ok)
 }
 
 impl TrainArgs {
+    /// Whoever is to learn the model here needs a file for it, and who has one is to learn it.
+    fn check_recipients(&self, me: Option<&ClientName>) -> Result<(), Error> {
+        let mine = me.is_some_and(|me| self.release_to.contains(me));
+        let refused = |cause: &str| Err(Error::Usage(cause.to_owned()));
+        match (&self.out, mine) {
+            (Some(_), false) => {
+                refused("the model is not for this client; name it with --release-to, or leave --out away")
+            }
+            (None, true) => refused("the model is for this client too; say where to write it: --out FILE"),
+            _ => Ok(()),
+        }
+    }
+
     /// Writes the model where it was asked for.
-    fn write(&self, model: Option<&ModelFile>) -> Result<Option<String>, Error> {
-        match (&self.out, model) {
-            (Some(path), Some(model)) => {
-                write_json(path, model)?;
+    fn write(&self, model: Option<&ModelFile>, out: Option<NewFile>) -> Result<Option<String>, Error> {
+        match (&self.out, out, model) {
+            (Some(path), Some(mut file), Some(model)) => {
+                file.fill_json(model)?;
+                file.place()?;
                 Ok(Some(path.display().to_string()))
             }
-            (Some(_), None) => Err(Error::Usage(
-                "the model is not for this client; name it with --release-to, or leave --out away".to_owned(),
-            )),
-            (None, _) => Ok(None),
+            (Some(_), _, None) => {
+                Err(Error::Usage("the model of that job is not for this client; ask who has submitted it".to_owned()))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// How those recipients get the model who are not this client.
+    fn others(&self, job: JobId, me: Option<&ClientName>) -> String {
+        let moments: Vec<_> = self.tables.moments.iter().map(|path| path.display().to_string()).collect();
+        let commands = self.release_to.iter().filter(|name| Some(*name) != me).map(|name| {
+            let command = fetch_command(&self.cluster, name, ("train", job));
+            format!("\n  {name}: `{command} --moments {} --out model.json`", moments.join(","))
+        });
+        match commands.collect::<String>() {
+            none if none.is_empty() => none,
+            all => format!("; fetched within the retention of the nodes (10 minutes by default) with{all}"),
         }
     }
 }
 
 impl Row {
-    fn text(&self, tables: &str) -> String {
+    fn text(&self, tables: &str, others: &str) -> String {
         let model = match (&self.model, self.released_to.is_empty()) {
             (Some(table), true) => format!("the model stays shared as {table}; nobody knows it"),
-            (Some(file), false) => format!("wrote the model to {file}"),
+            (Some(file), false) => format!("wrote the model to {file}{others}"),
             (None, _) => {
                 let names: Vec<_> = self.released_to.iter().map(ToString::to_string).collect();
-                format!(
-                    "the model is for {}, who fetch it with `trefoil credit train --fetch {}`",
-                    names.join(", "),
-                    self.job
-                )
+                format!("the model is for {}{others}", names.join(", "))
             }
         };
         format!(
-            "trained on {} rows of {} features of {tables} in {:.1} s, {} rounds, {} sent by each node; {model}",
+            "trained (job {}) on {} rows of {} features of {tables} in {:.1} s, {} rounds, {} sent by each node; {model}",
+            self.job,
             self.rows,
             self.features,
             self.seconds,
             self.rounds,
             HumanBytes(self.bytes_sent / 3)
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        train: TrainArgs,
+    }
+
+    fn parse(options: &str) -> Result<TrainArgs, clap::Error> {
+        let words = ["train", "--cluster", "demo/cluster.toml", "--moments", "m.json", "--tables", "a/loans"];
+        Line::try_parse_from(words.into_iter().chain(options.split_whitespace())).map(|line| line.train)
+    }
+
+    #[test]
+    fn a_model_that_cannot_be_written_is_not_trained() {
+        let lead = "lead".parse().expect("a name");
+        let checked = |options: &str| parse(options).expect("options").check_recipients(Some(&lead));
+        assert!(checked("--model-table m").is_ok() && checked("--release-to bank").is_ok());
+        assert!(checked("--release-to bank,lead --out f").is_ok());
+        let refused = |options| checked(options).expect_err(options).to_string();
+        assert!(refused("--release-to bank --out f").contains("name it with --release-to"));
+        assert!(refused("--release-to bank,lead").contains("--out FILE"));
+        for options in [
+            "--model-table m --out f",
+            "--release-to lead --analyst bank",
+            "--release-to lead --scores-to bank",
+            "--release-to lead --minimum 12",
+            "--release-to lead --version 2",
+        ] {
+            let error = parse(options).expect_err(options).to_string();
+            assert!(error.contains("cannot be used with"), "{error}");
+        }
+    }
+
+    #[test]
+    fn other_recipients_are_told_the_whole_command() {
+        let (bank, lead) = ("bank".parse().expect("a name"), "lead".parse::<ClientName>().expect("a name"));
+        let args = parse("--release-to lead,bank --out f").expect("options");
+        let id = JobId::from([0xab; 16]);
+        let others = args.others(id, Some(&lead));
+        let command = format!(
+            "bank: `trefoil credit train --cluster demo/cluster.toml --identity demo/bank.crt --fetch {id} --moments m.json --out model.json`"
+        );
+        assert!(others.contains("10 minutes") && others.ends_with(&command) && !others.contains("lead:"), "{others}");
+        assert_eq!(parse("--release-to bank --out f").expect("options").others(id, Some(&bank)), "");
     }
 }

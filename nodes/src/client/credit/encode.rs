@@ -3,9 +3,9 @@
 use super::{LABEL, bits, column, digest, feature_columns};
 use crate::{
     Error,
-    client::{Client, NewTable, Plain},
+    client::{NewTable, Plain},
     credit::{Features, FixedRange, Kind, NamedMoments, Schema, Table},
-    tables::{ColumnName, Permit, TableName, TableStatus},
+    tables::{ColumnName, Permit, TableName},
 };
 use trefoil_circuits::credit::{FEATURE_LIMIT, Number};
 use trefoil_engine::{Lanes, Z64};
@@ -32,10 +32,13 @@ impl Encoded {
         let matrix = moments.standardize(&features, &features.encode(table)?)?;
         let range = FixedRange::new(20, FEATURE_LIMIT)?;
         let all = Zeroizing::new(range.encode_all(&features, table, &matrix)?);
-        Ok(Self::of(table, rows, digest(moments)?, |row, k| all[row * features.len() + k], features.len()))
+        let encoded = Self::of(rows, digest(moments)?, |row, k| all[row * features.len() + k], features.len());
+        let labels = table.labels().map(|labels| Zeroizing::new(bits(rows.iter().map(|&row| labels[row]))));
+        Ok(Self { labels, ..encoded })
     }
 
-    /// Features of some rows as parts of the range that the schema gives them: what [`joint_moments`](super::joint_moments) takes.
+    /// Features of some rows as parts of the range that the schema gives them: what [`joint_moments`](super::joint_moments) takes. Labels stay where they are: moments are of
+    /// features alone.
     ///
     /// # Errors
     /// [`Error::Table`] if the features cannot be made.
@@ -48,13 +51,12 @@ impl Encoded {
             let (middle, half) = ranges[k];
             ((matrix.values()[row * width + k] - middle) / half * scale).round() as i64
         };
-        Ok(Self::of(table, rows, range_digest(table.schema())?, part, width))
+        Ok(Self::of(rows, range_digest(table.schema())?, part, width))
     }
 
-    fn of(table: &Table, rows: &[usize], digest: String, value: impl Fn(usize, usize) -> i64, width: usize) -> Self {
+    fn of(rows: &[usize], digest: String, value: impl Fn(usize, usize) -> i64, width: usize) -> Self {
         let column = |k: usize| Zeroizing::new(rows.iter().map(|&row| Z64(value(row, k).cast_unsigned())).collect());
-        let labels = table.labels().map(|labels| Zeroizing::new(bits(rows.iter().map(|&row| labels[row]))));
-        Self { digest, rows: rows.len(), columns: (0..width).map(column).collect(), labels }
+        Self { digest, rows: rows.len(), columns: (0..width).map(column).collect(), labels: None }
     }
 
     /// What tells its features and moments from others.
@@ -84,16 +86,11 @@ impl Encoded {
         self.columns.iter().map(|column| column.get(row).map(|x| Number::decode(*x))).collect()
     }
 
-    /// Stores them at the three nodes, at all or at none.
+    /// A table of them, for [`Client::put_tables`](crate::client::Client::put_tables).
     ///
     /// # Errors
-    /// As [`Client::put_table`]; [`Error::Usage`] for a table without rows.
-    pub async fn share(
-        &self,
-        client: &Client,
-        (name, version): (TableName, u32),
-        permits: Vec<Permit>,
-    ) -> Result<TableStatus, Error> {
+    /// [`Error::Usage`] for a table without rows.
+    pub fn table(&self, (name, version): (TableName, u32), permits: Vec<Permit>) -> Result<NewTable<'_>, Error> {
         if self.rows == 0 {
             return Err(Error::Usage(format!("the table `{name}` would have no row; give it rows to share")));
         }
@@ -103,7 +100,7 @@ impl Encoded {
         if let Some(labels) = &self.labels {
             columns.push((column(LABEL)?, Plain::Bits(labels)));
         }
-        client.put_table(&NewTable { name, version, rows: self.rows, columns, permits }).await
+        Ok(NewTable { name, version, rows: self.rows, columns, permits })
     }
 }
 

@@ -8,21 +8,18 @@ use crate::{
     },
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{
-    fs::{self, File},
-    io::Write,
-    path::Path,
-};
+use std::{fmt, fs, path::Path};
 use trefoil_circuits::credit::{
     Auc, encode_model,
     reference::{Binning, Histogram, Model},
 };
+use zeroize::Zeroize;
 
 /// The version of the forms of models and evaluations.
 const FORMAT: u32 = 1;
 
-/// A model in the clear, with all that is needed to use it.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+/// A model in the clear, with all that is needed to use it. Its coefficients may be a secret: they are wiped on drop, and not printed.
+#[derive(Clone, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelFile {
     /// Version of this form: 1.
@@ -76,6 +73,19 @@ impl ModelFile {
     }
 }
 
+impl Drop for ModelFile {
+    fn drop(&mut self) {
+        self.intercept.zeroize();
+        self.weights.zeroize();
+    }
+}
+
+impl fmt::Debug for ModelFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModelFile").field("features", &self.moments.features).finish_non_exhaustive()
+    }
+}
+
 /// Customers counted by score and label over the tables of several institutions: what a report is made of.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -104,7 +114,7 @@ pub struct EvaluationFile {
     pub columns: Vec<ColumnCounts>,
 }
 
-/// Good and bad customers by the value of one column.
+/// Good and bad customers by the value of one column. All customers but those in counts below the minimum.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ColumnCounts {
@@ -150,11 +160,14 @@ impl EvaluationFile {
         self.rows.saturating_sub(self.counted())
     }
 
-    /// How far an AUC of the customers counted can be from that of all, whatever the others are: as if each stood on the wrong side of all of the rarer label.
+    /// How far an AUC of the customers counted can be from that of all, whatever the others are: at the worst they are good and bad in the numbers that make most pairs, and
+    /// stand on the wrong side in each.
     pub fn left_out_error(&self) -> f64 {
-        let total = |counts: &[u64]| counts.iter().fold(0, |sum: u64, n| sum.saturating_add(*n));
-        let (rarer, left_out) = (total(&self.goods).min(total(&self.bads)), self.left_out());
-        if left_out == 0 { 0.0 } else { left_out as f64 / (rarer.saturating_add(left_out)) as f64 }
+        let total = |counts: &[u64]| counts.iter().fold(0, |sum: u64, n| sum.saturating_add(*n)) as f64;
+        let (goods, bads, left_out) = (total(&self.goods), total(&self.bads), self.left_out() as f64);
+        let more_bads = f64::midpoint(goods - bads, left_out).clamp(0.0, left_out);
+        let pairs = (bads + more_bads) * (goods + left_out - more_bads);
+        if left_out > 0.0 { 1.0 - goods * bads / pairs } else { 0.0 }
     }
 
     /// The area under the ROC curve of all customers, and how far it can be from that of the scores themselves: from far more bins than are counted, if that was computed.
@@ -182,7 +195,8 @@ impl EvaluationFile {
     /// What a report is made of.
     ///
     /// # Errors
-    /// As [`histogram`](Self::histogram); an earlier population in other bins is found by [`Aggregates::release`].
+    /// As [`histogram`](Self::histogram); an earlier population in other bins is found by [`Aggregates::release`]. A column of which more than a tenth of the customers is in
+    /// counts below the minimum is left out.
     pub fn aggregates(
         &self,
         title: &str,
@@ -194,7 +208,10 @@ impl EvaluationFile {
             reference: earlier.population.clone(),
             expected: earlier.goods.iter().zip(&earlier.bads).map(total).collect(),
         });
-        let attributes = self.columns.iter().map(ColumnCounts::attribute).collect::<Result<_, _>>()?;
+        let (told, left_out): (Vec<_>, Vec<_>) = self.columns.iter().partition(|column| {
+            let counts = column.goods.iter().chain(&column.bads);
+            self.rows.saturating_sub(counts.fold(0, |sum: u64, n| sum.saturating_add(*n))) <= self.rows / 10
+        });
         let scores = self.histogram()?;
         let (auc, auc_error) = self.area(&scores);
         Ok(Aggregates {
@@ -206,7 +223,8 @@ impl EvaluationFile {
             threshold: self.threshold,
             exact: Some(Exact { auc, auc_error, ks: None }),
             stability,
-            attributes,
+            attributes: told.into_iter().map(ColumnCounts::attribute).collect::<Result<_, _>>()?,
+            columns_left_out: left_out.into_iter().map(|column| column.name.clone()).collect(),
             coefficients: model.map(ModelFile::coefficients).unwrap_or_default(),
             scorecard,
         })
@@ -264,32 +282,10 @@ fn read_json<T: DeserializeOwned>(path: &Path, what: &str) -> Result<T, Error> {
     serde_json::from_slice(&text).map_err(|e| Error::Usage(format!("{}: {e}; give {what}", path.display())))
 }
 
-/// Writes a value as JSON to a file that is not there yet.
-///
-/// # Errors
-/// As [`write_new`].
-pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
-    write_new(path, &serde_json::to_string_pretty(value).map_err(|e| Error::Bug(format!("a result as JSON: {e}")))?)
-}
-
-/// Writes a file that is not there yet.
-///
-/// # Errors
-/// [`Error::Usage`] if it is there, [`Error::System`] if it cannot be written.
-pub fn write_new(path: &Path, text: &str) -> Result<(), Error> {
-    let mut file = match File::create_new(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
-            return Err(Error::Usage(format!("{} is there already; remove it, or give another name", path.display())));
-        }
-        file => file.map_err(Error::system(format!("create {}", path.display())))?,
-    };
-    file.write_all(text.as_bytes()).map_err(Error::system(format!("write {}", path.display())))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::credit::digest;
+    use crate::client::credit::{NewFile, digest};
 
     #[test]
     fn moments_are_the_same_after_they_were_written_and_read() {
@@ -309,7 +305,9 @@ mod tests {
         };
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("moments.json");
-        write_json(&path, &moments).expect("written");
+        let mut file = NewFile::create(&path).expect("free");
+        file.fill_json(&moments).expect("written");
+        file.place().expect("named");
         let read = read_moments(&path).expect("read");
         assert_eq!(digest(&read).expect("a digest"), digest(&moments).expect("a digest"));
     }
@@ -325,8 +323,47 @@ mod tests {
         };
         assert_eq!((counts(1000).left_out(), counts(1000).left_out_error().to_bits()), (0, 0));
         assert!((counts(1100).left_out_error() - 100.0 / 300.0).abs() < 1e-12);
+        // As many of either label: what is left out moves most if it is half of each.
+        let even = EvaluationFile { goods: vec![100], bads: vec![100], ..counts(222) };
+        assert!((even.left_out_error() - (1.0 - 1e4 / 111.0_f64.powi(2))).abs() < 1e-12);
         assert!(counts(1100).histogram().is_ok());
         let refused = counts(1200).histogram().expect_err("a sixth is left out").to_string();
         assert!(refused.starts_with("200 of 1200 customers are in counts below 10"), "{refused}");
+    }
+
+    #[test]
+    fn a_model_is_not_printed() {
+        let moments = NamedMoments { features: vec!["age".to_owned()], mean: vec![40.0], sd: vec![12.0] };
+        let file = ModelFile::new(moments, Model { intercept: 0.125, weights: vec![0.375] });
+        let text = format!("{file:?}");
+        assert!(text.contains("age") && !text.contains("125") && !text.contains("375"), "{text}");
+    }
+
+    #[test]
+    fn a_column_of_which_too_few_are_told_is_left_out_and_the_others_are_reported() {
+        let column = |name: &str, goods: Vec<u64>, bads: Vec<u64>| {
+            let levels = (0..goods.len()).map(|k| k.to_string()).collect();
+            ColumnCounts { name: name.to_owned(), cuts: Vec::new(), levels, goods, bads }
+        };
+        let file = EvaluationFile {
+            rows: 1000,
+            minimum: 10,
+            goods: vec![700, 100, 0],
+            bads: vec![0, 100, 100],
+            columns: vec![
+                column("told", vec![600, 200], vec![50, 150]),
+                // Of 150 it is not known what they have.
+                column("hidden", vec![600, 50], vec![50, 150]),
+                // Of all it is known, and nobody is bad.
+                column("thin", vec![800, 195], vec![0, 5]),
+            ],
+            ..EvaluationFile::new(String::new(), String::new())
+        };
+        let aggregates = file.aggregates("", None, (None, None)).expect("counts");
+        let report = aggregates.release(10).expect("a report");
+        assert_eq!(report.attributes.iter().map(|a| a.name.as_str()).collect::<Vec<_>>(), ["told"]);
+        assert_eq!(report.columns_left_out, ["hidden", "thin"]);
+        let page = crate::credit::report::to_html(&report);
+        assert!(page.contains("hidden, thin"), "the page says so");
     }
 }

@@ -1,6 +1,6 @@
 //! Credit analysis over the tables of several institutions: what the `trefoil credit` commands do, for other programs.
 //!
-//! An institution makes numbers of its rows ([`Encoded`]) by moments that all agree on ([`joint_moments`]) and stores them ([`Encoded::share`]). Whoever its permits name
+//! An institution makes numbers of its rows ([`Encoded`]) by moments that all agree on ([`joint_moments`]) and stores them ([`Encoded::table`]). Whoever its permits name
 //! trains on the tables of all ([`train()`]), scores customers ([`score()`]) and counts them ([`evaluate()`]). Tables are found by [`find()`].
 
 mod columns;
@@ -9,6 +9,7 @@ mod evaluate;
 mod files;
 mod find;
 mod moments;
+mod new_file;
 mod permits;
 mod score;
 mod train;
@@ -16,9 +17,10 @@ mod train;
 pub use columns::count_column;
 pub use encode::Encoded;
 pub use evaluate::{Evaluating, evaluate};
-pub use files::{ColumnCounts, EvaluationFile, ModelFile, read_moments, write_json, write_new};
+pub use files::{ColumnCounts, EvaluationFile, ModelFile, read_moments};
 pub use find::{TableArg, find};
 pub use moments::joint_moments;
+pub use new_file::NewFile;
 pub use permits::Purpose;
 pub use score::{Applicants, ModelSource, Scored, Scores, Scoring, Tell, fetch, score};
 pub use train::{Destination, Method, Pooling, Trained, Training, fetch_model, share_model, train};

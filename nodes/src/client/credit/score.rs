@@ -19,6 +19,7 @@ use crate::{
     tables::TableStatus,
 };
 use bytes::Bytes;
+use std::fmt;
 use trefoil_circuits::{
     credit::{Number, encode_model},
     program::RingKind,
@@ -67,8 +68,8 @@ pub struct Scoring {
     pub mode: ModeSpec,
 }
 
-/// What a recipient knows of each customer.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// What a recipient knows of each customer. Does not print it.
+#[derive(Clone, Default, PartialEq)]
 pub struct Scores {
     /// Whether customers are called bad.
     pub decisions: Option<Vec<bool>>,
@@ -76,6 +77,12 @@ pub struct Scores {
     pub probabilities: Option<Vec<f64>>,
     /// Logits.
     pub logits: Option<Vec<f64>>,
+}
+
+impl fmt::Debug for Scores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scores").finish_non_exhaustive()
+    }
 }
 
 /// A job of scores that is done.

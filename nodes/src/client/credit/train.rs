@@ -19,6 +19,7 @@ use crate::{
 };
 use bytes::Bytes;
 use trefoil_circuits::credit::{Number, decode_model, encode_model};
+use zeroize::Zeroizing;
 
 /// How the tables of several institutions make one.
 #[derive(Clone, Debug, PartialEq)]
@@ -237,7 +238,7 @@ pub async fn share_model(
     (name, version): (TableName, u32),
     permits: Vec<Permit>,
 ) -> Result<TableStatus, Error> {
-    let coefficients = encode_model(&model.model()).map_err(|e| Error::Usage(e.to_string()))?;
+    let coefficients = Zeroizing::new(encode_model(&model.model()).map_err(|e| Error::Usage(e.to_string()))?);
     let columns = vec![(model_column(&model.moments)?, Plain::Z64(&coefficients))];
     client.put_table(&NewTable { name, version, rows: coefficients.len(), columns, permits }).await
 }

@@ -25,6 +25,8 @@ pub struct Aggregates {
     pub stability: Option<StabilityCounts>,
     /// What single columns tell.
     pub attributes: Vec<AttributeCounts>,
+    /// Columns of which too few customers are known.
+    pub columns_left_out: Vec<String>,
     /// The coefficients of the model, if they are released.
     pub coefficients: Vec<Coefficient>,
     /// The scale of the scorecard, if points are given.
@@ -96,6 +98,7 @@ impl Aggregates {
             exact: Some(Exact { auc: ranking.auc(), auc_error: 0.0, ks: Some(ranking.ks()) }),
             stability: None,
             attributes: Vec::new(),
+            columns_left_out: Vec::new(),
             coefficients: Vec::new(),
             scorecard: None,
         })

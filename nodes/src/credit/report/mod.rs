@@ -50,6 +50,9 @@ pub struct Report {
     pub stability: Option<Stability>,
     /// What single columns tell.
     pub attributes: Vec<Attribute>,
+    /// Columns of which nothing is told, since too few of their good or bad customers are known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns_left_out: Vec<String>,
     /// The coefficients of the model, if they are released.
     pub coefficients: Vec<Coefficient>,
     /// The scale of the scorecard, if points are given.

@@ -10,7 +10,7 @@ use std::ops::Range;
 use trefoil_circuits::credit::reference::{Binning, Histogram, psi};
 
 impl Aggregates {
-    /// The report of what may be released: no cell of it counts fewer good, or fewer bad, customers than `minimum_cell`.
+    /// The report of what may be released: no cell of it counts fewer good, or fewer bad, customers than `minimum_cell`. A column that counts fewer in all is left out.
     ///
     /// # Errors
     /// Fewer good or fewer bad customers in all than that, so that nothing may be released; a minimum of 0; or counts that do not
@@ -34,6 +34,14 @@ impl Aggregates {
         let confusion = if border { Some(self.confusion()?) } else { None };
         let earlier =
             self.stability.as_ref().map(|counts| stability(counts, &scores, &ranges, minimum_cell)).transpose()?;
+        let mut attributes = Vec::with_capacity(self.attributes.len());
+        let mut columns_left_out = self.columns_left_out.clone();
+        for counts in &self.attributes {
+            match attribute(counts, minimum_cell)? {
+                Some(attribute) => attributes.push(attribute),
+                None => columns_left_out.push(counts.name.clone()),
+            }
+        }
         Ok(Report {
             format: REPORT_FORMAT,
             title: self.title.clone(),
@@ -47,11 +55,8 @@ impl Aggregates {
             confusion,
             deciles: deciles(&merged)?,
             stability: earlier,
-            attributes: self
-                .attributes
-                .iter()
-                .map(|counts| attribute(counts, minimum_cell))
-                .collect::<Result<_, _>>()?,
+            attributes,
+            columns_left_out,
             coefficients: self.coefficients.clone(),
             scorecard: self.scorecard,
         })
@@ -142,21 +147,22 @@ fn stability(
     Ok(Stability { reference: counts.reference.clone(), psi, bins })
 }
 
-fn attribute(counts: &AttributeCounts, minimum: u64) -> Result<Attribute, TableError> {
+/// What a column tells; nothing if too few were counted.
+fn attribute(counts: &AttributeCounts, minimum: u64) -> Result<Option<Attribute>, TableError> {
     let cells = match &counts.kind {
         AttributeKind::Ordered(binning) => ordered(binning, minimum),
         AttributeKind::Nominal(levels) => nominal(levels, minimum),
     };
-    let cells = cells.ok_or_else(|| too_few(&format!("the column `{}`", counts.name), minimum))?;
+    let Some(cells) = cells else { return Ok(None) };
     // The cuts do not matter for the weights: any rising ones will do.
     let cuts = (1..cells.len()).map(|i| i as f64).collect();
     let binning = Binning::from_counts(cuts, cells.iter().map(|c| c.1).collect(), cells.iter().map(|c| c.2).collect())?;
     let bins = cells.into_iter().zip(binning.woe());
-    Ok(Attribute {
+    Ok(Some(Attribute {
         name: counts.name.clone(),
         information_value: binning.information_value(),
         bins: bins.map(|((label, goods, bads), woe)| AttributeBin { label, goods, bads, woe }).collect(),
-    })
+    }))
 }
 
 /// Label, good and bad customers of each cell.

@@ -96,6 +96,13 @@ fn notes(page: &mut Html, report: &Report) {
     for note in [score, &cells, &auc, deciles] {
         page.element("li", note);
     }
+    if !report.columns_left_out.is_empty() {
+        let names = report.columns_left_out.join(", ");
+        page.element(
+            "li",
+            &format!("Too few good or bad customers are known by these columns, which were left out: {names}."),
+        );
+    }
     page.raw("</ul>\n");
 }
 
