@@ -103,11 +103,15 @@ fn values_anywhere_are_counted_exactly() {
 /// What the bits of values cost is shared by all cut points.
 #[test]
 fn many_cut_points_cost_little_each() {
-    for (bins, most) in [(10, 65.0), (20, 35.7), (100, 13.0), (1000, 9.1)] {
+    for (bins, most) in [(10_u32, 65.5), (20, 36.2), (100, 13.4), (1000, 9.4)] {
         let cuts: Vec<f64> = (1..bins).map(|k| f64::from(k) / f64::from(bins)).collect();
         let counts = Counts::new(vec![28_632], (&cuts, OnCut::Upper), Split::Label, 5).unwrap();
         let each = counts.cost().bytes_sent as f64 * 8.0 / 28_632.0 / cuts.len() as f64;
-        assert!(each < most && counts.cost().rounds <= 67, "{each} bits, {} rounds", counts.cost().rounds);
+        assert!(
+            each < most && counts.cost().rounds <= 108 + 10 * u64::from(u32::ilog2(bins)),
+            "{each} bits, {} rounds",
+            counts.cost().rounds
+        );
     }
 }
 
@@ -116,10 +120,14 @@ fn customers_of_several_owners_are_counted_together() {
     let (scores, labels) = scored(100);
     let values = encode(&scores);
     let cuts = [0.2, 0.5];
-    let whole = Counts::new(vec![100], (&cuts, OnCut::Upper), Split::Label, 2).unwrap();
-    let expected = whole.plain(&signed(&values), &labels);
-    for rows in [vec![3, 97], vec![64, 0, 36], vec![1, 65, 34]] {
-        let parts = Counts::new(rows.clone(), (&cuts, OnCut::Upper), Split::Label, 2).unwrap();
+    let whole = Counts::new(vec![100], (&cuts, OnCut::Upper), Split::Label, 0).unwrap();
+    let all = whole.plain(&signed(&values), &labels);
+    for (rows, minimum) in
+        [(vec![3, 97], 0), (vec![64, 0, 36], 1), (vec![1, 65, 34], 0), (vec![3, 97], 2), (vec![50, 0, 50], 6)]
+    {
+        let parts = Counts::new(rows.clone(), (&cuts, OnCut::Upper), Split::Label, minimum).unwrap();
+        let expected = parts.plain(&signed(&values), &labels);
+        assert_eq!(expected == all, minimum < 2, "{rows:?}");
         let (mut values, mut labels) = (values.as_slice(), labels.as_slice());
         let mut given = (Vec::new(), Vec::new());
         for rows in rows {
@@ -151,6 +159,35 @@ fn the_area_under_the_curve_needs_no_counts_to_be_told() {
         assert!(bins < 1024 || error < 1e-3, "{error}");
     }
     assert!(matches!(Auc::new(vec![10], 1, 0), Err(CreditError::Setting { .. })));
+}
+
+/// Whoever knows all parts but one knows what is left out of that one. It is nothing, or of enough customers.
+#[test]
+fn what_is_left_out_of_a_part_does_not_tell_small_counts() {
+    let cuts: Vec<f64> = (1..8).map(|k| f64::from(k) / 8.0).collect();
+    let (mut whole, mut parted, mut more) = (0, 0, 0);
+    for rows in 1..400 {
+        let (scores, labels) = scored(rows);
+        let values = signed(&encode(&scores));
+        let counted = |minimum| {
+            let counts = Counts::new(vec![rows], (&cuts, OnCut::Upper), Split::Label, minimum).unwrap();
+            counts.plain(&values, &labels)
+        };
+        let (all, told) = (counted(0), counted(10));
+        let left_out: Vec<u64> =
+            all.iter().zip(&told).map(|(all, told)| all.iter().sum::<u64>() - told.iter().sum::<u64>()).collect();
+        for ((all, told), left_out) in all.iter().zip(&told).zip(&left_out) {
+            assert!(all.iter().zip(told).all(|(all, told)| *told == 0 || (told == all && *told >= 10)), "{rows} rows");
+            more += usize::from(all.iter().zip(told).any(|(all, told)| *told == 0 && *all >= 10));
+            whole += usize::from(*left_out == 0 && told.iter().any(|cell| *cell > 0));
+            let small_class = told.iter().all(|cell| *cell == 0);
+            parted += usize::from(*left_out > 0 && !small_class);
+            assert!(small_class || *left_out == 0 || *left_out >= 10, "{rows} rows");
+        }
+        let sum: u64 = left_out.iter().sum();
+        assert!(sum == 0 || sum >= 10 || sum == rows as u64, "{rows} rows");
+    }
+    assert!(whole > 0 && parted > 0 && more > 0, "{whole} {parted} {more}: the data say nothing of this");
 }
 
 /// The reports from the counts are those of the plain columns.

@@ -143,15 +143,15 @@ fn newton() -> Subject<NewtonTrain> {
     Subject { program, inputs, outputs: vec![words(&model), vec![0]] }
 }
 
-/// Customers by three bins and label; a single one is not told.
+/// Customers by three bins and label: good ones 3, 0 and 3, bad ones 1, 2 and 0. The single one is not told, and so neither are the other two.
 fn counts() -> Subject<Counts> {
-    let values = &features()[..ROWS];
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable();
-    let cuts = [sorted[0], sorted[2]].map(|cut| cut as f64 * Number::ULP);
-    let program = Counts::new(vec![ROWS], (&cuts, OnCut::Lower), Split::Label, 2).unwrap();
-    let outputs = program.plain(values, &LABELS);
-    Subject { program, inputs: vec![words(values), bits(LABELS)], outputs }
+    let values: Vec<i64> = (0..9).map(|k| (k << 17) - (1 << 19)).collect();
+    let labels = [false, true, false, false, true, true, false, false, false];
+    let cuts = [values[3], values[5]].map(|cut| cut as f64 * Number::ULP);
+    let program = Counts::new(vec![values.len()], (&cuts, OnCut::Lower), Split::Label, 2).unwrap();
+    let outputs = program.plain(&values, &labels);
+    assert_eq!(outputs, [[3, 0, 3], [0, 0, 0]]);
+    Subject { program, inputs: vec![words(&values), bits(labels)], outputs }
 }
 
 #[test]

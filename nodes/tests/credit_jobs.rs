@@ -15,7 +15,7 @@ use trefoil_nodes::{
     },
     local::{LocalCluster, LocalOptions},
     pki::{ClientName, Identity, Lifetime},
-    tables::Permit,
+    tables::{Permit, ScoreDetail},
 };
 
 const ROWS: [usize; 2] = [130, 70];
@@ -81,6 +81,7 @@ fn permit(program: ProgramKind, recipients: &[&str], keep: Vec<Permit>) -> Permi
         recipients: names(recipients),
         keep,
         minimum: if program == ProgramKind::CreditCounts { 2 } else { 0 },
+        ..Permit::default()
     }
 }
 
@@ -231,7 +232,7 @@ async fn applicants_are_scored_by_a_public_and_by_a_secret_model_in_both_modes()
         version: 1,
         rows: model.len(),
         columns: vec![(name("model"), Plain::Z64(&coefficients))],
-        permits: vec![Permit { requesters: names(&["bank-a"]), ..scored() }],
+        permits: vec![Permit { requesters: names(&["bank-a"]), tell: ScoreDetail::Number, ..scored() }],
     };
     bank_b.put_table(&scorecard).await.expect("stored");
     for mode in ModeSpec::ALL {
@@ -287,12 +288,14 @@ async fn a_worthless_model_is_not_released_and_what_is_not_permitted_is_refused(
 
     let open = Permit { recipients: names(&["bank-a", "lead"]), ..scored() };
     let circuit = Permit { programs: vec![ProgramKind::Circuit], ..scored() };
+    let numbers = Permit { tell: ScoreDetail::Number, ..scored() };
     let small = Permit { keep: vec![Permit { minimum: 1, ..counted() }], ..scored() };
     for (output, why) in [
         (OutputSpec::to(names(&["lead"])), "the model is released to nobody"),
         (kept("model", vec![open]), "scores by it are for bank-a alone"),
         (kept("model", vec![circuit]), "no circuit may take it"),
         (kept("model", vec![small]), "counts below two are not told"),
+        (kept("model", vec![numbers]), "scores by it are decisions"),
     ] {
         assert_eq!(problem(submit(lead, &train(1 << 19, output)).await), ProblemKind::Denied, "{why}");
     }

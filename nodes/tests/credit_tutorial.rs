@@ -86,16 +86,20 @@ fn the_tutorial_works_as_it_is_written() {
             continue;
         }
         assert!(note.is_empty() && nodes.is_some(), "{script}");
-        // Everything is as it is written but the number of iterations, for the sake of time.
-        let script =
-            script.replace("--model-table model --scores-to", "--iterations 2 --model-table model --scores-to");
+        // Everything is as it is written but the number of iterations, for the sake of time, and that of bins, since there are fewer loans.
+        let script = script
+            .replace("--model-table model --scores-to", "--iterations 2 --model-table model --scores-to")
+            .replace(
+                "--model-table lead/model --out counts.json",
+                "--model-table lead/model --bins 5 --out counts.json",
+            );
         printed.push_str(&shell(&script, dir));
     }
     for part in [
         "shared bank-a/loans-raw@1",
         "wrote moments.json: means and deviations of 26 features",
         "shared bank-c/loans-test@1",
-        "the model stays shared as lead/model@1; nobody knows it",
+        "the model stays shared as lead/model@1; nobody was told it",
         "AUC       0.",
         "wrote report.html and report.json",
         "wrote scores.csv",
@@ -148,7 +152,10 @@ fn what_was_printed_works(dir: &Path, printed: &str) {
 fn what_is_wrong_is_named(dir: &Path) {
     let lead = "--cluster demo/cluster.toml --identity demo/lead.crt";
     let bank = "--cluster demo/cluster.toml --identity demo/bank-a.crt --schema nodes/data/credit/schema.toml";
-    let train = format!("trefoil credit train {lead} --moments moments.json --tables bank-a/loans --iterations 1");
+    let train = format!(
+        "trefoil credit train {lead} --moments moments.json --tables bank-a/loans,bank-b/loans,bank-c/loans --iterations 1"
+    );
+    let alone = train.replace(",bank-b/loans,bank-c/loans", "");
     for (command, told) in [
         (
             format!(
@@ -167,6 +174,8 @@ fn what_is_wrong_is_named(dir: &Path) {
         (format!("{train} --release-to lead --out moments.json"), "is there already"),
         (format!("{train} --release-to bank-a --out model.json"), "name it with --release-to"),
         (format!("{train} --model-table other --scores-to lead"), "may not be used"),
+        (format!("{alone} --model-table other"), "may not be used"),
+        (format!("{train} --tables bank-a/loans --model-table other"), "twice"),
         (format!("{train} --model-table model"), "is there already"),
         (
             format!(

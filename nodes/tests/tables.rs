@@ -106,8 +106,7 @@ fn permits() -> Vec<Permit> {
         modes: vec![ModeSpec::Malicious],
         requesters: names(&["bank-c"]),
         recipients: names(&["bank-c", "bank-a", "auditor"]),
-        keep: Vec::new(),
-        minimum: 0,
+        ..Permit::default()
     }]
 }
 

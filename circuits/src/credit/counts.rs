@@ -1,15 +1,19 @@
 //! Counting as a program: what reports are made of.
 
 mod above;
+mod batch;
 mod count;
+mod suppress;
 
-use super::{CreditError, Number, Pooled, train::in_turn};
+use super::{CreditError, Number, train::in_turn};
 use crate::{
-    arith::{ElementCost, select, select_cost, sign, sign_cost},
+    arith::ElementCost,
     program::{Executor, Inputs, Program, Released, Shape, Vector},
 };
 use above::Above;
-use count::{count, count_cost, joined};
+use batch::{Batch, Piece, batches};
+use count::{count, count_cost};
+use suppress::Cells;
 use trefoil_engine::{Cost, prelude::*};
 
 /// Words of planes at once: what they hold stays a small part of memory.
@@ -39,17 +43,22 @@ pub enum OnCut {
 ///
 /// From the counts by label of a score follow AUC, Gini, KS, confusion at a cut point, lift and calibration
 /// ([`Histogram::from_counts`](super::reference::Histogram::from_counts), which states the error of the AUC), and from those of a feature weight of evidence and information value
-/// ([`Binning::from_counts`](super::reference::Binning::from_counts)); from counts of two populations the stability index ([`psi`](super::reference::psi)). A count below the minimum becomes zero before
-/// it leaves the computation; nobody can tell it from a bin without customers.
+/// ([`Binning::from_counts`](super::reference::Binning::from_counts)); from counts of two populations the stability index ([`psi`](super::reference::psi)).
+///
+/// A count below the minimum becomes zero before it leaves the computation, in the part of each owner on its own: owners who know all parts but one find no smaller count in that one. Every customer is in exactly one bin and the number of them is
+/// known, so what is left out of a part is known too, all bins together. If that is less than the minimum, of good or of bad customers, but not zero, the smallest count that is left becomes zero too, the first
+/// of equal ones; if all of the good or of the bad ones are fewer, the whole part is left out. So what is left out of a part has at least so many customers of each label that it concerns. This bounds one count: two, between cut points that differ
+/// by little, tell of the customers between these.
 ///
 /// **Shape** inputs: the values, [`Number`]s, of each owner; then, if they are split by it, the labels of each, as bits that are set for *bad* customers. Outputs: for each bin, lowest
 /// first, the good customers, then the bad ones, or all of them: as integers. **Cost** [`cost`](Self::cost): for each row 451 bits; for each row and cut point at most 26 to compare, fewer the more
 /// cut points begin with the same bits, one for the label and one for each count; for each cut point and a batch of rows two conversions of 64 integers. For tenths of 28,632 probabilities 65 bits a row and cut point, for
-/// hundredths 13, in 39 rounds.
+/// hundredths 13, in 39 rounds; for each further owner the rounds of counting again; with a minimum, about 31 rounds more and 10 for each doubling of the bins.
 /// **Security** composition of gates. **Source** ours; the counts are those of [`popcount`](crate::boolean::popcount).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Counts {
-    values: Pooled,
+    /// Customers of each owner.
+    rows: Vec<usize>,
     /// A value is above a cut point if it is larger than this.
     cuts: Vec<Z64>,
     above: Above,
@@ -76,7 +85,7 @@ impl Counts {
             encoded.push(Z64(at.cast_unsigned()));
         }
         let above = Above::new(&encoded);
-        Ok(Self { values: Pooled::Horizontal { columns: 1, rows }, cuts: encoded, above, split, minimum })
+        Ok(Self { rows, cuts: encoded, above, split, minimum })
     }
 
     /// The number of bins.
@@ -87,42 +96,62 @@ impl Counts {
     /// The plain twin: values and labels to the outputs.
     pub fn plain(&self, values: &[i64], labels: &[bool]) -> Vec<Vec<u64>> {
         let bin = |value: i64| self.cuts.partition_point(|cut| cut.0.cast_signed() < value);
-        let count = |of: &dyn Fn(usize) -> bool| {
-            let mut cells = vec![0; self.bins()];
-            values.iter().enumerate().filter(|(k, _)| of(*k)).for_each(|(_, &value)| cells[bin(value)] += 1);
-            cells.into_iter().map(|cell| if cell < self.minimum { 0 } else { cell }).collect()
-        };
-        match self.split {
-            Split::Label => vec![count(&|k| !labels[k]), count(&|k| labels[k])],
-            Split::Whole => vec![count(&|_| true)],
+        let mut sums = vec![vec![0; self.bins()]; self.classes()];
+        let mut from = 0;
+        for &rows in &self.rows {
+            let mut part = vec![vec![0; self.bins()]; self.classes()];
+            for row in from..from + rows {
+                let class = if self.split == Split::Label { usize::from(labels[row]) } else { 0 };
+                part[class][bin(values[row])] += 1;
+            }
+            from += rows;
+            self.grouped().plain(&mut part);
+            for (sum, cell) in sums.iter_mut().flatten().zip(part.iter().flatten()) {
+                *sum += cell;
+            }
         }
+        sums
     }
 
     /// The exact cost, of P0 in semi-honest mode.
     pub fn cost(&self) -> Cost {
         let mut parts = self.cells_cost();
-        if self.minimum > 1 {
-            parts.push(sign_cost().then(select_cost()).over(self.outputs().len() * self.bins()));
+        if self.suppresses() {
+            parts.extend(self.grouped().cost());
         }
         in_turn(parts)
     }
 
     /// The exact cost of [`cells`](Self::cells), in the order of its rounds.
     pub(super) fn cells_cost(&self) -> Vec<Cost> {
-        let (rows, cuts) = (self.values.rows(), self.cuts.len());
+        let cuts = self.cuts.len();
         let mut parts = Vec::new();
-        for from in (0..rows).step_by(self.batch()) {
-            let words = Lanes::words(self.batch().min(rows - from));
+        for batch in self.batches() {
+            let words = batch.words();
             parts.push(self.above.cost().over(words));
             parts.extend((self.split == Split::Label).then(|| ElementCost::integers(1, 1).over(cuts * words)));
-            parts.extend(count_cost(words, self.planes()));
+            parts.extend(batch.pieces.iter().flat_map(|piece| count_cost(piece.words, self.planes())));
         }
         parts
     }
 
-    /// Rows compared at once.
-    fn batch(&self) -> usize {
-        (WORDS / (240 + 4 * self.cuts.len())).max(1) * Lanes::COUNT
+    fn batches(&self) -> Vec<Batch> {
+        batches(&self.rows, (WORDS / (240 + 4 * self.cuts.len())).max(1))
+    }
+
+    fn suppresses(&self) -> bool {
+        self.minimum > 1 && !self.rows.is_empty()
+    }
+
+    fn classes(&self) -> usize {
+        match self.split {
+            Split::Label => 2,
+            Split::Whole => 1,
+        }
+    }
+
+    fn grouped(&self) -> Cells {
+        Cells { parts: self.rows.len(), classes: self.classes(), bins: self.bins(), minimum: self.minimum }
     }
 
     /// Planes that are counted: who is above each cut point; and who is bad, there and among all.
@@ -133,84 +162,118 @@ impl Counts {
         }
     }
 
+    /// The values of all owners, those of each padded to whole words. Local.
+    fn values(&self, inputs: &mut Inputs) -> Result<Shares<Z64>, Error> {
+        let mut parts = Vec::new();
+        for (k, &rows) in self.rows.iter().enumerate() {
+            parts.push(inputs.z64(k)?);
+            parts.push(Shares::zeros(Lanes::words(rows) * Lanes::COUNT - rows));
+        }
+        Ok(Shares::concat(&parts.iter().map(Shares::view).collect::<Vec<_>>()))
+    }
+
     /// The labels of all owners in one plane, if customers are split by them. Local.
     fn labels(&self, inputs: &mut Inputs) -> Result<Option<Shares<Lanes>>, Error> {
         if self.split == Split::Whole {
             return Ok(None);
         }
-        let first = self.values.shapes().len();
-        let parts = self.values.labelled().into_iter().enumerate();
-        let parts = parts.map(|(k, rows)| Ok((inputs.bits(first + k)?, rows))).collect::<Result<Vec<_>, Error>>()?;
-        Ok(Some(joined(&parts)))
+        let parts = (0..self.rows.len()).map(|k| inputs.bits(self.rows.len() + k)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Some(Shares::concat(&parts.iter().map(Shares::view).collect::<Vec<_>>())))
     }
 
-    /// Counts below the minimum become zero.
-    async fn enough<M: Mode>(&self, ctx: &mut Ctx<M>, cells: Shares<Z64>) -> Result<Shares<Z64>, Error> {
-        if self.minimum <= 1 {
-            return Ok(cells);
-        }
-        let (me, n) = (ctx.me(), cells.len());
-        let mut rest = cells.view().to_shares();
-        rest.add_public(me, &vec![Z64(self.minimum.wrapping_neg()); n])?;
-        let few = sign(ctx, rest.view()).await?;
-        select(ctx, few.view(), Shares::zeros(n).view(), cells.view()).await
+    /// The cells of one owner's customers, from those counted on planes. Local.
+    fn between(&self, me: Party, rows: usize, counts: View<'_, Z64>) -> Result<Vec<Shares<Z64>>, Error> {
+        let (cuts, everybody) = (self.cuts.len(), Shares::public(me, &[Z64(rows as u64)]));
+        let all = between(everybody.view(), counts.slice(0, cuts)?);
+        Ok(match self.split {
+            Split::Whole => vec![all],
+            Split::Label => {
+                let bad = between(counts.slice(2 * cuts, 1)?, counts.slice(cuts, cuts)?);
+                vec![all.view().minus(bad.view())?, bad]
+            }
+        })
     }
 }
 
 impl Program for Counts {
     fn inputs(&self) -> Vec<Shape> {
-        let mut shapes = self.values.shapes();
+        let mut shapes: Vec<Shape> = self.rows.iter().map(|rows| Shape::z64(*rows)).collect();
         if self.split == Split::Label {
-            shapes.extend(self.values.labelled().into_iter().map(Shape::bits));
+            shapes.extend(self.rows.iter().map(|rows| Shape::bits(*rows)));
         }
         shapes
     }
 
     fn outputs(&self) -> Vec<Shape> {
-        let outputs = match self.split {
-            Split::Label => 2,
-            Split::Whole => 1,
-        };
-        vec![Shape::z64(self.bins()); outputs]
+        vec![Shape::z64(self.bins()); self.classes()]
     }
 
     async fn run<M: Mode>(&self, mut ctx: Ctx<M>, inputs: Inputs, _: &impl Executor) -> Result<Released<M>, Error> {
-        let cells = self.cells(&mut ctx, inputs).await?;
-        let cells = self.enough(&mut ctx, cells).await?;
-        let output = |k: usize| cells.view().slice(k * self.bins(), self.bins()).map(|cells| cells.to_shares().into());
-        let outputs = (0..self.outputs().len()).map(output).collect::<Result<Vec<Vector>, Error>>()?;
+        let mut cells = self.parts(&mut ctx, inputs).await?;
+        if self.suppresses() {
+            cells = self.grouped().enough(&mut ctx, cells.view()).await?;
+        }
+        let (cells, bins) = (self.together(cells.view())?, self.bins());
+        let output = |k: usize| cells.view().slice(k * bins, bins).map(|cells| cells.to_shares().into());
+        let outputs = (0..self.classes()).map(output).collect::<Result<Vec<Vector>, Error>>()?;
         Ok(Released { strand: ctx.verify().await?, outputs })
     }
 }
 
 impl Counts {
     /// The counts of all bins, of good customers and then of bad ones if they are split, however few.
-    pub(super) async fn cells<M: Mode>(&self, ctx: &mut Ctx<M>, mut inputs: Inputs) -> Result<Shares<Z64>, Error> {
+    pub(super) async fn cells<M: Mode>(&self, ctx: &mut Ctx<M>, inputs: Inputs) -> Result<Shares<Z64>, Error> {
+        let parts = self.parts(ctx, inputs).await?;
+        self.together(parts.view())
+    }
+
+    /// The sum of the cells of all owners. Local.
+    fn together(&self, parts: View<'_, Z64>) -> Result<Shares<Z64>, Error> {
+        let (owners, bins) = (self.rows.len(), self.bins());
+        let mut sums = Vec::new();
+        for class in 0..self.classes() {
+            let mut sum = Shares::<Z64>::zeros(bins);
+            for part in 0..owners {
+                sum.add_assign(parts.slice((class * owners + part) * bins, bins)?)?;
+            }
+            sums.push(sum);
+        }
+        Ok(Shares::concat(&sums.iter().map(Shares::view).collect::<Vec<_>>()))
+    }
+
+    /// The cells of each owner: of good customers and then of bad ones if they are split, in each owner after owner.
+    async fn parts<M: Mode>(&self, ctx: &mut Ctx<M>, mut inputs: Inputs) -> Result<Shares<Z64>, Error> {
         inputs.check(&self.inputs())?;
-        let values = self.values.gather(&mut inputs)?;
-        let labels = self.labels(&mut inputs)?;
-        let (rows, cuts) = (values.len(), self.cuts.len());
-        let mut counts = Shares::<Z64>::zeros(self.planes());
-        for from in (0..rows).step_by(self.batch()) {
-            let values = values.view().slice(from, self.batch().min(rows - from))?;
-            let words = Lanes::words(values.len());
+        let (values, labels) = (self.values(&mut inputs)?, self.labels(&mut inputs)?);
+        let cuts = self.cuts.len();
+        let mut counts: Vec<_> = self.rows.iter().map(|_| Shares::<Z64>::zeros(self.planes())).collect();
+        for batch in self.batches() {
+            let (words, there) = (batch.words(), batch.lanes());
+            let values = values.view().slice(batch.from * Lanes::COUNT, words * Lanes::COUNT)?;
             let mut planes = self.above.on_shares(ctx, values).await?;
             if let Some(labels) = &labels {
-                let labels = labels.view().slice(from / Lanes::COUNT, words)?;
+                let labels = labels.view().slice(batch.from, words)?;
                 let bad = ctx.mul(planes.view(), Shares::concat(&vec![labels; cuts]).view()).await?;
                 planes = Shares::concat(&[planes.view(), bad.view(), labels]);
             }
-            counts.add_assign(count(ctx, words, planes.view()).await?.view())?;
-        }
-        let everybody = Shares::public(ctx.me(), &[Z64(rows as u64)]);
-        let all = between(everybody.view(), counts.view().slice(0, cuts)?);
-        Ok(match self.split {
-            Split::Whole => all,
-            Split::Label => {
-                let bad = between(counts.view().slice(2 * cuts, 1)?, counts.view().slice(cuts, cuts)?);
-                Shares::concat(&[all.view().minus(bad.view())?.view(), bad.view()])
+            planes.update(|planes| {
+                planes.iter_mut().zip(there.iter().cycle()).for_each(|(word, there)| word.0 &= there.0);
+            });
+            let mut at = 0;
+            for Piece { part, words: mine, .. } in batch.pieces {
+                let of_part = Shares::rearrange(planes.view(), mine * self.planes(), |planes, out| {
+                    let planes = planes.chunks_exact(words);
+                    planes.zip(out.chunks_exact_mut(mine)).for_each(|(x, out)| out.copy_from_slice(&x[at..][..mine]));
+                });
+                counts[part].add_assign(count(ctx, mine, of_part.view()).await?.view())?;
+                at += mine;
             }
-        })
+        }
+        let me = ctx.me();
+        let cells = self.rows.iter().zip(&counts).map(|(rows, counts)| self.between(me, *rows, counts.view()));
+        let cells: Vec<Vec<Shares<Z64>>> = cells.collect::<Result<_, _>>()?;
+        let by_class = (0..self.classes()).flat_map(|class| cells.iter().map(move |part| part[class].view()));
+        Ok(Shares::concat(&by_class.collect::<Vec<_>>()))
     }
 }
 

@@ -4,7 +4,7 @@ use super::{Api, Caller, Problem, ProblemKind};
 use crate::{
     job::{
         Admission, BodyFault, Head, Job, JobId, JobState, MEDIA_TYPE, NotAJobId, Outputs, Payload, PrepareFault,
-        Prepared, Refusal, SourceFault, fill, keep, resolve,
+        Prepared, Refusal, SourceFault, fill, keep, resolve, spend,
     },
     pki::{ClientName, Role},
 };
@@ -51,13 +51,14 @@ pub(super) async fn put(
         Admission::Known(job) => return Ok(state(StatusCode::OK, &job)),
     };
     let sources = resolve(&spec, owner, &head.sizes.inputs, &api.tables)?;
-    let kept = keep(&spec, owner, &head.sizes.outputs, (id, &api.tables))?;
+    let kept = keep(&spec, owner, &head.sizes.outputs, &sources, (id, &api.tables))?;
     let Payload { attachment, inputs } = head.payload().await?;
     let limits = limits.clone();
     let prepared = tokio::task::spawn_blocking(move || Prepared::new(&spec, &attachment, &limits)).await;
     let prepared = prepared.map_err(|e| ProblemKind::Internal.because(format!("{e}; please report this")))??;
     let inputs =
         fill(sources, inputs).map_err(|e| ProblemKind::Internal.because(format!("{e}; please report this")))?;
+    spend(&inputs, owner)?;
     let job = upload.accept().ok_or_else(|| ProblemKind::Conflict.because("the job was deleted while it arrived"))?;
     api.runner.start(job.clone(), prepared, (inputs, kept));
     Ok(state(StatusCode::ACCEPTED, &job))
@@ -207,8 +208,11 @@ impl From<PrepareFault> for Problem {
 impl From<SourceFault> for Problem {
     fn from(fault: SourceFault) -> Self {
         let kind = match fault {
-            SourceFault::Denied { .. } => ProblemKind::Denied,
-            SourceFault::Column { .. } | SourceFault::Shape { .. } => ProblemKind::InvalidJob,
+            SourceFault::Denied { .. } | SourceFault::Spent { .. } => ProblemKind::Denied,
+            SourceFault::Column { .. }
+            | SourceFault::Shape { .. }
+            | SourceFault::Twice { .. }
+            | SourceFault::Labels { .. } => ProblemKind::InvalidJob,
         };
         kind.because(fault.to_string())
     }

@@ -86,6 +86,7 @@ struct TablesArgs {
 
 impl TablesArgs {
     fn pooling(&self) -> Result<Pooling, Error> {
+        check_distinct(&self.tables)?;
         let mut all: Vec<NamedMoments> =
             self.moments.iter().map(|path| read_moments(path)).collect::<Result<_, _>>()?;
         match all.len() {
@@ -99,6 +100,7 @@ impl TablesArgs {
         if self.tables.is_empty() {
             return Err(Error::Usage("name the tables: --tables OWNER/NAME,..".to_owned()));
         }
+        check_distinct(&self.tables)?;
         find(client, &self.tables).await
     }
 }
@@ -122,6 +124,14 @@ impl SplitArgs {
         }
         let every = self.test_every.map_or(usize::MAX, NonZeroUsize::get);
         Ok((0..table.rows()).partition(|row| row % every != every - 1))
+    }
+}
+
+/// Refuses a table that is named twice: its customers would count twice.
+fn check_distinct(tables: &[TableArg]) -> Result<(), Error> {
+    match tables.iter().enumerate().find(|(k, table)| tables[..*k].contains(table)) {
+        Some((_, table)) => Err(Error::Usage(format!("the table {table} is named twice; name each once"))),
+        None => Ok(()),
     }
 }
 

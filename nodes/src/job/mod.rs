@@ -21,7 +21,7 @@ pub use jobs::{Admission, Job, Jobs, Outputs, Refusal, Room, Upload};
 pub use limits::{Limits, TooLarge};
 pub use prepare::{PrepareFault, Prepared, RunFault};
 pub use run::{Runner, Seat, Session, Sessions};
-pub use sources::{Input, Kept, Source, SourceFault, TableSource, fill, keep, resolve};
+pub use sources::{Input, Kept, Source, SourceFault, TableSource, fill, keep, resolve, spend};
 pub use spec::{
     AesCtrSpec, AucSpec, CircuitSpec, CountsSpec, InputSpec, JobSpec, KeptTable, MAX_RECIPIENTS, MethodSpec, ModeSpec,
     ModelSpec, MomentsSpec, OutputSpec, OutputTerms, PooledSpec, Port, ProgramKind, ProgramSpec, ReportSpec, Role,

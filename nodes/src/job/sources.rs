@@ -1,11 +1,15 @@
 //! Where the inputs of a job come from: with the job, or out of tables that are stored here.
 
-use super::{InputSpec, JobId, JobSpec, OutputSpec, TableInput};
+use super::{InputSpec, JobId, JobSpec, OutputSpec, Port, ProgramKind, Role, TableInput};
 use crate::{
     pki::ClientName,
-    tables::{Arrival, Arriving, ColumnName, StoredTable, TableKey, TableRefusal, TableStore},
+    tables::{Arrival, Arriving, ColumnName, Origin, StoredTable, TableKey, TableRefusal, TableStore},
 };
-use std::{fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+    sync::Arc,
+};
 use trefoil_circuits::program::{InputVector, Shape};
 use trefoil_engine::Error;
 
@@ -34,6 +38,8 @@ pub struct TableSource {
     /// `None` if this node has other versions of it only.
     stored: Option<Arc<StoredTable>>,
     places: Vec<usize>,
+    /// The permit of the table under which it is used.
+    permit: usize,
     shape: Shape,
 }
 
@@ -43,7 +49,7 @@ pub enum SourceFault {
     /// There is no table of that name, or the owner has not permitted this use of it. Which of the two is not told.
     #[error(
         "input {input}: this node has no {key} that `{requester}` may use in such a job; ask `{}` to upload it to all three nodes and to permit this program, this mode, `{requester}` \
-         as the requester and all recipients",
+         as the requester, all recipients, what is told of scores, and what stays at the nodes; it may ask for tables of others beside its own, and for a larger minimum",
         key.owner
     )]
     Denied {
@@ -63,6 +69,37 @@ pub enum SourceFault {
         key: TableKey,
         /// The column.
         column: ColumnName,
+    },
+    /// The owner bounds how often it is used.
+    #[error(
+        "`{requester}` has used {key} as often as its owner permits; ask `{}` for a new version, or for more times",
+        key.owner
+    )]
+    Spent {
+        /// The table.
+        key: TableKey,
+        /// Who has asked.
+        requester: ClientName,
+    },
+    /// One column of one table more than once.
+    #[error("input {input}: the column `{column}` of {key} is in this job already; take each column once")]
+    Twice {
+        /// The input.
+        input: usize,
+        /// The table.
+        key: TableKey,
+        /// The column.
+        column: ColumnName,
+    },
+    /// Labels of other customers.
+    #[error(
+        "input {input}: {key} does not hold the customers whose labels it is to bring; take labels from the table of the customers"
+    )]
+    Labels {
+        /// The input.
+        input: usize,
+        /// The table.
+        key: TableKey,
     },
     /// The columns are not what the program takes.
     #[error("input {input}: the columns of {key} are not the {} entries of {:?} that the program takes; give the rows that the table has, and as many columns", shape.len, shape.ring)]
@@ -88,41 +125,120 @@ pub fn resolve(
     shapes: &[Shape],
     tables: &TableStore,
 ) -> Result<Vec<Source>, SourceFault> {
+    let found = Found::new(spec, requester, tables)?;
     let ports = spec.program.ports();
-    let source = |(input, shape): (usize, &Shape)| match spec.inputs.get(input) {
+    let mut columns = HashSet::new();
+    let mut source = |(input, shape): (usize, &Shape)| match spec.inputs.get(input) {
         None | Some(InputSpec::Upload) => Ok(Source::Upload),
         Some(InputSpec::Table(table)) => {
             let key = table.key();
-            let permitted = |table: &Arc<StoredTable>| table.spec().permits.iter().any(|p| p.covers(spec, requester));
-            let known: Vec<_> = tables.versions(&key.owner, &key.name).into_iter().filter(permitted).collect();
-            if known.is_empty() {
-                return Err(SourceFault::Denied { input, key, requester: requester.clone() });
-            }
-            let Some(stored) = known.into_iter().find(|table| *table.key() == key) else {
-                return match tables.get(&key) {
-                    // It is there, for others.
-                    Some(_) => Err(SourceFault::Denied { input, key, requester: requester.clone() }),
-                    None => Ok(Source::Table(TableSource { key, stored: None, places: Vec::new(), shape: *shape })),
-                };
+            let Some(Permitted { stored, permit }) = found.0.get(&key).cloned().flatten() else {
+                let (stored, places, permit) = (None, Vec::new(), 0);
+                return Ok(Source::Table(TableSource { key, stored, places, permit, shape: *shape }));
             };
             let places = stored.spec().places(&table.columns).map_err(|column| {
                 let key = key.clone();
                 SourceFault::Column { input, key, column }
             })?;
+            if let Some(twice) = places.iter().find(|place| !columns.insert((key.clone(), **place))) {
+                let column = stored.spec().columns[*twice].name.clone();
+                return Err(SourceFault::Twice { input, key, column });
+            }
             let takes = ports.get(input).is_some_and(|port| port.takes(stored.spec().rows, places.len()));
             if !takes || !stored.fits(&places, *shape) {
                 return Err(SourceFault::Shape { input, key, shape: *shape });
             }
-            Ok(Source::Table(TableSource { key, stored: Some(stored), places, shape: *shape }))
+            Ok(Source::Table(TableSource { key, stored: Some(stored), places, permit, shape: *shape }))
         }
     };
-    shapes.iter().enumerate().map(source).collect()
+    let sources: Vec<Source> = shapes.iter().enumerate().map(&mut source).collect::<Result<_, _>>()?;
+    check_labels(&ports, &sources)?;
+    Ok(sources)
+}
+
+/// The tables of a job, each once; `None` where this node has other versions only.
+struct Found(BTreeMap<TableKey, Option<Permitted>>);
+
+#[derive(Clone)]
+struct Permitted {
+    stored: Arc<StoredTable>,
+    permit: usize,
+}
+
+impl Found {
+    fn new(spec: &JobSpec, requester: &ClientName, tables: &TableStore) -> Result<Self, SourceFault> {
+        let inputs = spec.inputs.iter().enumerate().filter_map(|(k, input)| Some((k, input.table()?.key())));
+        let mut wanted: BTreeMap<TableKey, usize> = BTreeMap::new();
+        for (input, key) in inputs {
+            wanted.entry(key).or_insert(input);
+        }
+        let owners: Vec<ClientName> = wanted
+            .keys()
+            .flat_map(|key| match tables.get(key) {
+                Some(table) => table.tells_of().into_iter().map(|origin| origin.owner).collect(),
+                None => vec![key.owner.clone()],
+            })
+            .collect();
+        let find = |(key, input): (TableKey, usize)| {
+            let requester = || requester.clone();
+            let denied = || SourceFault::Denied { input, key: key.clone(), requester: requester() };
+            let permit = |table: &StoredTable| table.permit(spec, &requester(), &owners);
+            let Some(stored) = tables.get(&key) else {
+                let others = tables.versions(&key.owner, &key.name);
+                return if others.iter().any(|table| permit(table).is_some()) {
+                    Ok((key, None))
+                } else {
+                    Err(denied())
+                };
+            };
+            let permit = permit(&stored).ok_or_else(denied)?;
+            if !stored.is_left(permit, &requester()) {
+                return Err(SourceFault::Spent { key: key.clone(), requester: requester() });
+            }
+            Ok((key, Some(Permitted { stored, permit })))
+        };
+        wanted.into_iter().map(find).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// Labels of customers whose values are counted, or features trained on, are those of the same customers: of the same table, or of one that the values were made of row by row.
+fn check_labels(ports: &[Port], sources: &[Source]) -> Result<(), SourceFault> {
+    let of = |role: Role| {
+        let with = ports.iter().zip(sources).enumerate().filter(move |(_, (port, _))| port.role == role);
+        with.map(|(input, (_, source))| (input, source)).collect::<Vec<_>>()
+    };
+    let (features, labels) = (of(Role::Features), of(Role::Labels));
+    for (k, (input, label)) in labels.iter().enumerate() {
+        let Some(label) = label.stored() else { continue };
+        let beside = if labels.len() == features.len() { &features[k..=k] } else { &features[..] };
+        let tells = |(_, source): &(usize, &Source)| {
+            source.stored().is_none_or(|table| table.tells_of().iter().any(|o| o.digest == *label.digest()))
+        };
+        if !beside.iter().any(tells) {
+            return Err(SourceFault::Labels { input: *input, key: label.key().clone() });
+        }
+    }
+    Ok(())
+}
+
+/// Counts the job against the permits under which it takes its tables.
+///
+/// # Errors
+/// [`SourceFault::Spent`].
+pub fn spend(inputs: &[Input], requester: &ClientName) -> Result<(), SourceFault> {
+    let tables: BTreeMap<_, _> = inputs.iter().filter_map(Input::table).map(|table| (&table.key, table)).collect();
+    for (key, TableSource { stored, permit, .. }) in tables {
+        if stored.as_ref().is_some_and(|table| !table.spend(*permit, requester)) {
+            return Err(SourceFault::Spent { key: key.clone(), requester: requester.clone() });
+        }
+    }
+    Ok(())
 }
 
 /// Where each output of a job goes that stays here.
 pub type Kept = Vec<Option<Arriving>>;
 
-/// Sets room aside for the outputs of a job that become tables of its submitter.
+/// Sets room aside for the outputs of a job that become tables of its submitter. Those of a job of scores tell of the customers of its tables, row by row.
 ///
 /// # Errors
 /// [`TableRefusal`].
@@ -130,13 +246,22 @@ pub fn keep(
     spec: &JobSpec,
     requester: &ClientName,
     shapes: &[Shape],
+    sources: &[Source],
     (id, tables): (JobId, &Arc<TableStore>),
 ) -> Result<Kept, TableRefusal> {
+    let origins: Vec<Origin> = match spec.program.kind() {
+        ProgramKind::CreditScore => {
+            let customers =
+                spec.program.ports().into_iter().zip(sources).filter(|(port, _)| port.role == Role::Features);
+            customers.filter_map(|(_, source)| source.stored()).flat_map(StoredTable::tells_of).collect()
+        }
+        _ => Vec::new(),
+    };
     let arriving = |(output, shape): (&OutputSpec, &Shape)| {
         let Some(table) = &output.table else { return Ok(None) };
         let key = TableKey { owner: requester.clone(), name: table.name.clone(), version: table.version };
         match tables.begin(&key, table.spec(id, *shape), 2 * shape.component_bytes() as u64)? {
-            Arrival::New(arriving) => Ok(Some(arriving)),
+            Arrival::New(arriving) => Ok(Some(arriving.of_rows(origins.clone()))),
             // This very job has been done, and forgotten since.
             Arrival::Known(_) => Err(TableRefusal::Taken(key)),
         }
@@ -159,6 +284,16 @@ pub fn fill(sources: Vec<Source>, uploads: Vec<InputVector>) -> Result<Vec<Input
     let inputs: Option<Vec<_>> = sources.into_iter().map(fill).collect();
     let missing = Error::Shape { what: "the inputs that come with a job", expected, got };
     inputs.filter(|_| uploads.next().is_none()).ok_or(missing)
+}
+
+impl Source {
+    /// The table, if it is one that this node has.
+    fn stored(&self) -> Option<&StoredTable> {
+        match self {
+            Self::Table(TableSource { stored, .. }) => stored.as_deref(),
+            Self::Upload => None,
+        }
+    }
 }
 
 impl Input {

@@ -6,6 +6,7 @@ mod kept;
 mod mode;
 mod ports;
 mod program;
+mod rules;
 mod sizes;
 
 pub use credit::{AucSpec, CountsSpec, MethodSpec, ModelSpec, PooledSpec, ReportSpec, ScoreSpec, TrainSpec, Trainer};
@@ -141,6 +142,22 @@ pub enum SpecFault {
         /// Why.
         cause: String,
     },
+    /// The permits of the tables that outputs become.
+    #[error("the tables that this job makes have more than 64 permits together; give fewer")]
+    Permits,
+    /// Something that comes with the job beside tables.
+    #[error(
+        "some customers, or their labels, come with the job and others from tables: rows of one's own beside those of others would tell of single ones; take all from tables, or send all with the job"
+    )]
+    Mixed,
+    /// Scores of what comes with the job cannot stay.
+    #[error(
+        "scores of customers that come with the job cannot stay at the nodes; store the customers as a table first"
+    )]
+    KeptScores,
+    /// Labels of other customers.
+    #[error("input {0}: the labels are not of the table that brings the features; take them from the same table")]
+    Labels(usize),
     /// A table on which nothing can be computed.
     #[error(
         "the pooled table has no row, no feature, more than 2^32 rows or more than 500 features; give the rows and columns of each input"
@@ -172,10 +189,11 @@ impl JobSpec {
                 return Err(SpecFault::Count { what, expected: expected.len(), got });
             }
         }
+        self.check_sources()?;
         for (k, output) in self.outputs.iter().enumerate() {
             let names = &output.recipients;
-            let twice = names.iter().enumerate().any(|(at, name)| names[..at].contains(name));
-            if (names.is_empty() && output.table.is_none()) || names.len() > MAX_RECIPIENTS || twice {
+            let twice = || names.iter().enumerate().any(|(at, name)| names[..at].contains(name));
+            if (names.is_empty() && output.table.is_none()) || names.len() > MAX_RECIPIENTS || twice() {
                 return Err(SpecFault::Recipients(k));
             }
             if let Some(table) = &output.table {

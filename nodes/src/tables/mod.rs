@@ -10,8 +10,8 @@ mod store;
 
 pub use accounts::TableRefusal;
 pub use names::{ColumnName, TableName, UploadId};
-pub use spec::{ColumnSpec, Permit, TableKey, TableSpec};
-pub use store::{Arrival, Arriving, StoredTable, TableStatus, TableStore};
+pub use spec::{ColumnSpec, Permit, ScoreDetail, TableKey, TableSpec};
+pub use store::{Arrival, Arriving, Origin, StoredTable, TableStatus, TableStore};
 
 /// The media type of the body of an upload.
 pub const TABLE_MEDIA_TYPE: &str = "application/vnd.trefoil.table";

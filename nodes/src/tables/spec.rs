@@ -2,7 +2,7 @@
 
 use super::{ColumnName, TableName, UploadId};
 use crate::{
-    job::{JobSpec, ModeSpec, ProgramKind, ring},
+    job::{JobSpec, ModeSpec, ProgramKind, ProgramSpec, ReportSpec, ring},
     pki::ClientName,
 };
 use serde::{Deserialize, Serialize};
@@ -47,8 +47,8 @@ pub struct ColumnSpec {
 }
 
 /// Jobs in which a table may be used: those of one of these programs, in one of these modes, submitted by one of these clients, with all their
-/// outputs for some of these clients.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+/// outputs for some of these clients. The default permits nothing.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Permit {
     /// The programs. A `circuit` is whatever the client that submits the job makes it, so to permit it is to permit everything.
@@ -63,14 +63,41 @@ pub struct Permit {
     /// The permits that an output may have that stays at the nodes as a table: each must be within one of these. Without any, no output may stay with permits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keep: Vec<Self>,
-    /// The least count of customers that a job of `credit-counts` may tell.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    /// The least count of customers that a job of `credit-counts` may tell, and the least rows of each table of a job of `moments`.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub minimum: u64,
+    /// Whose tables must be in the job too. Without them, the sums and the model would be those of fewer customers than the owner meant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub with: Vec<ClientName>,
+    /// What of scores may be told.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub tell: ScoreDetail,
+    /// How many jobs each requester may submit under this permit, as each node counts them on its own; 0 if that is not bounded.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub times: u32,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
-fn is_zero(n: &u64) -> bool {
-    *n == 0
+/// What of the score of a customer may be told.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScoreDetail {
+    /// One decision in each job, and no number
+    #[default]
+    Decision,
+    /// Probabilities, logits and points too. Who receives as many of them as there are features, and one more, knows the model
+    Number,
+}
+
+/// How large a permit is, with those that it keeps.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PermitSize {
+    pub(crate) permits: usize,
+    names: usize,
+    depth: usize,
+}
+
+fn is_default<T: Default + PartialEq>(x: &T) -> bool {
+    *x == T::default()
 }
 
 fn malicious() -> Vec<ModeSpec> {
@@ -78,36 +105,72 @@ fn malicious() -> Vec<ModeSpec> {
 }
 
 impl Permit {
-    /// Whether a job of a client is one of these.
-    pub fn covers(&self, job: &JobSpec, requester: &ClientName) -> bool {
+    /// Whether a job of a client is one of these, if it takes tables that tell of customers of these owners.
+    pub fn covers(&self, job: &JobSpec, requester: &ClientName, owners: &[ClientName]) -> bool {
         let recipients = job.recipients(requester);
         self.programs.contains(&job.program.kind())
             && self.modes.contains(&job.mode)
             && self.requesters.contains(requester)
-            && recipients.iter().all(|name| self.recipients.contains(name))
+            && all_in(&recipients, &self.recipients)
+            && all_in(&self.with, owners)
+            && self.tells(job)
             && job.kept().flat_map(|table| &table.permits).all(|permit| self.keep.iter().any(|k| permit.is_within(k)))
-            && job.program.minimum().is_none_or(|minimum| minimum >= self.minimum)
     }
 
     /// Whether it permits nothing that another does not.
     pub fn is_within(&self, other: &Self) -> bool {
         self.programs.iter().all(|x| other.programs.contains(x))
             && self.modes.iter().all(|x| other.modes.contains(x))
-            && self.requesters.iter().all(|x| other.requesters.contains(x))
-            && self.recipients.iter().all(|x| other.recipients.contains(x))
+            && all_in(&self.requesters, &other.requesters)
+            && all_in(&self.recipients, &other.recipients)
+            && all_in(&other.with, &self.with)
             && self.minimum >= other.minimum
+            && self.tell <= other.tell
+            && (other.times == 0 || (1..=other.times).contains(&self.times))
             && self.keep.iter().all(|permit| other.keep.iter().any(|k| permit.is_within(k)))
     }
 
-    /// Names in it and in what it keeps, and permits.
-    fn named(&self) -> usize {
-        let keep: usize = self.keep.iter().map(Self::named).sum();
-        1 + self.requesters.len() + self.recipients.len() + keep
+    /// Whether a job tells no more than it may.
+    fn tells(&self, job: &JobSpec) -> bool {
+        match &job.program {
+            ProgramSpec::Moments(moments) => moments.rows.iter().all(|rows| *rows >= self.minimum),
+            ProgramSpec::CreditScore(score) if self.tell == ScoreDetail::Decision => {
+                // Decisions at many thresholds are a number.
+                let told = score.reports.iter().enumerate().filter(|(k, _)| job.is_told(*k));
+                told.clone().count() <= 1 && told.clone().all(|(_, r)| matches!(r, ReportSpec::Decision(_)))
+            }
+            program => program.minimum().is_none_or(|minimum| minimum >= self.minimum),
+        }
+    }
+
+    /// Its size, with what it keeps.
+    pub(crate) fn size(&self) -> PermitSize {
+        let own = self.programs.len() + self.modes.len() + self.requesters.len();
+        let own = PermitSize { permits: 1, names: own + self.recipients.len() + self.with.len(), depth: 1 };
+        self.keep.iter().map(Self::size).fold(own, |sum, keep| PermitSize {
+            permits: sum.permits + keep.permits,
+            names: sum.names + keep.names,
+            depth: sum.depth.max(keep.depth + 1),
+        })
     }
 }
 
-/// Columns of a table, and names in its permits, at most.
+/// Whether all of some are in a list: in time that their sum, not their product, bounds.
+fn all_in(some: &[ClientName], all: &[ClientName]) -> bool {
+    if some.len().min(all.len()) < 8 {
+        return some.iter().all(|x| all.contains(x));
+    }
+    let all: HashSet<&ClientName> = all.iter().collect();
+    some.iter().all(|x| all.contains(x))
+}
+
+/// Columns of a table at most.
 const MOST: usize = 4096;
+
+/// Permits of a table, with those that they keep; how deep these may lie; and names in all of them. Every job over the table is compared with all.
+const MOST_PERMITS: usize = 64;
+const MOST_DEPTH: usize = 3;
+const MOST_NAMES: usize = 1024;
 
 /// Rows at most: what is left of 64 bits holds the size of every table.
 const MAX_ROWS: u64 = 1 << 36;
@@ -122,9 +185,12 @@ impl TableSpec {
         if self.columns.is_empty() || self.columns.len() > MOST || names.len() != self.columns.len() {
             return Err(format!("a table has 1 to {MOST} columns, each with a name of its own"));
         }
-        let named: usize = self.permits.iter().map(Permit::named).sum();
-        if named > MOST {
-            return Err(format!("the permits of a table name {MOST} clients at most"));
+        let sizes = || self.permits.iter().map(Permit::size);
+        let (permits, names): (usize, usize) = (sizes().map(|s| s.permits).sum(), sizes().map(|s| s.names).sum());
+        if permits > MOST_PERMITS || names > MOST_NAMES || sizes().any(|size| size.depth > MOST_DEPTH) {
+            return Err(format!(
+                "a table has {MOST_PERMITS} permits at most, with those that they keep, {MOST_DEPTH} deep, which name {MOST_NAMES} clients, programs and modes"
+            ));
         }
         if self.rows == 0 || self.rows > MAX_ROWS {
             return Err(format!("a table has 1 to {MAX_ROWS} rows"));

@@ -5,7 +5,7 @@ use super::{
     accounts::{Accounts, Held, TableRefusal},
 };
 use crate::{
-    job::{Limits, Sha256Hex},
+    job::{JobSpec, Limits, Sha256Hex},
     pki::ClientName,
 };
 use serde::{Deserialize, Serialize};
@@ -69,7 +69,19 @@ pub struct StoredTable {
     spec: TableSpec,
     digest: [u8; 32],
     components: [Zeroizing<Vec<u8>>; 2],
+    origins: Vec<Origin>,
+    /// Jobs of each client under each permit that bounds them.
+    used: Mutex<BTreeMap<(usize, ClientName), u32>>,
     _held: Held,
+}
+
+/// A table, of each row of which another one tells something: the customers that were scored, for their scores.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Origin {
+    /// Whose it is.
+    pub owner: ClientName,
+    /// The digest of its description.
+    pub digest: [u8; 32],
 }
 
 impl TableStore {
@@ -93,7 +105,15 @@ impl TableStore {
         }
         let held = Accounts::reserve(&self.accounts, &self.limits, &key.owner, bytes)?;
         slots.insert(key.clone(), Slot::Arriving(spec.upload));
-        Ok(Arrival::New(Arriving { store: self.clone(), key: key.clone(), spec, digest, held: Some(held) }))
+        let origins = Vec::new();
+        Ok(Arrival::New(Arriving {
+            store: self.clone(),
+            key: Box::new(key.clone()),
+            spec,
+            digest,
+            origins,
+            held: Some(held),
+        }))
     }
 
     /// A table.
@@ -164,13 +184,21 @@ impl fmt::Debug for TableStore {
 #[derive(Debug)]
 pub struct Arriving {
     store: Arc<TableStore>,
-    key: TableKey,
+    key: Box<TableKey>,
     spec: TableSpec,
     digest: [u8; 32],
+    origins: Vec<Origin>,
     held: Option<Held>,
 }
 
 impl Arriving {
+    /// Of each row of these it tells something.
+    #[must_use]
+    pub fn of_rows(mut self, origins: Vec<Origin>) -> Self {
+        self.origins = origins;
+        self
+    }
+
     /// Whose it will be, and which.
     pub fn key(&self) -> &TableKey {
         &self.key
@@ -194,7 +222,7 @@ impl Arriving {
         let mut slots = store.lock();
         let deleted = |arriving: &Self| !slots.get(&arriving.key).is_some_and(|slot| arriving.is(slot));
         if let Some((arriving, _)) = tables.iter().find(|(arriving, _)| deleted(arriving)) {
-            return Err(arriving.key.clone());
+            return Err((*arriving.key).clone());
         }
         for (arriving, components) in &mut tables {
             arriving.place(&mut slots, std::mem::take(components));
@@ -209,9 +237,10 @@ impl Arriving {
         components: [Zeroizing<Vec<u8>>; 2],
     ) -> Option<Arc<StoredTable>> {
         let held = self.held.take()?;
-        let (key, spec, digest) = (self.key.clone(), self.spec.clone(), self.digest);
-        let table = Arc::new(StoredTable { key, spec, digest, components, _held: held });
-        slots.insert(self.key.clone(), Slot::Stored(table.clone()));
+        let (key, spec, digest) = ((*self.key).clone(), self.spec.clone(), self.digest);
+        let (origins, used) = (std::mem::take(&mut self.origins), Mutex::default());
+        let table = Arc::new(StoredTable { key: key.clone(), spec, digest, components, origins, used, _held: held });
+        slots.insert(key, Slot::Stored(table.clone()));
         Some(table)
     }
 
@@ -245,6 +274,43 @@ impl StoredTable {
     /// The digest of the description.
     pub fn digest(&self) -> &[u8; 32] {
         &self.digest
+    }
+
+    /// Of which tables each of its rows tells something: itself, and what it was made of row by row.
+    pub fn tells_of(&self) -> Vec<Origin> {
+        let own = Origin { owner: self.key.owner.clone(), digest: self.digest };
+        std::iter::once(own).chain(self.origins.iter().cloned()).collect()
+    }
+
+    /// Which of its permits covers a job of a client that takes tables of these owners: one that is not used up, if there is one.
+    pub fn permit(&self, job: &JobSpec, requester: &ClientName, owners: &[ClientName]) -> Option<usize> {
+        let permits = self.spec.permits.iter().enumerate();
+        let covering: Vec<usize> =
+            permits.filter(|(_, permit)| permit.covers(job, requester, owners)).map(|(k, _)| k).collect();
+        covering.iter().find(|k| self.is_left(**k, requester)).or_else(|| covering.first()).copied()
+    }
+
+    /// Whether a client may submit another job under a permit.
+    pub fn is_left(&self, permit: usize, requester: &ClientName) -> bool {
+        let times = self.spec.permits.get(permit).map_or(0, |permit| permit.times);
+        times == 0 || self.used().get(&(permit, requester.clone())).is_none_or(|used| *used < times)
+    }
+
+    /// Counts a job of a client under a permit. False if it may submit no more.
+    pub fn spend(&self, permit: usize, requester: &ClientName) -> bool {
+        let times = self.spec.permits.get(permit).map_or(0, |permit| permit.times);
+        if times == 0 {
+            return true;
+        }
+        let mut used = self.used();
+        let used = used.entry((permit, requester.clone())).or_default();
+        let left = *used < times;
+        *used += u32::from(left);
+        left
+    }
+
+    fn used(&self) -> MutexGuard<'_, BTreeMap<(usize, ClientName), u32>> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What its owner and those who may use it are told.

@@ -62,13 +62,13 @@ impl Above {
         Self { blocks, unions }
     }
 
-    /// For each cut point a plane of whether each value is above. Lanes past the last value hold zeros.
+    /// For each cut point a plane of whether each value is above. Lanes past the last value hold anything.
     pub(super) async fn on_shares<M: Mode>(
         &self,
         ctx: &mut Ctx<M>,
         values: View<'_, Z64>,
     ) -> Result<Shares<Lanes>, Error> {
-        let (n, words) = (values.len(), Lanes::words(values.len()));
+        let words = Lanes::words(values.len());
         let mut bits = a2b(ctx, values).await?;
         // Numbers in two's complement, in the order of integers without sign.
         let mut flip = vec![Lanes(0); bits.len()];
@@ -80,13 +80,7 @@ impl Above {
         for unions in &self.unions {
             compared = united(ctx, words, &compared, unions).await?;
         }
-        let mut above = Shares::concat(&compared.above.iter().map(Shares::view).collect::<Vec<_>>());
-        let rest = n % Lanes::COUNT;
-        if rest > 0 {
-            let last = |plane: &mut [Lanes]| plane.last_mut().into_iter().for_each(|word| word.0 &= (1 << rest) - 1);
-            above.update(|planes| planes.chunks_exact_mut(words).for_each(last));
-        }
-        Ok(above)
+        Ok(Shares::concat(&compared.above.iter().map(Shares::view).collect::<Vec<_>>()))
     }
 
     /// The exact cost for one value.

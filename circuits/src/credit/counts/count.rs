@@ -33,25 +33,3 @@ pub(super) async fn count<M: Mode>(
 pub(super) fn count_cost(words: usize, planes: usize) -> [Cost; 2] {
     [popcount_cost(words).over(planes), b2a_cost().over(planes * Lanes::COUNT)]
 }
-
-/// Bits of several owners as one plane, those of the next after the last one of each.
-pub(super) fn joined(parts: &[(Shares<Lanes>, usize)]) -> Shares<Lanes> {
-    let all: usize = parts.iter().map(|(_, count)| count).sum();
-    let every = Shares::concat(&parts.iter().map(|(part, _)| part.view()).collect::<Vec<_>>());
-    Shares::rearrange(every.view(), Lanes::words(all), |mut words, joined| {
-        let mut at = 0;
-        for &(_, count) in parts {
-            let (mine, rest) = words.split_at(Lanes::words(count));
-            words = rest;
-            for (k, word) in mine.iter().enumerate() {
-                let (count, at) = ((count - k * Lanes::COUNT).min(Lanes::COUNT), at + k * Lanes::COUNT);
-                let (word, shift) = (word.0 & (u64::MAX >> (Lanes::COUNT - count)), at % Lanes::COUNT);
-                joined[at / Lanes::COUNT].0 |= word << shift;
-                if shift + count > Lanes::COUNT {
-                    joined[at / Lanes::COUNT + 1].0 |= word >> (Lanes::COUNT - shift);
-                }
-            }
-            at += count;
-        }
-    })
-}

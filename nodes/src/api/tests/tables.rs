@@ -14,8 +14,7 @@ fn spec() -> TableSpec {
         modes: vec![ModeSpec::Malicious],
         requesters: vec![name("bob")],
         recipients: vec![name("bob")],
-        keep: Vec::new(),
-        minimum: 0,
+        ..Permit::default()
     };
     TableSpec {
         upload: UploadId::random().expect("randomness"),

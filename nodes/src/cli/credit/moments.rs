@@ -1,6 +1,6 @@
 //! `trefoil credit moments`: what features are standardized by.
 
-use super::{connected, listed};
+use super::{check_distinct, connected, listed};
 use crate::{
     Error,
     cli::{ClusterArgs, Exit, ModeArgs, OutputArgs},
@@ -11,7 +11,8 @@ use serde::Serialize;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
-The tables are those that `trefoil credit share` has stored without moments. Nothing but the mean and the deviation of each feature over all customers becomes known.
+The tables are those that `trefoil credit share` has stored without moments. Nothing but the mean and the deviation of each feature over all customers becomes known; for a
+feature that is 0 or 1, the mean is the share of customers with that level, however few.
 The file is given to all institutions, for `trefoil credit share --moments`.
 
 Examples:
@@ -53,6 +54,7 @@ struct Row<'a> {
 /// As [`joint_moments`] and [`find`]; [`Error::Config`] for the schema.
 pub fn run(args: &MomentsArgs) -> Result<Exit, Error> {
     let schema = Schema::read(&args.schema)?;
+    check_distinct(&args.tables)?;
     let mut out = NewFile::create(&args.out)?;
     let (tables, moments) = connected(&args.cluster, async |client| {
         let tables = find(&client, &args.tables).await?;

@@ -10,7 +10,7 @@ use crate::{
     },
     credit::{Features, NamedMoments, Schema, Table, read},
     pki::ClientName,
-    tables::{TableName, TableStatus},
+    tables::{ScoreDetail, TableName, TableStatus},
 };
 use serde::Serialize;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ With --test-every or --test-rows, some rows go into a table of their own, on whi
 Examples:
   trefoil credit share --cluster demo/cluster.toml --identity demo/bank-a.crt --schema schema.toml --data a.csv --table loans-raw --analyst lead
   trefoil credit share --cluster demo/cluster.toml --identity demo/bank-a.crt --schema schema.toml --data a.csv --table loans --analyst lead \\
-      --moments moments.json --test-every 4 --scores-to bank-a --model-scores-to bank-a,bank-b
+      --moments moments.json --test-every 4 --pooled-with bank-a,bank-b --scores-to bank-a --model-scores-to bank-a,bank-b
   trefoil credit share --cluster demo/cluster.toml --identity demo/bank-b.crt --model model.json --table scorecard --analyst bank-a --scores-to bank-a";
 
 /// Arguments of `trefoil credit share`, as typed.
@@ -60,7 +60,19 @@ pub struct ShareArgs {
     /// Who may receive, and ask for, scores of customers by a shared model that was trained on it [default: nobody]
     #[arg(long, value_delimiter = ',', value_name = "NAME,..", conflicts_with = "model")]
     model_scores_to: Vec<ClientName>,
-    /// The least count of customers that may be told
+    /// What those in `--scores-to` may be told: one decision in each job, or numbers too. Who receives numbers for one customer more than there are features knows a model
+    #[arg(long, value_enum, default_value_t)]
+    scores: ScoreDetail,
+    /// What those in `--model-scores-to` may be told
+    #[arg(long, value_enum, default_value_t, conflicts_with = "model")]
+    model_scores: ScoreDetail,
+    /// Moments, training and counts take the tables of all of these together with this one, or are refused [default: this table may be taken alone]
+    #[arg(long, value_delimiter = ',', value_name = "NAME,..", conflicts_with = "model")]
+    pooled_with: Vec<ClientName>,
+    /// How many jobs of each kind each client may submit over it, as each node counts them; a model trained on it, and scores of it, as often again [default: 0, not bounded]
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    times: u32,
+    /// The least count of customers that may be told, and the least rows of each table of which moments are computed
     #[arg(long, default_value_t = 10)]
     minimum: u64,
     /// Standardize by moments that all institutions have agreed on
@@ -140,7 +152,11 @@ impl ShareArgs {
             model_to: self.model_to.clone(),
             scores_to: self.scores_to.clone(),
             model_scores_to: if self.model.is_some() { self.scores_to.clone() } else { self.model_scores_to.clone() },
+            pooled_with: self.pooled_with.clone(),
+            scores: self.scores,
+            model_scores: if self.model.is_some() { self.scores } else { self.model_scores },
             minimum: self.minimum,
+            times: self.times,
             mode: self.mode.mode,
         }
     }

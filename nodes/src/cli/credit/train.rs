@@ -7,15 +7,15 @@ use crate::{
     client::credit::{Destination, Method, ModelFile, NewFile, Purpose, Trained, Training, fetch_model, train},
     job::JobId,
     pki::ClientName,
-    tables::TableName,
+    tables::{ScoreDetail, TableName},
 };
 use indicatif::HumanBytes;
 use serde::Serialize;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
-Training is Newton's method or gradient descent on the standardized features. By default the model stays shared at the nodes, as a table of the client that has it trained: nobody knows
-it, and it scores customers as far as the owners of the tables permit. With --release-to, the clients that are named learn it, if all owners have named them with
+Training is Newton's method or gradient descent on the standardized features. By default the model stays shared at the nodes, as a table of the client that has it trained: nobody is told
+it, and it scores customers as far as the owners of the tables permit. Numbers, not decisions, of one customer more than there are features tell it. With --release-to, the clients that are named learn it, if all owners have named them with
 `trefoil credit share --model-to`.
 
 If a coefficient leaves its range, the job fails and nothing is released: raise --l2 then, or lower the --rate of descent.
@@ -46,6 +46,12 @@ pub struct TrainArgs {
     /// Who may receive scores of single customers by the shared model, and ask for them: as far as all owners allow with `--model-scores-to` [default: nobody]
     #[arg(long, value_delimiter = ',', value_name = "NAME,..")]
     scores_to: Vec<ClientName>,
+    /// What those in `--scores-to` may be told, as far as all owners allow with `--model-scores`
+    #[arg(long, value_enum, default_value_t)]
+    scores: ScoreDetail,
+    /// How many jobs of each kind each client may submit with the shared model; must be given, and within what all owners allow, if they have given it [default: 0, not bounded]
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    times: u32,
     /// The least count of customers that may be told of scores by the shared model
     #[arg(long, default_value_t = 10)]
     minimum: u64,
@@ -143,12 +149,10 @@ pub fn run(args: &TrainArgs) -> Result<Exit, Error> {
                 let mut analysts = own;
                 analysts.extend(args.analyst.iter().cloned());
                 let purpose = Purpose {
-                    analysts,
-                    model_to: Vec::new(),
-                    scores_to: Vec::new(),
                     model_scores_to: args.scores_to.clone(),
-                    minimum: args.minimum,
-                    mode: args.mode.mode,
+                    model_scores: args.scores,
+                    times: args.times,
+                    ..Purpose::new(analysts, args.minimum, args.mode.mode)
                 };
                 (Destination::Kept(name.clone(), args.version, purpose.model()), kept)
             }
@@ -218,7 +222,7 @@ impl TrainArgs {
 impl Row {
     fn text(&self, tables: &str, others: &str) -> String {
         let model = match (&self.model, self.released_to.is_empty()) {
-            (Some(table), true) => format!("the model stays shared as {table}; nobody knows it"),
+            (Some(table), true) => format!("the model stays shared as {table}; nobody was told it"),
             (Some(file), false) => format!("wrote the model to {file}{others}"),
             (None, _) => {
                 let names: Vec<_> = self.released_to.iter().map(ToString::to_string).collect();

@@ -124,8 +124,12 @@ pub(super) fn ranges(schema: &Schema) -> Vec<(f64, f64)> {
     Features::of(schema).list().iter().map(|feature| range(&feature.column)).collect()
 }
 
-/// What tells features and their ranges from others.
+/// What tells features, their ranges and the meaning of labels from others.
 pub(super) fn range_digest(schema: &Schema) -> Result<String, Error> {
     let names: Vec<String> = Features::of(schema).list().iter().map(|feature| feature.name.clone()).collect();
-    digest(&("range", names, ranges(schema)))
+    let label = schema.columns().iter().find_map(|column| match &column.kind {
+        Kind::Label { bad, good } => Some((bad, good)),
+        _ => None,
+    });
+    digest(&("range", names, ranges(schema), label))
 }

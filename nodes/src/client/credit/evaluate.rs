@@ -8,6 +8,7 @@ use crate::{
         AucSpec, CountsSpec, InputSpec, JobId, JobSpec, KeptTable, ModeSpec, OutputSpec, ProgramSpec, ReportSpec,
         TableInput,
     },
+    pki::ClientName,
     tables::{TableName, TableStatus},
 };
 use bytes::Bytes;
@@ -60,7 +61,11 @@ pub async fn evaluate(
         Pooling::Horizontal(_) => tables.iter().map(|table| vec![table.clone()]).collect(),
         Pooling::Vertical(_) => vec![tables.to_vec()],
     };
-    let purpose = Purpose::counts(me.clone(), minimum, mode);
+    // No more than any owner can permit: counted twice, beside the tables of all of them.
+    let mut owners: Vec<ClientName> = tables.iter().map(|table| table.owner.clone()).collect();
+    owners.sort();
+    owners.dedup();
+    let purpose = Purpose { pooled_with: owners, times: 2, ..Purpose::new(vec![me.clone()], minimum, mode) };
     let mut kept = Vec::new();
     let counted = async {
         let mut values = Vec::new();

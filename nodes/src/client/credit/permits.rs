@@ -3,7 +3,7 @@
 use crate::{
     job::{ModeSpec, ProgramKind},
     pki::ClientName,
-    tables::Permit,
+    tables::{Permit, ScoreDetail},
 };
 
 /// What a table is shared for.
@@ -17,46 +17,68 @@ pub struct Purpose {
     pub scores_to: Vec<ClientName>,
     /// Who may receive, and ask for, scores of customers by the model that it is, or that was trained on it.
     pub model_scores_to: Vec<ClientName>,
-    /// The least count of customers that is told.
+    /// Whose tables must be beside it when moments are computed, a model is trained or customers are counted.
+    pub pooled_with: Vec<ClientName>,
+    /// What those are told who receive scores of the customers in it.
+    pub scores: ScoreDetail,
+    /// What those are told who receive scores by the model.
+    pub model_scores: ScoreDetail,
+    /// The least count of customers that is told, and the least rows of each table of which moments are computed.
     pub minimum: u64,
+    /// How many jobs of each kind each client may submit; 0 if that is not bounded.
+    pub times: u32,
     /// The mode of the jobs.
     pub mode: ModeSpec,
 }
 
 impl Purpose {
-    /// Counts for one client and nothing else.
-    pub fn counts(analyst: ClientName, minimum: u64, mode: ModeSpec) -> Self {
-        let (model_to, scores_to, model_scores_to) = (Vec::new(), Vec::new(), Vec::new());
-        Self { analysts: vec![analyst], model_to, scores_to, model_scores_to, minimum, mode }
+    /// For these analysts to count, and nothing else.
+    pub fn new(analysts: Vec<ClientName>, minimum: u64, mode: ModeSpec) -> Self {
+        Self {
+            analysts,
+            model_to: Vec::new(),
+            scores_to: Vec::new(),
+            model_scores_to: Vec::new(),
+            pooled_with: Vec::new(),
+            scores: ScoreDetail::Decision,
+            model_scores: ScoreDetail::Decision,
+            minimum,
+            times: 0,
+            mode,
+        }
     }
 
     /// For features within their ranges: sums and sums of squares, for the analysts.
     pub fn moments(&self) -> Vec<Permit> {
-        vec![self.permit(ProgramKind::Moments, &self.analysts)]
+        vec![self.pooled(ProgramKind::Moments, &self.analysts)]
     }
 
     /// For standardized features: training, with the model kept for scores; scores, or their counts; counts of single features.
     pub fn customers(&self) -> Vec<Permit> {
-        let mut train = self.permit(ProgramKind::CreditTrain, &self.model_to);
-        train.keep = self.model();
-        vec![train, self.scoring(&self.scores_to), self.permit(ProgramKind::CreditCounts, &self.analysts)]
+        let train = Permit { keep: self.model(), ..self.pooled(ProgramKind::CreditTrain, &self.model_to) };
+        let score = Permit { keep: self.scores(), tell: self.scores, ..self.scoring(&self.scores_to) };
+        vec![train, score, self.pooled(ProgramKind::CreditCounts, &self.analysts)]
     }
 
-    /// For a model: scores, or their counts.
+    /// For a model: scores, or their counts. Of whose customers is for the owners of these to say.
     pub fn model(&self) -> Vec<Permit> {
-        vec![self.scoring(&self.model_scores_to)]
+        let counts = self.permit(ProgramKind::CreditCounts, &self.analysts);
+        vec![Permit { keep: vec![counts], tell: self.model_scores, ..self.scoring(&self.model_scores_to) }]
     }
 
     /// For scores that stay at the nodes: counts.
     pub fn scores(&self) -> Vec<Permit> {
-        vec![self.permit(ProgramKind::CreditCounts, &self.analysts)]
+        vec![self.pooled(ProgramKind::CreditCounts, &self.analysts)]
     }
 
     fn scoring(&self, recipients: &[ClientName]) -> Permit {
         let mut score = self.permit(ProgramKind::CreditScore, recipients);
         score.requesters.extend(recipients.iter().filter(|name| !self.analysts.contains(name)).cloned());
-        score.keep = self.scores();
         score
+    }
+
+    fn pooled(&self, program: ProgramKind, recipients: &[ClientName]) -> Permit {
+        Permit { with: self.pooled_with.clone(), ..self.permit(program, recipients) }
     }
 
     fn permit(&self, program: ProgramKind, recipients: &[ClientName]) -> Permit {
@@ -65,8 +87,12 @@ impl Purpose {
             modes: vec![self.mode],
             requesters: self.analysts.clone(),
             recipients: recipients.to_vec(),
-            keep: Vec::new(),
-            minimum: if program == ProgramKind::CreditCounts { self.minimum } else { 0 },
+            minimum: match program {
+                ProgramKind::CreditCounts | ProgramKind::Moments => self.minimum,
+                _ => 0,
+            },
+            times: self.times,
+            ..Permit::default()
         }
     }
 }

@@ -272,7 +272,7 @@ async fn outputs_become_tables_of_a_node_all_or_none() {
     let mut jobs = Vec::new();
     for (node, column) in nodes.into_iter().zip(integers(&[1, 2, 3])) {
         let (me, tables) = (node.me, TableStore::new(limits.clone()));
-        let kept = keep(&spec, &OWNER, &shapes, (id, &tables)).expect("room");
+        let kept = keep(&spec, &OWNER, &shapes, &[], (id, &tables)).expect("room");
         if me == Party::P1 {
             let squares = kept[1].as_ref().expect("kept").key().clone();
             assert!(tables.delete(&squares, None));

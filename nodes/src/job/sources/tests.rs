@@ -1,3 +1,5 @@
+mod credit;
+
 use super::*;
 use crate::{
     job::{Limits, ModeSpec, MomentsSpec, Port, ProgramKind, ProgramSpec, Role},
@@ -19,8 +21,7 @@ fn tables(versions: &[(u32, &str)]) -> Arc<TableStore> {
             modes: vec![ModeSpec::Malicious],
             requesters: vec![name(requester)],
             recipients: vec![name(requester)],
-            keep: Vec::new(),
-            minimum: 0,
+            ..Permit::default()
         };
         let column = |column| ColumnSpec { name: name(column), ring: RingKind::Z64 };
         let upload = UploadId::random().expect("randomness");

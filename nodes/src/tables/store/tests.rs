@@ -157,11 +157,11 @@ fn what_is_not_permitted_is_refused() {
         JobSpec { outputs, ..JobSpec::new(moments.clone(), mode) }
     };
     let malicious = |recipients: &[&str]| job(ModeSpec::Malicious, recipients);
-    assert!(permit.covers(&malicious(&[]), &client("carol")));
-    assert!(permit.covers(&malicious(&["dan", "carol"]), &client("carol")));
-    assert!(!permit.covers(&malicious(&["dan", "erin"]), &client("carol")));
-    assert!(!permit.covers(&malicious(&["dan", "carol"]), &client("dan")));
-    assert!(!permit.covers(&job(ModeSpec::SemiHonest, &[]), &client("carol")));
+    assert!(permit.covers(&malicious(&[]), &client("carol"), &[]));
+    assert!(permit.covers(&malicious(&["dan", "carol"]), &client("carol"), &[]));
+    assert!(!permit.covers(&malicious(&["dan", "erin"]), &client("carol"), &[]));
+    assert!(!permit.covers(&malicious(&["dan", "carol"]), &client("dan"), &[]));
+    assert!(!permit.covers(&job(ModeSpec::SemiHonest, &[]), &client("carol"), &[]));
     let other = Permit { programs: vec![ProgramKind::Circuit, ProgramKind::AesCtr], ..permit };
-    assert!(!other.covers(&malicious(&[]), &client("carol")));
+    assert!(!other.covers(&malicious(&[]), &client("carol"), &[]));
 }

@@ -1,0 +1,256 @@
+//! Jobs of an analyst who wants to know single customers, over tables of banks that permit what `trefoil credit share` permits.
+
+use super::*;
+use crate::{
+    client::credit::Purpose,
+    job::{CountsSpec, KeptTable, MethodSpec, ModelSpec, PooledSpec, ReportSpec, ScoreSpec, SpecFault, TrainSpec},
+    tables::ScoreDetail,
+};
+use trefoil_circuits::credit::OnCut;
+
+const ROWS: u64 = 60;
+
+fn purpose() -> Purpose {
+    let pooled_with = ["bank-a", "bank-b"].map(name).to_vec();
+    Purpose {
+        scores_to: vec![name("bank-a")],
+        model_scores_to: vec![name("bank-b")],
+        pooled_with,
+        ..Purpose::new(vec![name("lead")], 10, ModeSpec::Malicious)
+    }
+}
+
+fn store_table(store: &Arc<TableStore>, (owner, table): (&str, &str), columns: &[&str], permits: Vec<Permit>) {
+    let ring = |column: &str| if column == "label" { RingKind::Bits } else { RingKind::Z64 };
+    let column = |column: &&str| ColumnSpec { name: name(column), ring: ring(column) };
+    let upload = UploadId::random().expect("randomness");
+    let spec = TableSpec { upload, rows: ROWS, columns: columns.iter().map(column).collect(), permits };
+    let bytes = spec.component_bytes().expect("a good table");
+    let key = TableKey { owner: name(owner), name: name(table), version: 1 };
+    let Ok(Arrival::New(arriving)) = store.begin(&key, spec, 2 * bytes as u64) else { panic!() };
+    arriving.store([vec![1; bytes], vec![2; bytes]].map(Zeroizing::new)).expect("stored");
+}
+
+/// Loans of two banks, in one table each; and the raw ones of bank-a.
+fn banks(purpose: &Purpose) -> Arc<TableStore> {
+    let store = TableStore::new(Limits::default());
+    for bank in ["bank-a", "bank-b"] {
+        store_table(&store, (bank, "loans"), &["f0", "f1", "label"], purpose.customers());
+        store_table(&store, (bank, "raw"), &["f0", "f1"], purpose.moments());
+    }
+    store
+}
+
+fn of(owner: &str, table: &str, columns: &[&str]) -> InputSpec {
+    let columns = columns.iter().map(|c| name(c)).collect();
+    InputSpec::Table(TableInput { owner: name(owner), name: name(table), version: 1, columns })
+}
+
+fn spec(program: ProgramSpec, inputs: Vec<InputSpec>) -> JobSpec {
+    JobSpec { inputs, ..JobSpec::new(program, ModeSpec::Malicious) }
+}
+
+/// Counts of so many parts, with labels.
+fn counts(values: Vec<InputSpec>, labels: Vec<InputSpec>) -> JobSpec {
+    let (rows, by_label) = (vec![ROWS; values.len()], !labels.is_empty());
+    let counts = CountsSpec { rows, cuts: vec![0], on_cut: OnCut::Upper, by_label, minimum: 10 };
+    spec(ProgramSpec::CreditCounts(counts), [values, labels].concat())
+}
+
+fn train(features: Vec<InputSpec>, labels: Vec<InputSpec>) -> JobSpec {
+    let table = PooledSpec::Horizontal { columns: 2, rows: vec![ROWS; features.len()] };
+    let train = TrainSpec { table, method: MethodSpec::Newton { iterations: 1 }, l2: 0 };
+    let model = KeptTable { name: name("model"), version: 1, column: name("v"), permits: Vec::new() };
+    let outputs = vec![OutputSpec::kept(model)];
+    JobSpec { outputs, ..spec(ProgramSpec::CreditTrain(train), [features, labels].concat()) }
+}
+
+/// Scores of bank-a's customers by a model of the analyst's choice.
+fn score(reports: Vec<ReportSpec>, inputs: Vec<InputSpec>, output: &OutputSpec) -> JobSpec {
+    let columns = vec![2; inputs.len()];
+    let outputs = vec![output.clone(); reports.len()];
+    let table = PooledSpec::Vertical { rows: ROWS, columns };
+    let model = ModelSpec::Public(vec![0; 2 * inputs.len() + 1]);
+    let score = ScoreSpec { table, model, reports };
+    JobSpec { outputs, ..spec(ProgramSpec::CreditScore(score), inputs) }
+}
+
+fn kept() -> OutputSpec {
+    let both = Purpose { times: 1, ..purpose() };
+    OutputSpec::kept(KeptTable { name: name("scores"), version: 1, column: name("s"), permits: both.scores() })
+}
+
+fn both(columns: &[&str]) -> Vec<InputSpec> {
+    ["bank-a", "bank-b"].map(|bank| of(bank, "loans", columns)).to_vec()
+}
+
+fn fault(spec: &JobSpec) -> SpecFault {
+    spec.sizes().expect_err("refused")
+}
+
+fn denied(spec: &JobSpec, who: &str, tables: &TableStore) -> bool {
+    matches!(found(spec, who, tables), Err(SourceFault::Denied { .. }))
+}
+
+/// The scores of bank-a's customers stay at the node.
+fn keep_scores(tables: &Arc<TableStore>) {
+    let job = score(vec![ReportSpec::Logit], vec![of("bank-a", "loans", &["f0", "f1"])], &kept());
+    let sources = found(&job, "lead", tables).expect("permitted");
+    let outputs = job.sizes().expect("small").outputs;
+    let id = JobId::random().expect("randomness");
+    let mut kept = keep(&job, &name("lead"), &outputs, &sources, (id, tables)).expect("room");
+    let table = kept.remove(0).expect("one table");
+    table.store([vec![3; 480], vec![4; 480]].map(Zeroizing::new)).expect("stored");
+}
+
+#[test]
+fn what_banks_permit_is_found() {
+    let tables = banks(&purpose());
+    found(&counts(both(&["f0"]), both(&["label"])), "lead", &tables).expect("counts");
+    found(&train(both(&["f0", "f1"]), both(&["label"])), "lead", &tables).expect("a model");
+    keep_scores(&tables);
+    let values = vec![of("lead", "scores", &[]), of("bank-b", "loans", &["f1"])];
+    found(&counts(values, both(&["label"])), "lead", &tables).expect("counts of scores");
+}
+
+#[test]
+fn the_same_customers_are_not_taken_twice() {
+    let tables = banks(&purpose());
+    let twice = |spec: &JobSpec| matches!(found(spec, "lead", &tables), Err(SourceFault::Twice { .. }));
+    let ten = |column: &[&str]| vec![both(column); 5].concat();
+    assert!(twice(&counts(ten(&["f0"]), ten(&["label"]))));
+    assert!(twice(&counts(ten(&["f0"]), Vec::new())));
+    assert!(twice(&train(both(&["f0", "f0"]), both(&["label"]))));
+    keep_scores(&tables);
+    let again = vec![of("lead", "scores", &["s"]), of("lead", "scores", &[]), of("bank-b", "loans", &["f0"])];
+    assert!(twice(&counts(again, Vec::new())), "all columns are those that are named");
+    // A column ten times in one input has other rows than the table.
+    let mut wide = counts(vec![of("bank-a", "loans", &["f0"; 10]), of("bank-b", "loans", &["f0"])], Vec::new());
+    let ProgramSpec::CreditCounts(of_wide) = &mut wide.program else { panic!() };
+    of_wide.rows[0] = 10 * ROWS;
+    assert!(twice(&wide));
+}
+
+#[test]
+fn nothing_is_sent_beside_the_tables_of_others() {
+    let upload = || vec![InputSpec::Upload];
+    assert_eq!(fault(&counts([both(&["f0"]), upload()].concat(), Vec::new())), SpecFault::Mixed);
+    assert_eq!(fault(&counts(both(&["f0"]), vec![InputSpec::Upload; 2])), SpecFault::Mixed, "labels");
+    assert_eq!(fault(&train(both(&["f0", "f1"]), vec![InputSpec::Upload; 2])), SpecFault::Mixed, "labels");
+    assert_eq!(fault(&train(vec![InputSpec::Upload; 2], both(&["label"]))), SpecFault::Mixed);
+    // One customer singled out by a column that is sent along.
+    let beside = [vec![of("bank-a", "loans", &["f0", "f1"])], upload()].concat();
+    assert_eq!(fault(&score(vec![ReportSpec::Logit], beside, &kept())), SpecFault::Mixed);
+    assert_eq!(fault(&score(vec![ReportSpec::Logit], upload(), &kept())), SpecFault::KeptScores);
+    // All of one's own is nobody else's business.
+    let own = [upload(), upload()].concat();
+    counts(own.clone(), own.clone()).sizes().expect("one's own customers");
+    train(own.clone(), own).sizes().expect("one's own customers");
+    score(vec![ReportSpec::Logit], upload(), &OutputSpec::to(vec![name("lead")])).sizes().expect("one's own");
+}
+
+#[test]
+fn labels_are_those_of_the_customers() {
+    let tables = banks(&purpose());
+    let crossed: Vec<InputSpec> = both(&["label"]).into_iter().rev().collect();
+    assert_eq!(fault(&train(both(&["f0", "f1"]), crossed.clone())), SpecFault::Labels(2));
+    let labels = |spec: &JobSpec| matches!(found(spec, "lead", &tables), Err(SourceFault::Labels { .. }));
+    assert!(labels(&counts(both(&["f0"]), crossed.clone())));
+    keep_scores(&tables);
+    let scores = vec![of("lead", "scores", &[]), of("bank-b", "loans", &["f0"])];
+    assert!(labels(&counts(scores, crossed)), "scores of bank-a's customers with labels of bank-b's");
+}
+
+#[test]
+fn tables_are_taken_together_with_those_that_their_owner_names() {
+    let tables = banks(&purpose());
+    let alone = |column: &[&str]| vec![of("bank-a", "loans", column)];
+    assert!(denied(&counts(alone(&["f0"]), alone(&["label"])), "lead", &tables));
+    assert!(denied(&train(alone(&["f0", "f1"]), alone(&["label"])), "lead", &tables));
+    let moments = |owners: &[&str], rows: &[u64]| {
+        let program = ProgramSpec::Moments(MomentsSpec { columns: 2, rows: rows.to_vec() });
+        spec(program, owners.iter().map(|owner| of(owner, "raw", &[])).collect())
+    };
+    assert!(denied(&moments(&["bank-a"], &[ROWS]), "lead", &tables));
+    assert!(denied(&moments(&["bank-a", "bank-b"], &[ROWS, 9]), "lead", &tables), "too few rows to hide among");
+    found(&moments(&["bank-a", "bank-b"], &[ROWS; 2]), "lead", &tables).expect("together");
+    // Scores stand for the customers that were scored, and a model for nobody.
+    keep_scores(&tables);
+    assert!(denied(&counts(vec![of("lead", "scores", &[])], Vec::new()), "lead", &tables));
+    assert!(denied(&counts(vec![of("lead", "scores", &[])], alone(&["label"])), "lead", &tables));
+}
+
+#[test]
+fn a_permit_of_scores_says_what_of_them_is_told() {
+    let decision = || ReportSpec::Decision(1 << 31);
+    for detail in [ScoreDetail::Decision, ScoreDetail::Number] {
+        let tables = banks(&Purpose { scores: detail, ..purpose() });
+        let told = |reports: Vec<ReportSpec>| {
+            let to = OutputSpec::to(vec![name("bank-a")]);
+            !denied(&score(reports, vec![of("bank-a", "loans", &["f0", "f1"])], &to), "lead", &tables)
+        };
+        assert!(told(vec![decision()]));
+        for number in [vec![ReportSpec::Logit], vec![decision(), ReportSpec::Probability], vec![decision(); 2]] {
+            assert_eq!(told(number), detail == ScoreDetail::Number, "{detail:?}");
+        }
+        keep_scores(&tables);
+    }
+}
+
+#[test]
+fn a_permit_is_used_up() {
+    let tables = banks(&Purpose { times: 2, analysts: vec![name("lead"), name("other")], ..purpose() });
+    let job = counts(both(&["f0"]), both(&["label"]));
+    let run = |who: &str| {
+        let inputs: Vec<Input> = fill(found(&job, who, &tables)?, Vec::new()).expect("no uploads");
+        spend(&inputs, &name(who))
+    };
+    let admitted = fill(found(&job, "lead", &tables).expect("left"), Vec::new()).expect("no uploads");
+    assert_eq!((run("lead"), run("lead")), (Ok(()), Ok(())), "a table is counted once for all its inputs");
+    assert!(matches!(run("lead"), Err(SourceFault::Spent { .. })));
+    assert!(matches!(spend(&admitted, &name("lead")), Err(SourceFault::Spent { .. })), "it came too late");
+    assert_eq!(run("other"), Ok(()), "each client for itself");
+    found(&train(both(&["f0", "f1"]), both(&["label"])), "lead", &tables).expect("another permit");
+}
+
+#[test]
+fn what_stays_is_permitted_no_more_than_what_it_was_made_of() {
+    let base = purpose();
+    let within = |narrow: &Purpose, wide: &Purpose| {
+        narrow.customers().iter().zip(wide.customers()).all(|(narrow, wide)| narrow.is_within(&wide))
+    };
+    for narrower in [
+        Purpose { times: 3, ..base.clone() },
+        Purpose { minimum: 11, ..base.clone() },
+        Purpose { pooled_with: ["bank-b", "bank-c", "bank-a"].map(name).to_vec(), ..base.clone() },
+    ] {
+        assert!(within(&narrower, &base) && !within(&base, &narrower), "{narrower:?}");
+    }
+    for wider in [ScoreDetail::Number]
+        .into_iter()
+        .flat_map(|tell| [Purpose { scores: tell, ..base.clone() }, Purpose { model_scores: tell, ..base.clone() }])
+    {
+        assert!(within(&base, &wider) && !within(&wider, &base), "{wider:?}");
+    }
+    let (some, more) = (Purpose { times: 3, ..base.clone() }, Purpose { times: 4, ..base });
+    assert!(within(&some, &more) && !within(&more, &some));
+}
+
+#[test]
+fn permits_are_few_and_not_deep() {
+    let spec = |permits: Vec<Permit>| {
+        let upload = UploadId::random().expect("randomness");
+        let columns = vec![ColumnSpec { name: name("a"), ring: RingKind::Z64 }];
+        TableSpec { upload, rows: 5, columns, permits }.component_bytes()
+    };
+    let nested =
+        |depth: usize| (1..depth).fold(Permit::default(), |inner, _| Permit { keep: vec![inner], ..Permit::default() });
+    spec(vec![nested(3); 21]).expect("63 permits");
+    let refused = [vec![nested(4)], vec![nested(3); 22], vec![Permit { with: vec![name("a"); 1025], ..nested(1) }]];
+    for permits in refused {
+        assert!(spec(permits).expect_err("too many").contains("64 permits at most"));
+    }
+    let mut kept = train(both(&["f0", "f1"]), both(&["label"]));
+    kept.outputs[0].table.as_mut().expect("a table").permits = vec![nested(3); 22];
+    assert_eq!(fault(&kept), SpecFault::Permits);
+}

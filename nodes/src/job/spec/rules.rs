@@ -1,0 +1,69 @@
+//! What may stand beside tables of others in one job.
+
+use super::{InputSpec, JobSpec, OutputSpec, ProgramSpec, Role, SpecFault, TableInput};
+
+/// Permits that the tables which a job makes may have, with those that they keep.
+const MOST_PERMITS: usize = 64;
+
+impl JobSpec {
+    /// Refuses inputs that would tell of single customers what owners permit of all together.
+    ///
+    /// Whoever brings rows beside those of others, or labels for them, chooses what the result tells of single ones: with labels of its own that are set for one customer, the change of a
+    /// coefficient is that customer's feature.
+    pub(super) fn check_sources(&self) -> Result<(), SpecFault> {
+        let counted: usize = self.kept().flat_map(|table| &table.permits).map(|permit| permit.size().permits).sum();
+        if counted > MOST_PERMITS {
+            return Err(SpecFault::Permits);
+        }
+        let role = |role: Role| {
+            let ports = self.program.ports().into_iter().zip(&self.inputs);
+            ports.filter(move |(port, _)| port.role == role).map(|(_, input)| input).collect::<Vec<_>>()
+        };
+        let (features, labels) = (role(Role::Features), role(Role::Labels));
+        let customers: Vec<&InputSpec> = features.iter().chain(&labels).copied().collect();
+        let tables: Vec<&TableInput> = customers.iter().filter_map(|input| input.table()).collect();
+        match &self.program {
+            ProgramSpec::AesCtr(_) | ProgramSpec::Circuit(_) | ProgramSpec::Moments(_) => return Ok(()),
+            ProgramSpec::CreditScore(_)
+            | ProgramSpec::CreditTrain(_)
+            | ProgramSpec::CreditCounts(_)
+            | ProgramSpec::CreditAuc(_) => {}
+        }
+        if !tables.is_empty() && tables.len() != customers.len() {
+            return Err(SpecFault::Mixed);
+        }
+        match &self.program {
+            ProgramSpec::CreditScore(_) if tables.is_empty() && self.kept().next().is_some() => {
+                Err(SpecFault::KeptScores)
+            }
+            ProgramSpec::CreditTrain(_) if !tables.is_empty() => {
+                let is = |one: &InputSpec, other: &InputSpec| match (one.table(), other.table()) {
+                    (Some(one), Some(other)) => one.key() == other.key(),
+                    _ => false,
+                };
+                let together = if labels.len() == features.len() {
+                    labels.iter().zip(&features).position(|(label, features)| !is(label, features))
+                } else {
+                    labels.iter().position(|label| !features.iter().any(|features| is(label, features)))
+                };
+                together.map_or(Ok(()), |k| Err(SpecFault::Labels(features.len() + k)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether an output is told to somebody.
+    pub fn is_told(&self, output: usize) -> bool {
+        self.outputs.get(output).is_none_or(|output: &OutputSpec| !output.recipients.is_empty())
+    }
+}
+
+impl InputSpec {
+    /// The table, if it is one.
+    pub fn table(&self) -> Option<&TableInput> {
+        match self {
+            Self::Upload => None,
+            Self::Table(table) => Some(table),
+        }
+    }
+}
