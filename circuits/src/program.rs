@@ -2,10 +2,13 @@
 
 mod aes_ctr;
 mod moments;
+mod range;
 mod vector;
 
 pub use aes_ctr::AesCtr;
 pub use moments::Moments;
+pub(crate) use range::open_checked;
+pub use range::{Limited, beyond_limits, limits_cost};
 pub use vector::{InputVector, Inputs, OutputVector, RingKind, Shape, Vector};
 
 use std::{future::Future, sync::Arc};
@@ -15,6 +18,12 @@ use trefoil_engine::{Cost, prelude::*, transport::BoxFuture};
 pub trait Program: Send + Sync {
     /// The shapes of the inputs.
     fn inputs(&self) -> Vec<Shape>;
+
+    /// For each input the largest absolute value of its integers, read as signed, with which nothing overflows; `None` where any value is right. Who brings an input checks
+    /// it, and who runs the program on the word of others checks it on shares ([`beyond_limits`]).
+    fn limits(&self) -> Vec<Option<u64>> {
+        vec![None; self.inputs().len()]
+    }
 
     /// The shapes of the outputs.
     fn outputs(&self) -> Vec<Shape>;

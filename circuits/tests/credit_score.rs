@@ -2,9 +2,9 @@
 
 use trefoil_circuits::{
     credit::{
-        CreditError, FEATURE_LIMIT, MOST_FEATURES, Number, Pooled, Report, Score, WEIGHT_LIMIT, Weights,
+        CreditError, FEATURE_LIMIT, MOST_FEATURES, Number, Pooled, Reasons, Report, Score, WEIGHT_LIMIT, Weights,
         encode_features, encode_model, logit_error,
-        reference::{Matrix, Model},
+        reference::{Matrix, Model, Reason, Scorecard},
     },
     program::{Inputs, OutputVector, Program, Tiling, Turns, Vector},
 };
@@ -145,6 +145,64 @@ fn the_price_is_exact() {
     }
 }
 
+/// What each column adds to the logit, and the columns that plain scorecard points name.
+fn plain_reasons(model: &Model, row: &[f64], columns: &[usize], most: usize) -> (Vec<f64>, Vec<usize>) {
+    let card = Scorecard::new(600.0, 50.0, 20.0).unwrap();
+    let attributes: Vec<usize> =
+        columns.iter().enumerate().flat_map(|(column, &features)| vec![column; features]).collect();
+    let points = |row: &[f64]| card.attribute_points(model, row, &attributes).unwrap();
+    let (own, average) = (points(row), points(&vec![0.0; row.len()]));
+    let added = own.iter().zip(&average).map(|(own, average)| (average - own) / card.factor()).collect();
+    let reasons = Reason::of(&own, &average, most).unwrap();
+    (added, reasons.iter().map(|reason| reason.attribute).collect())
+}
+
+#[test]
+fn reasons_are_those_of_the_scorecard_in_both_modes_at_the_price() {
+    let (rows, width) = (130, 26);
+    let (features, model) = (features(rows, width), model(width));
+    let table = encode_features(&features).unwrap();
+    let secret = encode_model(&model).unwrap();
+    for (columns, most, tiling) in [
+        (vec![1, 4, 1, 7, 2, 1, 1, 3, 6], 3, Tiling { batch: 64, strands: 2 }),
+        (vec![26], 1, Tiling { batch: 4096, strands: 1 }),
+        (vec![1; 26], 16, Tiling { batch: 128, strands: 1 }),
+    ] {
+        for weights in [Weights::Shared, Weights::Public(model.clone())] {
+            let mut inputs = vec![table.clone()];
+            if weights == Weights::Shared {
+                inputs.push(secret.clone());
+            }
+            let reports = vec![Report::Reasons(Reasons { most, columns: columns.clone() }), Report::Decision(0.3)];
+            let pooled = Pooled::Horizontal { columns: width, rows: vec![rows] };
+            let score = Score::new(pooled, weights, reports).unwrap().tiled(tiling);
+            let (out, _) = run::<SemiHonest>(&score, &inputs);
+            assert_eq!(out, score.plain(&signed(&table), &signed(&secret)));
+            assert_eq!(run::<Malicious>(&score, &inputs).0, out);
+            for (row, reasons) in features.iter().zip(out[0].chunks(most)) {
+                let none = i64::try_from(columns.len()).unwrap();
+                let named: Vec<i64> = reasons.iter().copied().filter(|place| *place < none).collect();
+                // What is none stands behind all others.
+                assert!(reasons[named.len()..].iter().all(|place| *place == none));
+                // Where two add the same but for the rounding of features and weights, either may come first.
+                let (added, due) = plain_reasons(&model, row, &columns, most);
+                let by = |reason: Option<usize>| reason.map_or(0.0, |place| added[place]);
+                for k in 0..most {
+                    let named = named.get(k).map(|place| usize::try_from(*place).unwrap());
+                    assert!((by(named) - by(due.get(k).copied())).abs() < 1e-3, "{named:?} and {due:?} of {added:?}");
+                }
+            }
+        }
+    }
+    let reports = || vec![Report::Reasons(Reasons { most: 3, columns: vec![1, 4, 1, 7, 2, 1, 1, 3, 6] })];
+    let score =
+        |weights| Score::new(Pooled::Horizontal { columns: width, rows: vec![64] }, weights, reports()).unwrap();
+    let some: Vec<Z64> = table.chunks_exact(rows).flat_map(|column| &column[..64]).copied().collect();
+    let (shared, public) = (score(Weights::Shared), score(Weights::Public(model.clone())));
+    assert_eq!(run::<SemiHonest>(&shared, &[some.clone(), secret]).1, shared.row_cost(64).over(64));
+    assert_eq!(run::<SemiHonest>(&public, &[some]).1, public.row_cost(64).over(64));
+}
+
 #[test]
 fn what_cannot_be_scored_is_refused() {
     let pooled = |columns| Pooled::Horizontal { columns, rows: vec![1] };
@@ -160,4 +218,17 @@ fn what_cannot_be_scored_is_refused() {
     large.weights[1] = WEIGHT_LIMIT + 0.1;
     let error = refused(pooled(2), Weights::Public(large), &REPORTS);
     assert!(matches!(error, CreditError::Number(_)) && error.to_string().contains("32"));
+    for (most, columns, twice) in [
+        (0, vec![1, 1], false),
+        (3, vec![1, 1], false),
+        (1, vec![1, 2], false),
+        (1, vec![2, 0], false),
+        (1, vec![usize::MAX, 3], false),
+        (17, vec![1; 2], false),
+        (1, vec![1, 1], true),
+    ] {
+        let report = Report::Reasons(Reasons { most, columns });
+        let reports = if twice { vec![report.clone(), report] } else { vec![report] };
+        assert!(matches!(refused(pooled(2), Weights::Shared, &reports), CreditError::Setting { .. }), "{reports:?}");
+    }
 }

@@ -10,8 +10,8 @@ use trefoil_nodes::{
     client::{Client, JobHandle, NewTable, Plain, PlainVector},
     config::Cluster,
     job::{
-        CountsSpec, FailureKind, InputSpec, JobSpec, KeptTable, MethodSpec, ModeSpec, ModelSpec, OutputSpec,
-        PooledSpec, ProgramKind, ProgramSpec, ReportSpec, ScoreSpec, TableInput, TrainSpec,
+        CountsSpec, FailureKind, InputSpec, JobSpec, KeptTable, MethodSpec, ModeSpec, ModelSpec, MomentsSpec,
+        OutputSpec, PooledSpec, ProgramKind, ProgramSpec, ReasonsSpec, ReportSpec, ScoreSpec, TableInput, TrainSpec,
     },
     local::{LocalCluster, LocalOptions},
     pki::{ClientName, Identity, Lifetime},
@@ -240,7 +240,12 @@ async fn applicants_are_scored_by_a_public_and_by_a_secret_model_in_both_modes()
             let score = ScoreSpec {
                 table: PooledSpec::Vertical { rows: ROWS[0] as u64, columns: vec![3] },
                 model: if public { ModelSpec::Public(model.to_vec()) } else { ModelSpec::Shared },
-                reports: vec![ReportSpec::Logit, ReportSpec::Probability, ReportSpec::Decision(1 << 30)],
+                reports: vec![
+                    ReportSpec::Logit,
+                    ReportSpec::Probability,
+                    ReportSpec::Decision(1 << 30),
+                    ReportSpec::Reasons(ReasonsSpec { most: 2, columns: vec![1, 2] }),
+                ],
             };
             let plain = score.resolve().expect("good").plain(&columns.concat(), &model);
             let secret = (!public).then(|| table("bank-b", "scorecard", &["model"]));
@@ -251,6 +256,7 @@ async fn applicants_are_scored_by_a_public_and_by_a_secret_model_in_both_modes()
             let outcome = bank_a.run(&spec, Bytes::new(), &[Plain::Z64(&features)]).await.expect("done");
             assert_eq!(outcome.outputs[2].as_ref().map(PlainVector::ring), Some(RingKind::Bits));
             assert_eq!([0, 1].map(|k| signed(outcome.z64(k).expect("ours"))), [plain[0].clone(), plain[1].clone()]);
+            assert_eq!(signed(outcome.z64(3).expect("ours")), plain[3]);
             let expected: Vec<bool> = plain[2].iter().map(|bit| *bit == 1).collect();
             assert_eq!(outcome.bits(2).expect("ours"), bits(&expected));
         }
@@ -303,5 +309,82 @@ async fn a_worthless_model_is_not_released_and_what_is_not_permitted_is_refused(
     let spec = train(1 << 19, kept("model", vec![scored()]));
     submit(lead, &spec).await.expect("permitted").wait().await.expect("done");
     assert_eq!(problem(submit(lead, &spec).await), ProblemKind::Conflict);
+    world.cluster.shutdown().await;
+}
+
+/// Of a feature.
+const LIMIT: i64 = 128 * ONE;
+
+/// Stores two columns of a bank, of which the second has an entry of this size.
+async fn store_one(client: &Client, table: &str, largest: i64) {
+    let mut columns = vec![vec![ONE; 100]; 2];
+    columns[1][70] = largest;
+    let columns: Vec<Vec<Z64>> = columns.iter().map(|c| words(c)).collect();
+    let permits = [ProgramKind::CreditScore, ProgramKind::Moments].map(|kind| permit(kind, &["lead"], Vec::new()));
+    let features = columns.iter().enumerate().map(|(k, column)| (name(&format!("x{k}")), Plain::Z64(column)));
+    let (name, columns, permits) = (name(table), features.collect(), permits.to_vec());
+    client.put_table(&NewTable { name, version: 1, rows: 100, columns, permits }).await.expect("stored");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_shares_numbers_out_of_range_is_found_and_a_table_is_checked_once_for_each_mode() {
+    let world = World::start().await;
+    let [bank_a, bank_b, lead] = &world.clients;
+    store_one(bank_a, "honest", -LIMIT).await;
+    store_one(bank_b, "honest", LIMIT).await;
+    store_one(bank_b, "false", LIMIT + 1).await;
+    let score = |owner: &str, of: &str, mode| {
+        let score = ScoreSpec {
+            table: PooledSpec::Horizontal { columns: 2, rows: vec![100, 100] },
+            model: ModelSpec::Public(vec![ONE; 3]),
+            reports: vec![ReportSpec::Decision(1 << 31)],
+        };
+        let inputs = [table("bank-a", "honest", &["x0", "x1"]), table(owner, of, &["x0", "x1"])];
+        JobSpec { inputs: inputs.to_vec(), ..JobSpec::new(ProgramSpec::CreditScore(score), mode) }
+    };
+    let failed = async |client: &Client, spec: &JobSpec, uploads: &[Plain<'_>]| {
+        let Err(Error::Job { failure, .. }) = client.run(spec, Bytes::new(), uploads).await else {
+            panic!("an entry is beyond its limit")
+        };
+        assert_eq!(failure.kind, FailureKind::Range);
+        failure.cause
+    };
+    for mode in ModeSpec::ALL {
+        let cause = failed(lead, &score("bank-b", "false", mode), &[]).await;
+        assert!(cause.contains("table `false` version 1 of `bank-b`: an entry is beyond 134217728"), "{cause}");
+    }
+    // What was found in malicious mode holds in both, but not the other way round.
+    let cost = async |mode| {
+        let job = submit(lead, &score("bank-b", "honest", mode)).await.expect("permitted");
+        let cost = job.wait().await.expect("done").into_iter().map(|c| (c.rounds, c.bytes_sent)).max();
+        job.delete().await;
+        cost.expect("three nodes")
+    };
+    let [first, second] = [cost(ModeSpec::SemiHonest).await, cost(ModeSpec::SemiHonest).await];
+    assert!(first.0 > second.0 + 10 && first.1 > second.1 + 400 * 302 / 8, "{first:?} {second:?}");
+    let [checked, again] = [cost(ModeSpec::Malicious).await, cost(ModeSpec::Malicious).await];
+    assert!(checked.0 > again.0 + 10 && checked.1 > again.1, "{checked:?} {again:?}");
+
+    // What comes with a job is checked if others are to rely on it, and not if its own client learns all.
+    let mut spec = score("bank-b", "honest", ModeSpec::Malicious);
+    spec.inputs = vec![InputSpec::Upload; 2];
+    let [small, large] = [0, 1 << 62].map(|x| words(&vec![x; 200]));
+    let uploads = [Plain::Z64(&small), Plain::Z64(&large)];
+    lead.run(&spec, Bytes::new(), &uploads).await.expect("what lead deceives itself with");
+    spec.outputs = vec![OutputSpec::to(names(&["bank-b"]))];
+    let cause = failed(lead, &spec, &uploads).await;
+    assert!(cause.contains("input 1: an entry is beyond 134217728"), "{cause}");
+
+    // Integers have the limit that the job sets them.
+    let moments = |limit| MomentsSpec { columns: 2, rows: vec![100], limit };
+    let of = |limit| JobSpec {
+        inputs: vec![table("bank-a", "honest", &["x0", "x1"])],
+        ..JobSpec::new(ProgramSpec::Moments(moments(limit)), ModeSpec::Malicious)
+    };
+    let sums = lead.run(&of(Some(1 << 27)), Bytes::new(), &[]).await.expect("within");
+    assert_eq!(signed(sums.z64(0).expect("ours")), [100 * ONE, 99 * ONE - LIMIT]);
+    let cause = failed(lead, &of(Some((1 << 27) - 1)), &[]).await;
+    assert!(cause.contains("table `honest` version 1 of `bank-a`: an entry is beyond 134217727"), "{cause}");
+    assert!(ProgramSpec::Moments(moments(Some(1 << 31))).shapes().is_err_and(|e| e.to_string().contains("2^64")));
     world.cluster.shutdown().await;
 }

@@ -103,7 +103,7 @@ fn the_tutorial_works_as_it_is_written() {
         "AUC       0.",
         "wrote report.html and report.json",
         "wrote scores.csv",
-        "row,decision,probability,points",
+        "row,decision,probability,points,reasons\n",
         "the scores are for bank-a, fetched within the retention of the nodes",
     ] {
         assert!(printed.contains(part), "{part} is not in\n{printed}");

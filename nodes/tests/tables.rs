@@ -136,7 +136,10 @@ fn moments(tables: &[(&str, u32)], rows: &[u64]) -> JobSpec {
     JobSpec {
         inputs: tables.iter().map(input).collect(),
         outputs: ["auditor", "bank-a"].map(|to| OutputSpec::to(names(&[to]))).to_vec(),
-        ..JobSpec::new(ProgramSpec::Moments(MomentsSpec { columns: 2, rows: rows.to_vec() }), ModeSpec::default())
+        ..JobSpec::new(
+            ProgramSpec::Moments(MomentsSpec { columns: 2, rows: rows.to_vec(), limit: None }),
+            ModeSpec::default(),
+        )
     }
 }
 

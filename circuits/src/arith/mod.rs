@@ -29,6 +29,7 @@ mod convert;
 mod cost;
 pub mod fixed;
 mod kernels;
+mod largest;
 pub mod narrow;
 pub mod reference;
 mod shuffle;
@@ -43,6 +44,7 @@ pub use compare::{
 };
 pub use convert::{a2b, a2b_cost, b2a, b2a_cost, inject, inject_cost, inject_sum, inject_sum_cost, sign, sign_cost};
 pub use cost::ElementCost;
+pub use largest::{largest, largest_cost, plain_largest};
 pub use shuffle::{shuffle, shuffle_cost};
 pub use sort::{sort, sort_cost};
 pub use tournament::{Extreme, argmax, tournament, tournament_cost};

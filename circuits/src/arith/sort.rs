@@ -41,7 +41,7 @@ pub fn sort_cost(n: usize, columns: usize) -> Cost {
 }
 
 /// Which rows are compared in each layer, the one that is to be smaller first.
-fn layers(n: usize) -> Vec<Vec<[usize; 2]>> {
+pub(super) fn layers(n: usize) -> Vec<Vec<[usize; 2]>> {
     let mut layers = Vec::new();
     let top = n.next_power_of_two() / 2;
     let mut p = top;
@@ -80,7 +80,7 @@ pub(super) async fn exchange<M: Mode>(
 }
 
 /// One end of all pairs.
-fn gather(x: View<'_, Z64>, pairs: &[[usize; 2]], end: usize) -> Shares<Z64> {
+pub(super) fn gather(x: View<'_, Z64>, pairs: &[[usize; 2]], end: usize) -> Shares<Z64> {
     Shares::rearrange(x, pairs.len(), |x, out| {
         for (out, pair) in out.iter_mut().zip(pairs) {
             *out = x[pair[end]];

@@ -1,6 +1,9 @@
 //! Tables column after column, in the parts that several owners hold.
 
-use super::{CreditError, MOST_FEATURES, number::FRACTIONAL};
+use super::{
+    CreditError, FEATURE_LIMIT, MOST_FEATURES,
+    number::{FRACTIONAL, units},
+};
 use crate::program::{Inputs, Shape};
 use trefoil_engine::prelude::*;
 
@@ -48,6 +51,11 @@ impl Pooled {
         }
     }
 
+    /// The limit of each input: that of a feature.
+    pub(super) fn limits(&self) -> Vec<Option<u64>> {
+        vec![Some(units(FEATURE_LIMIT)); self.shapes().len()]
+    }
+
     /// Customers of each owner of labels: all of them with one owner, or those of each.
     pub fn labelled(&self) -> Vec<usize> {
         match self {
@@ -90,6 +98,9 @@ impl Pooled {
     }
 }
 
+/// Blocks of so many rows each, column after column.
+type Blocks<'a> = Vec<(usize, Vec<View<'a, Z64>>)>;
+
 /// A table where it lies: the features of each owner, column after column.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -101,11 +112,28 @@ impl Table {
     /// Rows `from .. from + count`.
     pub(super) fn rows(&self, from: usize, count: usize) -> Result<Matrix<'_, Z64>, Error> {
         let mut matrix = Matrix::new();
+        for (rows, columns) in self.blocks(from, count)? {
+            matrix.push(rows, columns)?;
+        }
+        Ok(matrix)
+    }
+
+    /// A copy of these rows, column after column.
+    pub(super) fn copied(&self, from: usize, count: usize) -> Result<Shares<Z64>, Error> {
+        let blocks = self.blocks(from, count)?;
+        let columns = 0..self.pooled.columns();
+        let all = columns.flat_map(|k| blocks.iter().filter_map(move |(_, columns)| columns.get(k).copied()));
+        Ok(Shares::concat(&all.collect::<Vec<_>>()))
+    }
+
+    /// These rows in blocks, with the columns of each.
+    fn blocks(&self, from: usize, count: usize) -> Result<Blocks<'_>, Error> {
+        let mut blocks = Vec::new();
         match &self.pooled {
             Pooled::Vertical { rows, columns } => {
                 let parts = self.parts.iter().zip(columns);
                 let parts = parts.map(|(part, &columns)| some_columns(part.view(), *rows, columns, [from, count]));
-                matrix.push(count, parts.collect::<Result<Vec<_>, _>>()?.concat())?;
+                blocks.push((count, parts.collect::<Result<Vec<_>, _>>()?.concat()));
             }
             Pooled::Horizontal { columns, rows } => {
                 let mut before = 0;
@@ -113,14 +141,23 @@ impl Table {
                     let (first, end) = (from.max(before), (from + count).min(before + rows));
                     if first < end {
                         let place = [first - before, end - first];
-                        matrix.push(end - first, some_columns(part.view(), rows, *columns, place)?)?;
+                        blocks.push((end - first, some_columns(part.view(), rows, *columns, place)?));
                     }
                     before += rows;
                 }
             }
         }
-        Ok(matrix)
+        Ok(blocks)
     }
+}
+
+/// Each element so many times.
+pub(super) fn repeated(x: View<'_, Z64>, times: usize) -> Shares<Z64> {
+    Shares::rearrange(x, x.len() * times, |x, out| {
+        for (&x, out) in x.iter().zip(out.chunks_exact_mut(times.max(1))) {
+            out.fill(x);
+        }
+    })
 }
 
 /// The columns of a table of `rows`, but of each only so many rows.

@@ -16,6 +16,7 @@ mod columns;
 mod counts;
 mod join;
 mod number;
+mod places;
 pub mod reference;
 mod score;
 mod train;
@@ -28,5 +29,6 @@ pub use number::{
     CreditError, FEATURE_LIMIT, MOST_FEATURES, Number, WEIGHT_LIMIT, decode_model, encode_features, encode_model,
     logit_error,
 };
-pub use score::{Report, Score, Weights};
+pub use places::{Kept, Place};
+pub use score::{Reasons, Report, Score, Weights};
 pub use train::{NewtonSettings, NewtonTrain, Settings, Stopping, Train};

@@ -20,6 +20,11 @@ pub const WEIGHT_LIMIT: f64 = 32.0;
 /// Features of a table at most: with the two limits no logit can leave the range of a product.
 pub const MOST_FEATURES: usize = 500;
 
+/// A limit above 0 in units of the last place of a [`Number`].
+pub(super) fn units(limit: f64) -> u64 {
+    Number::encode(limit).map_or(0, |x| x.0)
+}
+
 /// Why a credit program cannot be set up. The author of the job has to act; nothing was computed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -33,6 +38,18 @@ pub enum CreditError {
         value: f64,
         /// What is accepted.
         accepted: &'static str,
+    },
+    /// A program in which something could overflow unnoticed.
+    #[error(
+        "{name} can have {bits:.1} bits in this program, and less than {room:.0} have room; take fewer columns, fewer rows a step, a lower rate or a lower L2 penalty"
+    )]
+    Overflow {
+        /// What.
+        name: &'static str,
+        /// Bits that it can have.
+        bits: f64,
+        /// Bits that have room.
+        room: f64,
     },
     /// A number that has no fixed-point form within the range of its kind.
     #[error(transparent)]

@@ -1,9 +1,13 @@
 //! Scoring as a program.
 
+mod places;
+mod reasons;
+
 use super::{
     CreditError, Number, Pooled,
-    columns::{logits, plain_logits},
-    number::{EXACT, FRACTIONAL},
+    columns::{Table, logits, plain_logits},
+    number::{EXACT, FRACTIONAL, units},
+    places::Place,
     reference::Model,
 };
 use crate::{
@@ -14,6 +18,7 @@ use crate::{
     },
     program::{Executor, Inputs, Program, Released, Shape, Tiling, Vector, in_batches},
 };
+pub use reasons::Reasons;
 use std::sync::Arc;
 use trefoil_engine::prelude::*;
 
@@ -27,7 +32,7 @@ pub enum Weights {
 }
 
 /// What is to be known of each row, as one output.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Report {
     /// The logit, a [`Number`].
     Logit,
@@ -35,13 +40,15 @@ pub enum Report {
     Probability,
     /// One bit: whether the probability is at least this threshold, by one exact comparison on the logit.
     Decision(f64),
+    /// Which columns add most to the logit.
+    Reasons(Reasons),
 }
 
 /// Scores the rows of a table by a logistic model.
 ///
 /// **Shape** inputs: the features of each owner as [`Pooled`] says, and the `d + 1` coefficients if they are [`Weights::Shared`]. Outputs: one vector for each [`Report`],
-/// of numbers or of bits, one for each row; each may have recipients of its own. **Cost** [`row_cost`](Self::row_cost), in batches on a few strands. **Security** composition of
-/// gates; features and weights are range-checked by those who bring them ([`FEATURE_LIMIT`](super::FEATURE_LIMIT), [`WEIGHT_LIMIT`](super::WEIGHT_LIMIT)), within which nothing overflows.
+/// of numbers or of bits, one for each row; or of so many places of columns for each row, those of the next after those of each, as integers from 0 on (the number of columns for no further reason). Each may have recipients of its own. **Cost** [`row_cost`](Self::row_cost), in batches on a few strands. **Security** composition of
+/// gates; nothing overflows on features and weights within [`FEATURE_LIMIT`](super::FEATURE_LIMIT) and [`WEIGHT_LIMIT`](super::WEIGHT_LIMIT), which those who bring them check, and [`beyond_limits`](crate::program::beyond_limits) on shares.
 /// **Source** the sigmoid is [`Fixed::sigmoid_of`](crate::arith::fixed::Fixed::sigmoid_of) logits that are not truncated.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Score {
@@ -63,7 +70,12 @@ impl Score {
         let columns = table.columns();
         CreditError::setting(columns <= super::MOST_FEATURES, "the number of features", columns as f64, "at most 500")?;
         CreditError::setting(!reports.is_empty(), "the number of reports", 0.0, "at least 1")?;
+        let reasons = reports.iter().filter(|report| matches!(report, Report::Reasons(_))).count();
+        CreditError::setting(reasons <= 1, "the number of reports of reasons", reasons as f64, "at most 1")?;
         for report in &reports {
+            if let Report::Reasons(reasons) = report {
+                reasons.check(columns)?;
+            }
             if let Report::Decision(p) = *report {
                 CreditError::setting(p > 0.0 && p < 1.0, "the threshold", p, "above 0 and below 1")?;
             }
@@ -75,7 +87,9 @@ impl Score {
             CreditError::setting(holds, "the number of weights", width as f64, "the number of features")?;
             public = Some(super::encode_model(model)?);
         }
-        Ok(Self { table, weights, reports, public, tiling: Tiling { batch: 4096, strands: 4 } })
+        let score = Self { table, weights, reports, public, tiling: Tiling { batch: 4096, strands: 4 } };
+        Place::check(&score.places())?;
+        Ok(score)
     }
 
     /// Cuts the rows in another way than into batches of 4,096 on four strands. A batch is rounded up to a multiple of 64 rows.
@@ -103,6 +117,13 @@ impl Score {
                 Report::Logit => cost,
                 Report::Probability => cost.then(Number::sigmoid_of_cost::<EXACT>(rows)),
                 Report::Decision(_) => cost.then(sign_cost()),
+                Report::Reasons(reasons) => {
+                    let added = match self.weights {
+                        Weights::Public(_) => cost,
+                        Weights::Shared => cost.then(ElementCost::integers(1, reasons.columns.len() as u64)),
+                    };
+                    added.then(reasons.cost())
+                }
             };
         }
         cost
@@ -114,10 +135,11 @@ impl Score {
         let model = if self.public.is_some() { &public } else { model };
         let exact = plain_logits(self.table.rows(), table, model);
         let logits = || exact.iter().map(|&z| plain::round_shift(z, FRACTIONAL));
-        let report = |report: &Report| match *report {
+        let report = |report: &Report| match report {
             Report::Logit => logits().collect(),
             Report::Probability => exact.iter().map(|&z| plain::sigmoid_of(z, EXACT, FRACTIONAL)).collect(),
-            Report::Decision(p) => exact.iter().map(|&z| i64::from(z >= threshold(p))).collect(),
+            Report::Decision(p) => exact.iter().map(|&z| i64::from(z >= threshold(*p))).collect(),
+            Report::Reasons(reasons) => reasons.plain(self.table.rows(), table, model),
         };
         self.reports.iter().map(report).collect()
     }
@@ -129,13 +151,13 @@ impl Score {
     async fn batch<M: Mode>(
         &self,
         ctx: &mut Ctx<M>,
-        table: &Matrix<'_, Z64>,
+        (table, [from, rows]): (&Table, [usize; 2]),
         model: View<'_, Z64>,
     ) -> Result<Vec<Vector>, Error> {
-        let rows = table.rows();
+        let matrix = table.rows(from, rows)?;
         let exact = match &self.public {
-            Some(model) => public_logits(ctx.me(), table, model)?,
-            None => logits(ctx, table, model).await?,
+            Some(model) => public_logits(ctx.me(), &matrix, model)?,
+            None => logits(ctx, &matrix, model).await?,
         };
         let mut logits = None;
         if self.needs_logits() {
@@ -147,6 +169,14 @@ impl Score {
                 (Report::Logit, Some(logits)) => logits.view().to_shares().into(),
                 (Report::Probability, _) => Number::sigmoid_of::<M, EXACT>(ctx, exact.view()).await?.into(),
                 (Report::Decision(p), _) => decide(ctx, exact.view(), *p).await?.into(),
+                (Report::Reasons(reasons), _) => {
+                    let table = table.copied(from, rows)?;
+                    let added = match &self.public {
+                        Some(model) => reasons.added_by_public(rows, table.view(), model),
+                        None => reasons.added(ctx, rows, table.view(), model).await?,
+                    };
+                    reasons.on_shares(ctx, added.view()).await?.into()
+                }
                 // Not reached: whoever needs logits has them.
                 (Report::Logit, None) => Shares::<Z64>::zeros(rows).into(),
             });
@@ -164,10 +194,17 @@ impl Program for Score {
         shapes
     }
 
+    fn limits(&self) -> Vec<Option<u64>> {
+        let mut limits = self.table.limits();
+        limits.extend((self.weights == Weights::Shared).then_some(Some(units(super::WEIGHT_LIMIT))));
+        limits
+    }
+
     fn outputs(&self) -> Vec<Shape> {
         let shape = |report: &Report| match report {
             Report::Decision(_) => Shape::bits(self.table.rows()),
             Report::Logit | Report::Probability => Shape::z64(self.table.rows()),
+            Report::Reasons(reasons) => Shape::z64(self.table.rows() * reasons.most),
         };
         self.reports.iter().map(shape).collect()
     }
@@ -193,13 +230,16 @@ impl Program for Score {
             let shared = shared.clone();
             Box::pin(async move {
                 let (me, table, model) = &*shared;
-                let table = table.rows(k * batch, batch.min(rows - k * batch))?;
-                me.batch(strand, &table, model.view()).await
+                let rows = [k * batch, batch.min(rows - k * batch)];
+                me.batch(strand, (table, rows), model.view()).await
             })
         });
         let mut outputs: Vec<Vector> = self.outputs().into_iter().map(zeros).collect();
         for (k, part) in parts.await? {
-            outputs.iter_mut().zip(&part).try_for_each(|(output, part)| place(output, k * batch, part))?;
+            for ((report, output), part) in self.reports.iter().zip(&mut outputs).zip(&part) {
+                let each = if let Report::Reasons(reasons) = report { reasons.most } else { 1 };
+                place(output, k * batch * each, part)?;
+            }
         }
         Ok(Released { strand: ctx.verify().await?, outputs })
     }

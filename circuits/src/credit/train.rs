@@ -2,11 +2,12 @@
 
 mod gradient;
 mod newton;
+mod places;
 mod plain;
 mod stopping;
 mod update;
 
-use super::{CreditError, Pooled, columns::some_rows, number::FRACTIONAL, reference::Batch};
+use super::{CreditError, Pooled, columns::some_rows, number::FRACTIONAL, places::Place, reference::Batch};
 use crate::{
     arith::{
         ElementCost,
@@ -50,7 +51,8 @@ pub struct Settings {
 ///
 /// **Shape** inputs: the features of each owner as [`Pooled`] says, standardized ([`encode_features`](super::encode_features)); then the labels, as many bits as [`Pooled::labelled`] says, set for
 /// *bad* customers. Outputs: the `d + 1` coefficients, the intercept first, as [`Number`](super::Number)s; and one bit that is set if a coefficient ever exceeded [`WEIGHT_LIMIT`](super::WEIGHT_LIMIT): the
-/// model is worthless then, and not to be released. While none does, nothing overflows on features within [`FEATURE_LIMIT`](super::FEATURE_LIMIT), which those who bring them have checked.
+/// model is worthless then, and not to be released. While none does, nothing overflows on features within [`FEATURE_LIMIT`](super::FEATURE_LIMIT), which those who bring them check, and
+/// [`beyond_limits`](crate::program::beyond_limits) on shares.
 /// **Cost** [`cost`](Self::cost): for each step and row 1 integer, a truncation and a sigmoid; for each step and 8,192 rows, `d` integers and truncations. About 35 rounds a step of up to 200 rows, more for larger ones.
 /// **Security** composition of gates. **Source** Nesterov (1983) for the momentum.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,7 +76,9 @@ impl Train {
         CreditError::setting((0.0..=MOST_MOMENTUM).contains(&momentum), "the momentum", momentum, momenta)?;
         CreditError::setting((0.0..=16_384.0).contains(&l2), "the L2 penalty", l2, "from 0 to 16384")?;
         CreditError::setting(batch != Batch::Rows(0), "the batch size", 0.0, "at least 1")?;
-        Ok(Self { table, settings, stopping: None })
+        let train = Self { table, settings, stopping: None };
+        Place::check(&train.places())?;
+        Ok(train)
     }
 
     /// Ends before the last epoch if the coefficients stand still. Not by default: whether they do is opened each time (see [`Stopping`]).
@@ -163,6 +167,12 @@ impl Program for Train {
         let mut shapes = self.table.shapes();
         shapes.extend(self.table.labelled().into_iter().map(Shape::bits));
         shapes
+    }
+
+    fn limits(&self) -> Vec<Option<u64>> {
+        let mut limits = self.table.limits();
+        limits.extend(self.table.labelled().iter().map(|_| None));
+        limits
     }
 
     fn outputs(&self) -> Vec<Shape> {

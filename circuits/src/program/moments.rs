@@ -15,11 +15,17 @@ pub struct Moments {
     pub columns: usize,
     /// Rows of each table.
     pub rows: Vec<usize>,
+    /// The largest absolute value of an entry, if there is one.
+    pub limit: Option<u64>,
 }
 
 impl Program for Moments {
     fn inputs(&self) -> Vec<Shape> {
         self.rows.iter().map(|rows| Shape::z64(self.columns * rows)).collect()
+    }
+
+    fn limits(&self) -> Vec<Option<u64>> {
+        vec![self.limit; self.rows.len()]
     }
 
     fn outputs(&self) -> Vec<Shape> {
@@ -54,7 +60,7 @@ mod tests {
     use trefoil_engine::{client, testing};
 
     fn check<M: Mode>(columns: usize, rows: &[usize]) {
-        let program = Moments { columns, rows: rows.to_vec() };
+        let program = Moments { columns, rows: rows.to_vec(), limit: None };
         let entry = |k: usize| (i64::try_from(k % 1000).unwrap() - 500) * 100_003;
         let tables: Vec<Vec<i64>> = rows.iter().map(|rows| (0..columns * rows).map(entry).collect()).collect();
         let shared: Vec<Vec<Z64>> =
@@ -90,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_table_costs_a_round() {
-        let program = Moments { columns: 3, rows: vec![1000, 10] };
+        let program = Moments { columns: 3, rows: vec![1000, 10], limit: None };
         let cost = testing::three::<SemiHonest, _, _>(async |ctx| {
             let inputs = Inputs::new([3000, 30].map(|n| Shares::<Z64>::zeros(n).into()));
             Ok(program.run(ctx, inputs, &Turns).await?.cost())

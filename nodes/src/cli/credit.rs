@@ -105,6 +105,14 @@ impl TablesArgs {
     }
 }
 
+/// Refuses a table that is named twice: its customers would count twice.
+fn check_distinct(tables: &[TableArg]) -> Result<(), Error> {
+    match tables.iter().enumerate().find(|(k, table)| tables[..*k].contains(table)) {
+        Some((_, table)) => Err(Error::Usage(format!("the table {table} is named twice; name each once"))),
+        None => Ok(()),
+    }
+}
+
 /// Which rows of a file make the table of test rows.
 #[derive(Debug, clap::Args)]
 struct SplitArgs {
@@ -124,14 +132,6 @@ impl SplitArgs {
         }
         let every = self.test_every.map_or(usize::MAX, NonZeroUsize::get);
         Ok((0..table.rows()).partition(|row| row % every != every - 1))
-    }
-}
-
-/// Refuses a table that is named twice: its customers would count twice.
-fn check_distinct(tables: &[TableArg]) -> Result<(), Error> {
-    match tables.iter().enumerate().find(|(k, table)| tables[..*k].contains(table)) {
-        Some((_, table)) => Err(Error::Usage(format!("the table {table} is named twice; name each once"))),
-        None => Ok(()),
     }
 }
 

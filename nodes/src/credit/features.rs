@@ -146,6 +146,19 @@ impl NamedMoments {
         Ok(Self { features: features.list.iter().map(|f| f.name.clone()).collect(), mean, sd })
     }
 
+    /// The columns that the features come from, as their names tell, and how many features each has.
+    pub fn columns(&self) -> Vec<(&str, usize)> {
+        let mut columns: Vec<(&str, usize)> = Vec::new();
+        for feature in &self.features {
+            let name = feature.split_once('=').map_or(feature.as_str(), |(column, _)| column);
+            match columns.last_mut() {
+                Some((last, count)) if *last == name => *count += 1,
+                _ => columns.push((name, 1)),
+            }
+        }
+        columns
+    }
+
     /// `(x - mean) / sd`, feature by feature.
     ///
     /// # Errors

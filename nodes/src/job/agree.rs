@@ -1,22 +1,37 @@
 //! Whether the three nodes hold the same tables for a job.
 
-use super::{Failure, FailureKind, TableSource};
+use super::{Failure, FailureKind};
 use trefoil_engine::{
     Error, Party, PeerFault,
     transport::{Path, SessionId, Transport},
 };
 
-/// Presence, and the digest of the table.
+/// Presence, or presence and knowledge that it is within its limit, and the digest of the table.
 const ENTRY: usize = 1 + 32;
 
-/// The outcome: nothing, or why the job fails.
-pub(super) type Agreement = Result<(), Failure>;
+/// The outcome: for each table whether all three nodes know it to be within its limit, or why the job fails.
+pub(super) type Agreement = Result<Vec<bool>, Failure>;
+
+/// A table of a job at this node.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    /// As messages name it.
+    pub(super) name: String,
+    /// Its digest, if this node has it.
+    pub(super) digest: Option<[u8; 32]>,
+    /// Whether this node knows it to be within the limit that the job sets it.
+    pub(super) within: bool,
+}
+
+const PRESENT: u8 = 1;
+const WITHIN: u8 = 2;
 
 /// Tells both peers which tables this node has for the job, by their digests, and compares with what they say. All three come to the same
 /// conclusion, which names the table and the node.
 ///
 /// A digest says that the nodes were given the same upload, not that they were given shares that fit: that is found when the input is taken in, in malicious
-/// mode. Who lies here makes the job fail, which it could in other ways.
+/// mode. Who lies here makes the job fail, which it could in other ways. A table is taken for within its limit only if all three say so, each of which has found that in a job of its own memory: who lies
+/// makes the others look again.
 ///
 /// Not cancel safe: end the session if this is dropped.
 ///
@@ -26,19 +41,12 @@ pub(super) async fn agree(
     me: Party,
     session: SessionId,
     net: &dyn Transport,
-    tables: &[&TableSource],
+    tables: &[Entry],
 ) -> Result<Agreement, Error> {
     if tables.is_empty() {
-        return Ok(Ok(()));
+        return Ok(Ok(Vec::new()));
     }
-    let entries = tables.iter().map(|table| Entry { name: table.to_string(), digest: table.digest().copied() });
-    exchange(me, session, net, &entries.collect::<Vec<_>>()).await
-}
-
-/// One table, as this node has it.
-struct Entry {
-    name: String,
-    digest: Option<[u8; 32]>,
+    exchange(me, session, net, tables).await
 }
 
 /// The turns have the path above it; no strand has either.
@@ -51,7 +59,7 @@ async fn exchange(me: Party, session: SessionId, net: &dyn Transport, tables: &[
     let mut said = [(); 3].map(|()| vec![0; tables.len() * ENTRY]);
     for (entry, table) in said[me.index()].chunks_exact_mut(ENTRY).zip(tables) {
         if let Some(digest) = table.digest {
-            entry[0] = 1;
+            entry[0] = if table.within { WITHIN } else { PRESENT };
             entry[1..].copy_from_slice(&digest);
         }
     }
@@ -60,26 +68,26 @@ async fn exchange(me: Party, session: SessionId, net: &dyn Transport, tables: &[
     }
     for peer in me.peers() {
         link.recv(peer, &mut said[peer.index()]).await?;
-        if said[peer.index()].chunks_exact(ENTRY).any(|entry| entry[0] > 1) {
+        if said[peer.index()].chunks_exact(ENTRY).any(|entry| entry[0] > WITHIN) {
             return Err(Error::Peer { peer, fault: PeerFault::Malformed("tables neither present nor absent".into()) });
         }
     }
-    Ok(tables.iter().enumerate().try_for_each(|(k, table)| compare(&table.name, &entries(&said, k))))
+    Ok(tables.iter().enumerate().map(|(k, table)| compare(&table.name, &entries(&said, k))).collect())
 }
 
 fn entries(said: &[Vec<u8>; 3], k: usize) -> [&[u8]; 3] {
     said.each_ref().map(|entries| &entries[k * ENTRY..][..ENTRY])
 }
 
-fn compare(table: &str, entries: &[&[u8]; 3]) -> Agreement {
-    let of = |p: Party| entries[p.index()];
-    if let Some(p) = Party::ALL.into_iter().find(|p| of(*p)[0] == 0) {
+fn compare(table: &str, entries: &[&[u8]; 3]) -> Result<bool, Failure> {
+    let of = |p: Party| &entries[p.index()][1..];
+    if let Some(p) = Party::ALL.into_iter().find(|p| entries[p.index()][0] == 0) {
         let cause = format!("{p} has no {table}; its owner must upload that version to all three nodes");
         return Err(Failure::new(FailureKind::Mismatch, cause).blaming(p));
     }
     let differs = |p: Party| of(p) != of(p.next()) && of(p) != of(p.prev());
     match Party::ALL.map(differs) {
-        [false, false, false] => Ok(()),
+        [false, false, false] => Ok(entries.iter().all(|entry| entry[0] == WITHIN)),
         [true, true, true] => {
             let cause = format!("all nodes hold different uploads of {table}; its owner must upload a new version");
             Err(Failure::new(FailureKind::Mismatch, cause))
@@ -102,12 +110,13 @@ mod tests {
     const SESSION: SessionId = SessionId([1; 16]);
 
     /// What the nodes conclude of one table, each with its digest of it.
-    async fn conclude(digests: [Option<[u8; 32]>; 3]) -> [Agreement; 3] {
+    async fn conclude(digests: [Option<[u8; 32]>; 3], within: [bool; 3]) -> [Agreement; 3] {
         let net = Memory::new(Conditions::default());
         let [a, b, c] = Party::ALL.map(|me| {
             let seat = net.seat(me);
             async move {
-                let entry = Entry { name: "table `x`".to_owned(), digest: digests[me.index()] };
+                let (digest, within) = (digests[me.index()], within[me.index()]);
+                let entry = Entry { name: "table `x`".to_owned(), digest, within };
                 exchange(me, SESSION, &*seat, &[entry]).await.expect("no fault")
             }
         });
@@ -122,7 +131,10 @@ mod tests {
     #[tokio::test]
     async fn all_three_name_the_same_node() {
         let (one, two, three) = (Some([1; 32]), Some([2; 32]), Some([3; 32]));
-        assert!(conclude([one; 3]).await.iter().all(Result::is_ok));
+        for within in [[true; 3], [false; 3], [true, true, false]] {
+            let known = Ok(vec![within == [true; 3]]);
+            assert_eq!(conclude([one; 3], within).await, [known.clone(), known.clone(), known]);
+        }
         for (digests, cause, blamed) in [
             ([one, None, one], "P1 has no table `x`", Some(1)),
             ([None, None, one], "P0 has no table `x`", Some(0)),
@@ -130,7 +142,7 @@ mod tests {
             ([two, one, one], "P0 holds another upload of table `x`", Some(0)),
             ([one, two, three], "all nodes hold different uploads", None),
         ] {
-            for agreement in conclude(digests).await {
+            for agreement in conclude(digests, [true, false, true]).await {
                 let failure = agreement.expect_err("no agreement");
                 assert!(failure.cause.contains(cause), "{}", failure.cause);
                 assert_eq!((failure.kind, failure.blamed), (FailureKind::Mismatch, blamed));
@@ -142,12 +154,12 @@ mod tests {
     async fn what_no_honest_node_says_is_blamed() {
         let net = Memory::new(Conditions::default());
         let mut said = vec![0; ENTRY];
-        said[0] = 2;
+        said[0] = 3;
         for p in [Party::P1, Party::P2] {
             let mut link = net.seat(p).open(SESSION, path()).await.expect("memory");
             link.send(Party::P0, said.clone().into()).await.expect("memory");
         }
-        let entry = Entry { name: "table".to_owned(), digest: Some([1; 32]) };
+        let entry = Entry { name: "table".to_owned(), digest: Some([1; 32]), within: false };
         let error = exchange(Party::P0, SESSION, &*net.seat(Party::P0), &[entry]).await.expect_err("nonsense");
         assert!(matches!(error, Error::Peer { peer: Party::P1, .. }), "{error}");
     }

@@ -6,6 +6,7 @@ mod id;
 mod jobs;
 mod limits;
 mod prepare;
+mod ranges;
 pub(crate) mod ring;
 mod run;
 mod sources;
@@ -24,8 +25,8 @@ pub use run::{Runner, Seat, Session, Sessions};
 pub use sources::{Input, Kept, Source, SourceFault, TableSource, fill, keep, resolve, spend};
 pub use spec::{
     AesCtrSpec, AucSpec, CircuitSpec, CountsSpec, InputSpec, JobSpec, KeptTable, MAX_RECIPIENTS, MethodSpec, ModeSpec,
-    ModelSpec, MomentsSpec, OutputSpec, OutputTerms, PooledSpec, Port, ProgramKind, ProgramSpec, ReportSpec, Role,
-    ScoreSpec, Sha256Hex, Sizes, SpecFault, TableInput, Terms, TrainSpec, Trainer,
+    ModelSpec, MomentsSpec, OutputSpec, OutputTerms, PooledSpec, Port, ProgramKind, ProgramSpec, ReasonsSpec,
+    ReportSpec, Role, ScoreSpec, Sha256Hex, Sizes, SpecFault, TableInput, Terms, TrainSpec, Trainer,
 };
 pub use status::{Failure, FailureKind, JobCost, JobState, JobStatus, OutputStatus};
 pub use turn::{COORDINATOR, Turn, Turns};

@@ -6,7 +6,10 @@ use trefoil_circuits::{
     aes::SboxForm,
     bristol::{self, Circuit, Evaluation, Schedule},
     credit::{Auc, Counts, Score, WEIGHT_LIMIT},
-    program::{AesCtr, Executor, InputVector, Inputs, Moments, OutputVector, Program, Released, Tiling},
+    program::{
+        AesCtr, Executor, InputVector, Inputs, Limited, Moments, OutputVector, Program, Released, Tiling, Vector,
+        beyond_limits,
+    },
 };
 use trefoil_engine::{Cost, Ctx, Error, Lanes, Malicious, Mode, SemiHonest, transport::Transport};
 
@@ -32,6 +35,12 @@ enum Work {
     /// Customers counted.
     Counts(Counts),
     Auc(Auc),
+}
+
+/// The inputs of a run, each with the limit that it is to be checked against, on so many strands.
+struct Taken {
+    inputs: Vec<(InputVector, Option<u64>)>,
+    strands: usize,
 }
 
 /// An attachment that is not what the specification says. The client has to act.
@@ -82,6 +91,13 @@ pub enum RunFault {
     },
     /// The protocol failed.
     Protocol(Error),
+    /// An input, counted from 0, has an entry beyond the limit within which results are right.
+    Beyond {
+        /// Which.
+        input: usize,
+        /// Its limit.
+        limit: u64,
+    },
     /// The protocol ended well, and its result is worthless: what happened, and what to do about it.
     Range(String),
 }
@@ -111,6 +127,7 @@ impl Prepared {
                 // The shapes have been checked: they fit.
                 columns: moments.columns as usize,
                 rows: moments.rows.iter().map(|rows| *rows as usize).collect(),
+                limit: moments.limit,
             }),
             ProgramSpec::Circuit(circuit) => Work::Circuit(prepare_circuit(circuit, attachment, limits)?),
             ProgramSpec::CreditScore(score) => {
@@ -133,6 +150,20 @@ impl Prepared {
         Ok(Self { mode: spec.mode, work })
     }
 
+    /// For each input the largest absolute value of its integers with which nothing overflows; `None` where any value is right.
+    pub fn limits(&self) -> Vec<Option<u64>> {
+        match &self.work {
+            Work::AesCtr(program) => program.limits(),
+            Work::Circuit(program) => program.limits(),
+            Work::Moments(program) => program.limits(),
+            Work::Score(program) => program.limits(),
+            Work::Train(Trainer::Newton(program)) => program.limits(),
+            Work::Train(Trainer::Descent(program)) => program.limits(),
+            Work::Counts(program) => program.limits(),
+            Work::Auc(program) => program.limits(),
+        }
+    }
+
     /// Strands that it computes on at the same time.
     pub fn strands(&self) -> u32 {
         let strands = match &self.work {
@@ -144,17 +175,18 @@ impl Prepared {
         u32::try_from(strands).unwrap_or(u32::MAX).max(1)
     }
 
-    /// Runs on the root strand of a session. What comes back has been verified.
+    /// Runs on the root strand of a session. Inputs with a limit are first checked on shares to be within it. What comes back has been verified.
     ///
     /// # Errors
-    /// As [`Ctx::root`], [`InputVector::receive`] and [`Program::run`]. Not cancel safe.
+    /// As [`Ctx::root`], [`InputVector::receive`], [`beyond_limits`] and [`Program::run`]. Not cancel safe.
     pub async fn run(
         &self,
         seat: Seat,
         net: Arc<dyn Transport>,
-        inputs: Vec<InputVector>,
+        inputs: Vec<(InputVector, Option<u64>)>,
         executor: &impl Executor,
     ) -> Result<(Vec<OutputVector>, Cost), RunFault> {
+        let inputs = Taken { inputs, strands: self.strands() as usize };
         match self.mode {
             ModeSpec::SemiHonest => self.work.run::<SemiHonest>(seat, net, inputs, executor).await,
             ModeSpec::Malicious => self.work.run::<Malicious>(seat, net, inputs, executor).await,
@@ -167,7 +199,7 @@ impl Work {
         &self,
         Seat { me, session, keys }: Seat,
         net: Arc<dyn Transport>,
-        inputs: Vec<InputVector>,
+        inputs: Taken,
         executor: &impl Executor,
     ) -> Result<(Vec<OutputVector>, Cost), RunFault> {
         let ctx = Ctx::<M>::root(me, session, keys, net).await?;
@@ -187,7 +219,7 @@ impl Work {
 async fn run<M: Mode>(
     program: &impl Program,
     ctx: Ctx<M>,
-    inputs: Vec<InputVector>,
+    inputs: Taken,
     executor: &impl Executor,
 ) -> Result<(Vec<OutputVector>, Cost), RunFault> {
     let released = compute(program, ctx, inputs, executor).await?;
@@ -198,7 +230,7 @@ async fn run<M: Mode>(
 async fn train<M: Mode>(
     program: &impl Program,
     ctx: Ctx<M>,
-    inputs: Vec<InputVector>,
+    inputs: Taken,
     executor: &impl Executor,
 ) -> Result<(Vec<OutputVector>, Cost), RunFault> {
     let mut released = compute(program, ctx, inputs, executor).await?;
@@ -217,14 +249,32 @@ async fn train<M: Mode>(
 async fn compute<M: Mode>(
     program: &impl Program,
     mut ctx: Ctx<M>,
-    inputs: Vec<InputVector>,
+    Taken { inputs, strands }: Taken,
     executor: &impl Executor,
 ) -> Result<Released<M>, RunFault> {
-    let mut vectors = Vec::with_capacity(inputs.len());
-    for (k, input) in inputs.into_iter().enumerate() {
-        vectors.push(input.receive(&mut ctx).await.map_err(|error| RunFault::Input { input: k, error })?);
+    let (mut vectors, mut limited, mut places) = (Vec::with_capacity(inputs.len()), Vec::new(), Vec::new());
+    for (k, (input, limit)) in inputs.into_iter().enumerate() {
+        let vector = input.receive(&mut ctx).await.map_err(|error| RunFault::Input { input: k, error })?;
+        match (vector, limit) {
+            (Vector::Z64(values), Some(limit)) => {
+                places.push(k);
+                limited.push(Limited { values, limit });
+                vectors.push(None);
+            }
+            (vector, _) => vectors.push(Some(vector)),
+        }
     }
-    Ok(program.run(ctx, Inputs::new(vectors), executor).await?)
+    let limited = Arc::new(limited);
+    let beyond = beyond_limits(&mut ctx, &limited, strands, executor).await?;
+    if let Some(at) = beyond.iter().position(|beyond| *beyond) {
+        return Err(RunFault::Beyond { input: places[at], limit: limited[at].limit });
+    }
+    // No strand has it any more.
+    let limited = Arc::try_unwrap(limited).map_err(|_| Error::Poisoned)?;
+    for (k, Limited { values, .. }) in places.into_iter().zip(limited) {
+        vectors[k] = Some(values.into());
+    }
+    Ok(program.run(ctx, Inputs::new(vectors.into_iter().flatten()), executor).await?)
 }
 
 fn prepare_circuit(spec: &CircuitSpec, attachment: &[u8], limits: &Limits) -> Result<Evaluation, PrepareFault> {

@@ -1,16 +1,16 @@
 //! Running jobs: from an accepted job to its output or its failure.
 
 use super::{
-    Failure, FailureKind, Input, Job, JobCost, Jobs, Kept, Outputs, Prepared, RunFault, TableSource, Terms, Turns,
-    agree::agree,
+    Failure, FailureKind, Input, Job, JobCost, Jobs, Kept, Outputs, Prepared, RunFault, Terms, Turns, agree::agree,
+    ranges::Ranges,
 };
 use crate::{executor::Tasks, tables::Arriving};
 use std::{fmt, sync::Arc, time::Instant};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
-use trefoil_circuits::program::OutputVector;
+use trefoil_circuits::{credit::Number, program::OutputVector};
 use trefoil_engine::{
-    Error, LinkFault, Party, SessionKeys,
+    Error, LinkFault, Party, SessionKeys, Z64,
     transport::{BoxFuture, SessionId, Transport},
 };
 use zeroize::Zeroizing;
@@ -129,14 +129,16 @@ impl Runner {
         let me = self.turns.me();
         let failed = |error: Error| failure(me, &error);
         let net = session.network();
-        let tables: Vec<&TableSource> = inputs.iter().filter_map(Input::table).collect();
-        agree(me, job.id().session(), &*net, &tables).await.map_err(failed)??;
+        let mut ranges = Ranges::new(job, &inputs, prepared.limits(), kept.iter().any(Option::is_some));
+        let within = agree(me, job.id().session(), &*net, &ranges.entries(&inputs)).await.map_err(failed)??;
+        ranges.agreed(&inputs, &within);
         let names: Vec<String> = inputs.iter().enumerate().map(|(k, input)| name(k, input)).collect();
         let turn = self.turns.wait(job.id().session(), &*net, prepared.strands()).await.map_err(failed)?;
         job.running();
         let start = Instant::now();
         // Tables are copied only now, when there is a place for the job.
-        let inputs = inputs.into_iter().map(Input::vector).collect::<Result<_, _>>().map_err(failed)?;
+        let limited = inputs.into_iter().zip(ranges.limits()).map(|(input, limit)| Ok((input.vector()?, *limit)));
+        let inputs = limited.collect::<Result<_, _>>().map_err(failed)?;
         // What proves is large and would lie in every future around it.
         let work = Box::pin(prepared.run(session.seat().map_err(failed)?, net, inputs, &Tasks));
         let (outputs, cost) = match work.await {
@@ -146,12 +148,23 @@ impl Runner {
                 let failure = failed(error);
                 return Err(names.get(input).map_or(failure.clone(), |name| failure.at(name)));
             }
+            Err(RunFault::Beyond { input, limit }) => {
+                turn.done().await.map_err(failed)?;
+                let name = names.get(input).map_or("an input", String::as_str);
+                let cause = format!(
+                    "{name}: an entry is beyond {limit} in absolute value ({} as a number with 20 fractional bits), so that results could be wrong; nothing was computed: who has shared it must correct \
+                     it and share it again",
+                    Number::decode(Z64(limit))
+                );
+                return Ok(Err(Failure::new(FailureKind::Range, cause)));
+            }
             Err(RunFault::Range(cause)) => {
                 // All three have come to this, each by itself.
                 turn.done().await.map_err(failed)?;
                 return Ok(Err(Failure::new(FailureKind::Range, cause)));
             }
         };
+        ranges.found();
         let cost = JobCost::new(cost, start.elapsed().as_secs_f64());
         turn.done().await.map_err(failed)?;
         Ok(store(job.terms(), kept, outputs).map(|outputs| (outputs, cost)))

@@ -1,6 +1,6 @@
 //! Where the inputs of a job come from: with the job, or out of tables that are stored here.
 
-use super::{InputSpec, JobId, JobSpec, OutputSpec, Port, ProgramKind, Role, TableInput};
+use super::{InputSpec, JobId, JobSpec, ModeSpec, OutputSpec, Port, ProgramKind, Role, TableInput};
 use crate::{
     pki::ClientName,
     tables::{Arrival, Arriving, ColumnName, Origin, StoredTable, TableKey, TableRefusal, TableStore},
@@ -41,6 +41,14 @@ pub struct TableSource {
     /// The permit of the table under which it is used.
     permit: usize,
     shape: Shape,
+}
+
+/// Columns of a table whose entries are to be within a limit.
+#[derive(Debug)]
+pub(super) struct Limited {
+    table: Arc<StoredTable>,
+    places: Vec<usize>,
+    limit: u64,
 }
 
 /// Why a job may not, or cannot, use a table. The client has to act, or the owner of the table.
@@ -305,6 +313,12 @@ impl Input {
         }
     }
 
+    /// What becomes known of it when its entries have been found to be within a limit: nothing, if it came with the job.
+    pub(super) fn limited(&self, limit: u64) -> Option<Limited> {
+        let Self::Table(TableSource { stored: Some(table), places, .. }) = self else { return None };
+        Some(Limited { table: table.clone(), places: places.clone(), limit })
+    }
+
     /// This node's share of it.
     ///
     /// # Errors
@@ -317,6 +331,18 @@ impl Input {
                 Err(Error::Shape { what: "the tables of a job that are stored here", expected: 1, got: 0 })
             }
         }
+    }
+}
+
+impl Limited {
+    /// Whether jobs as secure as those of a mode have found them to be so.
+    pub(super) fn is_known(&self, mode: ModeSpec) -> bool {
+        self.table.is_within(&self.places, self.limit, mode)
+    }
+
+    /// A job of a mode has found them to be so.
+    pub(super) fn found(&self, mode: ModeSpec) {
+        self.table.found_within(&self.places, self.limit, mode);
     }
 }
 

@@ -9,7 +9,9 @@ mod program;
 mod rules;
 mod sizes;
 
-pub use credit::{AucSpec, CountsSpec, MethodSpec, ModelSpec, PooledSpec, ReportSpec, ScoreSpec, TrainSpec, Trainer};
+pub use credit::{
+    AucSpec, CountsSpec, MethodSpec, ModelSpec, PooledSpec, ReasonsSpec, ReportSpec, ScoreSpec, TrainSpec, Trainer,
+};
 pub use digest::Sha256Hex;
 pub use kept::KeptTable;
 pub use mode::ModeSpec;
@@ -163,6 +165,16 @@ pub enum SpecFault {
         "the pooled table has no row, no feature, more than 2^32 rows or more than 500 features; give the rows and columns of each input"
     )]
     Pooled,
+    /// Sums of squares that could leave their range.
+    #[error(
+        "the squares of {rows} entries of up to {limit} can sum to 2^64 or more; declare a smaller limit, take a larger unit, or fewer rows"
+    )]
+    Squares {
+        /// Rows of all tables.
+        rows: u64,
+        /// The largest entry.
+        limit: u64,
+    },
     /// A setting of a program of credit analysis.
     #[error(transparent)]
     Credit(#[from] CreditError),

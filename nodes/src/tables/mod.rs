@@ -5,6 +5,7 @@
 
 mod accounts;
 mod names;
+mod proven;
 mod spec;
 mod store;
 

@@ -3,9 +3,10 @@
 use super::{
     ColumnSpec, Permit, TableKey, TableName, TableSpec, UploadId,
     accounts::{Accounts, Held, TableRefusal},
+    proven::Proven,
 };
 use crate::{
-    job::{JobSpec, Limits, Sha256Hex},
+    job::{JobSpec, Limits, ModeSpec, Sha256Hex},
     pki::ClientName,
 };
 use serde::{Deserialize, Serialize};
@@ -72,6 +73,7 @@ pub struct StoredTable {
     origins: Vec<Origin>,
     /// Jobs of each client under each permit that bounds them.
     used: Mutex<BTreeMap<(usize, ClientName), u32>>,
+    proven: Proven,
     _held: Held,
 }
 
@@ -238,8 +240,9 @@ impl Arriving {
     ) -> Option<Arc<StoredTable>> {
         let held = self.held.take()?;
         let (key, spec, digest) = ((*self.key).clone(), self.spec.clone(), self.digest);
-        let (origins, used) = (std::mem::take(&mut self.origins), Mutex::default());
-        let table = Arc::new(StoredTable { key: key.clone(), spec, digest, components, origins, used, _held: held });
+        let (origins, used, proven) = (std::mem::take(&mut self.origins), Mutex::default(), Proven::default());
+        let table =
+            Arc::new(StoredTable { key: key.clone(), spec, digest, components, origins, used, proven, _held: held });
         slots.insert(key, Slot::Stored(table.clone()));
         Some(table)
     }
@@ -340,6 +343,16 @@ impl StoredTable {
             && shapes().map(Shape::elements).sum::<usize>() == shape.elements()
             // Bits of several columns have gaps between them, so that they are taken for what they are by their words.
             && (places.len() > 1 || shape.ring == RingKind::Z64 || shapes().all(|column| column == shape))
+    }
+
+    /// Whether jobs as secure as those of a mode have found the entries of columns to be within a limit.
+    pub fn is_within(&self, places: &[usize], limit: u64, mode: ModeSpec) -> bool {
+        self.proven.holds(places, limit, mode)
+    }
+
+    /// A job of a mode has found the entries of columns to be within a limit.
+    pub fn found_within(&self, places: &[usize], limit: u64, mode: ModeSpec) {
+        self.proven.record(places, limit, mode);
     }
 
     fn range(&self, place: usize) -> std::ops::Range<usize> {

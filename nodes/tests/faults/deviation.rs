@@ -63,7 +63,7 @@ pub async fn take_part(
     let links = Arc::new(Altered { inner: network, flipped, done: done.clone() });
     let (own, next) = share.split_at(share.len() / 2);
     let input = InputVector::from_bytes(Shape::bits(128), own, next).expect("two words");
-    let result = Box::pin(prepared.run(seat, links, vec![input], &Tasks)).await;
+    let result = Box::pin(prepared.run(seat, links, vec![(input, None)], &Tasks)).await;
     assert!(done.load(SeqCst), "{flipped:?}: no such frame");
     assert!(result.is_err(), "{flipped:?}: the others accepted");
     soon("the end of the session", session.ended()).await;

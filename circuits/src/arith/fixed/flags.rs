@@ -32,14 +32,22 @@ impl Flags {
     /// [`Error::Shape`] for more bits; as [`sign`]. Not cancel safe.
     pub async fn raise_beyond<M: Mode>(&mut self, ctx: &mut Ctx<M>, x: View<'_, Z64>, bits: u32) -> Result<(), Error> {
         crate::arith::bits::same("the bits of a range at most", 62, bits.max(62) as usize)?;
-        let (me, n) = (ctx.me(), x.len());
-        let words = Lanes::words(n);
-        let mut above = x.to_shares();
-        above.add_public(me, &vec![Z64(1 << bits); n])?;
-        let below = Shares::public(me, &vec![Z64((1 << bits) - 1); n]).view().minus(x)?;
-        let padding = Shares::zeros(words * Lanes::COUNT - n);
-        let both = Shares::concat(&[above.view(), padding.view(), below.view()]);
-        self.raise(sign(ctx, both.view()).await?);
+        self.raise_outside(ctx, x, [-(1 << bits), (1 << bits) - 1]).await
+    }
+
+    /// Raises a flag for each of `x` below the first or above the second limit, as 64-bit integers without exception.
+    ///
+    /// **Shape** `n` integers; limits from `-2^62` to `2^62`. **Cost**, **Security** and **Source** as [`raise_beyond`](Self::raise_beyond).
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for limits beyond; as [`sign`]. Not cancel safe.
+    pub async fn raise_outside<M: Mode>(
+        &mut self,
+        ctx: &mut Ctx<M>,
+        x: View<'_, Z64>,
+        limits: [i64; 2],
+    ) -> Result<(), Error> {
+        self.raise(outside(ctx, x, limits).await?);
         Ok(())
     }
 
@@ -51,18 +59,53 @@ impl Flags {
     /// # Errors
     /// As [`Ctx::mul`]. Not cancel safe.
     pub async fn any<M: Mode>(self, ctx: &mut Ctx<M>) -> Result<Shares<Lanes>, Error> {
-        let me = ctx.me();
-        let mut lowered = Shares::concat(&self.raised.iter().map(Shares::view).collect::<Vec<_>>());
-        lowered.add_public(me, &vec![Lanes::ONES; lowered.len()])?;
-        let mut word = boolean::all(&mut OnShares::new(ctx, 1), &lowered).await?;
-        for half in [32, 16, 8, 4, 2, 1] {
-            let shifted = Shares::rearrange(word.view(), 1, |x, out| out[0] = Lanes(x[0].0 >> half));
-            word = ctx.mul(word.view(), shifted.view()).await?;
-        }
-        word.add_public(me, &[Lanes(1)])?;
-        word.update(|x| x[0].0 &= 1);
-        Ok(word)
+        let all = Shares::concat(&self.raised.iter().map(Shares::view).collect::<Vec<_>>());
+        any_of_each(ctx, &[all]).await
     }
+}
+
+/// A set lane for each integer below or above limits, which are from `-2^62` to `2^62`: a plane for either.
+pub(crate) async fn outside<M: Mode>(
+    ctx: &mut Ctx<M>,
+    x: View<'_, Z64>,
+    [low, high]: [i64; 2],
+) -> Result<Shares<Lanes>, Error> {
+    let most = low.unsigned_abs().max(high.unsigned_abs()).max(1 << 62);
+    crate::arith::bits::same("the limit of a range at most", 1 << 62, usize::try_from(most).unwrap_or(usize::MAX))?;
+    let (me, n) = (ctx.me(), x.len());
+    let mut above = x.to_shares();
+    above.add_public(me, &vec![Z64(low.wrapping_neg().cast_unsigned()); n])?;
+    let below = Shares::public(me, &vec![Z64(high.cast_unsigned()); n]).view().minus(x)?;
+    let padding = Shares::zeros(Lanes::words(n) * Lanes::COUNT - n);
+    let both = Shares::concat(&[above.view(), padding.view(), below.view()]);
+    sign(ctx, both.view()).await
+}
+
+/// Whether any lane of each vector is set: one word for each, of which lane 0 is the bit and the others are zero. Vectors are taken to be as long as the longest.
+pub(crate) async fn any_of_each<M: Mode>(ctx: &mut Ctx<M>, vectors: &[Shares<Lanes>]) -> Result<Shares<Lanes>, Error> {
+    let (me, count) = (ctx.me(), vectors.len());
+    let longest = vectors.iter().map(Shares::len).max().unwrap_or(0);
+    let all = Shares::concat(&vectors.iter().map(Shares::view).collect::<Vec<_>>());
+    // The words of all vectors at one place after each other, each as a bit of a gate that is evaluated for every vector.
+    let mut lowered = Shares::rearrange(all.view(), longest * count, |all, turned| {
+        let mut from = 0;
+        for (k, vector) in vectors.iter().enumerate() {
+            for (place, &word) in all[from..from + vector.len()].iter().enumerate() {
+                turned[place * count + k] = word;
+            }
+            from += vector.len();
+        }
+    });
+    lowered.add_public(me, &vec![Lanes::ONES; longest * count])?;
+    let mut word = boolean::all(&mut OnShares::new(ctx, count), &lowered).await?;
+    for half in [32, 16, 8, 4, 2, 1] {
+        let shift = |x: &[Lanes], out: &mut [Lanes]| x.iter().zip(out).for_each(|(x, out)| *out = Lanes(x.0 >> half));
+        let shifted = Shares::rearrange(word.view(), count, shift);
+        word = ctx.mul(word.view(), shifted.view()).await?;
+    }
+    word.add_public(me, &vec![Lanes(1); count])?;
+    word.update(|x| x.iter_mut().for_each(|x| x.0 &= 1));
+    Ok(word)
 }
 
 /// The exact cost of [`Flags::raise_beyond`].

@@ -13,7 +13,7 @@
 //! assert_eq!(cost.rounds, Number::sigmoid_cost(2).rounds);
 //! ```
 //!
-//! For 20 fractional bits:
+//! For 20 fractional bits, with 64-bit integers `x` as numbers `x / 2^20`:
 //!
 //! | function | domain | error | rounds | bits sent |
 //! |---|---|---|---|---|
@@ -26,9 +26,14 @@
 //! | [`Fixed::inverse_sqrt`] | `0 < x < 2^40` | `2^-22 / sqrt(x) + 2^-20` | 102 | 6,130 |
 //! | [`Fixed::exp`] | up to 11; beyond, as 11 | `2^-23 exp(x) + 2^-20` | 72 | 4,140 |
 //! | [`Fixed::ln`] | `0 < x < 2^41` | `2^-23 + 2^-21` | 67 | 5,150 |
-//! | [`Flags::raise_beyond`] | all integers | exact | 7 | 302 |
+//! | [`Flags::raise_beyond`], [`Flags::raise_outside`] | all integers | exact | 7 | 302 |
+//!
+//! Beyond its domain a function gives a number without meaning, and says nothing, but for the sigmoid, which has none, and an argument of [`Fixed::exp`] below -22, which counts as -22.
+//! [`Fixed::checked`], [`Fixed::mul_checked`] and [`Fixed::div_checked`] raise a flag, at the price of the last row for each argument; the domains as integers, for all fractional bits, are
+//! [`Function::domain`]. Errors are those of the result against the exact one of the same argument, and tests hold each function to them from one end of its domain to the other.
 
 mod codec;
+mod domain;
 mod exponential;
 mod flags;
 mod lookup;
@@ -41,6 +46,8 @@ mod sigmoid;
 mod truncate;
 
 pub use codec::{Bound, Fixed, FixedError};
+pub use domain::Function;
 pub use flags::{Flags, any_cost, beyond_cost};
+pub(crate) use flags::{any_of_each, outside};
 pub use truncate::{floor_shift, round_shift, shift_cost};
 pub(crate) use truncate::{round_shifts, round_shifts_cost};

@@ -1,5 +1,6 @@
 //! On shares, in both modes, against the plain twins and the prices.
 
+mod domain;
 mod fixed;
 mod functions;
 mod integers;

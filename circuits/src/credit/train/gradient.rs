@@ -7,9 +7,10 @@ use crate::{
         inject, inject_cost,
     },
     credit::{
-        Number, Pooled,
+        FEATURE_LIMIT, Number, Pooled, WEIGHT_LIMIT,
         columns::{logits, plain_logits},
         number::{EXACT, FRACTIONAL},
+        places::{Kept, Place},
     },
     program::Inputs,
 };
@@ -38,6 +39,16 @@ impl Scale {
         Self { factor, shift: shift + FRACTIONAL - bits, penalty }
     }
 
+    /// What can come up where in [`gradient`] of so many rows.
+    pub(super) fn places(self, rows: usize) -> [Place; 3] {
+        let [sum, penalty, gradient] = largest_sums(rows, self.penalty);
+        [
+            Place::truncated("a sum of features times errors", sum, Kept::Inputs),
+            Place::truncated("the penalty on a coefficient", penalty, Kept::Flag),
+            Place::truncated("a gradient times the rate", gradient * self.factor as f64, Kept::Flag),
+        ]
+    }
+
     /// The exact cost of [`gradient`] for so many rows and columns, in the order of its rounds.
     pub(super) fn cost(self, rows: usize, columns: usize) -> [Cost; 3] {
         let [products, truncated] = truncated_sums_cost(rows, columns);
@@ -49,6 +60,17 @@ impl Scale {
 pub(super) fn truncated_sums_cost(rows: usize, columns: usize) -> [Cost; 2] {
     let sums = columns * rows.div_ceil(CHUNK);
     [ElementCost::integers(1, 1).over(sums), shift_cost(FRACTIONAL).over(sums + columns)]
+}
+
+/// The largest absolute values, as integers, in [`sums`] of so many rows: of a sum and of the penalty before they are truncated, and of the result.
+pub(super) fn largest_sums(rows: usize, penalty: i64) -> [f64; 3] {
+    let one = Number::ONE.0 as f64;
+    let term = FEATURE_LIMIT * one * one;
+    let penalty = WEIGHT_LIMIT * one * penalty as f64;
+    // A truncation adds half a unit at most.
+    let sums = (rows as f64 * term + penalty) / one + rows.div_ceil(CHUNK) as f64 + 1.0;
+    // An error, for the intercept, is no larger than the product with a feature at its limit.
+    [rows.min(CHUNK) as f64 * term, penalty.max(1.0), sums]
 }
 
 /// A number above 0 as an integer of so many bits, or one more, over a power of two.

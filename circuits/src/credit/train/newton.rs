@@ -3,6 +3,7 @@
 mod curvature;
 mod dots;
 mod inverse;
+mod places;
 mod plain;
 
 use super::{
@@ -14,7 +15,7 @@ use crate::{
         ElementCost,
         fixed::{Flags, any_cost, beyond_cost, round_shift, shift_cost},
     },
-    credit::{CreditError, Number, Pooled, number::FRACTIONAL},
+    credit::{CreditError, Number, Pooled, number::FRACTIONAL, places::Place},
     program::{Executor, Inputs, Program, Released, Shape},
 };
 use curvature::{CURVATURE, Curvature};
@@ -80,7 +81,9 @@ impl NewtonTrain {
         let most = 16_384.0_f64.min(table.rows() as f64);
         let range = "from 0 to 16384 and to the number of rows";
         CreditError::setting((0.0..=most).contains(&l2), "the L2 penalty", l2, range)?;
-        Ok(Self { table, settings })
+        let train = Self { table, settings };
+        Place::check(&train.places())?;
+        Ok(train)
     }
 
     /// The exact cost of the whole training, of P0 in semi-honest mode.
@@ -119,6 +122,11 @@ impl NewtonTrain {
         self.table.rows() as f64 / f64::from(self.halvings()).exp2()
     }
 
+    /// That as a power of two, rounded up.
+    fn rate_bits(&self) -> i32 {
+        self.rate().log2().ceil() as i32
+    }
+
     fn curvature(&self) -> Curvature {
         Curvature::new(&self.table, self.halvings(), self.settings.l2 / f64::from(self.halvings()).exp2())
     }
@@ -144,7 +152,7 @@ impl NewtonTrain {
         };
         let entries = curvature.on_shares(ctx, coarse, (iteration > 0).then_some(p.view())).await?;
         // Entries of at most the rate: with those of the inverse within theirs, no sum of their products overflows.
-        let rate = self.rate().log2().ceil() as i32;
+        let rate = self.rate_bits();
         watch.limit(entries.view(), CURVATURE.saturating_add_signed(rate));
         let matrix = curvature.whole(ctx.me(), entries.view())?;
         for _ in 0..Inverse::steps(iteration) {
@@ -191,6 +199,12 @@ impl Program for NewtonTrain {
         let mut shapes = self.table.shapes();
         shapes.extend(self.table.labelled().into_iter().map(Shape::bits));
         shapes
+    }
+
+    fn limits(&self) -> Vec<Option<u64>> {
+        let mut limits = self.table.limits();
+        limits.extend(self.table.labelled().iter().map(|_| None));
+        limits
     }
 
     fn outputs(&self) -> Vec<Shape> {

@@ -8,6 +8,7 @@ use crate::{
         sign,
     },
     credit::{CreditError, number::FRACTIONAL},
+    program::open_checked,
 };
 use trefoil_engine::{Cost, prelude::*};
 
@@ -55,11 +56,7 @@ impl Stopping {
         let mut flags = Flags::default();
         flags.raise(sign(ctx, Shares::concat(&[rest[0].view(), rest[1].view()]).view()).await?);
         let moved = flags.any(ctx).await?;
-        ctx.check().await?;
-        let mut open = ctx.fork(1).await?.remove(0).verify().await?;
-        let moved = open.open(moved.view()).await?;
-        ctx.join_verified(open)?;
-        Ok(moved.iter().all(|word| word.0 == 0))
+        Ok(open_checked(ctx, moved.view()).await?.iter().all(|word| word.0 == 0))
     }
 
     /// The exact cost of [`stands`](Self::stands) for so many coefficients, in semi-honest mode.

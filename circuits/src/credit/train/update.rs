@@ -1,12 +1,16 @@
 //! What a step of descent does to the coefficients: as few truncations one after the other as can be, since each takes rounds.
 
-use super::gradient::{errors_for_columns, factor, plain_sums, sums, times, truncated_sums_cost};
+use super::gradient::{errors_for_columns, factor, largest_sums, plain_sums, sums, times, truncated_sums_cost};
 use crate::{
     arith::{
         ElementCost,
         fixed::{reference as plain, round_shifts, round_shifts_cost},
     },
-    credit::{Number, number::FRACTIONAL},
+    credit::{
+        Number, WEIGHT_LIMIT,
+        number::FRACTIONAL,
+        places::{Kept, Place},
+    },
 };
 use trefoil_engine::{Cost, prelude::*};
 
@@ -85,6 +89,29 @@ impl Update {
             penalty: penalty as i64,
             form,
         }
+    }
+
+    /// What can come up where in a step on so many rows.
+    pub(super) fn places(self, rows: usize) -> Vec<Place> {
+        let [sum, penalty, sums] = largest_sums(rows, self.penalty);
+        let [_, ahead] = self.factors.map(|factor| factor as f64);
+        let (mut places, gradient) = match self.form {
+            Form::Exact => {
+                let gradient = rows as f64 * f64::from(PRODUCT).exp2() + penalty;
+                (Vec::new(), gradient * ahead)
+            }
+            Form::Truncated => {
+                let sum = Place::truncated("a sum of features times errors", sum, Kept::Inputs);
+                (vec![sum, Place::truncated("the penalty on a coefficient", penalty, Kept::Flag)], sums * ahead)
+            }
+        };
+        // Those ahead are within their limit `c` until a flag is raised. With the next ones too, (1 + m) times the step is at most 2 c + m (c + M) for a model of up to `M`, and the next model is one of up to
+        // 3 c + M / 2: none exceeds 6 c. The bracket is at most c + (c + 6 c).
+        let coefficient = (WEIGHT_LIMIT + 1.0) * f64::from(FRACTIONAL + EXTRA).exp2();
+        let bracket = 8.0 * coefficient * f64::from(MOMENTUM).exp2();
+        places.push(Place::truncated("a gradient times the rate", gradient, Kept::Flag));
+        places.push(Place::truncated("a coefficient and its last change", bracket, Kept::Flag));
+        places
     }
 
     /// Bits that are dropped from the five vectors of a step: the gradient times the rate; the same for the place ahead, twice; the bracket, twice.

@@ -114,7 +114,7 @@ async fn a_job_that_the_owner_has_not_permitted_leaves_no_trace() {
         let (owner, name) = (name("alice"), "loans".parse().expect("a name"));
         InputSpec::Table(TableInput { owner, name, version, columns: Vec::new() })
     };
-    let moments = |rows| ProgramSpec::Moments(MomentsSpec { columns: 1, rows: vec![rows] });
+    let moments = |rows| ProgramSpec::Moments(MomentsSpec { columns: 1, rows: vec![rows], limit: None });
     let good = JobSpec { inputs: vec![input(3)], ..JobSpec::new(moments(5), ModeSpec::Malicious) };
     for spec in [
         good.clone(),

@@ -25,8 +25,8 @@ use trefoil_circuits::credit::reference::Reason;
 
 const EXAMPLES: &str = "\
 The customers are those of a file, which is split here, or of tables at the nodes. The model is a file, the secret of an institution that has shared it, or one that stayed shared
-after training. Only the recipients learn anything, and nothing but what --tell names; without --to that is the client that asks. Points and reasons are worked out here: points need the
-logit, and reasons need a model file and a file of customers, since they would tell the weights of a secret model.
+after training. Only the recipients learn anything, and nothing but what --tell names; without --to that is the client that asks. Points are worked out here, of the
+logit. So are reasons, with a model file and a file of customers; else they are found at the nodes, and the recipients learn which columns they are, and no weights.
 
 Customers of a table are numbered as they stand in the table (`table_row`), which leaves out what the schema drops and the test rows. Whoever has the file it was shared from says so
 with --shared-from, and gets the rows and customers of that file.
@@ -79,8 +79,8 @@ pub struct ScoreArgs {
     /// Give scorecard points: BASE points at ODDS good to one bad, and PDO points to double the odds
     #[arg(long, value_name = "BASE,ODDS,PDO")]
     points: Option<Points>,
-    /// Name so many columns that cost a customer most points against the average customer
-    #[arg(long, value_name = "N", default_value_t = 0, requires = "model", requires = "data")]
+    /// Name so many columns that cost a customer most points against the average customer, up to 16
+    #[arg(long, value_name = "N", default_value_t = 0)]
     reasons: usize,
     /// Write CSV to this new file [default: standard output]
     #[arg(long, value_name = "FILE")]
@@ -125,7 +125,7 @@ pub fn run(args: &ScoreArgs) -> Result<Exit, Error> {
         args.check_recipients(client.name())?;
         let Some(pooling) = &pooling else {
             let id = args.fetch.ok_or_else(|| Error::Bug("neither a job nor moments".to_owned()))?;
-            return Ok((fetch(&client, id, &tell).await?, recipients));
+            return Ok((fetch(&client, id, &tell, args.reasons).await?, recipients));
         };
         let moments = pooling.moments();
         let shared = match &args.model_table {
@@ -140,6 +140,8 @@ pub fn run(args: &ScoreArgs) -> Result<Exit, Error> {
         let scoring = Scoring {
             tell: tell.clone(),
             threshold: args.threshold,
+            // With model and features in the clear they are worked out here.
+            reasons: if model.is_some() && own.is_some() { 0 } else { args.reasons },
             recipients: recipients.clone(),
             mode: args.mode.mode,
         };
@@ -155,7 +157,8 @@ pub fn run(args: &ScoreArgs) -> Result<Exit, Error> {
         };
         Ok((score(&client, source, applicants, &scoring).await?, recipients))
     })?;
-    let rows = args.rows(&scored, (own.as_ref(), named.as_ref()), model.as_ref())?;
+    let names = args.reason_names(pooling.as_ref())?;
+    let rows = args.rows(&scored, (own.as_ref(), named.as_ref()), (model.as_ref(), &names))?;
     args.print(&rows, &scored, (&recipients, out))?;
     Ok(Exit::Ok)
 }
@@ -217,11 +220,23 @@ impl ScoreArgs {
         Ok(Some(Own { table, encoded }))
     }
 
+    /// The columns that reasons can be, if any are asked for.
+    fn reason_names(&self, pooling: Option<&Pooling>) -> Result<Vec<String>, Error> {
+        if self.reasons == 0 {
+            return Ok(Vec::new());
+        }
+        let moments = match pooling {
+            Some(pooling) => pooling.moments(),
+            None => self.tables.pooling()?.moments(),
+        };
+        Ok(moments.columns().into_iter().map(|(name, _)| name.to_owned()).collect())
+    }
+
     fn rows(
         &self,
         scored: &Scored,
         (own, named): (Option<&Own>, Option<&Named>),
-        model: Option<&ModelFile>,
+        (model, names): (Option<&ModelFile>, &[String]),
     ) -> Result<Vec<Told>, Error> {
         let scores = &scored.scores;
         let lengths = [&scores.probabilities, &scores.logits].map(|column| column.as_ref().map_or(0, Vec::len));
@@ -244,7 +259,10 @@ impl ScoreArgs {
                 logit: logit.filter(|_| self.tell.contains(&Tell::Logit)),
                 reasons: match (own, model) {
                     (Some(own), Some(model)) if self.reasons > 0 => Some(self.reasons(own, model, k)?),
-                    _ => None,
+                    _ => {
+                        let places = scores.reasons.as_ref().and_then(|all| all.get(k));
+                        places.map(|places| places.iter().filter_map(|place| names.get(*place).cloned()).collect())
+                    }
                 },
             });
         }
@@ -276,9 +294,14 @@ impl ScoreArgs {
         let output = self.output.resolve();
         let tell: Vec<_> = self.tell().iter().map(|tell| format!("{tell:?}").to_lowercase()).collect();
         let tell = tell.join(",");
+        let moments = self.tables.moments.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(",");
+        let reasons = match self.reasons {
+            0 => String::new(),
+            reasons => format!(" --reasons {reasons} --moments {moments}"),
+        };
         let commands = recipients.iter().map(|name| {
             let command = fetch_command(&self.cluster, name, ("score", scored.job));
-            format!("\n  {name}: `{command} --tell {tell}`")
+            format!("\n  {name}: `{command} --tell {tell}{reasons}`")
         });
         let commands = commands.collect::<String>();
         let fetch = format!("fetched within the retention of the nodes (10 minutes by default) with{commands}");

@@ -30,7 +30,8 @@ pub(super) async fn run(client: &Client, mode: ModeSpec) -> Result<Row, Error> {
     let (model, held_out, encoded) = prepare()?;
     let plain = model.model().probabilities(held_out.features()).map_err(TableError::from)?;
     let recipients = client.name().into_iter().cloned().collect();
-    let scoring = Scoring { tell: vec![Tell::Decision, Tell::Probability], threshold: THRESHOLD, recipients, mode };
+    let scoring =
+        Scoring { tell: vec![Tell::Decision, Tell::Probability], threshold: THRESHOLD, reasons: 0, recipients, mode };
 
     let start = Instant::now();
     let scored = score(client, ModelSource::Public(&model), Applicants::Rows(&encoded), &scoring).await?;

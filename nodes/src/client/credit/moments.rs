@@ -42,7 +42,8 @@ pub async fn joint_moments(
         )));
     }
     let inputs = tables.iter().map(|table| input(table, &columns)).collect();
-    let program = ProgramSpec::Moments(MomentsSpec { columns: features.len() as u32, rows });
+    let program =
+        ProgramSpec::Moments(MomentsSpec { columns: features.len() as u32, rows, limit: Some(1 << RANGE_BITS) });
     let outcome = client.run(&JobSpec { inputs, ..JobSpec::new(program, mode) }, Bytes::new(), &[]).await?;
     let mut moments = NamedMoments { features: Vec::new(), mean: Vec::new(), sd: Vec::new() };
     let sums = outcome.z64(0)?.iter().zip(outcome.z64(1)?);

@@ -12,8 +12,8 @@ use crate::{
     client::{Client, JobHandle, Outcome, Plain},
     credit::NamedMoments,
     job::{
-        InputSpec, JobCost, JobId, JobSpec, ModeSpec, ModelSpec, OutputSpec, PooledSpec, ProgramSpec, ReportSpec,
-        ScoreSpec,
+        InputSpec, JobCost, JobId, JobSpec, ModeSpec, ModelSpec, OutputSpec, PooledSpec, ProgramSpec, ReasonsSpec,
+        ReportSpec, ScoreSpec,
     },
     pki::ClientName,
     tables::TableStatus,
@@ -24,7 +24,7 @@ use trefoil_circuits::{
     credit::{Number, encode_model},
     program::RingKind,
 };
-use trefoil_engine::Lanes;
+use trefoil_engine::{Lanes, Z64};
 
 /// By which model.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +62,8 @@ pub struct Scoring {
     pub tell: Vec<Tell>,
     /// The threshold of decisions, above 0 and below 1.
     pub threshold: f64,
+    /// How many columns are named that add most to the logit of a customer: up to 16, or 0 for none.
+    pub reasons: usize,
     /// Who is told, and nobody else.
     pub recipients: Vec<ClientName>,
     /// The mode of the job.
@@ -77,6 +79,8 @@ pub struct Scores {
     pub probabilities: Option<Vec<f64>>,
     /// Logits.
     pub logits: Option<Vec<f64>>,
+    /// For each customer the columns that add most to the logit, most first: their places among [`NamedMoments::columns`], whose number stands for no further one.
+    pub reasons: Option<Vec<Vec<usize>>>,
 }
 
 impl fmt::Debug for Scores {
@@ -107,7 +111,7 @@ pub async fn score(
     scoring: &Scoring,
 ) -> Result<Scored, Error> {
     let output = OutputSpec::to(scoring.recipients.clone());
-    let reports = scoring.reports()?;
+    let reports = scoring.reports(model.moments())?;
     let outputs = vec![output; reports.len()];
     let spec = job(model, applicants, (reports, outputs), scoring.mode)?;
     let rows = match applicants {
@@ -120,28 +124,31 @@ pub async fn score(
     let (id, outcome) = (job.id(), job.outcome().await);
     job.delete().await;
     let outcome = outcome?;
-    Ok(Scored { job: id, scores: scores(&outcome, &scoring.tell, count)?, costs: outcome.costs })
+    Ok(Scored { job: id, scores: scores(&outcome, &scoring.tell, (count, scoring.reasons))?, costs: outcome.costs })
 }
 
 /// Fetches the scores of a job that another client has submitted. Cancel safe.
 ///
 /// # Errors
-/// [`Error::Usage`] if `tell` is not what the job tells; else as [`Client::job`] and [`JobHandle::outcome`].
-pub async fn fetch(client: &Client, id: JobId, tell: &[Tell]) -> Result<Scored, Error> {
+/// [`Error::Usage`] if `tell` and the number of reasons are not what the job tells; else as [`Client::job`] and [`JobHandle::outcome`].
+pub async fn fetch(client: &Client, id: JobId, tell: &[Tell], reasons: usize) -> Result<Scored, Error> {
     let job: JobHandle = client.job(id).await?;
     let rings = job.outputs().iter().map(|output| output.shape.ring == RingKind::Bits);
-    if !rings.eq(tell.iter().map(|tell| *tell == Tell::Decision)) {
+    let count = job.outputs().first().map_or(0, |output| output.shape.len);
+    let due = tell.iter().map(|tell| *tell == Tell::Decision).chain((reasons > 0).then_some(false));
+    let entries = job.outputs().get(tell.len()).map_or(0, |output| output.shape.len);
+    if !rings.eq(due) || entries != count * reasons {
         return Err(Error::Usage(
-            "the job tells something else; ask who has submitted it for the --tell it was submitted with".to_owned(),
+            "the job tells something else; ask who has submitted it for the --tell and --reasons it was submitted with"
+                .to_owned(),
         ));
     }
-    let count = job.outputs().first().map_or(0, |output| output.shape.len);
     let outcome = job.outcome().await?;
-    Ok(Scored { job: id, scores: scores(&outcome, tell, count)?, costs: outcome.costs })
+    Ok(Scored { job: id, scores: scores(&outcome, tell, (count, reasons))?, costs: outcome.costs })
 }
 
 impl Scoring {
-    fn reports(&self) -> Result<Vec<ReportSpec>, Error> {
+    fn reports(&self, moments: &NamedMoments) -> Result<Vec<ReportSpec>, Error> {
         let twice = self.tell.iter().enumerate().any(|(k, tell)| self.tell[..k].contains(tell));
         if self.tell.is_empty() || twice {
             return Err(Error::Usage("say what is to be told of each customer, each thing once".to_owned()));
@@ -152,7 +159,23 @@ impl Scoring {
             Tell::Probability => ReportSpec::Probability,
             Tell::Logit => ReportSpec::Logit,
         };
-        Ok(self.tell.iter().map(report).collect())
+        let mut reports: Vec<_> = self.tell.iter().map(report).collect();
+        if self.reasons > 0 {
+            let columns: Vec<u32> = moments.columns().iter().map(|(_, features)| *features as u32).collect();
+            let most = u32::try_from(self.reasons).unwrap_or(u32::MAX);
+            reports.push(ReportSpec::Reasons(ReasonsSpec { most, columns }));
+        }
+        Ok(reports)
+    }
+}
+
+impl<'a> ModelSource<'a> {
+    /// What its features are standardized by.
+    fn moments(self) -> &'a NamedMoments {
+        match self {
+            Self::Public(file) => &file.moments,
+            Self::Table(_, moments) => moments,
+        }
     }
 }
 
@@ -194,8 +217,13 @@ pub(super) fn job(
     Ok(JobSpec { inputs, outputs, ..JobSpec::new(program, mode) })
 }
 
-fn scores(outcome: &Outcome, tell: &[Tell], rows: usize) -> Result<Scores, Error> {
+fn scores(outcome: &Outcome, tell: &[Tell], (rows, reasons): (usize, usize)) -> Result<Scores, Error> {
     let mut scores = Scores::default();
+    if reasons > 0 && matches!(outcome.outputs.get(tell.len()), Some(Some(_))) {
+        let places = outcome.z64(tell.len())?.chunks_exact(reasons);
+        let of_row = |places: &[Z64]| places.iter().map(|place| place.0 as usize).collect::<Vec<_>>();
+        scores.reasons = Some(places.map(of_row).collect());
+    }
     for (k, tell) in tell.iter().enumerate() {
         if !matches!(outcome.outputs.get(k), Some(Some(_))) {
             continue;

@@ -264,7 +264,7 @@ async fn outputs_become_tables_of_a_node_all_or_none() {
         let (name, column) = (name.parse().expect("a name"), "value".parse().expect("a name"));
         OutputSpec::kept(KeptTable { name, version: 1, column, permits: Vec::new() })
     };
-    let moments = ProgramSpec::Moments(MomentsSpec { columns: 1, rows: vec![3] });
+    let moments = ProgramSpec::Moments(MomentsSpec { columns: 1, rows: vec![3], limit: None });
     let outputs = vec![kept("sums"), kept("squares")];
     let spec = JobSpec { outputs, ..JobSpec::new(moments, ModeSpec::SemiHonest) };
     let shapes: Vec<_> = spec.terms(&OWNER).expect("good").outputs.iter().map(|output| output.shape).collect();

@@ -38,7 +38,7 @@ fn key(version: u32) -> TableKey {
 
 fn job(version: u32, columns: &[&str], rows: u64) -> JobSpec {
     let columns: Vec<ColumnName> = columns.iter().map(|c| name(c)).collect();
-    let moments = MomentsSpec { columns: 2, rows: vec![rows, 7] };
+    let moments = MomentsSpec { columns: 2, rows: vec![rows, 7], limit: None };
     let table = TableInput { owner: name("alice"), name: name("loans"), version, columns };
     JobSpec {
         inputs: vec![InputSpec::Table(table), InputSpec::Upload],
@@ -103,7 +103,7 @@ fn a_table_is_taken_with_its_own_rows_and_as_many_columns_as_are_named() {
     let tables = tables(&[(1, "bob")]);
     for (columns, rows) in [(10, 1), (1, 10), (5, 2)] {
         let mut spec = job(1, &["a", "b"], 5);
-        spec.program = ProgramSpec::Moments(MomentsSpec { columns, rows: vec![rows, 7] });
+        spec.program = ProgramSpec::Moments(MomentsSpec { columns, rows: vec![rows, 7], limit: None });
         let fault = found(&spec, "bob", &tables).expect_err("refused");
         assert!(matches!(fault, SourceFault::Shape { input: 0, .. }), "{fault}");
     }

@@ -4,8 +4,8 @@ use super::SpecFault;
 use serde::{Deserialize, Serialize};
 use trefoil_circuits::{
     credit::{
-        Auc, Counts, MOST_FEATURES, NewtonSettings, NewtonTrain, Number, OnCut, Pooled, Report, Score, Settings, Split,
-        Train, Weights, decode_model, reference::Batch,
+        Auc, Counts, MOST_FEATURES, NewtonSettings, NewtonTrain, Number, OnCut, Pooled, Reasons, Report, Score,
+        Settings, Split, Train, Weights, decode_model, reference::Batch,
     },
     program::{Program, Shape},
 };
@@ -42,7 +42,7 @@ pub enum ModelSpec {
 }
 
 /// What is told of each customer, as one output.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReportSpec {
     /// The logit, in units of 2^-20.
@@ -51,6 +51,18 @@ pub enum ReportSpec {
     Probability,
     /// A bit that is set if the probability is at least this, in units of 2^-32.
     Decision(u32),
+    /// The columns that add most to the logit against that of a customer whose features are all zero.
+    Reasons(ReasonsSpec),
+}
+
+/// Which reasons are told: for each customer, one after the other, the places of columns from 0 on, the one that adds most first; the number of columns if no further one adds anything.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReasonsSpec {
+    /// Reasons of each customer, at most 16.
+    pub most: u32,
+    /// Features of each column, in their order: what a column adds is what all of them add.
+    pub columns: Vec<u32>,
 }
 
 /// Scores customers by a logistic model.
@@ -220,6 +232,10 @@ impl ScoreSpec {
             ReportSpec::Logit => Report::Logit,
             ReportSpec::Probability => Report::Probability,
             ReportSpec::Decision(threshold) => Report::Decision(f64::from(*threshold) / f64::from(32).exp2()),
+            ReportSpec::Reasons(ReasonsSpec { most, columns }) => {
+                let columns = columns.iter().map(|features| *features as usize).collect();
+                Report::Reasons(Reasons { most: *most as usize, columns })
+            }
         };
         Ok(Score::new(self.table.resolve()?, weights, self.reports.iter().map(report).collect())?)
     }

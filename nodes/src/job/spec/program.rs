@@ -58,6 +58,9 @@ pub struct MomentsSpec {
     pub columns: u32,
     /// Rows of each table.
     pub rows: Vec<u64>,
+    /// The largest absolute value of an entry, read as signed, which is checked on shares: neither output can be wrong then. Left out, entries are any integers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
 }
 
 /// The key stream of AES in counter mode.
@@ -88,6 +91,16 @@ pub struct CircuitSpec {
     pub output_wires: u32,
     /// Independent evaluations. Their inputs and outputs lie in the lanes of words as [`Packing`] says.
     pub instances: NonZeroU32,
+}
+
+impl MomentsSpec {
+    /// Refuses tables of which the sums of squares could leave their range.
+    fn check(&self) -> Result<(), SpecFault> {
+        let rows = self.rows.iter().fold(0, |sum: u64, rows| sum.saturating_add(*rows));
+        let Some(limit) = self.limit else { return Ok(()) };
+        let most = u128::from(rows) * u128::from(limit) * u128::from(limit);
+        if u64::try_from(most).is_ok() { Ok(()) } else { Err(SpecFault::Squares { rows, limit }) }
+    }
 }
 
 impl CircuitSpec {
@@ -154,6 +167,7 @@ impl ProgramSpec {
                 [vec![lanes(circuit.input_wires)?], vec![lanes(circuit.output_wires)?]]
             }
             Self::Moments(moments) => {
+                moments.check()?;
                 let columns = u64::from(moments.columns);
                 let table = |rows: &u64| vector(RingKind::Z64, columns.checked_mul(*rows));
                 let inputs = moments.rows.iter().map(table).collect::<Result<_, _>>()?;

@@ -150,7 +150,7 @@ fn what_is_not_permitted_is_refused() {
     let permit: Permit =
         serde_json::from_str(r#"{"programs":["moments"],"requesters":["carol"],"recipients":["carol","dan"]}"#)
             .expect("a permit");
-    let moments = ProgramSpec::Moments(MomentsSpec { columns: 1, rows: vec![3] });
+    let moments = ProgramSpec::Moments(MomentsSpec { columns: 1, rows: vec![3], limit: None });
     let job = |mode, recipients: &[&str]| {
         let output = |name: &&str| OutputSpec::to(vec![client(name)]);
         let outputs = recipients.iter().map(output).collect();

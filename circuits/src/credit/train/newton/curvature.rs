@@ -6,7 +6,7 @@ use crate::{
         ElementCost,
         fixed::{reference as plain, round_shift, shift_cost},
     },
-    credit::{Number, Pooled, columns::some_rows, number::FRACTIONAL, train::gradient::times},
+    credit::{FEATURE_LIMIT, Number, Pooled, columns::some_rows, number::FRACTIONAL, train::gradient::times},
 };
 use trefoil_engine::{Cost, prelude::*};
 
@@ -45,6 +45,12 @@ impl Curvature {
             shift: halvings + 2 * FEATURE + WEIGHT - CURVATURE,
             diagonal: [damping, damping + penalty],
         }
+    }
+
+    /// The largest sum of products of two features and a weight, as an integer, of so many rows.
+    pub(super) fn largest_sum(rows: usize) -> f64 {
+        let feature = (FEATURE_LIMIT * f64::from(FEATURE).exp2()).powi(2);
+        rows.min(BLOCK) as f64 * feature * f64::from(WEIGHT - 2).exp2()
     }
 
     /// Features with fewer bits, after a column of ones.

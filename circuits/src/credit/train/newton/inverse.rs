@@ -13,9 +13,9 @@ pub(super) const INVERSE: u32 = 16;
 /// Fractional bits of the product of a matrix and its inverse.
 const UNIT: u32 = 21;
 /// An inverse is below twice the reciprocal of the damping.
-const INVERSE_BITS: u32 = INVERSE + DAMPING + 1;
+pub(super) const INVERSE_BITS: u32 = INVERSE + DAMPING + 1;
 /// The product is next to the unit matrix, or on its way there from below.
-const UNIT_BITS: u32 = UNIT + 1;
+pub(super) const UNIT_BITS: u32 = UNIT + 1;
 
 /// Steps `Y = Y (2 - A Y)` towards the inverse of a symmetric matrix `A` of this many rows whose eigenvalues are above 0 and below 2.
 ///

@@ -168,7 +168,7 @@ fn tables_are_taken_together_with_those_that_their_owner_names() {
     assert!(denied(&counts(alone(&["f0"]), alone(&["label"])), "lead", &tables));
     assert!(denied(&train(alone(&["f0", "f1"]), alone(&["label"])), "lead", &tables));
     let moments = |owners: &[&str], rows: &[u64]| {
-        let program = ProgramSpec::Moments(MomentsSpec { columns: 2, rows: rows.to_vec() });
+        let program = ProgramSpec::Moments(MomentsSpec { columns: 2, rows: rows.to_vec(), limit: None });
         spec(program, owners.iter().map(|owner| of(owner, "raw", &[])).collect())
     };
     assert!(denied(&moments(&["bank-a"], &[ROWS]), "lead", &tables));
