@@ -68,6 +68,7 @@ struct Row {
     ks: f64,
     threshold: f64,
     accuracy: f64,
+    accuracy_error: f64,
     precision: f64,
     recall: f64,
     true_bad: u64,
@@ -142,6 +143,7 @@ impl Row {
             ks: scores.ks(),
             threshold: file.threshold as f64 / file.goods.len() as f64,
             accuracy: confusion.accuracy(),
+            accuracy_error: file.left_out_accuracy(confusion.accuracy()),
             precision: confusion.precision(),
             recall: confusion.recall(),
             true_bad: confusion.true_bad,
@@ -168,8 +170,8 @@ impl Row {
             format!("Gini      {:.4}", self.gini),
             format!("KS        {:.4}", self.ks),
             format!(
-                "threshold {:.3}{moved}: accuracy {:.4}, precision {:.4}, recall {:.4}",
-                self.threshold, self.accuracy, self.precision, self.recall
+                "threshold {:.3}{moved}: accuracy {:.4} (within {:.4} of that of all customers), precision {:.4}, recall {:.4}",
+                self.threshold, self.accuracy, self.accuracy_error, self.precision, self.recall
             ),
             "           called bad called good".to_owned(),
             format!("  bad       {}   {}", pad(self.true_bad), pad(self.false_good)),

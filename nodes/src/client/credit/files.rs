@@ -170,6 +170,11 @@ impl EvaluationFile {
         if left_out > 0.0 { 1.0 - goods * bads / pairs } else { 0.0 }
     }
 
+    /// How far the accuracy of the customers counted can be from that of all: as if all others were called right, or all wrong.
+    pub fn left_out_accuracy(&self, accuracy: f64) -> f64 {
+        self.left_out() as f64 / self.rows.max(1) as f64 * accuracy.max(1.0 - accuracy)
+    }
+
     /// The area under the ROC curve of all customers, and how far it can be from that of the scores themselves: from far more bins than are counted, if that was computed.
     pub fn area(&self, histogram: &Histogram) -> (f64, f64) {
         let fine = self.pairs.and_then(Auc::area);
@@ -326,6 +331,9 @@ mod tests {
         // As many of either label: what is left out moves most if it is half of each.
         let even = EvaluationFile { goods: vec![100], bads: vec![100], ..counts(222) };
         assert!((even.left_out_error() - (1.0 - 1e4 / 111.0_f64.powi(2))).abs() < 1e-12);
+        // 900 of 1,000 are called right by the last two bins: of 1,100 from 900 to 1,000.
+        let error = counts(1100).left_out_accuracy(0.9);
+        assert!((0.9 - error - 900.0 / 1100.0).abs() < 1e-12 && 0.9 + error > 1000.0 / 1100.0, "{error}");
         assert!(counts(1100).histogram().is_ok());
         let refused = counts(1200).histogram().expect_err("a sixth is left out").to_string();
         assert!(refused.starts_with("200 of 1200 customers are in counts below 10"), "{refused}");
