@@ -1,5 +1,17 @@
-//! Authentication on shares: biometric matching, split-key signatures and `WebAuthn` ceremonies will live here.
+//! Authentication on Trefoil: signatures under keys that exist nowhere whole, and the ceremonies they are made for.
 //!
-//! The crate is empty in this release. It exists so that the direction of dependencies is fixed: it may use
-//! `trefoil-circuits` and `trefoil-engine`, and nothing but `trefoil-nodes` may use it.
+//! | module | what it has |
+//! |---|---|
+//! | [`rsa`] | RSA signatures whose private exponent is split between a device and the three nodes |
+//!
+//! The crate computes; it opens no socket and no file. What a node stores and what it sends are types here, with
+//! `encode` and `decode` functions of a versioned binary form; `trefoil-nodes` moves them.
+//!
+//! Secrets are types with private fields that are erased when dropped, print as their name alone, and leave their type
+//! only through functions that say so.
 #![forbid(unsafe_code)]
+
+mod error;
+pub mod rsa;
+
+pub use error::Error;
