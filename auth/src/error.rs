@@ -68,10 +68,15 @@ pub enum Error {
         /// The nodes whose parts others contradict, or all three.
         suspects: Vec<Party>,
     },
+    /// A recovery share is not the one that belongs to the nodes' shares. Nothing was replaced.
+    #[error(
+        "the recovery share is not that of the key as it is: it is damaged, or a recovery has replaced it; use the one that was issued last"
+    )]
+    Recovery,
     /// New shares are not right. The ones in use stay; nothing was replaced.
     #[error(
-        "the shares are not right: {fault}; {} may have deviated; nothing was replaced: look at these nodes, then begin a new attempt",
-        names(.suspects)
+        "the shares are not right: {fault}{}; nothing was replaced: look at who made them, then begin a new attempt",
+        deviated(.suspects)
     )]
     Shares {
         /// What does not hold.
@@ -90,6 +95,10 @@ pub enum Error {
     /// The system gave no randomness.
     #[error("the system gives no randomness: {0}; nothing was made, try again when it does")]
     Entropy(String),
+}
+
+fn deviated(suspects: &[Party]) -> String {
+    if suspects.is_empty() { String::new() } else { format!(", one of {} may have deviated", names(suspects)) }
 }
 
 fn names(parties: &[Party]) -> String {

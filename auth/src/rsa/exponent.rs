@@ -16,7 +16,6 @@ const EXTRA: u32 = 192;
 /// A uniform component is below 2^(n + 192 - 5).
 const COMPONENT_SPARE: u32 = 5;
 /// A piece of a device's share is below a quarter of that, so that three of them are below a uniform component's bound.
-#[cfg(test)]
 const PIECE_SPARE: u32 = 7;
 
 /// A secret integer in `[0, 2^(n + 192))` for a modulus of n bits. Erased when dropped.
@@ -28,7 +27,6 @@ pub(super) enum Range {
     /// A component of a sum: `[0, 2^(n + 187))`.
     Component,
     /// A third of a device's share: `[0, 2^(n + 185))`.
-    #[cfg(test)]
     Piece,
 }
 
@@ -36,7 +34,6 @@ impl Range {
     fn spare(self) -> u32 {
         match self {
             Self::Component => COMPONENT_SPARE,
-            #[cfg(test)]
             Self::Piece => PIECE_SPARE,
         }
     }
@@ -94,7 +91,6 @@ impl Exponent {
     }
 
     /// Twice the value, modulo 2^(n + 192).
-    #[cfg(test)]
     pub(super) fn twice(&self) -> Self {
         self.plus(self)
     }

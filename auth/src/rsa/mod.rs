@@ -54,12 +54,16 @@
 //!
 //! A device with two nodes, or recovery with two nodes, or device with recovery have the key; so do two nodes of a key without a device.
 mod combine;
+mod confirm;
 mod encoding;
 mod exponent;
 mod keys;
 mod modular;
 mod private;
 mod public;
+mod record;
+mod recover;
+mod renew;
 mod sign;
 #[cfg(test)]
 mod tests;
@@ -68,10 +72,14 @@ mod wire;
 use chacha20::rand_core::SeedableRng;
 pub use chacha20::{ChaCha20Rng, rand_core::CryptoRng};
 pub use combine::{Signed, combine};
+pub use confirm::{Confirmation, Prepared, Unconfirmed};
 pub use encoding::{Hash, Message};
 pub use keys::{DeviceKey, NodeKey, RecoveryKey, Split};
 pub use private::PrivateKey;
 pub use public::{EXPONENT, KeySize, PublicKey};
+pub use record::{Outcome, Record, Status};
+pub use recover::{Issued, Recovery, RecoveryPart, Role};
+pub use renew::{Contribution, Difference, Renewal, Seeded};
 pub use sign::{DevicePartial, DeviceSigner, NodePartials, NodeSigner, sign_without_nodes};
 use zeroize::Zeroizing;
 

@@ -17,8 +17,15 @@ pub(super) enum Kind {
     NodeKey = 1,
     DeviceKey = 2,
     RecoveryKey = 3,
+    Record = 4,
     NodePartials = 5,
     DevicePartial = 6,
+    Contribution = 7,
+    Difference = 8,
+    Confirmation = 9,
+    Status = 10,
+    RecoveryPart = 11,
+    Issued = 12,
 }
 
 impl Kind {
@@ -27,6 +34,13 @@ impl Kind {
             Self::NodeKey => "key share of a node",
             Self::DeviceKey => "key share of a device",
             Self::RecoveryKey => "recovery share",
+            Self::Record => "record of a key share",
+            Self::Contribution => "contribution to new shares",
+            Self::Difference => "difference of shares",
+            Self::Confirmation => "confirmation of shares",
+            Self::Status => "status of a key share",
+            Self::RecoveryPart => "part of a recovery share",
+            Self::Issued => "part of an issued share",
             Self::NodePartials => "pair of partial signatures",
             Self::DevicePartial => "partial signature of a device",
         }

@@ -1,6 +1,8 @@
 //! Tests of keys and signatures. Keys are of 1,024 bits where their length does not matter, from fixed seeds.
 
 mod import;
+mod order;
+mod renewal;
 mod secrets;
 mod signing;
 

@@ -41,6 +41,13 @@ fn secrets_print_as_their_names() {
     let whole = small(1);
     hides(&whole, &[whole.total()]);
     hides(split, &[&split.device.share]);
+    let renewal = split.nodes[0].refresh(1, &mut rng(1));
+    hides(&renewal, &[&split.nodes[0].shares[0]]);
+    hides(&renewal.to_next(), &[]);
+    let [part, ..] = split.recovery.parts(&mut rng(1));
+    hides(&part, &[&split.recovery.share]);
+    let record = crate::rsa::Record::new(split.device.public(), Party::P0);
+    hides(&record, &[]);
     // The test can fail: these digits are found where they are.
     let shown = format!("{:02x?}", &split.device.encode()[..]).replace([' ', ','], "");
     assert!(shown.contains(&digits(&split.device.share.encode())[0]));
