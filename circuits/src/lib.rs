@@ -9,5 +9,6 @@ pub mod boolean;
 pub mod bristol;
 pub mod credit;
 pub mod gates;
+pub mod matching;
 pub mod plan;
 pub mod program;
