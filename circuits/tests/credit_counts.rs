@@ -51,7 +51,7 @@ fn opened<M: Mode, P: Program>(program: &P, cost: Cost, values: &[Vec<Z64>], lab
             OutputVector::Z64(x) => {
                 client::OutputShare::<Z64>::from_bytes(x.party(), x.len(), x.as_bytes()[0], x.as_bytes()[1])
             }
-            OutputVector::Bits(_) => panic!("counts are integers"),
+            OutputVector::Bits(_) | OutputVector::Z16(_) => panic!("counts are integers"),
         };
         let shares = out.each_ref().map(|outputs| share(&outputs[k]).unwrap());
         client::reconstruct(&shares).unwrap().iter().map(|x| x.0).collect()

@@ -43,12 +43,12 @@ pub use party::Party;
 pub use protocol::{Masks, Site, Verified};
 pub use prss::{PairSecret, SessionBinding, SessionKeys};
 pub use ring::{Lanes, Z16, Z32, Z64};
-pub use share::{Matrix, Shares, View};
+pub use share::{Matrix, Shares, View, Windows};
 
 /// What a circuit is written with.
 pub mod prelude {
     pub use crate::{
-        Ctx, Error, Malicious, Matrix, Mode, Party, SemiHonest, Shares, Verified, View,
+        Ctx, Error, Malicious, Matrix, Mode, Party, SemiHonest, Shares, Verified, View, Windows,
         ring::{Algebra, Deg1, Deg2, Lanes, Linear, Quadratic, Ring, Z16, Z32, Z64},
     };
 }

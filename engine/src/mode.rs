@@ -5,7 +5,7 @@ mod malicious;
 use crate::{
     Ctx, Error,
     ring::{Quadratic, Ring},
-    share::{Matrix, View, components, split_planes},
+    share::{Matrix, View, Windows, components, split_planes},
 };
 use std::future::Future;
 
@@ -84,6 +84,12 @@ pub trait Steps: Send + Sync + Sized + 'static {
         matrix: &Matrix<'_, R>,
         y: View<'_, R>,
     ) -> Result<(Vec<R>, Self::Gate), Error>
+    where
+        Self: Mode;
+
+    /// The local half of the products of all rows of one matrix with all of another, for each pair of matrices, the sums of a pair's parts one after the other: see
+    /// [`Ctx::dots`].
+    fn dots<R: Ring>(ctx: &mut Ctx<Self>, pairs: &[[Windows<'_, R>; 2]]) -> Result<(Vec<R>, Self::Gate), Error>
     where
         Self: Mode;
 
@@ -187,6 +193,17 @@ impl Steps for SemiHonest {
         for block in matrix.blocks() {
             let (mine, others) = rest.split_at_mut(block.rows());
             crate::simd::words::matrix_vector(block.columns(), [y.own, y.next], mine);
+            rest = others;
+        }
+        Ok((z, ()))
+    }
+
+    fn dots<R: Ring>(ctx: &mut Ctx<Self>, pairs: &[[Windows<'_, R>; 2]]) -> Result<(Vec<R>, ()), Error> {
+        let mut z = ctx.prss.zero::<R>(pairs.iter().map(|[x, y]| x.count() * y.count()).sum())?;
+        let mut rest = &mut z[..];
+        for [x, y] in pairs {
+            let (mine, others) = rest.split_at_mut(x.count() * y.count());
+            R::dots(x, y, mine);
             rest = others;
         }
         Ok((z, ()))

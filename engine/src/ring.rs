@@ -9,7 +9,10 @@
 // Addition in characteristic two is XOR, multiplication of bits is AND.
 #![allow(clippy::suspicious_arithmetic_impl)]
 
-use crate::check::form::{Parts, parts};
+use crate::{
+    check::form::{Parts, parts},
+    share::Windows,
+};
 use bytemuck::Pod;
 use std::{
     fmt::Debug,
@@ -62,6 +65,11 @@ pub trait Ring: sealed::Sealed + crate::check::Checked + Algebra + Pod + Default
         out: [&mut [Self]; O],
     ) {
         linear_scalar(kernel, x, add, out);
+    }
+
+    /// Adds this party's additive share of the products of rows to `z`: of row `i` of `x` and row `j` of `y` to element `i * y.count() + j`. The rows have one width.
+    fn dots(x: &Windows<'_, Self>, y: &Windows<'_, Self>, z: &mut [Self]) {
+        dots_scalar(x, y, z);
     }
 }
 
@@ -198,6 +206,19 @@ pub(crate) fn quadratic_recorded_scalar<R: Ring, K: Quadratic<I, O>, const I: us
     }
 }
 
+/// The scalar twin of [`Ring::dots`], and its definition.
+pub(crate) fn dots_scalar<R: Ring>(x: &Windows<'_, R>, y: &Windows<'_, R>, z: &mut [R]) {
+    for (i, z) in z.chunks_mut(y.count().max(1)).enumerate().take(x.count()) {
+        let x = x.row(i);
+        for (j, z) in z.iter_mut().enumerate() {
+            let y = y.row(j);
+            for ((&a, &b), (&c, &d)) in x.own.iter().zip(x.next).zip(y.own.iter().zip(y.next)) {
+                *z = *z + a * (c + d) + b * c;
+            }
+        }
+    }
+}
+
 /// The scalar twin of [`Ring::linear`], and its definition.
 pub(crate) fn linear_scalar<R: Ring, K: Linear<I, O>, const I: usize, const O: usize>(
     kernel: &K,
@@ -322,7 +343,11 @@ macro_rules! integer_ring {
         }
     };
 }
-integer_ring!(Z16, u16, "16", {});
+integer_ring!(Z16, u16, "16", {
+    fn dots(x: &Windows<'_, Self>, y: &Windows<'_, Self>, z: &mut [Self]) {
+        crate::simd::dots::dots(x, y, z);
+    }
+});
 integer_ring!(Z32, u32, "32", {});
 integer_ring!(Z64, u64, "64", {
     fn quadratic<K: Quadratic<I, O>, const I: usize, const O: usize>(

@@ -9,8 +9,10 @@ use std::fmt;
 
 mod components;
 mod matrix;
+mod windows;
 
 pub use matrix::Matrix;
+pub use windows::Windows;
 
 /// This party's two thirds of a vector of shared ring elements.
 ///

@@ -36,7 +36,7 @@ pub(super) fn to_zero_one(planes: &[Lanes], count: usize, x: &mut [Z64]) {
 }
 
 /// The components of boolean shares, each in a sharing of its own.
-pub(super) fn apart(me: Party, bits: View<'_, Lanes>) -> [Shares<Lanes>; 3] {
+pub(crate) fn apart(me: Party, bits: View<'_, Lanes>) -> [Shares<Lanes>; 3] {
     bits.components(me, bits.len(), |x: &[Lanes], out: &mut [Lanes]| out.copy_from_slice(x))
 }
 
@@ -48,6 +48,6 @@ pub(super) fn scaled(x: View<'_, Z64>, by: Z64) -> Shares<Z64> {
 }
 
 /// Refuses a length that is not the one due.
-pub(super) fn same(what: &'static str, expected: usize, got: usize) -> Result<(), Error> {
+pub(crate) fn same(what: &'static str, expected: usize, got: usize) -> Result<(), Error> {
     if expected == got { Ok(()) } else { Err(Error::Shape { what, expected, got }) }
 }

@@ -7,7 +7,7 @@ use trefoil_engine::prelude::*;
 
 /// Over bits: whether two of three are set.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Majority;
+pub(crate) struct Majority;
 impl Quadratic<3, 1> for Majority {
     #[inline(always)]
     fn eval<A: Algebra>(&self, [x, y, z]: [Deg1<A>; 3]) -> [Deg2<A>; 1] {
@@ -17,7 +17,7 @@ impl Quadratic<3, 1> for Majority {
 
 /// Over bits: `x OR y`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Or;
+pub(crate) struct Or;
 impl Quadratic<2, 1> for Or {
     #[inline(always)]
     fn eval<A: Algebra>(&self, [x, y]: [Deg1<A>; 2]) -> [Deg2<A>; 1] {
@@ -27,7 +27,7 @@ impl Quadratic<2, 1> for Or {
 
 /// Over integers: the exclusive or of two numbers that are 0 or 1.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Xor;
+pub(crate) struct Xor;
 impl Quadratic<2, 1> for Xor {
     #[inline(always)]
     fn eval<A: Algebra>(&self, [x, y]: [Deg1<A>; 2]) -> [Deg2<A>; 1] {

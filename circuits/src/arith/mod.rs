@@ -23,19 +23,19 @@
 //!
 //! Each has its twin on plain integers in [`mod@reference`] and its exact price beside it (`a2b_cost` and so on).
 
-mod bits;
+pub(crate) mod bits;
 mod compare;
 mod convert;
 mod cost;
 pub mod fixed;
-mod kernels;
+pub(crate) mod kernels;
 mod largest;
 pub mod narrow;
 pub mod reference;
 mod shuffle;
 mod sort;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tournament;
 
 pub use compare::{

@@ -248,6 +248,7 @@ impl Program for Score {
 fn zeros(shape: Shape) -> Vector {
     match shape.ring {
         crate::program::RingKind::Bits => Shares::<Lanes>::zeros(shape.elements()).into(),
+        crate::program::RingKind::Z16 => Shares::<Z16>::zeros(shape.elements()).into(),
         crate::program::RingKind::Z64 => Shares::<Z64>::zeros(shape.elements()).into(),
     }
 }
@@ -257,6 +258,8 @@ fn place(output: &mut Vector, from: usize, part: &Vector) -> Result<(), Error> {
     match output {
         Vector::Bits(output) => output.copy_from(from / Lanes::COUNT, part.bits()?.view()),
         Vector::Z64(output) => output.copy_from(from, part.z64()?.view()),
+        // No report consists of them.
+        Vector::Z16(_) => Err(Error::Shape { what: "the bits of a report", expected: 64, got: 16 }),
     }
 }
 

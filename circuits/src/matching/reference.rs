@@ -48,7 +48,7 @@ impl Distance {
 
 /// The distances in all positions: the probe turned from the most columns to one side to the most to the other.
 pub fn distances<'a>(probe: &'a Template, enrolled: &'a Template) -> impl Iterator<Item = Distance> + 'a {
-    let turns = probe.kind().turns() as isize;
+    let turns = probe.kind().turns().cast_signed();
     (-turns..=turns).map(move |by| Distance::between(&probe.turned(by), enrolled))
 }
 

@@ -132,13 +132,23 @@ impl Template {
     #[must_use]
     pub fn turned(&self, turns: isize) -> Self {
         let mut turned = Self::empty(self.kind);
-        let by = turns.rem_euclid(self.kind.columns as isize).unsigned_abs();
+        let by = turns.rem_euclid(self.kind.columns.cast_signed()).unsigned_abs();
         for (from, to) in [(&self.code, &mut turned.code), (&self.mask, &mut turned.mask)] {
             let first = from.len() / self.kind.columns * by;
             let (low, high) = from.split_at(first);
             to.copy_from_slice(&[high, low].concat());
         }
         turned
+    }
+
+    /// With the code bits at some places flipped; places past the last one are left out.
+    #[must_use]
+    pub fn flipped(&self, places: &[usize]) -> Self {
+        let mut flipped = self.turned(0);
+        for &place in places {
+            flipped.code.get_mut(place).into_iter().for_each(|bit| *bit = !*bit);
+        }
+        flipped
     }
 
     pub(super) fn empty(kind: Kind) -> Self {
@@ -148,10 +158,6 @@ impl Template {
 
     pub(super) fn parts(&self) -> [&[bool]; 2] {
         [&self.code, &self.mask]
-    }
-
-    pub(super) fn parts_mut(&mut self) -> [&mut [bool]; 2] {
-        [&mut self.code, &mut self.mask]
     }
 }
 

@@ -54,7 +54,8 @@ impl FromStr for Threshold {
         if let Some((p, q)) = text.split_once('/') {
             return Self::new(number(p)?, number(q)?);
         }
-        let (0, decimals) = text.split_once('.').map(|(whole, d)| (number(whole).unwrap_or(1), d)).ok_or_else(refused)?
+        let (0, decimals) =
+            text.split_once('.').map(|(whole, d)| (number(whole).unwrap_or(1), d)).ok_or_else(refused)?
         else {
             return Err(refused());
         };
@@ -87,7 +88,9 @@ mod tests {
         assert_eq!("16/50".parse(), Ok(Threshold::CLASSIC));
         assert_eq!("0.0001".parse(), Threshold::new(1, 10_000));
         assert_eq!(Threshold::DEPLOYED.to_string(), "69/200");
-        for wrong in ["", "0", "1", "0.", "0.0", "1.2", "-0.3", "0.3a", "1/1", "0/5", "3/0", "0.1234567", "é.1", "1/2/3"] {
+        for wrong in
+            ["", "0", "1", "0.", "0.0", "1.2", "-0.3", "0.3a", "1/1", "0/5", "3/0", "0.1234567", "é.1", "1/2/3"]
+        {
             assert!(matches!(wrong.parse::<Threshold>(), Err(MatchingError::Threshold(_))), "{wrong}");
         }
         assert!(matches!("0.12345".parse::<Threshold>(), Err(MatchingError::Setting { value: 20_000, .. })));

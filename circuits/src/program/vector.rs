@@ -10,6 +10,8 @@ use trefoil_engine::{
 pub enum RingKind {
     /// Bits, 64 of them in each element of [`Lanes`]: bit `k` of the vector is bit `k % 64` of element `k / 64`.
     Bits,
+    /// Integers modulo 2^16, one in each element of [`Z16`]: templates of biometric matching.
+    Z16,
     /// Integers modulo 2^64, one in each element of [`Z64`].
     Z64,
 }
@@ -19,6 +21,7 @@ impl RingKind {
     pub const fn bits(self) -> usize {
         match self {
             Self::Bits => 1,
+            Self::Z16 => 16,
             Self::Z64 => 64,
         }
     }
@@ -39,22 +42,30 @@ impl Shape {
         Self { ring: RingKind::Bits, len }
     }
 
+    /// So many integers modulo 2^16.
+    pub const fn z16(len: usize) -> Self {
+        Self { ring: RingKind::Z16, len }
+    }
+
     /// So many integers modulo 2^64.
     pub const fn z64(len: usize) -> Self {
         Self { ring: RingKind::Z64, len }
     }
 
-    /// Elements of each of the two components: words of 64 bits for both rings.
+    /// Elements of each of the two components: words of 64 bits, or integers.
     pub const fn elements(self) -> usize {
         match self.ring {
             RingKind::Bits => Lanes::words(self.len),
-            RingKind::Z64 => self.len,
+            RingKind::Z16 | RingKind::Z64 => self.len,
         }
     }
 
     /// Bytes of each of the two components.
     pub const fn component_bytes(self) -> usize {
-        self.elements() * size_of::<u64>()
+        match self.ring {
+            RingKind::Bits | RingKind::Z64 => self.elements() * size_of::<u64>(),
+            RingKind::Z16 => self.elements() * size_of::<u16>(),
+        }
     }
 }
 
@@ -63,6 +74,8 @@ impl Shape {
 pub enum Vector {
     /// Bits.
     Bits(Shares<Lanes>),
+    /// Integers modulo 2^16.
+    Z16(Shares<Z16>),
     /// Integers modulo 2^64.
     Z64(Shares<Z64>),
 }
@@ -72,6 +85,7 @@ impl Vector {
     pub const fn ring(&self) -> RingKind {
         match self {
             Self::Bits(_) => RingKind::Bits,
+            Self::Z16(_) => RingKind::Z16,
             Self::Z64(_) => RingKind::Z64,
         }
     }
@@ -80,6 +94,7 @@ impl Vector {
     pub fn elements(&self) -> usize {
         match self {
             Self::Bits(x) => x.len(),
+            Self::Z16(x) => x.len(),
             Self::Z64(x) => x.len(),
         }
     }
@@ -91,7 +106,7 @@ impl Vector {
     pub fn bits(&self) -> Result<&Shares<Lanes>, Error> {
         match self {
             Self::Bits(x) => Ok(x),
-            Self::Z64(_) => Err(other_ring(RingKind::Bits, self.ring())),
+            Self::Z16(_) | Self::Z64(_) => Err(other_ring(RingKind::Bits, self.ring())),
         }
     }
 
@@ -102,7 +117,7 @@ impl Vector {
     pub fn z64(&self) -> Result<&Shares<Z64>, Error> {
         match self {
             Self::Z64(x) => Ok(x),
-            Self::Bits(_) => Err(other_ring(RingKind::Z64, self.ring())),
+            Self::Bits(_) | Self::Z16(_) => Err(other_ring(RingKind::Z64, self.ring())),
         }
     }
 
@@ -113,6 +128,7 @@ impl Vector {
     pub fn output<M: Mode>(&self, strand: &Verified<M>) -> Result<OutputVector, Error> {
         Ok(match self {
             Self::Bits(x) => OutputVector::Bits(strand.output(x.view())?),
+            Self::Z16(x) => OutputVector::Z16(strand.output(x.view())?),
             Self::Z64(x) => OutputVector::Z64(strand.output(x.view())?),
         })
     }
@@ -121,6 +137,12 @@ impl Vector {
 impl From<Shares<Lanes>> for Vector {
     fn from(x: Shares<Lanes>) -> Self {
         Self::Bits(x)
+    }
+}
+
+impl From<Shares<Z16>> for Vector {
+    fn from(x: Shares<Z16>) -> Self {
+        Self::Z16(x)
     }
 }
 
@@ -169,7 +191,7 @@ impl Inputs {
     pub fn bits(&mut self, k: usize) -> Result<Shares<Lanes>, Error> {
         match self.take(k)? {
             Vector::Bits(x) => Ok(x),
-            other @ Vector::Z64(_) => Err(other_ring(RingKind::Bits, other.ring())),
+            other => Err(other_ring(RingKind::Bits, other.ring())),
         }
     }
 
@@ -180,7 +202,18 @@ impl Inputs {
     pub fn z64(&mut self, k: usize) -> Result<Shares<Z64>, Error> {
         match self.take(k)? {
             Vector::Z64(x) => Ok(x),
-            other @ Vector::Bits(_) => Err(other_ring(RingKind::Z64, other.ring())),
+            other => Err(other_ring(RingKind::Z64, other.ring())),
+        }
+    }
+
+    /// Takes input `k` out, which consists of integers modulo 2^16.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if there is no such input, it was taken before, or is over another ring.
+    pub fn z16(&mut self, k: usize) -> Result<Shares<Z16>, Error> {
+        match self.take(k)? {
+            Vector::Z16(x) => Ok(x),
+            other => Err(other_ring(RingKind::Z16, other.ring())),
         }
     }
 
@@ -201,6 +234,8 @@ impl<V: Into<Vector>> From<V> for Inputs {
 pub enum InputVector {
     /// Bits.
     Bits(InputShare<Lanes>),
+    /// Integers modulo 2^16.
+    Z16(InputShare<Z16>),
     /// Integers modulo 2^64.
     Z64(InputShare<Z64>),
 }
@@ -222,6 +257,7 @@ impl InputVector {
         let len = shape.elements();
         Ok(match shape.ring {
             RingKind::Bits => Self::Bits(InputShare::from_parts(len, own, next)?),
+            RingKind::Z16 => Self::Z16(InputShare::from_parts(len, own, next)?),
             RingKind::Z64 => Self::Z64(InputShare::from_parts(len, own, next)?),
         })
     }
@@ -230,6 +266,7 @@ impl InputVector {
     pub fn as_bytes(&self) -> [&[u8]; 2] {
         match self {
             Self::Bits(x) => x.as_bytes(),
+            Self::Z16(x) => x.as_bytes(),
             Self::Z64(x) => x.as_bytes(),
         }
     }
@@ -241,6 +278,7 @@ impl InputVector {
     pub async fn receive<M: Mode>(self, ctx: &mut Ctx<M>) -> Result<Vector, Error> {
         Ok(match self {
             Self::Bits(x) => Vector::Bits(ctx.input(x).await?),
+            Self::Z16(x) => Vector::Z16(ctx.input(x).await?),
             Self::Z64(x) => Vector::Z64(ctx.input(x).await?),
         })
     }
@@ -249,6 +287,12 @@ impl InputVector {
 impl From<InputShare<Lanes>> for InputVector {
     fn from(x: InputShare<Lanes>) -> Self {
         Self::Bits(x)
+    }
+}
+
+impl From<InputShare<Z16>> for InputVector {
+    fn from(x: InputShare<Z16>) -> Self {
+        Self::Z16(x)
     }
 }
 
@@ -263,6 +307,8 @@ impl From<InputShare<Z64>> for InputVector {
 pub enum OutputVector {
     /// Bits.
     Bits(OutputShare<Lanes>),
+    /// Integers modulo 2^16.
+    Z16(OutputShare<Z16>),
     /// Integers modulo 2^64.
     Z64(OutputShare<Z64>),
 }
@@ -272,6 +318,7 @@ impl OutputVector {
     pub fn as_bytes(&self) -> [&[u8]; 2] {
         match self {
             Self::Bits(x) => x.as_bytes(),
+            Self::Z16(x) => x.as_bytes(),
             Self::Z64(x) => x.as_bytes(),
         }
     }
@@ -280,6 +327,12 @@ impl OutputVector {
 impl From<OutputShare<Lanes>> for OutputVector {
     fn from(x: OutputShare<Lanes>) -> Self {
         Self::Bits(x)
+    }
+}
+
+impl From<OutputShare<Z16>> for OutputVector {
+    fn from(x: OutputShare<Z16>) -> Self {
+        Self::Z16(x)
     }
 }
 
@@ -328,7 +381,7 @@ mod tests {
     #[test]
     fn shapes_have_sizes() {
         assert_eq!([0, 1, 64, 65].map(|n| Shape::bits(n).component_bytes()), [0, 8, 8, 16]);
-        assert_eq!(Shape::z64(3).component_bytes(), 24);
+        assert_eq!([Shape::z64(3), Shape::z16(3)].map(Shape::component_bytes), [24, 6]);
         let bytes = [1; 16];
         let read = InputVector::from_bytes(Shape::z64(2), &bytes, &bytes).unwrap();
         assert_eq!(read.as_bytes(), [&bytes; 2]);

@@ -175,7 +175,7 @@ fn dealt(shape: Shape, words: &[u64], seed: u64, me: Party) -> InputVector {
     let random = |j: u64, k: usize| scrambled(scrambled(seed.wrapping_mul(3).wrapping_add(j)) ^ k as u64);
     let last = |x: u64, a: u64, b: u64| match shape.ring {
         RingKind::Bits => x ^ a ^ b,
-        RingKind::Z64 => x.wrapping_sub(a).wrapping_sub(b),
+        RingKind::Z16 | RingKind::Z64 => x.wrapping_sub(a).wrapping_sub(b),
     };
     let component = |p: Party| -> Vec<u8> {
         let word = |(k, &x): (usize, &u64)| match p {
@@ -183,7 +183,8 @@ fn dealt(shape: Shape, words: &[u64], seed: u64, me: Party) -> InputVector {
             Party::P1 => random(1, k),
             Party::P2 => last(x, random(0, k), random(1, k)),
         };
-        words.iter().enumerate().flat_map(|word_of| word(word_of).to_le_bytes()).collect()
+        let bytes = shape.component_bytes() / shape.elements().max(1);
+        words.iter().enumerate().flat_map(|word_of| word(word_of).to_le_bytes().into_iter().take(bytes)).collect()
     };
     InputVector::from_bytes(shape, &component(me), &component(me.next())).unwrap()
 }
@@ -199,6 +200,7 @@ pub fn scrambled(k: u64) -> u64 {
 async fn open<M: Mode>(strand: &mut Verified<M>, x: &Vector) -> Result<Vec<u64>, Error> {
     Ok(match x {
         Vector::Bits(x) => strand.open(x.view()).await?.into_iter().map(|x| x.0).collect(),
+        Vector::Z16(x) => strand.open(x.view()).await?.into_iter().map(|x| x.0.into()).collect(),
         Vector::Z64(x) => strand.open(x.view()).await?.into_iter().map(|x| x.0).collect(),
     })
 }
@@ -206,6 +208,7 @@ async fn open<M: Mode>(strand: &mut Verified<M>, x: &Vector) -> Result<Vec<u64>,
 async fn reveal<M: Mode>(strand: &mut Verified<M>, to: Party, x: &Vector) -> Result<Option<Vec<u64>>, Error> {
     Ok(match x {
         Vector::Bits(x) => strand.reveal_to(to, x.view()).await?.map(|x| x.into_iter().map(|x| x.0).collect()),
+        Vector::Z16(x) => strand.reveal_to(to, x.view()).await?.map(|x| x.into_iter().map(|x| x.0.into()).collect()),
         Vector::Z64(x) => strand.reveal_to(to, x.view()).await?.map(|x| x.into_iter().map(|x| x.0).collect()),
     })
 }
@@ -218,6 +221,11 @@ fn reconstructed(shape: Shape, shares: &[[&[u8]; 2]; 3]) -> Option<Vec<u64>> {
             let share = |p: Party| OutputShare::<Lanes>::from_bytes(p, len, shares[p.index()][0], shares[p.index()][1]);
             let value = reconstruct(&Party::ALL.map(|p| share(p).unwrap())).ok()?;
             Some(value.into_iter().map(|x| x.0).collect())
+        }
+        RingKind::Z16 => {
+            let share = |p: Party| OutputShare::<Z16>::from_bytes(p, len, shares[p.index()][0], shares[p.index()][1]);
+            let value = reconstruct(&Party::ALL.map(|p| share(p).unwrap())).ok()?;
+            Some(value.into_iter().map(|x| x.0.into()).collect())
         }
         RingKind::Z64 => {
             let share = |p: Party| OutputShare::<Z64>::from_bytes(p, len, shares[p.index()][0], shares[p.index()][1]);

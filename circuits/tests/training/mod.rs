@@ -45,6 +45,7 @@ pub fn run<M: Mode, P: Program>(train: &P, cost: Cost, tables: &[Vec<Z64>], labe
         match output {
             OutputVector::Z64(x) => models.push(x),
             OutputVector::Bits(x) => flags.push(x),
+            OutputVector::Z16(_) => panic!("models are integers of 64 bits"),
         }
     }
     let flag = client::reconstruct(&<[_; 3]>::try_from(flags).unwrap()).unwrap();

@@ -8,10 +8,10 @@ use crate::{
         form::{Of, Products},
         log::{Chunk, Kind, Log},
     },
-    memory::zeros,
+    memory::{retire, zeros},
     protocol::parts,
     ring::{Quadratic, Ring},
-    share::{Matrix, View, components, split_planes},
+    share::{Matrix, View, Windows, components, split_planes},
 };
 use std::ops::Range;
 
@@ -164,6 +164,35 @@ impl Steps for Malicious {
         Ok((z, Gate(places)))
     }
 
+    fn dots<R: Ring>(ctx: &mut Ctx<Self>, pairs: &[[Windows<'_, R>; 2]]) -> Result<(Vec<R>, Gate), Error> {
+        let sums = |[x, y]: &[Windows<'_, R>; 2]| x.count() * y.count() * parts(x.width(), Self::TERMS).count();
+        let mut z = zeros::<R>(pairs.iter().map(sums).sum());
+        let (mut places, mut from) = (Vec::new(), 0);
+        for [x, y] in pairs {
+            let (words, mut first) = (y.count(), 0);
+            for terms in parts(x.width(), Self::TERMS) {
+                let [own, next] = columns(y, first, terms);
+                for row in 0..x.count() {
+                    let row = x.row(row);
+                    let mut sum = Sum::reserve(ctx, terms, words)?;
+                    let z = &mut z[from..from + words];
+                    sum.begin(z);
+                    for k in 0..terms {
+                        let (x, at) = ([row.own[first + k], row.next[first + k]], k * words..(k + 1) * words);
+                        sum.add(k, View { own: &own[at.clone()], next: &next[at] }, |_| x, z);
+                        sum.chunk.fill_wire(2 * k + 1, sum.spot.at, words, x);
+                    }
+                    places.push(Place { from, planes: 1, first: 0, words, spot: sum.spot, wires: None });
+                    from += words;
+                }
+                first += terms;
+                retire(own);
+                retire(next);
+            }
+        }
+        Ok((z, Gate(places)))
+    }
+
     fn received<R: Ring>(log: &mut Log, gate: &Gate, z: View<'_, R>) -> Result<(), Error> {
         for place in &gate.0 {
             let Spot { kind, chunk, at } = place.spot;
@@ -198,6 +227,19 @@ impl Steps for Malicious {
         // Seldom run, and large: not a part of every future that multiplies.
         Box::pin(check::check(ctx)).await
     }
+}
+
+/// Both components of some columns of a matrix that is given by its rows, column after column.
+fn columns<R: Ring>(rows: &Windows<'_, R>, first: usize, count: usize) -> [Vec<R>; 2] {
+    let n = rows.count();
+    let [mut own, mut next] = [zeros::<R>(n * count), zeros(n * count)];
+    for j in 0..n {
+        let row = rows.row(j);
+        for k in 0..count {
+            (own[k * n + j], next[k * n + j]) = (row.own[first + k], row.next[first + k]);
+        }
+    }
+    [own, next]
 }
 
 /// A sum of products on its way into the record.

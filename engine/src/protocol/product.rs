@@ -144,7 +144,7 @@ impl<M: Mode> Ctx<M> {
         self.check_if_due().await
     }
 
-    async fn check_if_due(&mut self) -> Result<(), Error> {
+    pub(super) async fn check_if_due(&mut self) -> Result<(), Error> {
         if self.open_sites == 0 && M::recorded(&self.log) > self.check_every { self.check().await } else { Ok(()) }
     }
 
@@ -225,7 +225,7 @@ impl<M: Mode> Ctx<M> {
     }
 
     /// Turns masked additive shares into replicated ones: sends mine to `prev`, takes `next`'s.
-    async fn reshare<R: Ring>(&mut self, z: Vec<R>, gate: &M::Gate) -> Result<Shares<R>, Error> {
+    pub(super) async fn reshare<R: Ring>(&mut self, z: Vec<R>, gate: &M::Gate) -> Result<Shares<R>, Error> {
         let n = z.len();
         let mut out = Shares::new(z, zeros(n));
         self.exchange(&out.own, &mut out.next).await?;

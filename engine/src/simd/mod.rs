@@ -5,6 +5,7 @@
 
 pub(crate) mod blocks;
 pub(crate) mod clmul;
+pub(crate) mod dots;
 pub(crate) mod integers;
 mod transpose;
 pub(crate) mod words;

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use trefoil_circuits::program::{InputVector, RingKind, Shape};
 use trefoil_engine::{
-    Lanes, Party, Z64,
+    Lanes, Party, Z16, Z64,
     client::{OutputShare, reconstruct, split},
     ring::Ring,
 };
@@ -16,6 +16,8 @@ use zeroize::Zeroizing;
 pub enum Plain<'a> {
     /// Bits: bit `k` is bit `k % 64` of word `k / 64`.
     Bits(&'a [Lanes]),
+    /// Integers modulo 2^16.
+    Z16(&'a [Z16]),
     /// Integers modulo 2^64.
     Z64(&'a [Z64]),
 }
@@ -30,6 +32,7 @@ impl Plain<'_> {
     pub fn ring(self) -> RingKind {
         match self {
             Self::Bits(_) => RingKind::Bits,
+            Self::Z16(_) => RingKind::Z16,
             Self::Z64(_) => RingKind::Z64,
         }
     }
@@ -38,6 +41,7 @@ impl Plain<'_> {
     pub fn elements(self) -> usize {
         match self {
             Self::Bits(x) => x.len(),
+            Self::Z16(x) => x.len(),
             Self::Z64(x) => x.len(),
         }
     }
@@ -46,6 +50,7 @@ impl Plain<'_> {
     pub(super) fn split(self) -> Result<[InputVector; 3], Error> {
         Ok(match self {
             Self::Bits(x) => split(x)?.map(InputVector::from),
+            Self::Z16(x) => split(x)?.map(InputVector::from),
             Self::Z64(x) => split(x)?.map(InputVector::from),
         })
     }
@@ -61,6 +66,8 @@ impl fmt::Debug for Plain<'_> {
 pub enum PlainVector {
     /// Bits: bit `k` is bit `k % 64` of word `k / 64`.
     Bits(Zeroizing<Vec<Lanes>>),
+    /// Integers modulo 2^16.
+    Z16(Zeroizing<Vec<Z16>>),
     /// Integers modulo 2^64.
     Z64(Zeroizing<Vec<Z64>>),
 }
@@ -80,6 +87,7 @@ impl PlainVector {
         }
         Ok(match shape.ring {
             RingKind::Bits => Self::Bits(sum(shape, fetched)?),
+            RingKind::Z16 => Self::Z16(sum(shape, fetched)?),
             RingKind::Z64 => Self::Z64(sum(shape, fetched)?),
         })
     }
@@ -88,6 +96,7 @@ impl PlainVector {
     pub fn ring(&self) -> RingKind {
         match self {
             Self::Bits(_) => RingKind::Bits,
+            Self::Z16(_) => RingKind::Z16,
             Self::Z64(_) => RingKind::Z64,
         }
     }
@@ -99,7 +108,7 @@ impl PlainVector {
     pub fn bits(&self) -> Result<&[Lanes], Error> {
         match self {
             Self::Bits(x) => Ok(x),
-            Self::Z64(_) => Err(Error::Usage("bits were asked for, and the output consists of integers".to_owned())),
+            Self::Z16(_) | Self::Z64(_) => Err(Error::Usage("bits were asked for, and the output consists of integers".to_owned())),
         }
     }
 
@@ -110,7 +119,9 @@ impl PlainVector {
     pub fn z64(&self) -> Result<&[Z64], Error> {
         match self {
             Self::Z64(x) => Ok(x),
-            Self::Bits(_) => Err(Error::Usage("integers were asked for, and the output consists of bits".to_owned())),
+            Self::Bits(_) | Self::Z16(_) => {
+                Err(Error::Usage(format!("integers of 64 bits were asked for, and the output consists of {:?}", self.ring())))
+            }
         }
     }
 }
@@ -119,6 +130,7 @@ impl fmt::Debug for PlainVector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bits(x) => Plain::Bits(x).fmt(f),
+            Self::Z16(x) => Plain::Z16(x).fmt(f),
             Self::Z64(x) => Plain::Z64(x).fmt(f),
         }
     }

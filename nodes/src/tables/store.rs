@@ -342,7 +342,7 @@ impl StoredTable {
         shapes().all(|column| column.ring == shape.ring)
             && shapes().map(Shape::elements).sum::<usize>() == shape.elements()
             // Bits of several columns have gaps between them, so that they are taken for what they are by their words.
-            && (places.len() > 1 || shape.ring == RingKind::Z64 || shapes().all(|column| column == shape))
+            && (places.len() > 1 || shape.ring != RingKind::Bits || shapes().all(|column| column == shape))
     }
 
     /// Whether jobs as secure as those of a mode have found the entries of columns to be within a limit.
