@@ -108,7 +108,9 @@ impl PlainVector {
     pub fn bits(&self) -> Result<&[Lanes], Error> {
         match self {
             Self::Bits(x) => Ok(x),
-            Self::Z16(_) | Self::Z64(_) => Err(Error::Usage("bits were asked for, and the output consists of integers".to_owned())),
+            Self::Z16(_) | Self::Z64(_) => {
+                Err(Error::Usage("bits were asked for, and the output consists of integers".to_owned()))
+            }
         }
     }
 
@@ -119,9 +121,10 @@ impl PlainVector {
     pub fn z64(&self) -> Result<&[Z64], Error> {
         match self {
             Self::Z64(x) => Ok(x),
-            Self::Bits(_) | Self::Z16(_) => {
-                Err(Error::Usage(format!("integers of 64 bits were asked for, and the output consists of {:?}", self.ring())))
-            }
+            Self::Bits(_) | Self::Z16(_) => Err(Error::Usage(format!(
+                "integers of 64 bits were asked for, and the output consists of {:?}",
+                self.ring()
+            ))),
         }
     }
 }

@@ -3,8 +3,7 @@
 use serde::{Deserialize, Deserializer, Serializer, de};
 use trefoil_circuits::program::RingKind;
 
-const NAMES: [(RingKind, &str); 3] =
-    [(RingKind::Bits, "bits"), (RingKind::Z16, "z16"), (RingKind::Z64, "z64")];
+const NAMES: [(RingKind, &str); 3] = [(RingKind::Bits, "bits"), (RingKind::Z16, "z16"), (RingKind::Z64, "z64")];
 
 pub(crate) fn name(ring: RingKind) -> &'static str {
     match ring {
