@@ -16,6 +16,11 @@ pub enum Error {
         /// The length passed.
         got: usize,
     },
+    /// A document was to be signed with a key of a device, which signs ceremonies alone.
+    #[error(
+        "this key belongs to a device and signs WebAuthn ceremonies, not documents; sign documents with a key of the nodes alone"
+    )]
+    Purpose,
     /// A key that was brought in cannot be used here. Its owner has to bring another one.
     #[error(
         "the key cannot be used: {fault}; bring an RSA key of 2048, 3072 or 4096 bits with e = 65537, or make a new one"

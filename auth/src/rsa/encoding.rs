@@ -60,8 +60,19 @@ impl fmt::Display for Hash {
 /// share raised to a power that is not a padded digest.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Message {
+    purpose: Purpose,
     hash: Hash,
     digest: Vec<u8>,
+}
+
+/// What a message is from. Keys with a device sign ceremonies alone: else whoever has a document signed could pass the digest of an assertion,
+/// with flags that the nodes would not have set.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Purpose {
+    /// A `WebAuthn` assertion or attestation, which the signer has hashed itself.
+    Ceremony,
+    /// A document, or the digest of one.
+    Document,
 }
 
 impl Message {
@@ -80,10 +91,10 @@ impl Message {
             });
         }
         let digest = Sha256::new().chain_update(authenticator_data).chain_update(client_data_hash).finalize();
-        Ok(Self { hash: Hash::Sha256, digest: digest.to_vec() })
+        Ok(Self { purpose: Purpose::Ceremony, hash: Hash::Sha256, digest: digest.to_vec() })
     }
 
-    /// A digest that was computed elsewhere, of a file for example.
+    /// A digest that was computed elsewhere, of a file for example. Only keys of the nodes alone sign it.
     ///
     /// # Errors
     ///
@@ -97,17 +108,22 @@ impl Message {
             };
             return Err(Error::Length { what: "the digest", expected, got: digest.len() });
         }
-        Ok(Self { hash, digest: digest.to_vec() })
+        Ok(Self { purpose: Purpose::Document, hash, digest: digest.to_vec() })
     }
 
-    /// The digest of `bytes`.
+    /// The digest of `bytes`. Only keys of the nodes alone sign it.
     pub fn of(hash: Hash, bytes: &[u8]) -> Self {
         let digest = match hash {
             Hash::Sha256 => Sha256::digest(bytes).to_vec(),
             Hash::Sha384 => Sha384::digest(bytes).to_vec(),
             Hash::Sha512 => Sha512::digest(bytes).to_vec(),
         };
-        Self { hash, digest }
+        Self { purpose: Purpose::Document, hash, digest }
+    }
+
+    /// What it is from.
+    pub fn purpose(&self) -> Purpose {
+        self.purpose
     }
 
     /// The hash function.
@@ -138,7 +154,7 @@ impl Message {
 
 #[cfg(test)]
 mod tests {
-    use super::{Hash, Message};
+    use super::{Hash, Message, Purpose};
     use crate::Error;
 
     /// `DigestInfo` as RFC 8017 has it, in the notes of section 9.2.
@@ -183,7 +199,9 @@ mod tests {
     fn webauthn_signs_the_digest_of_authenticator_data_and_client_data_hash() {
         let (data, hash) = ([7; 37], [9; 32]);
         let signed = Message::webauthn(&data, &hash).expect("long enough");
-        assert_eq!(signed, Message::of(Hash::Sha256, &[&data[..], &hash].concat()));
+        let document = Message::of(Hash::Sha256, &[&data[..], &hash].concat());
+        assert_eq!(signed.encode(256), document.encode(256));
+        assert_eq!((signed.purpose(), document.purpose()), (Purpose::Ceremony, Purpose::Document));
         let short = Message::webauthn(&data[1..], &hash).expect_err("36 bytes");
         assert_eq!(short, Error::Length { what: "authenticatorData", expected: "37 or more", got: 36 });
     }

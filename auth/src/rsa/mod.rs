@@ -73,7 +73,7 @@ use chacha20::rand_core::SeedableRng;
 pub use chacha20::{ChaCha20Rng, rand_core::CryptoRng};
 pub use combine::{Signed, combine};
 pub use confirm::{Confirmation, Prepared, Unconfirmed};
-pub use encoding::{Hash, Message};
+pub use encoding::{Hash, Message, Purpose};
 pub use keys::{DeviceKey, NodeKey, RecoveryKey, Split};
 pub use private::PrivateKey;
 pub use public::{EXPONENT, KeySize, PublicKey};

@@ -6,7 +6,7 @@ use chacha20::rand_core::CryptoRng;
 use trefoil_engine::Party;
 
 use super::{
-    DeviceKey, Message, NodeKey, PublicKey, RecoveryKey,
+    DeviceKey, Message, NodeKey, PublicKey, Purpose, RecoveryKey,
     modular::{Raise, Residue},
     wire::{Kind, Reader, Writer},
 };
@@ -18,6 +18,7 @@ pub struct NodeSigner {
     public: PublicKey,
     party: Party,
     epoch: u64,
+    has_device: bool,
     raise: [Raise; 2],
 }
 
@@ -50,7 +51,7 @@ impl NodeSigner {
     pub fn new(key: &NodeKey) -> Self {
         let [own, next] = &key.shares;
         let raise = [own, next].map(|share| Raise::new(share.copy()));
-        Self { public: key.public.clone(), party: key.party, epoch: key.epoch, raise }
+        Self { public: key.public.clone(), party: key.party, epoch: key.epoch, has_device: key.has_device(), raise }
     }
 
     /// The epoch of the shares.
@@ -62,8 +63,11 @@ impl NodeSigner {
     ///
     /// # Errors
     ///
-    /// [`Error::Length`] if the digest is too long for the modulus, which none is for keys of 2,048 bits or more.
+    /// [`Error::Purpose`] if the key has a device and the message is a document.
     pub fn sign(&mut self, message: &Message, rng: &mut impl CryptoRng) -> Result<NodePartials, Error> {
+        if self.has_device && message.purpose() == Purpose::Document {
+            return Err(Error::Purpose);
+        }
         let base = base(&self.public, message)?;
         let ring = self.public.ring();
         let values = self.raise.each_mut().map(|raise| raise.base(&base, ring, rng).encode());
@@ -83,13 +87,16 @@ impl DeviceSigner {
     ///
     /// As for [`NodeSigner::sign`].
     pub fn sign(&mut self, message: &Message, rng: &mut impl CryptoRng) -> Result<DevicePartial, Error> {
+        if message.purpose() == Purpose::Document {
+            return Err(Error::Purpose);
+        }
         let base = base(&self.public, message)?;
         let value = self.raise.base(&base, self.public.ring(), rng).encode();
         Ok(DevicePartial { key: self.public.id(), value })
     }
 }
 
-/// Signs with the device's and the recovery share, without the nodes: `m^{2u + v}`. Whoever holds both has the whole key.
+/// Signs with the device's and the recovery share, without the nodes: `m^{2u + v}`. Whoever holds both has the whole key, so this signs anything.
 ///
 /// # Errors
 ///

@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command, sync::OnceLock};
 
 use pkcs8::der::{Decode, Encode, asn1::UintRef};
 
-use super::{message, parts, rng, small, split};
+use super::{message, parts, rng, signed_bytes, small, split};
 use crate::{
     Error,
     rsa::{DeviceSigner, Hash, KeySize, Message, NodeSigner, PrivateKey, PublicKey, combine},
@@ -32,8 +32,7 @@ fn openssl(directory: &Path, arguments: &str) -> (bool, Vec<u8>) {
 fn keys_of_openssl_are_brought_in_and_openssl_verifies() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path();
-    let text = b"what the device and the nodes signed";
-    fs::write(path.join("text"), text).expect("written");
+    fs::write(path.join("text"), signed_bytes("what the device and the nodes signed")).expect("written");
     let run = |arguments: &str| {
         let (success, output) = openssl(path, arguments);
         assert!(success, "openssl {arguments}");
@@ -49,21 +48,28 @@ fn keys_of_openssl_are_brought_in_and_openssl_verifies() {
         PrivateKey::from_pkcs8_der(&der).expect("DER"),
     ];
     let public = run("pkey -in pkcs8.pem -pubout -outform DER");
-    for (key, (hash, name)) in
-        keys.into_iter().zip([(Hash::Sha256, "sha256"), (Hash::Sha384, "sha384"), (Hash::Sha512, "sha512")])
-    {
+    for key in keys {
         assert_eq!(key.public().to_spki().expect("DER"), public);
         assert_eq!(&PublicKey::from_spki(&public).expect("DER"), key.public());
         let split = key.split(&mut rng(11));
-        let message = Message::of(hash, text);
+        let message = message("what the device and the nodes signed");
         let (device, nodes) = parts(&split, &message);
         let signed = combine(split.device.public(), &message, Some(&device), &nodes[..2]).expect("signed");
-        assert_eq!(signed.signature, run(&format!("dgst -{name} -sign pkcs8.pem text")), "{hash}");
+        assert_eq!(signed.signature, run("dgst -sha256 -sign pkcs8.pem text"));
         fs::write(path.join("signature"), &signed.signature).expect("written");
         fs::write(path.join("public"), &public).expect("written");
-        let verify = format!("dgst -{name} -verify public -keyform DER -signature signature");
+        let verify = "dgst -sha256 -verify public -keyform DER -signature signature";
         assert!(openssl(path, &format!("{verify} text")).0);
         assert!(!openssl(path, &format!("{verify} pkcs8.pem")).0, "another file");
+    }
+    // Documents, by the nodes alone.
+    let nodes = PrivateKey::from_pkcs8_der(&der).expect("DER").split_among_nodes(&mut rng(12));
+    let text = fs::read(path.join("text")).expect("written");
+    for (hash, name) in [(Hash::Sha256, "sha256"), (Hash::Sha384, "sha384"), (Hash::Sha512, "sha512")] {
+        let message = Message::of(hash, &text);
+        let parts = [&nodes[0], &nodes[1]].map(|key| NodeSigner::new(key).sign(&message, &mut rng(0)).expect("signed"));
+        let signed = combine(nodes[0].public(), &message, None, &parts).expect("signed");
+        assert_eq!(signed.signature, run(&format!("dgst -{name} -sign pkcs8.pem text")), "{hash}");
     }
 }
 

@@ -5,14 +5,13 @@ mod order;
 mod renewal;
 mod secrets;
 mod signing;
+mod vectors;
 
 use std::sync::OnceLock;
 
 use chacha20::{ChaCha20Rng, rand_core::SeedableRng};
 
-use super::{
-    DevicePartial, DeviceSigner, Hash, KeySize, Message, NodePartials, NodeSigner, PrivateKey, PublicKey, Split,
-};
+use super::{DevicePartial, DeviceSigner, KeySize, Message, NodePartials, NodeSigner, PrivateKey, PublicKey, Split};
 
 /// A generator of fixed numbers.
 fn rng(seed: u64) -> ChaCha20Rng {
@@ -30,8 +29,18 @@ fn split() -> &'static Split {
     SPLIT.get_or_init(|| small(1).split(&mut rng(2)))
 }
 
+/// What a device and the nodes sign for a text, which stands for the authenticator's data.
 fn message(text: &str) -> Message {
-    Message::of(Hash::Sha256, text.as_bytes())
+    Message::webauthn(&padded(text.as_bytes()), &[7; 32]).expect("long enough")
+}
+
+/// The bytes whose digest [`message`] has.
+fn signed_bytes(text: &str) -> Vec<u8> {
+    [padded(text.as_bytes()), vec![7; 32]].concat()
+}
+
+fn padded(text: &[u8]) -> Vec<u8> {
+    [text, &[b'.'; 37]].concat()
 }
 
 /// What device and nodes sign, honestly.

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use trefoil_engine::Party;
 
-use super::{aws_lc_accepts, message, parts, rng, small, split};
+use super::{aws_lc_accepts, message, padded, parts, rng, signed_bytes, small, split};
 use crate::{
     Error,
     rsa::{
@@ -30,14 +30,24 @@ fn any_two_nodes_and_the_device_make_the_signature() {
 
 #[test]
 fn other_verifiers_accept_keys_of_every_size() {
-    for (size, hash) in [(KeySize::Rsa2048, Hash::Sha256), (KeySize::Rsa3072, Hash::Sha256)] {
+    for size in [KeySize::Rsa2048, KeySize::Rsa3072] {
         let split = PrivateKey::generate(size, &mut rng(5)).expect("primes").split(&mut rng(6));
-        let message = Message::of(hash, b"for others");
+        let message = message("for others");
         let (device, nodes) = parts(&split, &message);
         let public = split.device.public();
         let signed = combine(public, &message, Some(&device), &nodes[1..]).expect("signed");
-        assert!(aws_lc_accepts(public, b"for others", &signed.signature));
-        assert!(!aws_lc_accepts(public, b"for nobody", &signed.signature));
+        assert!(aws_lc_accepts(public, &signed_bytes("for others"), &signed.signature));
+        assert!(!aws_lc_accepts(public, &signed_bytes("for nobody"), &signed.signature));
+    }
+}
+
+#[test]
+fn keys_of_devices_sign_no_documents() {
+    let document = Message::of(Hash::Sha256, &signed_bytes("an assertion with other flags"));
+    let split = split();
+    assert_eq!(DeviceSigner::new(&split.device).sign(&document, &mut rng(1)), Err(Error::Purpose));
+    for key in &split.nodes {
+        assert_eq!(NodeSigner::new(key).sign(&document, &mut rng(1)), Err(Error::Purpose));
     }
 }
 
@@ -215,7 +225,7 @@ proptest! {
         // One key, split anew each time.
         let key = PrivateKey::from_pem(super::import::small_pem()).expect("a key");
         let split = key.split(&mut rng(seed));
-        let message = Message::of(Hash::Sha512, &text);
+        let message = Message::webauthn(&padded(&text), &[3; 32]).expect("long enough");
         let (device, nodes) = parts(&split, &message);
         let nodes: Vec<_> = nodes.into_iter().filter(|part| part.party().index() != absent).collect();
         let public = split.device.public();
