@@ -57,7 +57,12 @@ impl fmt::Display for Hash {
 /// What is signed: a hash function and a digest, made from typed inputs.
 ///
 /// A signer is handed the inputs and makes this itself. There is no way to get one from an integer, so nobody can have a
-/// share raised to a power that is not a padded digest.
+/// number raised to a share that is not a padded digest.
+///
+/// ```compile_fail,E0451
+/// # use trefoil_auth::rsa::{Hash, Message, Purpose};
+/// let any_number = Message { purpose: Purpose::Document, hash: Hash::Sha256, digest: vec![2] };
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Message {
     purpose: Purpose,

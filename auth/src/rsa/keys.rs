@@ -140,6 +140,9 @@ impl NodeKey {
         let [party] = reader.array()?;
         let party = Party::from_index(party.into()).ok_or(reader.malformed("it is of no party"))?;
         let epoch = reader.number()?;
+        if epoch == u64::MAX {
+            return Err(reader.malformed("its epoch is the last number there is"));
+        }
         let public = read_public(reader)?;
         let check = reader.residue(public.ring())?;
         let shares = [reader.exponent()?, reader.exponent()?];

@@ -3,6 +3,28 @@
 //! What is signed is a [`Message`]: its PKCS#1 v1.5 encoding is computed by whoever signs, from typed inputs. No node
 //! ever raises a number to its share that somebody else chose.
 //!
+//! ```
+//! use trefoil_auth::rsa::*;
+//!
+//! // On the device, at enrolment: each share goes where it belongs, and the whole key is gone.
+//! let mut rng = randomness()?;
+//! let Split { device, nodes, recovery } = PrivateKey::generate(KeySize::Rsa2048, &mut rng)?.split(&mut rng);
+//! # drop(recovery);
+//!
+//! // At a login: the device and any two nodes encode what is to be signed, each for itself.
+//! let (authenticator_data, client_data_hash) = ([0; 37], [1; 32]);
+//! let message = Message::webauthn(&authenticator_data, &client_data_hash)?;
+//! let part = DeviceSigner::new(&device).sign(&message, &mut rng)?;
+//! let first = NodeSigner::new(&nodes[0]).sign(&message, &mut rng)?;
+//! let second = NodeSigner::new(&nodes[2]).sign(&message, &mut rng)?;
+//!
+//! // Whoever combines releases nothing that does not verify.
+//! let public = device.public();
+//! let signed = combine(public, &message, Some(&part), &[first, second])?;
+//! assert!(public.verifies(&message, &signed.signature));
+//! # Ok::<(), trefoil_auth::Error>(())
+//! ```
+//!
 //! # Who holds what
 //!
 //! | | key with a device | key of the nodes alone |

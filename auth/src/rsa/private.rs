@@ -29,6 +29,20 @@ const DISTANCE: u32 = 100;
 ///
 /// The memory of this type is erased when it is dropped, and so is every number that this module makes. The primality tests of
 /// `crypto-primes` work on copies which that crate does not erase: a device should make keys in a process that ends with it.
+///
+/// ```compile_fail,E0599
+/// # use trefoil_auth::rsa::PrivateKey;
+/// fn keep(key: &PrivateKey) -> PrivateKey {
+///     key.clone() // there is one of it
+/// }
+/// ```
+///
+/// ```compile_fail,E0599
+/// # use trefoil_auth::rsa::PrivateKey;
+/// fn store(key: &PrivateKey) -> Vec<u8> {
+///     key.encode().to_vec() // shares have a binary form, the whole key has none
+/// }
+/// ```
 pub struct PrivateKey {
     public: PublicKey,
     total: Exponent,
@@ -133,7 +147,8 @@ impl PrivateKey {
         let modulus = p.concatenating_mul(q).resize_unchecked(bits);
         let public = PublicKey::from_modulus(&modulus.to_be_bytes())?;
         let one = BoxedUint::one_with_precision(bits);
-        let sum = Zeroizing::new(p.resize_unchecked(bits).wrapping_add(q.resize_unchecked(bits)));
+        let [wide_p, wide_q] = [p, q].map(|prime| Zeroizing::new(prime.resize_unchecked(bits)));
+        let sum = Zeroizing::new(wide_p.wrapping_add(&*wide_q));
         let phi = Zeroizing::new(Zeroizing::new(modulus.wrapping_sub(&*sum)).wrapping_add(&one));
 
         // d = (1 + k phi) / e with k = -1 / phi mod e, exactly: no inversion modulo a secret number is needed.

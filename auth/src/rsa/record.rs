@@ -265,7 +265,11 @@ impl Progress {
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
         let (epoch, begun_by, is_prepared) = (reader.number()?, reader.number()?, reader.flag()?);
-        let prepared = Some(reader.number()?).filter(|_| is_prepared);
+        let prepared = match (is_prepared, reader.number()?) {
+            (true, attempt) => Some(attempt),
+            (false, 0) => None,
+            (false, _) => return Err(reader.malformed("it has an attempt that is not prepared")),
+        };
         if epoch == u64::MAX {
             return Err(reader.malformed("its epoch is the last number there is"));
         }

@@ -1,13 +1,15 @@
 //! Secrets do not print, keep their binary form, and every number is in its range.
 
-use std::fmt::Debug;
+use std::{fmt::Debug, sync::OnceLock};
 
+use proptest::prelude::*;
 use subtle::ConstantTimeEq;
 use trefoil_engine::Party;
 
-use super::{rng, small, split};
+use super::{message, rng, small, split};
 use crate::rsa::{
-    DeviceKey, DeviceSigner, KeySize, NodeKey, NodeSigner, RecoveryKey,
+    Confirmation, Contribution, DeviceKey, DeviceSigner, KeySize, NodeKey, NodePartials, NodeSigner, Prepared, Record,
+    RecoveryKey, RecoveryPart, Status, Unconfirmed,
     exponent::{Exponent, Range},
 };
 
@@ -41,12 +43,23 @@ fn secrets_print_as_their_names() {
     let whole = small(1);
     hides(&whole, &[whole.total()]);
     hides(split, &[&split.device.share]);
-    let renewal = split.nodes[0].refresh(1, &mut rng(1));
-    hides(&renewal, &[&split.nodes[0].shares[0]]);
-    hides(&renewal.to_next(), &[]);
+    let renewals = split.nodes.each_ref().map(|key| key.refresh(1, &mut rng(1)));
+    for (renewal, node) in renewals.iter().zip(&split.nodes) {
+        hides(renewal, &[&node.shares[0], &node.shares[1]]);
+    }
+    let [a, b, c] = renewals;
+    hides(&a.to_next(), &[]);
+    let (for_b, for_c) = ((c.to_prev(), a.to_next()), (a.to_prev(), b.to_next()));
+    let [b, c] = [b.seeded(&for_b.0, &for_b.1), c.seeded(&for_c.0, &for_c.1)].map(|seeded| seeded.expect("in turn"));
+    hides(&b, &[&split.nodes[1].shares[0]]);
+    let (_, difference) = c.difference().expect("P2 has one");
+    hides(&difference, &[]);
+    hides(&b.finish(Some(&difference)).expect("in turn"), &[&split.nodes[1].shares[0]]);
+    let [_, second, _] = split.recovery.parts(&mut rng(1));
+    hides(&split.nodes[1].recover(1, second).expect("its part"), &[&split.nodes[1].shares[0]]);
     let [part, ..] = split.recovery.parts(&mut rng(1));
     hides(&part, &[&split.recovery.share]);
-    let record = crate::rsa::Record::new(split.device.public(), Party::P0);
+    let record = Record::new(split.device.public(), Party::P0);
     hides(&record, &[]);
     // The test can fail: these digits are found where they are.
     let shown = format!("{:02x?}", &split.device.encode()[..]).replace([' ', ','], "");
@@ -155,4 +168,59 @@ fn power(exponent: u32, bytes: usize) -> Exponent {
     let mut value = vec![0; bytes];
     value[bytes - 1 - exponent as usize / 8] = 1 << (exponent % 8);
     Exponent::decode(&value)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    /// Whatever comes from a peer or a damaged file is an error or a value, never a panic, and a value is what it is the form of.
+    #[test]
+    fn any_bytes_are_read_or_refused(which in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), by in any::<u8>()) {
+        let samples = samples();
+        let mut bytes = samples[which.index(samples.len())].clone();
+        let at = at.index(bytes.len());
+        bytes[at] ^= by;
+        let public = split().device.public();
+        let again = [
+            NodeKey::decode(&bytes).map(|read| read.encode().to_vec()),
+            DeviceKey::decode(&bytes).map(|read| read.encode().to_vec()),
+            Record::decode(&bytes).map(|read| read.encode().to_vec()),
+            Status::decode(&bytes, Party::P0).map(|read| read.encode(public)),
+            Confirmation::decode(&bytes, Party::P0).map(|read| read.encode(public)),
+            Contribution::decode(&bytes).map(|read| read.encode(public).to_vec()),
+            NodePartials::decode(&bytes, Party::P0).map(|read| read.encode(public)),
+            RecoveryPart::decode(&bytes).map(|read| read.encode(public).to_vec()),
+        ];
+        let read: Vec<Vec<u8>> = again.into_iter().filter_map(Result::ok).collect();
+        prop_assert!(read.len() <= 1, "one kind at most");
+        prop_assert!(by != 0 || read.len() == 1, "a sample is read");
+        prop_assert!(read.iter().all(|read| *read == bytes));
+    }
+}
+
+/// One of each kind in its binary form.
+fn samples() -> &'static [Vec<u8>] {
+    static SAMPLES: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
+    SAMPLES.get_or_init(|| {
+        let split = split();
+        let (node, public) = (&split.nodes[1], split.device.public());
+        let first =
+            || Unconfirmed::enrolled(NodeKey::decode(&node.encode()).expect("a key"), Party::P1, 1).expect("first");
+        let mut record = Record::new(public, Party::P1);
+        let key = NodeKey::decode(&node.encode()).expect("a key");
+        let status = record.prepare(Prepared { key, attempt: 1 }).expect("the first");
+        let partials = NodeSigner::new(node).sign(&message("a sample"), &mut rng(1)).expect("signed");
+        let [part, ..] = split.recovery.parts(&mut rng(1));
+        vec![
+            node.encode().to_vec(),
+            split.device.encode().to_vec(),
+            Record::new(public, Party::P2).encode().to_vec(),
+            record.encode().to_vec(),
+            status.encode(public),
+            first().confirmation().encode(public),
+            node.refresh(1, &mut rng(1)).to_next().encode(public).to_vec(),
+            partials.encode(public),
+            part.encode(public).to_vec(),
+        ]
+    })
 }
