@@ -18,13 +18,11 @@ use trefoil_engine::Party;
 use zeroize::Zeroizing;
 
 use super::{
-    NodeKey, Prepared, PublicKey,
+    NodeKey, Outcome, Prepared, PublicKey,
+    progress::Progress,
     wire::{Kind, Reader, Writer},
 };
 use crate::Error;
-
-/// How far the number of an attempt may be ahead of the last one known.
-const LEAP: u64 = 1 << 32;
 
 /// A node's shares of a key: those in use, and those prepared.
 pub struct Record {
@@ -41,32 +39,6 @@ pub struct Status {
     from: Party,
     key: [u8; 32],
     progress: Progress,
-}
-
-/// What [`Record::resolve`] did.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Outcome {
-    /// Nothing is prepared.
-    Idle,
-    /// The prepared shares are in use now, and the old ones erased.
-    Committed,
-    /// The prepared shares are erased: a node refused them.
-    Abandoned,
-    /// Another node has not said yet whether it prepared or refuses. Ask it again.
-    Waiting,
-}
-
-/// Numbers of epochs and attempts, without shares.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub(super) struct Progress {
-    /// The epoch of the shares in use, 0 if there are none.
-    pub(super) epoch: u64,
-    /// The attempt that began it.
-    pub(super) begun_by: u64,
-    /// The attempt that is prepared for the following epoch.
-    pub(super) prepared: Option<u64>,
-    /// Attempts up to this one will never be prepared from now on.
-    pub(super) refused: u64,
 }
 
 impl Record {
@@ -94,7 +66,8 @@ impl Record {
     ///
     /// # Errors
     ///
-    /// [`Error::Foreign`] if they are of another key, node or epoch; [`Error::State`] if others are prepared or the attempt was refused.
+    /// [`Error::Foreign`] if they are of another key, node or epoch; [`Error::State`] if others are prepared, the attempt was refused, or its number is
+    /// more than 2^32 ahead.
     pub fn prepare(&mut self, shares: Prepared) -> Result<Status, Error> {
         let Prepared { key, attempt } = shares;
         if key.public != self.public || key.party != self.party || key.epoch != self.progress.epoch + 1 {
@@ -145,13 +118,10 @@ impl Record {
         }
     }
 
-    /// A number for an attempt that none of these nodes has seen: one above all of theirs. Pass the statuses of all three.
+    /// A number for an attempt that none of these nodes has seen: one above all of theirs, without a node that is 2^31 ahead of another.
+    /// Pass the statuses of all three.
     pub fn next_attempt(statuses: &[Status; 3]) -> u64 {
-        let seen = statuses
-            .iter()
-            .map(|status| status.progress)
-            .map(|progress| progress.begun_by.max(progress.refused).max(progress.prepared.unwrap_or(0)));
-        seen.max().unwrap_or(0).saturating_add(1)
+        Progress::next_attempt(statuses.each_ref().map(|status| status.progress))
     }
 
     /// The secret in its binary form, for the node's own store.
@@ -197,83 +167,6 @@ impl Record {
         let pending = shares(progress.prepared.map(|_| progress.epoch + 1))?;
         reader.finish()?;
         Ok(Self { public, party, progress, current, pending })
-    }
-}
-
-impl Progress {
-    pub(super) fn prepare(&mut self, attempt: u64) -> Result<(), Error> {
-        let fault = match self.prepared {
-            Some(_) => "another attempt is prepared",
-            None if attempt <= self.refused => "this attempt was refused",
-            None if attempt <= self.begun_by => "this attempt is over",
-            None => {
-                self.prepared = Some(attempt);
-                // Else nodes that have prepared different attempts would wait for each other for ever.
-                self.refused = self.refused.max(attempt - 1);
-                return Ok(());
-            }
-        };
-        Err(Error::State { step: "preparation", fault })
-    }
-
-    pub(super) fn refuse(&mut self, attempt: u64) -> Result<(), Error> {
-        if self.prepared.is_some() {
-            return Err(Error::State { step: "refusal", fault: "an attempt is prepared" });
-        }
-        if attempt > self.refused.max(self.begun_by).saturating_add(LEAP) {
-            return Err(Error::State { step: "refusal", fault: "the attempt's number is too far ahead" });
-        }
-        self.refused = self.refused.max(attempt);
-        Ok(())
-    }
-
-    /// Ends what is prepared, given what the next and the previous node have ever said.
-    pub(super) fn resolve(&mut self, next: &[Self], prev: &[Self]) -> Result<Outcome, Error> {
-        let Some(attempt) = self.prepared else { return Ok(Outcome::Idle) };
-        let mut said_prepared = 0;
-        for said in [next, prev] {
-            let following = |other: &&Self| other.epoch == self.epoch + 1;
-            if said.iter().any(|other| other.epoch > self.epoch + 1)
-                || said.iter().filter(following).any(|other| other.begun_by != attempt)
-            {
-                let fault = "another node is in an epoch that this one took no part in";
-                return Err(Error::State { step: "resolution", fault });
-            }
-            if said.iter().any(|other| following(&other)) {
-                return Ok(self.commit(attempt));
-            }
-            let here = || said.iter().filter(|other| other.epoch == self.epoch);
-            if here().any(|other| other.refused >= attempt && other.prepared != Some(attempt)) {
-                self.prepared = None;
-                self.refused = self.refused.max(attempt);
-                return Ok(Outcome::Abandoned);
-            }
-            said_prepared += usize::from(here().any(|other| other.prepared == Some(attempt)));
-        }
-        Ok(if said_prepared == 2 { self.commit(attempt) } else { Outcome::Waiting })
-    }
-
-    fn commit(&mut self, attempt: u64) -> Outcome {
-        *self = Self { epoch: self.epoch + 1, begun_by: attempt, prepared: None, refused: self.refused };
-        Outcome::Committed
-    }
-
-    fn write(self, writer: Writer) -> Writer {
-        let writer = writer.number(self.epoch).number(self.begun_by).byte(self.prepared.is_some().into());
-        writer.number(self.prepared.unwrap_or(0)).number(self.refused)
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
-        let (epoch, begun_by, is_prepared) = (reader.number()?, reader.number()?, reader.flag()?);
-        let prepared = match (is_prepared, reader.number()?) {
-            (true, attempt) => Some(attempt),
-            (false, 0) => None,
-            (false, _) => return Err(reader.malformed("it has an attempt that is not prepared")),
-        };
-        if epoch == u64::MAX {
-            return Err(reader.malformed("its epoch is the last number there is"));
-        }
-        Ok(Self { epoch, begun_by, prepared, refused: reader.number()? })
     }
 }
 

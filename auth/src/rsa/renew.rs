@@ -19,16 +19,13 @@ use trefoil_engine::Party;
 use zeroize::Zeroizing;
 
 use super::{
-    NodeKey, PublicKey, Unconfirmed,
+    Contribution, Difference, NodeKey, PublicKey, Unconfirmed,
     confirm::Step,
+    exchange::SEED,
     exponent::{Exponent, Range},
     modular::Residue,
-    wire::{Kind, Reader, Writer},
 };
 use crate::Error;
-
-/// The bytes a holder contributes to the seed of a component.
-const SEED: usize = 32;
 
 /// A node's first step to new shares: it has its contributions, and waits for those of both others.
 pub struct Renewal {
@@ -44,19 +41,6 @@ pub struct Seeded {
     drawn: [Option<Exponent>; 2],
     /// `x_0 - w_0` or `x_1 - w_1`, at the nodes that hold component 2.
     difference: Option<Exponent>,
-}
-
-/// What a node contributes to the seed of a component that it holds with another.
-pub struct Contribution {
-    step: Step,
-    component: Party,
-    seed: Zeroizing<[u8; SEED]>,
-}
-
-/// By how much a component becomes smaller: what P1 and P2 tell each other.
-pub struct Difference {
-    step: Step,
-    value: Exponent,
 }
 
 /// What both steps need.
@@ -242,48 +226,6 @@ impl Seed {
     }
 }
 
-impl Contribution {
-    /// The secret in its binary form, for the one node it is meant for.
-    pub fn encode(&self, public: &PublicKey) -> Zeroizing<Vec<u8>> {
-        let writer = self.step.write(Writer::new(Kind::Contribution, public.size()));
-        writer.byte(self.component.index() as u8).bytes(self.seed.as_ref()).finish()
-    }
-
-    /// Reads what a node sent.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Malformed`] if it is something else.
-    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        let mut reader = Reader::new(Kind::Contribution, bytes)?;
-        let step = Step::read(&mut reader)?;
-        let [component] = reader.array()?;
-        let component = Party::from_index(component.into()).ok_or(reader.malformed("it is for no component"))?;
-        let seed = Zeroizing::new(reader.array()?);
-        reader.finish()?;
-        Ok(Self { step, component, seed })
-    }
-}
-
-impl Difference {
-    /// The secret in its binary form, for the one node it is meant for.
-    pub fn encode(&self, public: &PublicKey) -> Zeroizing<Vec<u8>> {
-        self.step.write(Writer::new(Kind::Difference, public.size())).exponent(&self.value).finish()
-    }
-
-    /// Reads what a node sent.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Malformed`] if it is something else.
-    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        let mut reader = Reader::new(Kind::Difference, bytes)?;
-        let (step, value) = (Step::read(&mut reader)?, reader.exponent()?);
-        reader.finish()?;
-        Ok(Self { step, value })
-    }
-}
-
 impl fmt::Debug for Renewal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Renewal({}, epoch {}, secret)", self.base.party, self.base.step.epoch)
@@ -293,17 +235,5 @@ impl fmt::Debug for Renewal {
 impl fmt::Debug for Seeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Seeded({}, epoch {}, secret)", self.base.party, self.base.step.epoch)
-    }
-}
-
-impl fmt::Debug for Contribution {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Contribution(component {}, epoch {}, secret)", self.component.index(), self.step.epoch)
-    }
-}
-
-impl fmt::Debug for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Difference(epoch {}, secret)", self.step.epoch)
     }
 }

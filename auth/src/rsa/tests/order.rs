@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use crate::rsa::record::{Outcome, Progress};
+use crate::rsa::progress::{Outcome, Progress};
 
 const ATTEMPTS: u64 = 2;
 
@@ -131,5 +131,19 @@ fn a_node_that_is_not_of_this_history_is_noticed() {
     let mut node = prepared;
     assert!(node.refuse(8).is_err() && node.prepare(8).is_err());
     node.prepared = None;
-    assert!(node.prepare(6).is_err() && node.prepare(5).is_err() && node.refuse(u64::MAX).is_err());
+    assert!(node.prepare(6).is_err() && node.prepare(5).is_err());
+}
+
+#[test]
+fn one_node_cannot_use_all_numbers_up() {
+    let honest = Progress { epoch: 3, begun_by: 5, prepared: None, refused: 8 };
+    let mut node = honest;
+    assert!(node.prepare(u64::MAX).is_err() && node.refuse(u64::MAX).is_err());
+    assert_eq!(node, honest);
+    let behind = Progress { refused: 6, ..honest };
+    assert_eq!(Progress::next_attempt([honest, behind, behind]), 9);
+    assert_eq!(Progress::next_attempt([honest, behind, Progress { prepared: Some(11), ..behind }]), 12);
+    for far in [Progress { refused: u64::MAX, ..honest }, Progress { prepared: Some(u64::MAX), ..honest }] {
+        assert_eq!(Progress::next_attempt([far, behind, honest]), 9);
+    }
 }
