@@ -143,14 +143,14 @@ fn newton() -> Subject<NewtonTrain> {
     Subject { program, inputs, outputs: vec![words(&model), vec![0]] }
 }
 
-/// Customers by three bins and label: good ones 3, 0 and 3, bad ones 1, 2 and 0. The single one is not told, and so neither are the other two.
+/// Customers by three bins and label: good ones 1, 2 and 2, bad ones 1, 1 and 2. The first two bins become one.
 fn counts() -> Subject<Counts> {
     let values: Vec<i64> = (0..9).map(|k| (k << 17) - (1 << 19)).collect();
-    let labels = [false, true, false, false, true, true, false, false, false];
-    let cuts = [values[3], values[5]].map(|cut| cut as f64 * Number::ULP);
-    let program = Counts::new(vec![values.len()], (&cuts, OnCut::Lower), Split::Label, 2).unwrap();
+    let labels = [false, true, false, true, false, false, true, false, true];
+    let cuts = [values[1], values[4]].map(|cut| cut as f64 * Number::ULP);
+    let program = Counts::new(vec![values.len()], (&cuts, OnCut::Lower), Split::Label, 2).unwrap().around(2).unwrap();
     let outputs = program.plain(&values, &labels);
-    assert_eq!(outputs, [[3, 0, 3], [0, 0, 0]]);
+    assert_eq!(outputs, [[0, 3, 2], [0, 2, 2]]);
     Subject { program, inputs: vec![words(&values), bits(labels)], outputs }
 }
 

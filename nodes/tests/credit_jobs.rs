@@ -190,6 +190,7 @@ async fn pool(world: &World, mode: ModeSpec, rate: u32) {
         on_cut: OnCut::Upper,
         by_label: true,
         minimum: 2,
+        around: Some(2),
     };
     let expected = counts.resolve().expect("good").plain(&scores, &labels);
     let values = ["bank-a", "bank-b"].map(|owner| table("lead", &format!("scores-{owner}"), &[]));

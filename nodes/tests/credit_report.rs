@@ -53,7 +53,8 @@ fn loans(minimum: u64) -> (Report, Ranking) {
     for score in earlier {
         expected[(0u32..99).find(|&bin| score * 100.0 < f64::from(bin) + 1.0).unwrap_or(99) as usize] += 1;
     }
-    aggregates.stability = Some(StabilityCounts { reference: "the 16,228 loans trained on".into(), expected });
+    aggregates.stability =
+        Some(StabilityCounts { reference: "the 16,228 loans trained on".into(), expected, merged: false });
     aggregates.attributes = (0..table.columns().len()).filter_map(|column| counts(&table, column, &held_out)).collect();
     let names = std::iter::once("intercept".to_owned()).chain(moments.features.iter().cloned());
     let values = std::iter::once(fit.model.intercept).chain(fit.model.weights.iter().copied());
@@ -135,7 +136,7 @@ fn too_few_customers_release_nothing() {
     let fine = aggregates.release(2).unwrap();
     assert!(fine.confusion.is_some() && fine.scores.len() > 2);
     let mut wrong = aggregates.clone();
-    wrong.stability = Some(StabilityCounts { reference: String::new(), expected: vec![9; 3] });
+    wrong.stability = Some(StabilityCounts { reference: String::new(), expected: vec![9; 3], merged: false });
     assert!(wrong.release(2).is_err());
     let mut wrong = aggregates.clone();
     wrong.coefficients.push(Coefficient { name: "x".into(), value: f64::NAN, standard_error: None, p: None });

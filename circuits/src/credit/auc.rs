@@ -2,7 +2,7 @@
 
 use super::{Counts, CreditError, OnCut, Split, train::in_turn};
 use crate::{
-    arith::{ElementCost, select, select_cost, sign, sign_cost},
+    arith::ElementCost,
     program::{Executor, Inputs, Program, Released, Shape},
 };
 use trefoil_engine::{Cost, prelude::*};
@@ -11,7 +11,8 @@ use trefoil_engine::{Cost, prelude::*};
 ///
 /// **Shape** inputs: the probabilities, [`Number`](super::Number)s, of each owner, then the labels of each, as bits that are set for *bad* customers. Output: four integers. Over all pairs of a good and a bad customer, twice those in which
 /// the bad one has the higher score, and once those in one bin; the pairs in one bin; the good customers; the bad ones. So the area is the first over twice the product of the last two, and is off by at most the second over the same
-/// ([`area`](Self::area)). All are zero if there are fewer good or bad customers than the minimum. **Cost** [`cost`](Self::cost). **Security** composition of gates.
+/// ([`area`](Self::area)). Owners with fewer good or fewer bad customers than the minimum are left out, the same ones as of [`Counts`]: the numbers of good and of bad customers are those that its bins add up to, and their difference tells nothing. If that
+/// are all owners, all four are zero. **Cost** [`cost`](Self::cost). **Security** composition of gates.
 /// **Source** Mann and Whitney (1947); the counts are those of [`Counts`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Auc {
@@ -20,7 +21,7 @@ pub struct Auc {
 }
 
 impl Auc {
-    /// The probabilities of so many customers of each owner, in bins of one width; and how many good and bad customers there have to be.
+    /// The probabilities of so many customers of each owner, in bins of one width; and how many good and bad customers an owner has to have.
     ///
     /// # Errors
     /// [`CreditError`]: fewer than 2 bins or more than 4,097, more than 2^31 rows or a minimum beyond.
@@ -42,45 +43,36 @@ impl Auc {
 
     /// The plain twin.
     pub fn plain(&self, values: &[i64], labels: &[bool]) -> [u64; 4] {
-        let cells = self.counts.plain(values, labels);
-        let (mut below, mut told) = (0, [0; 4]);
+        let (mut below, mut told, mut from) = (0, [0; 4], 0);
+        let mut cells = vec![vec![0; self.counts.bins()]; 2];
+        for rows in self.counts.rows() {
+            let part = self.counts.of_rows(&values[from..from + rows], &labels[from..from + rows]);
+            from += rows;
+            if part.iter().all(|cells| cells.iter().sum::<u64>() >= self.minimum) {
+                cells.iter_mut().flatten().zip(part.iter().flatten()).for_each(|(cell, more)| *cell += more);
+            }
+        }
         for (good, bad) in cells[0].iter().zip(&cells[1]) {
             let [twice, tied, goods, bads] = &mut told;
             *twice += bad * (2 * below + good);
             (*tied, *goods, *bads) = (*tied + good * bad, *goods + good, *bads + bad);
             below += good;
         }
-        if told[2].min(told[3]) < self.minimum { [0; 4] } else { told }
+        told
     }
 
     /// The exact cost, of P0 in semi-honest mode.
     pub fn cost(&self) -> Cost {
-        let mut parts = self.counts.cells_cost();
-        parts.push(ElementCost::integers(1, 1).over(2));
-        if self.minimum > 0 {
-            parts.push(sign_cost().over(2 * Lanes::COUNT));
-            parts.push(ElementCost::integers(1, 1).over(1));
-            parts.push(select_cost().over(4));
+        let mut parts = self.counts.parts_cost();
+        if self.leaves_out() {
+            parts.extend(self.counts.of_parts(self.minimum).of_large_parts_cost());
         }
+        parts.push(ElementCost::integers(1, 1).over(2));
         in_turn(parts)
     }
 
-    /// Nothing, if there are too few good or bad customers.
-    async fn enough<M: Mode>(&self, ctx: &mut Ctx<M>, told: Shares<Z64>) -> Result<Shares<Z64>, Error> {
-        if self.minimum == 0 {
-            return Ok(told);
-        }
-        // A word of lanes for each of the two.
-        let mut rest = Shares::rearrange(told.view().slice(2, 2)?, 2 * Lanes::COUNT, |totals, rest| {
-            rest.chunks_exact_mut(Lanes::COUNT).zip(totals).for_each(|(rest, &total)| rest.fill(total));
-        });
-        rest.add_public(ctx.me(), &vec![Z64(self.minimum.wrapping_neg()); 2 * Lanes::COUNT])?;
-        let few = sign(ctx, rest.view()).await?;
-        let [good, bad] = few.planes()?;
-        let mut either = ctx.mul(good, bad).await?;
-        either.add_assign(good)?;
-        either.add_assign(bad)?;
-        select(ctx, either.view(), Shares::zeros(4).view(), told.view()).await
+    fn leaves_out(&self) -> bool {
+        self.minimum > 0 && !self.counts.rows().is_empty()
     }
 }
 
@@ -94,7 +86,12 @@ impl Program for Auc {
     }
 
     async fn run<M: Mode>(&self, mut ctx: Ctx<M>, inputs: Inputs, _: &impl Executor) -> Result<Released<M>, Error> {
-        let cells = self.counts.cells(&mut ctx, inputs).await?;
+        let parts = self.counts.parts(&mut ctx, inputs).await?;
+        let cells = if self.leaves_out() {
+            self.counts.of_parts(self.minimum).of_large_parts(&mut ctx, parts.view()).await?
+        } else {
+            self.counts.together(parts.view())?
+        };
         let bins = self.counts.bins();
         let [good, bad] = cells.planes()?;
         let below = Shares::rearrange(good, bins, |good, below| {
@@ -111,7 +108,7 @@ impl Program for Auc {
                 *total = cells.iter().fold(Z64(0), |sum, &cell| sum + cell);
             }
         });
-        let told = self.enough(&mut ctx, Shares::concat(&[pairs.view(), totals.view()])).await?;
+        let told = Shares::concat(&[pairs.view(), totals.view()]);
         Ok(Released { strand: ctx.verify().await?, outputs: vec![told.into()] })
     }
 }

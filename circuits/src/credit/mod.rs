@@ -6,7 +6,7 @@
 //! | [`Train`] | a model trained by gradient descent on the tables of several owners |
 //! | [`NewtonTrain`] | the same model in a few iterations of Newton's method |
 //! | [`Join`] | of tables with different columns the customers all have, found by numbers nobody sees |
-//! | [`Counts`] | good and bad customers by bins of a score or a feature, small counts left out: all that a report needs |
+//! | [`Counts`] | good and bad customers by bins of a score or a feature, small bins merged: all that a report needs |
 //!
 //! All compute on [`Number`]s of 20 fractional bits, and have a plain twin that gives the same bits. [`mod@reference`] is the whole of credit analysis on plain
 //! `f64`: what the programs on shares are measured against, and what an institution computes on data that it alone holds.

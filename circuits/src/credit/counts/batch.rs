@@ -1,6 +1,7 @@
 //! Customers of several owners in words of lanes.
 
-use trefoil_engine::Lanes;
+use crate::program::Inputs;
+use trefoil_engine::prelude::*;
 
 /// What is compared at once.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -32,6 +33,22 @@ impl Batch {
         };
         self.pieces.iter().flat_map(lanes).collect()
     }
+}
+
+/// The values of all owners, the first inputs, those of each padded to whole words. Local.
+pub(super) fn values(rows: &[usize], inputs: &mut Inputs) -> Result<Shares<Z64>, Error> {
+    let mut parts = Vec::new();
+    for (k, &rows) in rows.iter().enumerate() {
+        parts.push(inputs.z64(k)?);
+        parts.push(Shares::zeros(Lanes::words(rows) * Lanes::COUNT - rows));
+    }
+    Ok(Shares::concat(&parts.iter().map(Shares::view).collect::<Vec<_>>()))
+}
+
+/// The labels of all owners, the inputs after the values, in one plane. Local.
+pub(super) fn labels(rows: &[usize], inputs: &mut Inputs) -> Result<Shares<Lanes>, Error> {
+    let parts = (rows.len()..2 * rows.len()).map(|k| inputs.bits(k)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Shares::concat(&parts.iter().map(Shares::view).collect::<Vec<_>>()))
 }
 
 /// What is compared at once, up to so many words, in order. The customers of each owner begin a word of their own.

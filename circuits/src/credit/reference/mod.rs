@@ -11,6 +11,7 @@
 //! | [`Ranking`] | AUC, Gini, KS, ROC, deciles, confusion, calibration of scores, exact |
 //! | [`Histogram`] | the same of counts in equal bins of the score: all that a report on shares releases |
 //! | [`Binning`] | weight of evidence, information value, monotonic merge |
+//! | [`merged`] | counts of several owners without small ones |
 //! | [`psi`] | population stability index |
 //! | [`Scorecard`] | points from base score, odds and PDO; reason codes |
 //!
@@ -30,6 +31,7 @@ mod descent;
 mod error;
 mod histogram;
 mod matrix;
+mod merging;
 mod model;
 mod newton;
 mod normal;
@@ -43,6 +45,7 @@ pub use descent::{Batch, Descent, GradientDescent, Stop, Stopped};
 pub use error::DataError;
 pub use histogram::Histogram;
 pub use matrix::{Matrix, Moments, Sample};
+pub use merging::merged;
 pub use model::{Model, sigmoid};
 pub use newton::{Inference, Newton, NewtonFit};
 pub use normal::two_sided_p;

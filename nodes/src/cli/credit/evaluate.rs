@@ -13,8 +13,9 @@ use serde::Serialize;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
-The customers of the tables are scored at the nodes, where the scores stay, and counted by score and label. Only the counts become known, and none below --minimum: it is zero before it
-leaves the computation. All figures follow from the counts.
+The customers of the tables are scored at the nodes, where the scores stay, and counted by score and label. Only the counts become known, and none below --minimum: bins that count fewer good
+or fewer bad customers of an owner are merged before they leave the computation, but not across --threshold, so that accuracy and confusion are those of all customers. If fewer are on one side of it,
+they are not told. All figures follow from the counts.
 
 Examples:
   trefoil credit evaluate --cluster demo/cluster.toml --identity demo/lead.crt --tables bank-a/loans-test,bank-b/loans-test --moments moments.json \\
@@ -41,7 +42,7 @@ pub struct EvaluateArgs {
     /// The probability from which customers are called bad: moved up to the next border of a bin
     #[arg(long, default_value_t = 0.5)]
     threshold: f64,
-    /// Counts below this are left out
+    /// Bins that count fewer good or fewer bad customers of an owner are merged with their neighbours
     #[arg(long, default_value_t = 10)]
     minimum: u64,
     /// Count customers by these columns of the schema too, for weight of evidence and information value: numbers by nine cut points, which follow from the moments, and
@@ -66,15 +67,16 @@ struct Row {
     auc_error: f64,
     gini: f64,
     ks: f64,
+    bins: usize,
     threshold: f64,
-    accuracy: f64,
-    accuracy_error: f64,
-    precision: f64,
-    recall: f64,
-    true_bad: u64,
-    false_bad: u64,
-    true_good: u64,
-    false_good: u64,
+    accuracy: Option<f64>,
+    accuracy_error: Option<f64>,
+    precision: Option<f64>,
+    recall: Option<f64>,
+    true_bad: Option<u64>,
+    false_bad: Option<u64>,
+    true_good: Option<u64>,
+    false_good: Option<u64>,
 }
 
 /// Runs the command.
@@ -134,6 +136,8 @@ impl Row {
         let scores = file.histogram()?;
         let (auc, auc_error) = file.area(&scores);
         let confusion = scores.confusion(file.threshold).map_err(TableError::from)?;
+        let confusion = file.tells_confusion().then_some(confusion);
+        let accuracy = confusion.map(|cells| cells.accuracy());
         Ok(Self {
             rows: file.rows,
             counted: file.counted(),
@@ -141,41 +145,68 @@ impl Row {
             auc_error,
             gini: 2.0 * auc - 1.0,
             ks: scores.ks(),
+            bins: file.bins(),
             threshold: file.threshold as f64 / file.goods.len() as f64,
-            accuracy: confusion.accuracy(),
-            accuracy_error: file.left_out_accuracy(confusion.accuracy()),
-            precision: confusion.precision(),
-            recall: confusion.recall(),
-            true_bad: confusion.true_bad,
-            false_bad: confusion.false_bad,
-            true_good: confusion.true_good,
-            false_good: confusion.false_good,
+            accuracy,
+            accuracy_error: accuracy.map(|accuracy| file.left_out_accuracy(accuracy)),
+            precision: confusion.map(|cells| cells.precision()),
+            recall: confusion.map(|cells| cells.recall()),
+            true_bad: confusion.map(|cells| cells.true_bad),
+            false_bad: confusion.map(|cells| cells.false_bad),
+            true_good: confusion.map(|cells| cells.true_good),
+            false_good: confusion.map(|cells| cells.false_good),
         })
     }
 
     fn text(&self, file: &EvaluationFile, asked: f64) -> String {
-        let left_out = file.left_out();
-        let pad = |n: u64| format!("{n:>9}");
+        let counted = match file.left_out() {
+            0 => format!("counted   {}", self.counted),
+            left_out => format!(
+                "counted   {} ({left_out} are of owners with fewer than {} good or bad ones, of whom nothing is told)",
+                self.counted, file.minimum
+            ),
+        };
         let moved = match self.threshold - asked {
             up if up < 1e-6 => String::new(),
             _ => format!(" (from {asked} up to the next border of {} bins)", file.goods.len()),
         };
-        [
+        let bins = match file.goods.len() {
+            bins if bins == self.bins => String::new(),
+            bins => format!(" (over {} bins, of {bins} before small ones were merged)", self.bins),
+        };
+        let lines = [
             format!("customers {} of {}", self.rows, file.population),
-            format!(
-                "counted   {} ({left_out} are in counts below {}, which nobody learns)",
-                self.counted, file.minimum
-            ),
+            counted,
             format!("AUC       {:.4} (within {:.4} of that of the scores of all)", self.auc, self.auc_error),
             format!("Gini      {:.4}", self.gini),
-            format!("KS        {:.4}", self.ks),
+            format!("KS        {:.4}{bins}", self.ks),
+        ];
+        lines.into_iter().chain([self.confusion(file, &moved)]).collect::<Vec<_>>().join("\n")
+    }
+
+    /// What the threshold makes of the customers, if it is told.
+    fn confusion(&self, file: &EvaluationFile, moved: &str) -> String {
+        let figures = (self.accuracy.zip(self.accuracy_error)).zip(self.precision.zip(self.recall));
+        let cells = (self.true_bad.zip(self.false_good)).zip(self.false_bad.zip(self.true_good));
+        let Some((((accuracy, error), (precision, recall)), cells)) = figures.zip(cells) else {
+            return format!(
+                "threshold {:.3}{moved}: not told, since fewer than {} good or bad customers of an owner are on one side of it; take another --threshold, or pool more customers",
+                self.threshold, file.minimum
+            );
+        };
+        let within = match file.left_out() {
+            0 => String::new(),
+            _ => format!(" (within {error:.4} of that of all customers)"),
+        };
+        let ((true_bad, false_good), (false_bad, true_good)) = cells;
+        [
             format!(
-                "threshold {:.3}{moved}: accuracy {:.4} (within {:.4} of that of all customers), precision {:.4}, recall {:.4}",
-                self.threshold, self.accuracy, self.accuracy_error, self.precision, self.recall
+                "threshold {:.3}{moved}: accuracy {accuracy:.4}{within}, precision {precision:.4}, recall {recall:.4}",
+                self.threshold
             ),
             "           called bad called good".to_owned(),
-            format!("  bad       {}   {}", pad(self.true_bad), pad(self.false_good)),
-            format!("  good      {}   {}", pad(self.false_bad), pad(self.true_good)),
+            format!("  bad       {true_bad:>9}   {false_good:>9}"),
+            format!("  good      {false_bad:>9}   {true_good:>9}"),
         ]
         .join("\n")
     }
@@ -192,6 +223,20 @@ mod tests {
         let file: EvaluationFile = serde_json::from_str(counts).expect("counts");
         let row = Row::of(&file).expect("enough");
         assert!(row.text(&file, 0.3).contains("threshold 0.500 (from 0.3 up to the next border of 4 bins): accuracy"));
-        assert!(row.text(&file, 0.5).contains("threshold 0.500: accuracy"));
+        assert!(row.text(&file, 0.5).contains("threshold 0.500: accuracy 0.7500, precision 0.7778, recall 0.7000"));
+    }
+
+    #[test]
+    fn a_confusion_that_is_not_told_is_said_not_to_be() {
+        let counts = r#"{"format":1,"model":"m","population":"p","rows":410,"minimum":10,"threshold":2,
+            "goods":[100,0,90,10],"bads":[20,0,100,80]}"#;
+        let file: EvaluationFile = serde_json::from_str(counts).expect("counts");
+        let row = Row::of(&file).expect("enough");
+        let text = row.text(&file, 0.5);
+        assert!(text.contains("threshold 0.500: not told, since fewer than 10 good or bad customers"), "{text}");
+        assert!(text.contains("KS        0.4000 (over 3 bins, of 4 before small ones were merged)"), "{text}");
+        assert!(text.contains("counted   400 (10 are of owners with fewer than 10 good or bad ones"), "{text}");
+        assert_eq!(serde_json::to_value(&row).expect("JSON")["accuracy"], serde_json::Value::Null);
+        assert_eq!(serde_json::to_value(&row).expect("JSON")["bins"], 3);
     }
 }

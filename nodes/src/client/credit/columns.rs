@@ -9,7 +9,7 @@ use crate::{
     tables::TableStatus,
 };
 use bytes::Bytes;
-use trefoil_circuits::credit::{FEATURE_LIMIT, Number, OnCut};
+use trefoil_circuits::credit::{Number, OnCut};
 
 /// The tenths of a normal distribution: cut points of columns of numbers, in deviations from the mean.
 const TENTHS: [f64; 9] = [-1.2816, -0.8416, -0.5244, -0.2533, 0.0, 0.2533, 0.5244, 0.8416, 1.2816];
@@ -19,8 +19,7 @@ const OTHERS: &str = "any other";
 
 /// Counts customers by label and by the value of a column: numbers by nine cut points, which are public, truth values by one, and categories by level.
 ///
-/// One job for a column of numbers or truth values; for a category one for each level that has a feature, and one for all customers, from which those of the other levels
-/// follow. Cancelled, it deletes the job in the background.
+/// One job for a column of numbers or truth values; for a category one for each level that has a feature, which also counts the others. A level that counts too few belongs to the others. Cancelled, it deletes the job in the background.
 ///
 /// # Errors
 /// [`Error::Usage`] for a column without features; else as [`Client::run`].
@@ -42,7 +41,7 @@ pub async fn count_column(
         Pooling::Horizontal(moments) => vec![moments],
         Pooling::Vertical(all) => all.iter().collect(),
     };
-    let mut category = None;
+    let mut all_customers = None;
     let level = |feature: &str| feature.strip_prefix(name).and_then(|rest| rest.strip_prefix('=')).map(str::to_owned);
     for (part, moments) in all.iter().enumerate() {
         for (k, feature) in moments.features.iter().enumerate() {
@@ -53,20 +52,15 @@ pub async fn count_column(
                 [counts.goods, counts.bads] = counting.by((part, k), &standardized).await?;
             } else if let Some(level) = level(feature) {
                 let [goods, bads] = counting.by((part, k), &[(0.5 - mean) / sd]).await?;
-                counts.levels.push(level);
-                counts.goods.extend(goods.last());
-                counts.bads.extend(bads.last());
-                category = Some((part, k));
+                counts.add_level(level, [&goods, &bads], minimum);
+                all_customers = Some((goods.iter().sum(), bads.iter().sum()));
             }
         }
     }
-    if let Some(feature) = category {
-        // No feature is beyond its limit: all customers are below.
-        let [goods, bads] = counting.by(feature, &[FEATURE_LIMIT + 1.0]).await?;
-        let total = |counts: &[u64]| counts.first().copied().unwrap_or_default();
-        counts.add_others((total(&goods), total(&bads)), minimum);
+    if let Some(all) = all_customers {
+        counts.add_others(all, minimum);
     }
-    if counts.goods.is_empty() {
+    if counts.goods.is_empty() && all_customers.is_none() {
         let mut columns: Vec<&str> = all
             .iter()
             .flat_map(|moments| &moments.features)
@@ -86,6 +80,16 @@ fn cuts(mean: f64, sd: f64) -> Vec<f64> {
 }
 
 impl ColumnCounts {
+    /// Adds the customers of a level, who were counted after those of all others, if they were not put together with these.
+    fn add_level(&mut self, level: String, [goods, bads]: [&[u64]; 2], minimum: u64) {
+        let apart = minimum < 2 || goods.first().is_some_and(|others| *others > 0);
+        if apart {
+            self.levels.push(level);
+            self.goods.extend(goods.last());
+            self.bads.extend(bads.last());
+        }
+    }
+
     /// Adds the good and bad customers that none of the levels counts, of so many in all. Fewer than the minimum are not told.
     fn add_others(&mut self, (goods, bads): (u64, u64), minimum: u64) {
         let others = |all: u64, levels: &[u64]| {
@@ -128,7 +132,8 @@ impl Counting<'_> {
             }
         };
         let cuts = cuts.iter().map(|cut| (cut / Number::ULP).round() as i64).collect();
-        let counts = CountsSpec { rows, cuts, on_cut: OnCut::Lower, by_label: true, minimum: self.minimum };
+        let counts =
+            CountsSpec { rows, cuts, on_cut: OnCut::Lower, by_label: true, minimum: self.minimum, around: None };
         let inputs = values.into_iter().chain(self.pooling.labels(self.tables)?).collect();
         let spec = JobSpec { inputs, ..JobSpec::new(ProgramSpec::CreditCounts(counts), self.mode) };
         let outcome = self.client.run(&spec, Bytes::new(), &[]).await?;
@@ -163,6 +168,17 @@ mod tests {
         file.columns = vec![counts];
         let report = file.aggregates("", None, (None, None)).and_then(|all| Ok(all.release(10)?)).expect("a report");
         assert!((report.attributes[0].information_value - exact).abs() < 1e-12, "{exact}");
+    }
+
+    #[test]
+    fn a_level_that_counts_too_few_belongs_to_the_others() {
+        let (name, cuts, levels, goods, bads) = ("home".to_owned(), vec![], vec![], vec![], vec![]);
+        let mut counts = ColumnCounts { name, cuts, levels, goods, bads };
+        counts.add_level("RENT".to_owned(), [&[700, 100], &[100, 300]], 10);
+        counts.add_level("OTHER".to_owned(), [&[0, 800], &[0, 400]], 10);
+        counts.add_others((800, 400), 10);
+        assert_eq!(counts.levels, ["RENT", "any other"]);
+        assert_eq!((counts.goods, counts.bads), (vec![100, 700], vec![300, 100]));
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub struct Evaluating {
     pub bins: usize,
     /// The probability from which customers are called bad; it is moved up to the next border of a bin.
     pub threshold: f64,
-    /// Counts below this are left out before they leave the computation.
+    /// Bins that count fewer good or fewer bad customers of an owner are merged before they leave the computation.
     pub minimum: u64,
     /// The mode of the jobs.
     pub mode: ModeSpec,
@@ -55,6 +55,7 @@ pub async fn evaluate(
     if !accepted {
         return Err(Error::Usage("give 2 to 1000 bins and a threshold above 0 and below 1".to_owned()));
     }
+    let called_bad = (0..bins).find(|k| *k as f64 >= threshold * bins as f64 - 1e-9).unwrap_or(bins);
     let labels = pooling.labels(tables)?;
     // Each of them counts for itself: scores and labels come from the same rows.
     let parts: Vec<Vec<TableStatus>> = match pooling {
@@ -81,8 +82,9 @@ pub async fn evaluate(
         }
         let rows = parts.iter().filter_map(|part| part.first()).map(|table| table.rows).collect();
         let border = |k: usize| (k as f64 / bins as f64 / Number::ULP).round() as i64;
-        let counts =
-            CountsSpec { rows, cuts: (1..bins).map(border).collect(), on_cut: OnCut::Upper, by_label: true, minimum };
+        let cuts = (1..bins).map(border).collect();
+        let around = u32::try_from(called_bad).ok().filter(|_| called_bad < bins);
+        let counts = CountsSpec { rows, cuts, on_cut: OnCut::Upper, by_label: true, minimum, around };
         let inputs: Vec<_> = values.into_iter().chain(labels).collect();
         let auc = AucSpec { rows: counts.rows.clone(), bins: FINE, minimum };
         let auc = JobSpec { inputs: inputs.clone(), ..JobSpec::new(ProgramSpec::CreditAuc(auc), mode) };
@@ -102,7 +104,7 @@ pub async fn evaluate(
     let mut file = EvaluationFile::new(evaluating.model.clone(), evaluating.population.clone());
     (file.goods, file.bads) = (counts(0)?, counts(1)?);
     file.rows = parts.iter().filter_map(|part| part.first()).map(|table| table.rows).sum();
-    file.threshold = (0..bins).find(|k| *k as f64 >= threshold * bins as f64 - 1e-9).unwrap_or(bins);
+    file.threshold = called_bad;
     file.minimum = minimum;
     file.pairs = auc.z64(0)?.iter().map(|n| n.0).collect::<Vec<_>>().try_into().ok();
     Ok(file)

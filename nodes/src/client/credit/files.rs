@@ -98,7 +98,7 @@ pub struct EvaluationFile {
     pub population: String,
     /// Customers of all tables.
     pub rows: u64,
-    /// Counts below this were left out.
+    /// Bins that count fewer good or fewer bad customers of an owner are merged, from 2 on: the count of all of them is that of the last one, and the others are zero.
     pub minimum: u64,
     /// The bin from which customers are called bad.
     pub threshold: usize,
@@ -114,7 +114,7 @@ pub struct EvaluationFile {
     pub columns: Vec<ColumnCounts>,
 }
 
-/// Good and bad customers by the value of one column. All customers but those in counts below the minimum.
+/// Good and bad customers by the value of one column. Bins of numbers are merged as those of scores; levels that count too few are with others.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ColumnCounts {
@@ -150,12 +150,12 @@ impl EvaluationFile {
         Err(Error::Usage(format!("{}: its format is {} and {FORMAT} is read", path.display(), file.format)))
     }
 
-    /// Customers in bins that were not left out.
+    /// Customers of owners who were not left out.
     pub fn counted(&self) -> u64 {
         self.goods.iter().chain(&self.bads).fold(0, |sum, n| sum.saturating_add(*n))
     }
 
-    /// Customers in counts below the minimum, of whom nothing is known.
+    /// Customers of owners with fewer good or fewer bad ones than the minimum, of whom nothing is known.
     pub fn left_out(&self) -> u64 {
         self.rows.saturating_sub(self.counted())
     }
@@ -170,6 +170,17 @@ impl EvaluationFile {
         if left_out > 0.0 { 1.0 - goods * bads / pairs } else { 0.0 }
     }
 
+    /// Whether the counts tell how many customers are called bad: it is known where bins were not merged across the threshold.
+    pub fn tells_confusion(&self) -> bool {
+        let below = self.threshold.checked_sub(1).and_then(|bin| self.goods.get(bin));
+        self.minimum < 2 || below.is_none_or(|goods| *goods > 0)
+    }
+
+    /// Bins that remain after small ones were merged.
+    pub fn bins(&self) -> usize {
+        if self.minimum < 2 { self.goods.len() } else { self.goods.iter().filter(|goods| **goods > 0).count() }
+    }
+
     /// How far the accuracy of the customers counted can be from that of all: as if all others were called right, or all wrong.
     pub fn left_out_accuracy(&self, accuracy: f64) -> f64 {
         self.left_out() as f64 / self.rows.max(1) as f64 * accuracy.max(1.0 - accuracy)
@@ -178,7 +189,8 @@ impl EvaluationFile {
     /// The area under the ROC curve of all customers, and how far it can be from that of the scores themselves: from far more bins than are counted, if that was computed.
     pub fn area(&self, histogram: &Histogram) -> (f64, f64) {
         let fine = self.pairs.and_then(Auc::area);
-        fine.unwrap_or_else(|| (histogram.auc(), histogram.auc_error() + self.left_out_error()))
+        let (area, error) = fine.unwrap_or_else(|| (histogram.auc(), histogram.auc_error()));
+        (area, error + self.left_out_error())
     }
 
     /// The counts by score.
@@ -189,7 +201,7 @@ impl EvaluationFile {
         let left_out = self.left_out();
         if left_out > self.rows / 10 {
             return Err(Error::Usage(format!(
-                "{left_out} of {} customers are in counts below {}, which nobody learns, so that figures of the others would mislead; take fewer --bins, or pool more customers",
+                "{left_out} of {} customers are of owners with fewer than {} good or bad ones, of whom nothing is told, so that figures of the others would mislead; pool more customers, or evaluate without these tables",
                 self.rows, self.minimum
             )));
         }
@@ -200,8 +212,8 @@ impl EvaluationFile {
     /// What a report is made of.
     ///
     /// # Errors
-    /// As [`histogram`](Self::histogram); an earlier population in other bins is found by [`Aggregates::release`]. A column of which more than a tenth of the customers is in
-    /// counts below the minimum is left out.
+    /// As [`histogram`](Self::histogram); an earlier population in other bins is found by [`Aggregates::release`]. A column of which nothing is known of more than a tenth of the customers is
+    /// left out.
     pub fn aggregates(
         &self,
         title: &str,
@@ -212,6 +224,7 @@ impl EvaluationFile {
         let stability = earlier.map(|earlier| StabilityCounts {
             reference: earlier.population.clone(),
             expected: earlier.goods.iter().zip(&earlier.bads).map(total).collect(),
+            merged: earlier.minimum >= 2,
         });
         let (told, left_out): (Vec<_>, Vec<_>) = self.columns.iter().partition(|column| {
             let counts = column.goods.iter().chain(&column.bads);
@@ -225,7 +238,8 @@ impl EvaluationFile {
             population: self.population.clone(),
             scores,
             score_sums: None,
-            threshold: self.threshold,
+            // Beyond the last bin there is no confusion to tell.
+            threshold: if self.tells_confusion() { self.threshold } else { self.goods.len() },
             exact: Some(Exact { auc, auc_error, ks: None }),
             stability,
             attributes: told.into_iter().map(ColumnCounts::attribute).collect::<Result<_, _>>()?,
@@ -336,7 +350,50 @@ mod tests {
         assert!((0.9 - error - 900.0 / 1100.0).abs() < 1e-12 && 0.9 + error > 1000.0 / 1100.0, "{error}");
         assert!(counts(1100).histogram().is_ok());
         let refused = counts(1200).histogram().expect_err("a sixth is left out").to_string();
-        assert!(refused.starts_with("200 of 1200 customers are in counts below 10"), "{refused}");
+        assert!(refused.starts_with("200 of 1200 customers are of owners with fewer than 10"), "{refused}");
+    }
+
+    #[test]
+    fn where_bins_were_merged_there_is_no_confusion() {
+        let counts = |threshold| EvaluationFile {
+            rows: 1000,
+            minimum: 10,
+            threshold,
+            goods: vec![0, 600, 0, 0, 200],
+            bads: vec![0, 90, 0, 0, 110],
+            ..EvaluationFile::new(String::new(), String::new())
+        };
+        assert_eq!(counts(2).bins(), 2);
+        for (threshold, told) in [(1, false), (2, true), (3, false), (4, false)] {
+            let report = counts(threshold).aggregates("", None, (None, None)).and_then(|all| Ok(all.release(10)?));
+            let report = report.expect("a report");
+            assert_eq!((report.confusion.is_some(), counts(threshold).tells_confusion()), (told, told), "{threshold}");
+            assert_eq!(
+                report.scores.iter().map(|bin| (bin.goods, bin.bads)).collect::<Vec<_>>(),
+                [(600, 90), (200, 110)]
+            );
+            assert_eq!(report.scores[0].to.to_bits(), 0.4_f64.to_bits());
+            assert!(report.confusion.is_none_or(|cells| (cells.true_good, cells.true_bad) == (600, 110)));
+        }
+        assert!(EvaluationFile { minimum: 1, ..counts(3) }.tells_confusion(), "zeros are zeros");
+    }
+
+    #[test]
+    fn stability_is_by_bins_that_neither_population_merged() {
+        let counts = |goods, bads| EvaluationFile {
+            rows: 1000,
+            minimum: 10,
+            threshold: 2,
+            goods,
+            bads,
+            ..EvaluationFile::new(String::new(), String::new())
+        };
+        let earlier = counts(vec![300, 0, 300, 200], vec![20, 0, 80, 100]);
+        let now = counts(vec![200, 300, 150, 150], vec![20, 40, 40, 100]);
+        let aggregates = now.aggregates("", Some(&earlier), (None, None)).expect("counts");
+        let moved = aggregates.release(10).expect("a report").stability.expect("two populations");
+        let bins: Vec<_> = moved.bins.iter().map(|bin| (bin.expected, bin.actual)).collect();
+        assert_eq!(bins, [(320, 220), (380, 530), (300, 250)]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub struct Aggregates {
     pub model: String,
     /// The population, for people.
     pub population: String,
-    /// Customers by probability of being bad, in equal bins.
+    /// Customers by probability of being bad, in equal bins. Where some were merged, the last of them has the count of all, and the others have zero.
     pub scores: Histogram,
     /// The sum of the probabilities in each bin, if computed.
     pub score_sums: Option<Vec<f64>>,
@@ -51,6 +51,8 @@ pub struct StabilityCounts {
     pub reference: String,
     /// Its customers in the bins of this one's scores.
     pub expected: Vec<u64>,
+    /// Whether small bins were merged: then a count that is not zero is of all bins after the one before that is not.
+    pub merged: bool,
 }
 
 /// Good and bad customers by the value of one column.

@@ -128,8 +128,16 @@ fn stability(
     if counts.expected.len() != ranges.last().map_or(0, |last| last.end) {
         return Err(mismatch("the earlier population is counted in another number of bins"));
     }
-    let now: Vec<u64> = scores.iter().map(|bin| bin.goods + bin.bads).collect();
-    let then: Vec<u64> = ranges.iter().map(|range| sum(&counts.expected, range)).collect();
+    // Bins of this population, by their places, between borders that are known of the earlier one too.
+    let known = |end: usize| !counts.merged || end == counts.expected.len() || counts.expected.get(end - 1) > Some(&0);
+    let mut common: Vec<Range<usize>> = Vec::new();
+    for (i, _) in ranges.iter().enumerate().filter(|(_, range)| known(range.end)) {
+        common.push(common.last().map_or(0, |last| last.end)..i + 1);
+    }
+    let all: Vec<u64> = scores.iter().map(|bin| bin.goods + bin.bads).collect();
+    let now: Vec<u64> = common.iter().map(|bins| sum(&all, bins)).collect();
+    let before: Vec<u64> = ranges.iter().map(|range| sum(&counts.expected, range)).collect();
+    let then: Vec<u64> = common.iter().map(|bins| sum(&before, bins)).collect();
     // Tenths of the earlier population, as nearly as its bins allow: the index grows with the number of bins.
     let tenth = then.iter().sum::<u64>() / 10;
     let Merge::Into(merged) = merge_by(&then, &now, (minimum.max(tenth), minimum)) else {
@@ -138,7 +146,8 @@ fn stability(
         )));
     };
     let bin = |range: &Range<usize>| {
-        let (first, last) = (scores.get(range.start)?, scores.get(range.end.checked_sub(1)?)?);
+        let (first, last) = (common.get(range.start)?, common.get(range.end.checked_sub(1)?)?);
+        let (first, last) = (scores.get(first.start)?, scores.get(last.end - 1)?);
         Some(StabilityBin { from: first.from, to: last.to, expected: sum(&then, range), actual: sum(&now, range) })
     };
     let bins: Vec<_> = merged.iter().filter_map(bin).collect();
@@ -153,7 +162,8 @@ fn attribute(counts: &AttributeCounts, minimum: u64) -> Result<Option<Attribute>
         AttributeKind::Ordered(binning) => ordered(binning, minimum),
         AttributeKind::Nominal(levels) => nominal(levels, minimum),
     };
-    let Some(cells) = cells else { return Ok(None) };
+    // One cell of all customers tells nothing.
+    let Some(cells) = cells.filter(|cells| cells.len() > 1) else { return Ok(None) };
     // The cuts do not matter for the weights: any rising ones will do.
     let cuts = (1..cells.len()).map(|i| i as f64).collect();
     let binning = Binning::from_counts(cuts, cells.iter().map(|c| c.1).collect(), cells.iter().map(|c| c.2).collect())?;

@@ -131,7 +131,7 @@ pub enum Trainer {
 /// Counts customers by bins of a value.
 ///
 /// Inputs: the values of each owner in units of 2^-20, then, if they are split by it, the labels of each as bits that are set for bad customers. Outputs: for each bin,
-/// lowest first, the good customers, then the bad ones; or all of them. Counts below the minimum are zero.
+/// lowest first, the good customers, then the bad ones; or all of them. With a minimum of 2 or more, bins that count too few are merged: the count of all of them is that of the last one, and the others are zero.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct CountsSpec {
@@ -144,14 +144,17 @@ pub struct CountsSpec {
     pub on_cut: OnCut,
     /// Whether good and bad customers are counted apart.
     pub by_label: bool,
-    /// The least count that is told.
+    /// The least count of an owner that is told, of good and of bad customers; 0 or 1 for all.
     pub minimum: u64,
+    /// The first bin of those above a cut point across which bins are not merged, unless one side of it counts too few: from 1 to the number of cut points.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub around: Option<u32>,
 }
 
 /// The area under the ROC curve of scores, from bins of which no count is told.
 ///
 /// Inputs: the probabilities of each owner in units of 2^-20, then the labels of each as bits that are set for bad customers. Output: four integers: over all pairs of a good and a bad customer, twice those in which the bad
-/// one has the higher score and once those in one bin; the pairs in one bin; the good customers; the bad ones. All are zero if there are fewer of either than the minimum.
+/// one has the higher score and once those in one bin; the pairs in one bin; the good customers; the bad ones. Owners with fewer of either than the minimum are left out.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct AucSpec {
@@ -159,7 +162,7 @@ pub struct AucSpec {
     pub rows: Vec<u64>,
     /// Bins of one width between 0 and 1: 2 to 4,097.
     pub bins: u32,
-    /// How many good and how many bad customers there have to be.
+    /// How many good and how many bad customers an owner has to have.
     pub minimum: u64,
 }
 
@@ -301,9 +304,10 @@ impl Trainer {
 }
 
 impl CountsSpec {
-    /// Bytes that the computation takes beside its inputs and outputs: values and labels as numbers, and the comparisons under way.
+    /// Bytes that the computation takes beside its inputs and outputs: values and labels as numbers, the comparisons under way, and what ranges of bins count.
     pub(in crate::job) fn memory(&self) -> u64 {
-        counting(&self.rows)
+        let ranges = self.resolve().map_or(0, |counts| counts.ranges() as u64);
+        counting(&self.rows).saturating_add(ranges.saturating_mul(SHARE))
     }
 
     /// The program.
@@ -314,7 +318,9 @@ impl CountsSpec {
         let rows = rows_of(&self.rows)?;
         let cuts: Vec<f64> = self.cuts.iter().map(|cut| *cut as f64 * Number::ULP).collect();
         let split = if self.by_label { Split::Label } else { Split::Whole };
-        Ok(Counts::new(rows, (&cuts, self.on_cut), split, self.minimum)?)
+        let counts = Counts::new(rows, (&cuts, self.on_cut), split, self.minimum)?;
+        let around = self.around.map(|bin| usize::try_from(bin).unwrap_or(usize::MAX));
+        Ok(around.map_or(Ok(counts.clone()), |bin| counts.around(bin))?)
     }
 }
 

@@ -53,7 +53,7 @@ fn spec(program: ProgramSpec, inputs: Vec<InputSpec>) -> JobSpec {
 /// Counts of so many parts, with labels.
 fn counts(values: Vec<InputSpec>, labels: Vec<InputSpec>) -> JobSpec {
     let (rows, by_label) = (vec![ROWS; values.len()], !labels.is_empty());
-    let counts = CountsSpec { rows, cuts: vec![0], on_cut: OnCut::Upper, by_label, minimum: 10 };
+    let counts = CountsSpec { rows, cuts: vec![0], on_cut: OnCut::Upper, by_label, minimum: 10, around: None };
     spec(ProgramSpec::CreditCounts(counts), [values, labels].concat())
 }
 
