@@ -12,7 +12,7 @@ use std::ops::Range;
 ///
 /// **What it tells.** A range ends where a count is not zero, so the counts tell the ranges. All that can be added up or taken away of them is the number of customers of a class in some whole ranges: of each owner who is not left
 /// out at least the minimum, if it is known of all others, or none. Of a border within a range it is told that the range could not end there: of some class and owner, fewer than the minimum are between the beginning of the range
-/// and that border, or between it and the end of the side; of the border that was asked for, if it is within one, that fewer are on one side of it. How many they are is not told, nor of which class. Of an owner who
+/// and that border, or between it and the end of the side; of the border that was asked for, if it is within one, that fewer are on one side of it. How many they are is not told, nor of which class: no count of some bins follows but those of whole ranges. Of an owner who
 /// is left out it is told that there are fewer than the minimum of a class.
 ///
 /// # Errors
@@ -92,6 +92,49 @@ mod tests {
         assert_eq!(merge(&[large.clone(), vec![vec![9, 7, 3], vec![1, 1, 2]]]), large);
         assert!(merged(&[large, vec![vec![1, 2]]], None, 5).is_err());
         assert_eq!(merged(&[], None, 5), Ok(vec![]));
+    }
+
+    /// All tables of so many bins that count at most so many of each class.
+    fn tables(classes: usize, bins: usize, most: u64) -> Vec<Vec<Vec<u64>>> {
+        let extended = |rows: Vec<Vec<u64>>| {
+            rows.into_iter().flat_map(move |row| {
+                let left = most - row.iter().sum::<u64>();
+                (0..=left).map(move |count| [&row[..], &[count]].concat())
+            })
+        };
+        let rows = (0..bins).fold(vec![vec![]], |rows, _| extended(rows).collect::<Vec<_>>());
+        (0..classes).fold(vec![vec![]], |tables, _| {
+            tables
+                .iter()
+                .flat_map(|table| rows.iter().map(|row| [&table[..], std::slice::from_ref(row)].concat()))
+                .collect()
+        })
+    }
+
+    /// Whatever is told, and for whatever bins that are no whole ranges, there are tables with other counts there of which the same is told.
+    #[test]
+    fn no_count_but_those_of_whole_ranges_follows_from_what_is_told() {
+        for (classes, bins, most, minimum) in [(1, 4, 11, 3), (2, 3, 5, 2)] {
+            let tables = tables(classes, bins, most);
+            for border in (0..bins).map(|border| (border > 0).then_some(border)) {
+                let mut seen = std::collections::BTreeMap::new();
+                for table in &tables {
+                    let told = merged(std::slice::from_ref(table), border, minimum).unwrap();
+                    seen.entry(told).or_insert_with(Vec::new).push(table);
+                }
+                for (told, tables) in seen.iter().filter(|(told, _)| told[0][bins - 1] > 0) {
+                    let told_at = |end: usize| end == 0 || told[0][end - 1] > 0;
+                    let within = (0..bins).flat_map(|from| (from + 1..=bins).map(move |end| (from, end)));
+                    for (from, end) in within.filter(|&(from, end)| !told_at(from) || !told_at(end)) {
+                        for class in 0..classes {
+                            let count = |table: &&Vec<Vec<u64>>| table[class][from..end].iter().sum::<u64>();
+                            let first = count(&tables[0]);
+                            assert!(tables.iter().any(|table| count(table) != first), "{told:?}: {from}..{end}");
+                        }
+                    }
+                }
+            }
+        }
     }
 
     fn parts() -> impl Strategy<Value = Vec<Vec<Vec<u64>>>> {
