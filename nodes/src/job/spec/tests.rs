@@ -166,12 +166,11 @@ fn the_programs_of_credit_analysis_have_one_form_and_sizes() {
     assert_eq!(sizes.inputs, [Shape::z64(5), Shape::z64(70), Shape::bits(5), Shape::bits(70)]);
     assert_eq!(sizes.outputs, [Shape::z64(3); 2]);
     let around = counts.replace("\"minimum\":10", "\"minimum\":10,\"around\":2");
-    assert_eq!(
-        serde_json::to_string(&credit(&around).unwrap()).unwrap(),
-        around,
-        "and it is left out if it is not given"
-    );
-    assert_eq!(serde_json::to_string(&credit(counts).unwrap()).unwrap(), counts);
+    // It is left out if it is not given.
+    for counts in [counts, &around] {
+        let written = serde_json::to_string(&credit(counts).unwrap()).unwrap();
+        assert!(written.contains(counts), "{written}");
+    }
     assert!(credit(&around.replace("\"around\":2", "\"around\":3")).unwrap().sizes().is_err());
 
     for (program, from, to, fault) in [
