@@ -89,6 +89,18 @@ fn a_training_that_leaves_its_range_says_so() {
 }
 
 #[test]
+fn customers_of_one_label_train_nothing() {
+    let sample = sample(70, 2);
+    let table = [encode_features(sample.features()).unwrap()];
+    let train = NewtonTrain::new(horizontal(&sample), NewtonSettings { iterations: 2, l2: 1.0 }).unwrap();
+    let flagged = |bad: std::ops::Range<usize>| {
+        let labels: Vec<bool> = (0..70).map(|k| bad.contains(&k)).collect();
+        run::<Malicious, _>(&train, train.cost(), &table, &[bits(&labels)]).1
+    };
+    assert_eq!([0..0, 0..70, 3..4, 0..69].map(flagged), [true, true, false, false]);
+}
+
+#[test]
 fn settings_out_of_range_are_refused() {
     let pooled = |rows, columns| Pooled::Vertical { rows, columns: vec![columns] };
     for (iterations, l2) in [(0, 1.0), (65, 1.0), (8, -1.0), (8, 11.0), (8, f64::NAN)] {

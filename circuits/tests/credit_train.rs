@@ -89,6 +89,18 @@ fn a_training_that_leaves_its_range_says_so() {
     assert!(!run::<SemiHonest, _>(&train, train.cost(), &table, &labels).1);
 }
 
+#[test]
+fn customers_of_one_label_train_nothing() {
+    let sample = sample(70, 2);
+    let table = [encode_features(sample.features()).unwrap()];
+    let train = Train::new(horizontal(&sample), Settings { epochs: 1, ..SETTINGS }).unwrap();
+    let flagged = |bad: std::ops::Range<usize>| {
+        let labels: Vec<bool> = (0..70).map(|k| bad.contains(&k)).collect();
+        run::<SemiHonest, _>(&train, train.cost(), &table, &[bits(&labels)]).1
+    };
+    assert_eq!([0..0, 0..70, 3..4, 0..69].map(flagged), [true, true, false, false]);
+}
+
 /// The cost says after which epoch it ended.
 #[test]
 fn a_training_ends_when_its_coefficients_stand_still() {
@@ -149,7 +161,8 @@ fn a_step_that_drops_no_bit_is_that_of_the_twin() {
         assert_ne!(expected, [0, 0]);
         let (tables, labels) = ([vec![Z64(feature.cast_unsigned())]], [bits(&[bad])]);
         let (model, beyond) = run::<SemiHonest, _>(&train, train.cost(), &tables, &labels);
-        assert_eq!((model, beyond), (expected, false));
+        // One row has one label, so that the flag is raised all the same.
+        assert_eq!((model, beyond), (expected, true));
     }
     let settings = Settings { momentum: 0.9999, ..settings };
     assert!(Train::new(Pooled::Vertical { rows: 1, columns: vec![1] }, settings).is_err());

@@ -16,7 +16,7 @@ use crate::{
     program::{Executor, Inputs, Program, Released, Shape},
 };
 pub(super) use gradient::in_turn;
-use gradient::{labels, labels_cost, probabilities, probabilities_cost};
+use gradient::{BOTH, Labels, labels, labels_cost, probabilities, probabilities_cost};
 pub use newton::{NewtonSettings, NewtonTrain};
 pub use stopping::Stopping;
 use trefoil_engine::{Cost, prelude::*};
@@ -50,7 +50,7 @@ pub struct Settings {
 /// Minimizes `sum of log losses + l2 / 2 * |weights|^2`, in the steps of [`GradientDescent`](super::reference::GradientDescent), or with momentum.
 ///
 /// **Shape** inputs: the features of each owner as [`Pooled`] says, standardized ([`encode_features`](super::encode_features)); then the labels, as many bits as [`Pooled::labelled`] says, set for
-/// *bad* customers. Outputs: the `d + 1` coefficients, the intercept first, as [`Number`](super::Number)s; and one bit that is set if a coefficient ever exceeded [`WEIGHT_LIMIT`](super::WEIGHT_LIMIT): the
+/// *bad* customers. Outputs: the `d + 1` coefficients, the intercept first, as [`Number`](super::Number)s; and one bit that is set if a coefficient ever exceeded [`WEIGHT_LIMIT`](super::WEIGHT_LIMIT), or all customers have the same label: the
 /// model is worthless then, and not to be released. While none does, nothing overflows on features within [`FEATURE_LIMIT`](super::FEATURE_LIMIT), which those who bring them check, and
 /// [`beyond_limits`](crate::program::beyond_limits) on shares.
 /// **Cost** [`cost`](Self::cost): for each step and row 1 integer, a truncation and a sigmoid; for each step and 8,192 rows, `d` integers and truncations. About 35 rounds a step of up to 200 rows, more for larger ones.
@@ -116,7 +116,7 @@ impl Train {
     pub fn cost_of(&self, epochs: usize) -> Cost {
         let (n, d) = (self.table.rows(), self.table.columns());
         let mut parts = labels_cost(&self.table);
-        let (mut words, mut watched) = (0, 0);
+        let (mut words, mut watched) = (0, BOTH);
         let mut watch = |parts: &mut Vec<Cost>, least: usize| {
             watched += d + 1;
             if watched >= least {
@@ -182,9 +182,9 @@ impl Program for Train {
     async fn run<M: Mode>(&self, mut ctx: Ctx<M>, mut inputs: Inputs, _: &impl Executor) -> Result<Released<M>, Error> {
         inputs.check(&self.inputs())?;
         let table = self.table.gather(&mut inputs)?;
-        let labels = labels(&mut ctx, &self.table, &mut inputs).await?;
+        let Labels { numbers: labels, both } = labels(&mut ctx, &self.table, &mut inputs).await?;
         let (n, d) = (self.table.rows(), self.table.columns());
-        let (mut watch, mut state) = (Watch::default(), State::new(d + 1));
+        let (mut watch, mut state) = (Watch { waiting: vec![both], ..Watch::default() }, State::new(d + 1));
         let mut before = Shares::<Z64>::zeros(d + 1);
         for epoch in 1..=self.settings.epochs {
             for from in (0..n).step_by(self.batch()) {

@@ -226,7 +226,7 @@ async fn run<M: Mode>(
     Ok((released.release()?, released.cost()))
 }
 
-/// The model, if no coefficient has ever left its range, which the nodes open to each other.
+/// The model, if no coefficient has ever left its range and there are customers of both labels, which the nodes open to each other as one bit.
 async fn train<M: Mode>(
     program: &impl Program,
     ctx: Ctx<M>,
@@ -241,8 +241,8 @@ async fn train<M: Mode>(
         return Ok((released.release()?, released.cost()));
     }
     Err(RunFault::Range(format!(
-        "a coefficient exceeded {WEIGHT_LIMIT}, or another number its range, while the model was trained, so that it is worthless and was not released; \
-         raise the L2 penalty, lower the learning rate of descent, and see that all features are standardized and some customers of each label are there"
+        "a coefficient exceeded {WEIGHT_LIMIT}, or another number its range, while the model was trained, or all customers have the same label, so that the model is worthless and was not released; \
+         see that customers of both labels are there and that all features are standardized, raise the L2 penalty, or lower the learning rate of descent"
     )))
 }
 

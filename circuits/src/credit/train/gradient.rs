@@ -11,6 +11,7 @@ use crate::{
         columns::{logits, plain_logits},
         number::{EXACT, FRACTIONAL},
         places::{Kept, Place},
+        train::WEIGHT_BITS,
     },
     program::Inputs,
 };
@@ -98,20 +99,34 @@ pub(in crate::credit) fn in_turn(parts: impl IntoIterator<Item = Cost>) -> Cost 
     })
 }
 
-/// All labels as numbers, 0 or 1.
-pub(super) async fn labels<M: Mode>(
-    ctx: &mut Ctx<M>,
-    table: &Pooled,
-    inputs: &mut Inputs,
-) -> Result<Shares<Z64>, Error> {
+/// The labels of all customers.
+pub(super) struct Labels {
+    /// As numbers, 0 or 1.
+    pub(super) numbers: Shares<Z64>,
+    /// Two integers, of which one is not below `2^WEIGHT_BITS` if all customers have the same label: whatever they are trained on, there is no model of them.
+    pub(super) both: Shares<Z64>,
+}
+
+/// All labels.
+pub(super) async fn labels<M: Mode>(ctx: &mut Ctx<M>, table: &Pooled, inputs: &mut Inputs) -> Result<Labels, Error> {
     let first = table.shapes().len();
     let mut all = Vec::new();
     for (k, rows) in table.labelled().into_iter().enumerate() {
         all.push(inject(ctx, rows, inputs.bits(first + k)?.view()).await?);
     }
     let all = Shares::concat(&all.iter().map(Shares::view).collect::<Vec<_>>());
-    Ok(times(all.view(), 1 << FRACTIONAL))
+    // `2^bits` less the bad customers, and less the good ones. There are at most 2^20 of either.
+    let mut both = Shares::rearrange(all.view(), BOTH, |all, both| {
+        let bad = all.iter().fold(Z64(0), |sum, &label| sum + label);
+        both.copy_from_slice(&[Z64(0) - bad, bad]);
+    });
+    let limit = 1 << WEIGHT_BITS;
+    both.add_public(ctx.me(), &[Z64(limit), Z64(limit) - Z64(all.len() as u64)])?;
+    Ok(Labels { numbers: times(all.view(), 1 << FRACTIONAL), both })
 }
+
+/// How many of the integers that are watched tell that all customers have the same label.
+pub(super) const BOTH: usize = 2;
 
 /// The exact cost of [`labels`].
 pub(super) fn labels_cost(table: &Pooled) -> Vec<Cost> {

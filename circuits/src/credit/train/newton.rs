@@ -8,7 +8,7 @@ mod plain;
 
 use super::{
     EXTRA, WEIGHT_BITS,
-    gradient::{Scale, gradient, in_turn, labels, labels_cost, probabilities, probabilities_cost, times},
+    gradient::{BOTH, Labels, Scale, gradient, in_turn, labels, labels_cost, probabilities, probabilities_cost, times},
 };
 use crate::{
     arith::{
@@ -96,7 +96,7 @@ impl NewtonTrain {
         for iteration in 0..self.settings.iterations {
             parts.extend((iteration > 0).then(|| probabilities_cost(n)));
             parts.extend(curvature.cost(iteration > 0));
-            let mut watched = size * (size + 1) / 2 + 2 * size;
+            let mut watched = size * (size + 1) / 2 + 2 * size + if iteration == 0 { BOTH } else { 0 };
             for _ in 0..Inverse::steps(iteration) {
                 let (step, more) = solver.cost();
                 parts.extend(step);
@@ -214,7 +214,7 @@ impl Program for NewtonTrain {
     async fn run<M: Mode>(&self, mut ctx: Ctx<M>, mut inputs: Inputs, _: &impl Executor) -> Result<Released<M>, Error> {
         inputs.check(&self.inputs())?;
         let table = self.table.gather(&mut inputs)?;
-        let labels = labels(&mut ctx, &self.table, &mut inputs).await?;
+        let Labels { numbers: labels, both } = labels(&mut ctx, &self.table, &mut inputs).await?;
         let coarse = self.curvature().coarse(&mut ctx, table.view()).await?;
         let customers = Customers { table, coarse, labels };
         let size = self.table.columns() + 1;
@@ -224,6 +224,9 @@ impl Program for NewtonTrain {
         let mut flags = Flags::default();
         for k in 0..self.settings.iterations {
             let mut watch = Watch::default();
+            if k == 0 {
+                watch.limit(both.view(), WEIGHT_BITS);
+            }
             let step = self.iteration(&mut ctx, &mut watch, &customers, (at.view(), &mut inverse), k).await?;
             model = model.view().minus(step.view())?;
             at = round_shift(&mut ctx, model.view(), EXTRA).await?;

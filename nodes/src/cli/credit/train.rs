@@ -18,7 +18,8 @@ Training is Newton's method or gradient descent on the standardized features. By
 it, and it scores customers as far as the owners of the tables permit. Numbers, not decisions, of one customer more than there are features tell it. With --release-to, the clients that are named learn it, if all owners have named them with
 `trefoil credit share --model-to`.
 
-If a coefficient leaves its range, the job fails and nothing is released: raise --l2 then, or lower the --rate of descent.
+If a coefficient leaves its range, or all customers have the same label, the job fails and nothing is released: see that customers of both labels are there, raise --l2, or lower the --rate
+of descent.
 
 Examples:
   trefoil credit train --cluster demo/cluster.toml --identity demo/lead.crt --tables bank-a/loans,bank-b/loans --moments moments.json --model-table model

@@ -82,7 +82,7 @@ pub struct ScoreSpec {
 /// Trains a logistic model.
 ///
 /// Inputs: the features of each owner, then labels as bits that are set for bad customers: of all, or of each owner if these have other customers. Output: the
-/// coefficients in units of 2^-20, the intercept first. If a coefficient leaves its range the job fails, and nothing is released.
+/// coefficients in units of 2^-20, the intercept first. If a coefficient leaves its range, or all customers have the same label, the job fails, and nothing is released.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainSpec {
