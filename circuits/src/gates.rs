@@ -78,7 +78,7 @@ pub trait Gates {
     ///
     /// # Errors
     /// A vector does not have a bit that is asked for.
-    fn gather(&mut self, from: &[Self::Bits], bits: &[(Wire, Option<Wire>)]) -> Result<Self::Bits, Self::Error>;
+    fn gather(&mut self, from: &[&Self::Bits], bits: &[(Wire, Option<Wire>)]) -> Result<Self::Bits, Self::Error>;
 
     /// `x AND y`, bit by bit: one round.
     ///
@@ -156,7 +156,7 @@ impl<M: Mode> Gates for OnShares<'_, M> {
         Shares::concat(&parts.iter().map(|part| part.view()).collect::<Vec<_>>())
     }
 
-    fn gather(&mut self, from: &[Shares<Lanes>], bits: &[(Wire, Option<Wire>)]) -> Result<Shares<Lanes>, Error> {
+    fn gather(&mut self, from: &[&Shares<Lanes>], bits: &[(Wire, Option<Wire>)]) -> Result<Shares<Lanes>, Error> {
         let view = |wire: Wire| {
             let missing =
                 Error::Shape { what: "the vectors that bits are taken of", expected: wire.of + 1, got: from.len() };
@@ -213,7 +213,7 @@ impl Gates for Builder {
         parts.iter().flat_map(|part| part.iter().copied()).collect()
     }
 
-    fn gather(&mut self, from: &[Vec<Signal>], bits: &[(Wire, Option<Wire>)]) -> Result<Vec<Signal>, BuildError> {
+    fn gather(&mut self, from: &[&Vec<Signal>], bits: &[(Wire, Option<Wire>)]) -> Result<Vec<Signal>, BuildError> {
         let signal = |wire: Wire| {
             let missing = |width| BuildError::OutOfRange { end: wire.bit + 1, width };
             let of = from.get(wire.of).ok_or(missing(0))?;

@@ -43,7 +43,7 @@ pub use party::Party;
 pub use protocol::{Masks, Site, Verified};
 pub use prss::{PairSecret, SessionBinding, SessionKeys};
 pub use ring::{Lanes, Z16, Z32, Z64};
-pub use share::{Matrix, Shares, View, Windows};
+pub use share::{Apart, Matrix, Shares, View, Windows};
 
 /// What a circuit is written with.
 pub mod prelude {

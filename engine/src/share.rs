@@ -11,6 +11,7 @@ mod components;
 mod matrix;
 mod windows;
 
+pub use components::Apart;
 pub use matrix::Matrix;
 pub use windows::Windows;
 

@@ -35,11 +35,6 @@ pub(super) fn to_zero_one(planes: &[Lanes], count: usize, x: &mut [Z64]) {
     }
 }
 
-/// The components of boolean shares, each in a sharing of its own.
-pub(crate) fn apart(me: Party, bits: View<'_, Lanes>) -> [Shares<Lanes>; 3] {
-    bits.components(me, bits.len(), |x: &[Lanes], out: &mut [Lanes]| out.copy_from_slice(x))
-}
-
 /// Every component of integers times a public one.
 pub(super) fn scaled(x: View<'_, Z64>, by: Z64) -> Shares<Z64> {
     let mut x = x.to_shares();

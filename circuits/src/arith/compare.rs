@@ -2,7 +2,7 @@
 
 use super::{
     ElementCost,
-    bits::{WORD, apart, same, scaled},
+    bits::{WORD, same, scaled},
     convert::{sign, sign_cost, zero_one},
     kernels::{Majority, Or, XorAndProduct},
 };
@@ -76,8 +76,8 @@ pub async fn equal<M: Mode>(ctx: &mut Ctx<M>, x: View<'_, Z64>, y: View<'_, Z64>
     let d = x.minus(y)?;
     let words = Lanes::words(d.len());
     let sum = d.view().sum_of_components(WORD * words, super::bits::to_planes);
-    let parts = apart(ctx.me(), sum.view().slice(0, (WORD - 1) * words)?);
-    let carries = ctx.quadratic(&Majority, parts.each_ref().map(Shares::view)).await?;
+    let apart = sum.view().slice(0, (WORD - 1) * words)?.apart(ctx.me());
+    let carries = ctx.quadratic(&Majority, apart.views()).await?;
     // Position i has sum_i and carry_i; there is no carry into position 0, so the sum there is to be zero, as is the OR below position 1.
     let below = (WORD - 2) * words;
     let either = ctx.quadratic(&Or, [sum.view().slice(words, below)?, carries.view().slice(0, below)?]).await?;

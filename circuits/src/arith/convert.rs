@@ -2,7 +2,7 @@
 
 use super::{
     ElementCost,
-    bits::{WORD, apart, clear_unused, same, to_integers, to_planes, to_zero_one},
+    bits::{WORD, clear_unused, same, to_integers, to_planes, to_zero_one},
     kernels::{Majority, Xor},
 };
 use crate::{
@@ -106,9 +106,8 @@ pub async fn b2a<M: Mode>(ctx: &mut Ctx<M>, count: usize, bits: View<'_, Lanes>)
     let mut not_x = x;
     let below = (WORD - 1) * words;
     not_x.add_public(ctx.me(), &vec![Lanes::ONES; WORD * words])?;
-    let of = |x: &Shares<Lanes>| x.view().slice(0, below).map(View::to_shares);
-    let (u, v, w) = (of(&not_x)?, of(&m1)?, of(&m2)?);
-    let borrows = ctx.quadratic(&Majority, [u.view(), v.view(), w.view()]).await?;
+    let [u, v, w] = [&not_x, &m1, &m2].map(|x| x.view().slice(0, below));
+    let borrows = ctx.quadratic(&Majority, [u?, v?, w?]).await?;
     let high = d.view().slice(words, below)?.to_shares();
     let high = boolean::sub(&mut OnShares::new(ctx, words), FORM, &high, &borrows).await?;
     let d = Shares::concat(&[d.view().slice(0, words)?, high.view()]);
@@ -210,7 +209,7 @@ const SAVED: LaneCost = LaneCost { rounds: 1, bits: WORD as u64 - 1 };
 async fn saved<M: Mode>(ctx: &mut Ctx<M>, x: View<'_, Z64>) -> Result<[Shares<Lanes>; 2], Error> {
     let words = Lanes::words(x.len());
     let sum = x.sum_of_components(WORD * words, to_planes);
-    let parts = apart(ctx.me(), sum.view().slice(0, (WORD - 1) * words)?);
-    let carries = ctx.quadratic(&Majority, parts.each_ref().map(Shares::view)).await?;
+    let apart = sum.view().slice(0, (WORD - 1) * words)?.apart(ctx.me());
+    let carries = ctx.quadratic(&Majority, apart.views()).await?;
     Ok([sum, carries])
 }

@@ -11,7 +11,7 @@
 
 use super::{
     ElementCost,
-    bits::{apart, clear_unused, same},
+    bits::{clear_unused, same},
     convert::FORM,
     kernels::Majority,
 };
@@ -182,8 +182,8 @@ pub fn b2a_cost<R: Word>() -> ElementCost {
 async fn saved<M: Mode, R: Word>(ctx: &mut Ctx<M>, x: View<'_, R>) -> Result<[Shares<Lanes>; 2], Error> {
     let words = Lanes::words(x.len());
     let sum = x.sum_of_components(R::BITS * words, to_planes);
-    let parts = apart(ctx.me(), sum.view().slice(0, (R::BITS - 1) * words)?);
-    let carries = ctx.quadratic(&Majority, parts.each_ref().map(Shares::view)).await?;
+    let apart = sum.view().slice(0, (R::BITS - 1) * words)?.apart(ctx.me());
+    let carries = ctx.quadratic(&Majority, apart.views()).await?;
     Ok([sum, carries])
 }
 

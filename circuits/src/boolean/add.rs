@@ -53,8 +53,7 @@ pub(crate) async fn add_from<G: Gates>(
 ) -> Result<G::Bits, G::Error> {
     let p = g.xor(x, y)?;
     let k = g.width(&p);
-    let (v, below) = (g.select(x, 0..k - 1)?, g.select(&p, 0..k - 1)?);
-    let carries = Network::planned(form, k - 1, Wanted::From(from)).run(g, &v, &below).await?;
+    let carries = Network::planned(form, k - 1, Wanted::From(from)).run(g, k - 1, [x, &p]).await?;
     let high = g.select(&p, from..k)?;
     g.xor(&high, &carries)
 }
@@ -85,7 +84,7 @@ pub(crate) async fn carry_beside<G: Gates>(
 ) -> Result<(G::Bits, G::Bits), G::Error> {
     let p = g.xor(x, y)?;
     let k = g.width(&p);
-    let (carry, products) = Network::planned(form, k, Wanted::Last).run_beside(g, [x, &p], others).await?;
+    let (carry, products) = Network::planned(form, k, Wanted::Last).run_beside(g, k, [x, &p], others).await?;
     Ok((if k == 0 { g.constant(&[false]) } else { carry }, products))
 }
 
@@ -134,8 +133,7 @@ async fn with_carries<G: Gates>(
     if k < 2 {
         return Ok(g.concat(&[plus]));
     }
-    let (v, p) = (g.select(v, 0..k - 1)?, g.select(p, 0..k - 1)?);
-    let carries = Network::planned(form, k - 1, Wanted::All).run(g, &v, &p).await?;
+    let carries = Network::planned(form, k - 1, Wanted::All).run(g, k - 1, [v, p]).await?;
     let (low, high) = (g.select(plus, 0..1)?, g.select(plus, 1..k)?);
     let high = g.xor(&high, &carries)?;
     Ok(g.concat(&[&low, &high]))

@@ -49,7 +49,7 @@ pub async fn less_than<G: Gates>(
             g.concat(&[&low, &sign])
         }
     };
-    Network::planned(form, k, Wanted::Last).run(g, &v, &p).await
+    Network::planned(form, k, Wanted::Last).run(g, k, [&v, &p]).await
 }
 
 /// The exact cost of [`less_than`] of `k` bits, in either order.

@@ -36,7 +36,7 @@ pub enum Weights {
 pub enum Report {
     /// The logit, a [`Number`].
     Logit,
-    /// The probability of a bad customer, a [`Number`]: within `2.6e-5` of that of the exact logit.
+    /// The probability of a bad customer, a [`Number`]: within `4.4e-5` of that of the exact logit.
     Probability,
     /// One bit: whether the probability is at least this threshold, by one exact comparison on the logit.
     Decision(f64),

@@ -13,10 +13,7 @@
 
 use super::{Kind, Threshold};
 use crate::{
-    arith::{
-        bits::{apart, same},
-        kernels::Majority,
-    },
+    arith::{bits::same, kernels::Majority},
     boolean::{self, CarryForm, LaneCost},
     gates::OnShares,
 };
@@ -122,8 +119,9 @@ pub(super) async fn below<M: Mode>(
     };
     // The carries of three components: out of all places of N but the highest, and of all of the others.
     let (low, tops) = (plane(&sum, 0, c.width - 1)?, plane(&sum, c.width, 2 * c.top)?);
-    let parts = apart(me, Shares::concat(&[low.view(), tops.view()]).view());
-    let carries = ctx.quadratic(&Majority, parts.each_ref().map(Shares::view)).await?;
+    let looked_at = Shares::concat(&[low.view(), tops.view()]);
+    let apart = looked_at.view().apart(me);
+    let carries = ctx.quadratic(&Majority, apart.views()).await?;
     let of_tops = plane(&carries, c.width - 1, 2 * c.top)?;
 
     // How often 2^16 is too much, of a and of b side by side: once for the carry out of the highest place, once for that of what is left.

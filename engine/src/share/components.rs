@@ -2,6 +2,7 @@
 
 use super::{Shares, View};
 use crate::{Party, memory::zeros, ring::Ring};
+use std::fmt;
 
 impl<R: Ring> View<'_, R> {
     /// `f(x_j)` for each component `x_j`, shared: in the sharing of `f(x_j)` component `j` is that value and the two others are zero.
@@ -33,6 +34,39 @@ impl<R: Ring> View<'_, R> {
         f(self.own, &mut sum.own);
         f(self.next, &mut sum.next);
         sum
+    }
+}
+
+/// The three components of a vector, each in a sharing of its own, where they lie: [`View::apart`].
+pub struct Apart<'a, R: Ring> {
+    me: Party,
+    x: View<'a, R>,
+    zeros: Vec<R>,
+}
+
+impl<'a, R: Ring> View<'a, R> {
+    /// Each component, shared, as [`components`](Self::components) of the identity, without a copy.
+    ///
+    /// **Shape** a vector to three of its length. **Cost** nothing. **Security** and **Source** as [`components`](Self::components).
+    #[must_use]
+    pub fn apart(self, me: Party) -> Apart<'a, R> {
+        Apart { me, x: self, zeros: zeros(self.len()) }
+    }
+}
+
+impl<R: Ring> Apart<'_, R> {
+    /// The components of P0, P1 and P2.
+    pub fn views(&self) -> [View<'_, R>; 3] {
+        Party::ALL.map(|j| View {
+            own: if j == self.me { self.x.own } else { &self.zeros },
+            next: if j == self.me.next() { self.x.next } else { &self.zeros },
+        })
+    }
+}
+
+impl<R: Ring> fmt::Debug for Apart<'_, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Apart<{}>[{}]", R::NAME, self.x.len())
     }
 }
 

@@ -18,23 +18,6 @@ pub(super) async fn products<M: Mode>(
     bits: View<'_, Lanes>,
     all: Shares<Lanes>,
 ) -> Result<[Shares<Lanes>; 2], Error> {
-    let one = Shares::public(ctx.me(), &vec![Lanes::ONES; words.max(1)]);
-    let (mut groups, all) = products_in_parts(ctx, words, bits, (all, 1)).await?;
-    Ok([groups.pop().unwrap_or(one), all])
-}
-
-/// As [`products`], but in `parts` groups of bits, with the products of each, and in as many factors of the product of `all`: less to be sent, and fewer rounds.
-///
-/// **Shape** `parts` and the number of bits are powers of two. **Cost** [`products_in_parts_cost`]. **Security** and **Source** as [`products`].
-///
-/// # Errors
-/// As [`products`]. Not cancel safe.
-pub(super) async fn products_in_parts<M: Mode>(
-    ctx: &mut Ctx<M>,
-    words: usize,
-    bits: View<'_, Lanes>,
-    (all, parts): (Shares<Lanes>, usize),
-) -> Result<(Vec<Shares<Lanes>>, Shares<Lanes>), Error> {
     let words = words.max(1);
     let one = Shares::public(ctx.me(), &vec![Lanes::ONES; words]);
     let mut groups = Vec::new();
@@ -43,12 +26,12 @@ pub(super) async fn products_in_parts<M: Mode>(
     }
     let mut all = all;
     loop {
-        let half = if all.len() > parts * words { all.len() / words / 2 * words } else { 0 };
-        if groups.len() <= parts && half == 0 {
-            return Ok((groups, all));
+        let half = all.len() / words / 2 * words;
+        if groups.len() <= 1 && half == 0 {
+            return Ok([groups.pop().unwrap_or(one), all]);
         }
         let (mut left, mut right) = (vec![all.view().slice(0, half)?], vec![all.view().slice(half, half)?]);
-        let merged = if groups.len() > parts { &groups[..] } else { &[] };
+        let merged = if groups.len() > 1 { &groups[..] } else { &[] };
         for pair in merged.chunks_exact(2) {
             for high in 1..pair[1].len() / words {
                 left.push(pair[0].view().slice(words, pair[0].len() - words)?);
@@ -89,20 +72,6 @@ pub(super) const fn products_cost(k: usize, all: usize) -> crate::boolean::LaneC
     crate::boolean::LaneCost {
         rounds: most.next_power_of_two().ilog2() as u64,
         bits: (1 << k) - k as u64 - 1 + all as u64 - 1,
-    }
-}
-
-/// The exact cost of [`products_in_parts`] of `k` bits, with `all` planes.
-pub(super) const fn products_in_parts_cost(k: usize, all: usize, parts: usize) -> crate::boolean::LaneCost {
-    let (mut left, mut rounds) = (all, 0);
-    while left > parts {
-        (left, rounds) = (left.div_ceil(2), rounds + 1);
-    }
-    let each = k / parts;
-    let of_bits = each.next_power_of_two().ilog2() as u64;
-    crate::boolean::LaneCost {
-        rounds: if of_bits > rounds { of_bits } else { rounds },
-        bits: (parts * ((1 << each) - each - 1) + all - left) as u64,
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::{
     arith::{
         ElementCost,
-        bits::{WORD, apart, same, to_planes},
+        bits::{WORD, same, to_planes},
         convert::{FORM, inject_sum_cost, weighted_sums},
         kernels::Majority,
     },
@@ -125,8 +125,8 @@ async fn shift<M: Mode>(ctx: &mut Ctx<M>, x: View<'_, Z64>, parts: &[Part]) -> R
         if unlike { aligned.view().sum_of_components(WORD * words, to_planes) } else { planes.view().to_shares() };
     let lower = lower.view().slice(0, low * words)?;
 
-    let parts_of = apart(me, Shares::concat(&[lower, top]).view());
-    let majority = ctx.quadratic(&Majority, parts_of.each_ref().map(Shares::view)).await?;
+    let looked_at = Shares::concat(&[lower, top]);
+    let majority = ctx.quadratic(&Majority, looked_at.view().apart(me).views()).await?;
     let of = |from: usize, count: usize| majority.view().slice(from * words, count * words);
     let sums = lower.slice(words, (low - 1) * words)?.to_shares();
     let carries = of(0, low - 1)?.to_shares();
