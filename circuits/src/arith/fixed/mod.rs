@@ -50,5 +50,6 @@ pub use codec::{Bound, Fixed, FixedError};
 pub use domain::Function;
 pub use flags::{Flags, any_cost, beyond_cost};
 pub(crate) use flags::{any_of_each, outside};
+pub use sigmoid::PROBABILITY_BITS;
 pub use truncate::{floor_shift, round_shift, shift_cost};
 pub(crate) use truncate::{round_shifts, round_shifts_cost};

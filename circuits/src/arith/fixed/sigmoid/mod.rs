@@ -26,7 +26,7 @@ const FINE: u32 = 4 + WITHIN as u32;
 const FEW: usize = 512;
 
 /// Fractional bits of a probability in bits: [`Fixed::sigmoid_bits`].
-pub const PROBABILITY: usize = INTERCEPT + 1;
+pub const PROBABILITY_BITS: usize = INTERCEPT + 1;
 
 impl<const F: u32> Fixed<F> {
     /// `1 / (1 + exp(-x))`, for all numbers, by 512 lines: [`sigmoid_of`](Self::sigmoid_of) numbers with as many fractional bits as the result.
@@ -56,7 +56,7 @@ impl<const F: u32> Fixed<F> {
         if n == 0 {
             return Ok(Shares::zeros(0));
         }
-        let more = F.checked_sub(PROBABILITY as u32);
+        let more = F.checked_sub(PROBABILITY_BITS as u32);
         let y = match more {
             Some(_) if n <= FEW => {
                 let read = Read::new::<M, G>(ctx, x).await?;
@@ -64,7 +64,7 @@ impl<const F: u32> Fixed<F> {
             }
             _ => {
                 let bits = Self::sigmoid_bits::<M, G>(ctx, x).await?;
-                let dropped = PROBABILITY.saturating_sub(F as usize) * Lanes::words(n);
+                let dropped = PROBABILITY_BITS.saturating_sub(F as usize) * Lanes::words(n);
                 b2a(ctx, n, bits.view().slice(dropped, bits.len() - dropped)?).await?
             }
         };
@@ -73,7 +73,7 @@ impl<const F: u32> Fixed<F> {
 
     /// The exact cost of [`sigmoid_of`](Self::sigmoid_of) for each of `n` numbers.
     pub fn sigmoid_of_cost<const G: u32>(n: usize) -> ElementCost {
-        if n > FEW || (F as usize) < PROBABILITY {
+        if n > FEW || (F as usize) < PROBABILITY_BITS {
             return Self::sigmoid_bits_cost::<G>().then(b2a_cost());
         }
         let integers = (INTERCEPT + PARTIAL + 3 + 5) as u64;
@@ -89,7 +89,7 @@ impl<const F: u32> Fixed<F> {
     /// result is 1. The bits of intercept and slope are one map of degree two of products of those bits. The slope is multiplied by the further bits down to `2^-13`, without the products below `2^-18`,
     /// for which the intercepts make up; all are added up by chains of adders, then by a prefix adder. On the other side of zero all bits are inverted.
     ///
-    /// **Shape** `n` numbers to [`PROBABILITY`] planes of [`Lanes::words`]`(n)` words, the last place first; lanes past the last number hold zeros. `G` from 15 to 42.
+    /// **Shape** `n` numbers to [`PROBABILITY_BITS`] planes of [`Lanes::words`]`(n)` words, the last place first; lanes past the last number hold zeros. `G` from 15 to 42.
     /// **Cost** [`sigmoid_bits_cost`](Self::sigmoid_bits_cost): for 40 fractional bits 20 rounds and 473 bits. Error: at most `4.4e-5`; beyond 16 in absolute value the result is 0 or
     /// `1 - 2^-18`. Failure probability: none. **Security** composition of quadratic gates. **Source** lines of least error on a uniform grid; the table and its reading are ours.
     ///
@@ -288,20 +288,20 @@ async fn few<M: Mode>(ctx: &mut Ctx<M>, n: usize, read: Read) -> Result<Shares<Z
 /// The twin of [`Fixed::sigmoid_of`]: of a plain number with `from` fractional bits one with `to`.
 pub(super) fn reference(x: i64, from: u32, to: u32) -> i64 {
     let bits = bits_reference(x, from);
-    let unit = PROBABILITY as u32;
+    let unit = PROBABILITY_BITS as u32;
     if to < unit { bits >> (unit - to) } else { bits << (to - unit) }
 }
 
 /// The twin of [`Fixed::sigmoid_bits`], as an integer.
 pub(super) fn bits_reference(x: i64, from: u32) -> i64 {
     let sign = x >> 63;
-    let size = (x ^ sign) >> (from - FINE);
+    let size = (x ^ sign).cast_unsigned() >> (from - FINE);
     let number = usize::try_from(size >> WITHIN).unwrap_or(usize::MAX);
     let line = match (INTERCEPTS.get(number), SLOPES.get(number)) {
         (Some(&a), Some(&b)) => i64::from(a + product(b.into(), size as u32 & ((1 << WITHIN) - 1))),
         _ => (1 << INTERCEPT) - 1,
     };
-    ((1 << INTERCEPT) + line) ^ (sign & ((1 << PROBABILITY) - 1))
+    ((1 << INTERCEPT) + line) ^ (sign & ((1 << PROBABILITY_BITS) - 1))
 }
 
 /// The product of a slope and a place within a segment, without the partial products below the last place of an intercept.
@@ -326,7 +326,7 @@ mod tests {
 
     /// The error of a line from its least and largest deviation over a segment, with the intercept that halves their difference or is as large as there is room for.
     fn best(segment: usize, slope: u32) -> (f64, f64) {
-        let unit = f64::from(1 << PROBABILITY);
+        let unit = f64::from(1 << PROBABILITY_BITS);
         let (mut low, mut high, mut most) = (f64::MAX, f64::MIN, 0);
         for place in 0..1 << WITHIN {
             let line = product(slope, place);
@@ -336,7 +336,7 @@ mod tests {
                 (low, high) = (low.min(y), high.max(y));
             }
         }
-        let room = f64::from((1 << PROBABILITY) - 1 - most);
+        let room = f64::from((1 << PROBABILITY_BITS) - 1 - most);
         let a = f64::midpoint(low, high).round().min(room);
         ((high - a).max(a - low) / unit, a - f64::from(1 << INTERCEPT))
     }
