@@ -183,6 +183,24 @@ fn numbers_that_only_look_like_numbers_are_refused() {
 }
 
 #[test]
+fn what_may_stand_for_a_missing_value_is_told_to_be_declared() {
+    let hint = "if it stands for a missing value, put it in `missing_markers`";
+    for marker in ["NA", "?", "NULL", "n/a"] {
+        let places =
+            ["income", "years", "home", "employed", "defaulted"].map(|column| format!("column `{column}`: `{marker}`"));
+        let row = format!("a,{marker},{marker},{marker},{marker},{marker}\n");
+        let text = table(format!("{HEADER}{row}")).unwrap_err().to_string();
+        assert!(places.iter().all(|place| text.contains(place)) && text.matches(hint).count() == 5, "{text}");
+        let declared = SCHEMA.replace("format = 1", &format!("format = 1\nmissing_markers = ['{marker}']"));
+        let declared = Schema::parse(Path::new("s"), &declared).unwrap();
+        let text = read_csv(&declared, Path::new("x"), format!("{HEADER}{row}").as_bytes()).unwrap_err().to_string();
+        assert!(text.contains("the value is missing") && !text.contains(hint), "{text}");
+    }
+    let text = table(format!("{HEADER}a,0x1,5,HUT,yes,2\n")).unwrap_err().to_string();
+    assert!(!text.contains(hint), "{text}");
+}
+
+#[test]
 fn the_header_must_be_that_of_the_schema() {
     refused("", &["the file is empty"]);
     refused("\n\n", &["the file is empty"]);
@@ -196,8 +214,14 @@ fn the_header_must_be_that_of_the_schema() {
     refused(b"\xff\xfec\0u\0", &["the header is not UTF-8"]);
     let lenient = SCHEMA.replace("format = 1", "format = 1\nother_columns = \"ignore\"");
     let lenient = Schema::parse(Path::new("s"), &lenient).unwrap();
-    let csv = format!("x,{HEADER}?,a,1,5,OWN,Y,0\n");
-    assert_eq!(read_csv(&lenient, Path::new("x"), csv.as_bytes()).unwrap().rows(), 1);
+    for (names, values) in [("x", "?"), (",", "?,?"), ("x,x,", "1,2,3")] {
+        let csv = format!("{names},{HEADER}{values},a,1,5,OWN,Y,0\n");
+        assert_eq!(read_csv(&lenient, Path::new("x"), csv.as_bytes()).unwrap().rows(), 1, "{names}");
+    }
+    let twice = format!("years,{HEADER}5,a,1,5,OWN,Y,0\n");
+    let message = read_csv(&lenient, Path::new("x"), twice.as_bytes()).unwrap_err().to_string();
+    assert!(message.contains("the column `years` is there twice"), "{message}");
+    refused(format!(",,{HEADER}1,2,a,1,5,OWN,Y,0\n"), &["two columns have no name", "other_columns = \"ignore\""]);
 }
 
 #[test]
@@ -232,6 +256,7 @@ fn schemas_that_contradict_themselves_are_refused_with_their_line() {
         ("format = 1", "format = 1\nnonsense = 3", "line 3: unknown field `nonsense`"),
         ("format = 1", "format = 1\ndelimiter = \"x\"", "line 3: this cannot separate fields"),
         ("name = \"income\"", "name = \"customer\"", "line 7: there is a column of this name already"),
+        ("name = \"income\"", "name = \"income=high\"", "line 7: the name of a column has no `=`"),
         ("type = \"number\"", "type = \"float\"", "line 8: unknown variant `float`"),
         ("min = 0\nmax = 1_000_000", "min = 0", "line 7: a number needs `max`"),
         ("max = 1_000_000", "max = -1", "line 7: `min` is above `max`"),

@@ -49,11 +49,17 @@ impl<'a> Builder<'a> {
     /// For each column of the schema, its position among the names that the file has.
     ///
     /// # Errors
-    /// Names that are missing, given twice, or unknown.
+    /// Names that are missing, given twice, or unknown. Columns that are left out may have the same name, or none.
     pub(super) fn locate(&self, names: &[&str]) -> Result<Vec<usize>, TableError> {
         let mut seen = HashSet::new();
-        if let Some(twice) = names.iter().find(|name| !seen.insert(**name)) {
-            return Err(self.file(format!("the column {} is there twice; rename or remove one", quoted(twice))));
+        let counts =
+            |name: &str| self.schema.other_columns() == OtherColumns::Reject || self.schema.position(name).is_some();
+        if let Some(twice) = names.iter().find(|name| counts(name) && !seen.insert(**name)) {
+            return Err(self.file(if twice.is_empty() {
+                "two columns have no name; name them, or write other_columns = \"ignore\" in the schema".to_owned()
+            } else {
+                format!("the column {} is there twice; rename or remove one", quoted(twice))
+            }));
         }
         let known = |name: &&&str| self.schema.position(name).is_none();
         let others: Vec<_> = names.iter().filter(known).map(|name| quoted(name)).collect();

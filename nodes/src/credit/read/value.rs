@@ -5,6 +5,12 @@ use crate::credit::{Column, Kind, Outside, Schema, fault::quoted};
 /// The longest key of a customer, in bytes.
 const MAX_KEY: usize = 256;
 
+/// What to do if a text is how a file writes that there is no value.
+const MARKER: &str = "; if it stands for a missing value, put it in `missing_markers` of the schema";
+
+/// What programs write where there is no value, in lower case.
+const USUAL_MARKERS: [&str; 11] = ["", "?", "-", ".", "na", "n/a", "#n/a", "nan", "none", "null", "\\n"];
+
 /// A value as a file has it.
 #[derive(Clone, Copy)]
 pub(in crate::credit) enum Cell<'a> {
@@ -67,9 +73,10 @@ pub(in crate::credit) fn parse(column: &Column, schema: &Schema, cell: Cell<'_>)
             match (0u32..).zip(levels).find(|(_, level)| **level == own) {
                 Some((position, _)) => Parsed::Level(position),
                 None => Parsed::Wrong(format!(
-                    "{} is none of the levels ({}); correct the value or add the level",
+                    "{} is none of the levels ({}); correct the value or add the level{}",
                     quoted(&own),
-                    some(levels)
+                    some(levels),
+                    if is_usual_marker(&own) { MARKER } else { "" }
                 )),
             }
         }
@@ -96,8 +103,10 @@ fn number(cell: Cell<'_>, integer: bool) -> Result<f64, String> {
             let remedy = || {
                 let hint = if text.contains(',') {
                     ", with a point before the fraction and nothing between thousands"
-                } else {
+                } else if text.bytes().any(|b| b.is_ascii_digit()) {
                     ""
+                } else {
+                    MARKER
                 };
                 format!("{} is no {whole}; write one, as in {}{hint}", quoted(text), if integer { "42" } else { "3.5" })
             };
@@ -133,12 +142,18 @@ fn truth(cell: Cell<'_>, one: &str, zero: &str) -> Result<bool, String> {
         Ok(false)
     } else {
         Err(format!(
-            "{} is neither {} nor {}; correct the value or the schema",
+            "{} is neither {} nor {}; correct the value or the schema{}",
             quoted(&own),
             quoted(one),
-            quoted(zero)
+            quoted(zero),
+            if is_usual_marker(&own) { MARKER } else { "" }
         ))
     }
+}
+
+/// Whether files often write so that there is no value.
+fn is_usual_marker(text: &str) -> bool {
+    USUAL_MARKERS.iter().any(|marker| text.eq_ignore_ascii_case(marker))
 }
 
 fn key(cell: Cell<'_>) -> Parsed {

@@ -151,6 +151,10 @@ impl Reader<'_> {
     fn resolve(&self, schema: &Schema) -> Result<Column, ConfigError> {
         let file = self.column.get_ref();
         self.text(&file.name)?;
+        if file.name.get_ref().contains('=') {
+            let message = "the name of a column has no `=`, which stands between a category and its level in the names of features; rename the column here and in the file";
+            return Err(self.source.at(&file.name.span(), message.into()));
+        }
         self.foreign_keys()?;
         let kind = match file.kind {
             TypeName::Number | TypeName::Integer => self.number()?,
