@@ -123,6 +123,7 @@ fn the_tutorial_works_as_it_is_written() {
     let accuracy = (cell("true_bad") + cell("true_good")) as f64 / rows as f64;
     assert!((accuracy - plain.accuracy()).abs() <= 0.001 && plain.rows() == rows, "{accuracy} {plain:?}");
     assert_eq!(cell("true_bad") + cell("false_good"), plain.true_bad + plain.false_good);
+    ten_bins_of_income(dir, rows);
     let figure = |name: &str| json(dir, "report.json")["figures"][name].as_f64().expect("a figure");
     assert!(figure("auc") > 0.7 && figure("auc_error") < 0.001, "{} {}", figure("auc"), figure("auc_error"));
     assert!(fs::read_to_string(dir.join("report.html")).expect("a page").contains("Consumer loans"));
@@ -153,6 +154,27 @@ fn plainly(dir: &Path) -> Confusion {
     let model = Newton { iterations: 2, ..Newton::default() }.fit(&train).expect("a model").model;
     let scores = model.probabilities(test.features()).expect("scores");
     Ranking::new(&scores, test.labels()).expect("both labels").confusion(0.5)
+}
+
+/// Customers by income: about as many in each bin, of whom bad ones are fewer the higher it is.
+fn ten_bins_of_income(dir: &Path, rows: u64) {
+    let income = &json(dir, "counts.json")["columns"][0];
+    let numbers =
+        |name: &str| income[name].as_array().expect("numbers").iter().filter_map(Value::as_f64).collect::<Vec<_>>();
+    let (cuts, goods, bads) = (numbers("cuts"), numbers("goods"), numbers("bads"));
+    assert!((5..=9).contains(&cuts.len()) && cuts[0] > 10_000.0, "{income}");
+    let bins: Vec<f64> = goods.iter().zip(&bads).map(|(goods, bads)| goods + bads).filter(|bin| *bin > 0.0).collect();
+    assert!((bins.iter().sum::<f64>() - rows as f64).abs() < 0.5, "{income}");
+    // Where a bank has fewer than ten bad customers in a tenth, it is put together with the next one.
+    assert!(
+        bins.len() >= 3 && bins.iter().all(|bin| *bin > 0.05 * rows as f64 && *bin < 0.5 * rows as f64),
+        "{income}"
+    );
+    let told = &json(dir, "report.json")["attributes"][0];
+    let evidence: Vec<f64> =
+        told["bins"].as_array().expect("bins").iter().filter_map(|bin| bin["woe"].as_f64()).collect();
+    assert!(evidence.len() >= 3 && evidence.is_sorted(), "{told}");
+    assert!(told["information_value"].as_f64().is_some_and(|value| value > 0.1), "{told}");
 }
 
 /// The command that fetches the scores, which one recipient may run and another may not.

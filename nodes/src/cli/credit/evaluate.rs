@@ -5,7 +5,8 @@ use crate::{
     Error,
     cli::{ClusterArgs, Exit, ModeArgs, OutputArgs},
     client::credit::{
-        Evaluating, EvaluationFile, ModelFile, ModelSource, NewFile, Pooling, TableArg, count_column, evaluate, find,
+        Evaluating, EvaluationFile, ModelFile, ModelSource, NewFile, Pooling, TableArg, check_column, count_column,
+        evaluate, find,
     },
     credit::TableError,
 };
@@ -45,8 +46,8 @@ pub struct EvaluateArgs {
     /// Bins that count fewer good or fewer bad customers of an owner are merged with their neighbours
     #[arg(long, default_value_t = 10)]
     minimum: u64,
-    /// Count customers by these columns of the schema too, for weight of evidence and information value: numbers by nine cut points, which follow from the moments, and
-    /// categories by level
+    /// Count customers by these columns of the schema too, for weight of evidence and information value: numbers in tenths of the customers, in two jobs each, and categories by
+    /// level
     #[arg(long, value_delimiter = ',', value_name = "COLUMN,..")]
     columns: Vec<String>,
     /// Write the counts to this new file, for `trefoil credit report`
@@ -93,6 +94,8 @@ pub fn run(args: &EvaluateArgs) -> Result<Exit, Error> {
     let mut out = args.out.as_ref().map(|path| NewFile::create(path)).transpose()?;
     let file = connected(&args.cluster, async |client| {
         let tables = args.tables.find(&client).await?;
+        // Nothing is computed only to find that a column cannot be counted.
+        args.columns.iter().try_for_each(|column| check_column((&tables, &pooling), column))?;
         let shared = match &args.model_table {
             Some(table) => find(&client, std::slice::from_ref(table)).await?,
             None => Vec::new(),

@@ -1,6 +1,8 @@
 //! What single columns tell of the label, by counts alone.
 
-use super::{ColumnCounts, Pooling, digest, feature_columns, moments::input};
+mod grid;
+
+use super::{ColumnCounts, LABEL, Pooling, digest, feature_columns, moments::input};
 use crate::{
     Error,
     client::Client,
@@ -9,74 +11,118 @@ use crate::{
     tables::TableStatus,
 };
 use bytes::Bytes;
-use trefoil_circuits::credit::{Number, OnCut};
-
-/// The tenths of a normal distribution: cut points of columns of numbers, in deviations from the mean.
-const TENTHS: [f64; 9] = [-1.2816, -0.8416, -0.5244, -0.2533, 0.0, 0.2533, 0.5244, 0.8416, 1.2816];
+use grid::{Cut, grid, tenths};
+use trefoil_circuits::credit::OnCut;
 
 /// What the customers of a category are called that are counted for none of its levels: those of its `reference`, and of levels that count too few.
 const OTHERS: &str = "any other";
 
-/// Counts customers by label and by the value of a column: numbers by nine cut points, which are public, truth values by one, and categories by level.
+/// Counts customers by label and by the value of a column: numbers in tenths of the customers, as nearly as can be told, truth values by one cut point, and categories by level.
 ///
-/// One job for a column of numbers or truth values; for a category one for each level that has a feature, which also counts the others. A level that counts too few belongs to the others. Cancelled, it deletes the job in the background.
+/// Two jobs for a column of numbers: the first counts without labels between some hundred cut points that follow from the moments, and the second with labels between those that come nearest to tenths. These are ends of ranges
+/// that the first one told, so that no difference of the two tells of fewer customers of an owner than the minimum. One job for truth values; for a category one for each level that has a feature, which also counts the others. A
+/// level that counts too few belongs to the others. Cancelled, it deletes the job in the background.
 ///
 /// # Errors
-/// [`Error::Usage`] for a column without features; else as [`Client::run`].
+/// As [`check_column`] and [`Client::run`].
 pub async fn count_column(
     client: &Client,
     (tables, pooling): (&[TableStatus], &Pooling),
     name: &str,
     (minimum, mode): (u64, ModeSpec),
 ) -> Result<ColumnCounts, Error> {
-    let mut counts = ColumnCounts {
-        name: name.to_owned(),
-        cuts: Vec::new(),
-        levels: Vec::new(),
-        goods: Vec::new(),
-        bads: Vec::new(),
-    };
+    let Found { part, moments, features } = found((tables, pooling), name)?;
+    let (cuts, levels, goods, bads) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut counts = ColumnCounts { name: name.to_owned(), cuts, levels, goods, bads };
     let counting = Counting { client, tables, pooling, minimum, mode };
-    let all: Vec<&NamedMoments> = match pooling {
-        Pooling::Horizontal(moments) => vec![moments],
-        Pooling::Vertical(all) => all.iter().collect(),
-    };
     let mut all_customers = None;
-    let level = |feature: &str| feature.strip_prefix(name).and_then(|rest| rest.strip_prefix('=')).map(str::to_owned);
-    for (part, moments) in all.iter().enumerate() {
-        for (k, feature) in moments.features.iter().enumerate() {
-            let (mean, sd) = (moments.mean[k], moments.sd[k]);
-            if feature == name {
-                counts.cuts = cuts(mean, sd);
-                let standardized: Vec<f64> = counts.cuts.iter().map(|cut| (cut - mean) / sd).collect();
-                [counts.goods, counts.bads] = counting.by((part, k), &standardized).await?;
-            } else if let Some(level) = level(feature) {
-                let [goods, bads] = counting.by((part, k), &[(0.5 - mean) / sd]).await?;
-                counts.add_level(level, [&goods, &bads], minimum);
-                all_customers = Some((goods.iter().sum(), bads.iter().sum()));
-            }
+    for (place, level) in features {
+        let (feature, spread) = ((part, place), (moments.mean[place], moments.sd[place]));
+        let middle = [Cut::new(0.5, spread)];
+        if let Some(level) = level {
+            let [goods, bads] = counting.by_label(feature, &middle).await?;
+            counts.add_level(level, [&goods, &bads], minimum);
+            all_customers = Some((goods.iter().sum(), bads.iter().sum()));
+            continue;
         }
+        let cuts = if is_of_bits(spread) { middle.to_vec() } else { counting.tenths(feature, &grid(spread)).await? };
+        [counts.goods, counts.bads] = if cuts.is_empty() {
+            // Nothing can be told apart.
+            [vec![0], vec![0]]
+        } else {
+            counting.by_label(feature, &cuts).await?
+        };
+        counts.cuts = cuts.iter().map(|cut| cut.value).collect();
     }
     if let Some(all) = all_customers {
         counts.add_others(all, minimum);
     }
-    if counts.goods.is_empty() && all_customers.is_none() {
-        let mut columns: Vec<&str> = all
-            .iter()
-            .flat_map(|moments| &moments.features)
-            .map(|feature| feature.split_once('=').map_or(feature.as_str(), |(column, _)| column))
-            .collect();
-        columns.dedup();
-        return Err(Error::Usage(format!("no column `{name}` has features; there are {}", columns.join(", "))));
-    }
     Ok(counts)
 }
 
-/// Cut points of a column with this mean and deviation. Zeros and ones alone have the deviation that follows from their mean.
-fn cuts(mean: f64, sd: f64) -> Vec<f64> {
+/// Whether customers of these tables can be counted by a column.
+///
+/// # Errors
+/// [`Error::Usage`] for a column without features, and for one of a table that does not bring the labels: rows of one table are counted by labels of the same.
+pub fn check_column((tables, pooling): (&[TableStatus], &Pooling), name: &str) -> Result<(), Error> {
+    found((tables, pooling), name).map(|_| ())
+}
+
+/// The features of a column.
+struct Found<'a> {
+    /// In which part of all features.
+    part: usize,
+    moments: &'a NamedMoments,
+    /// Their places, and of which level of a category they are.
+    features: Vec<(usize, Option<String>)>,
+}
+
+fn found<'a>((tables, pooling): (&[TableStatus], &'a Pooling), name: &str) -> Result<Found<'a>, Error> {
+    let (all, labelled) = match pooling {
+        Pooling::Horizontal(moments) => (std::slice::from_ref(moments), None),
+        Pooling::Vertical(all) => (&all[..], tables.iter().position(has_labels)),
+    };
+    let of_part = |(part, moments): (usize, &'a NamedMoments)| {
+        let level = |feature: &String| {
+            let rest = feature.strip_prefix(name)?;
+            if rest.is_empty() {
+                (!name.contains('=')).then_some(None)
+            } else {
+                rest.strip_prefix('=').map(|level| Some(level.to_owned()))
+            }
+        };
+        let features = moments.features.iter().enumerate();
+        let features: Vec<_> = features.filter_map(|(place, feature)| Some((place, level(feature)?))).collect();
+        (!features.is_empty()).then_some(Found { part, moments, features })
+    };
+    let mut parts: Vec<Found<'a>> = all.iter().enumerate().filter_map(of_part).collect();
+    let counted = |found: &Found<'a>| labelled.is_none_or(|labelled| found.part == labelled);
+    if let Some(at) = parts.iter().position(counted) {
+        return Ok(parts.swap_remove(at));
+    }
+    let called = |part: usize| {
+        tables.get(part).map_or_else(String::new, |table| format!("{}/{}@{}", table.owner, table.name, table.version))
+    };
+    if let (Some(found), Some(labelled)) = (parts.first(), labelled) {
+        return Err(Error::Usage(format!(
+            "`{name}` is a column of {}, which has no labels; tables with the same customers can be counted by columns of the one with the labels, {}: leave `{name}` out",
+            called(found.part),
+            called(labelled)
+        )));
+    }
+    let mut columns: Vec<&str> = all.iter().flat_map(NamedMoments::columns).map(|(column, _)| column).collect();
+    columns.dedup();
+    Err(Error::Usage(format!("no column `{name}` has features; there are {}", columns.join(", "))))
+}
+
+fn has_labels(table: &TableStatus) -> bool {
+    table.columns.iter().any(|column| column.name.as_str() == LABEL)
+}
+
+/// Whether a column with this mean and deviation has zeros and ones alone: their deviation follows from their mean.
+fn is_of_bits((mean, sd): (f64, f64)) -> bool {
     let of_bits = mean * (1.0 - mean);
-    let bits = of_bits > 0.0 && (sd * sd - of_bits).abs() <= 1e-4 * of_bits;
-    if bits { vec![0.5] } else { TENTHS.iter().map(|z| mean + z * sd).collect() }
+    of_bits > 0.0 && (sd * sd - of_bits).abs() <= 1e-4 * of_bits
 }
 
 impl ColumnCounts {
@@ -115,7 +161,25 @@ struct Counting<'a> {
 
 impl Counting<'_> {
     /// Good and bad customers between cut points of a standardized feature: that of so many of one part of the features.
-    async fn by(&self, (part, feature): (usize, usize), cuts: &[f64]) -> Result<[Vec<u64>; 2], Error> {
+    async fn by_label(&self, feature: (usize, usize), cuts: &[Cut]) -> Result<[Vec<u64>; 2], Error> {
+        let mut counts = self.by(feature, cuts, self.pooling.labels(self.tables)?).await?;
+        let bads = counts.pop().unwrap_or_default();
+        Ok([counts.pop().unwrap_or_default(), bads])
+    }
+
+    /// Those of the cut points that come nearest to tenths of the customers.
+    async fn tenths(&self, feature: (usize, usize), cuts: &[Cut]) -> Result<Vec<Cut>, Error> {
+        let counts = self.by(feature, cuts, Vec::new()).await?.pop().unwrap_or_default();
+        Ok(tenths(&counts).into_iter().filter_map(|place| cuts.get(place).copied()).collect())
+    }
+
+    /// Customers between cut points: good ones and bad ones if there are labels, and else all.
+    async fn by(
+        &self,
+        (part, feature): (usize, usize),
+        cuts: &[Cut],
+        labels: Vec<InputSpec>,
+    ) -> Result<Vec<Vec<u64>>, Error> {
         let column = |moments: &NamedMoments| {
             let columns = feature_columns(&digest(moments)?, moments.features.len())?;
             Ok::<_, Error>(columns.into_iter().skip(feature).take(1).collect::<Vec<_>>())
@@ -131,21 +195,20 @@ impl Counting<'_> {
                 inputs.collect::<Result<Vec<_>, Error>>()?.into_iter().unzip()
             }
         };
-        let cuts = cuts.iter().map(|cut| (cut / Number::ULP).round() as i64).collect();
-        let counts =
-            CountsSpec { rows, cuts, on_cut: OnCut::Lower, by_label: true, minimum: self.minimum, around: None };
-        let inputs = values.into_iter().chain(self.pooling.labels(self.tables)?).collect();
+        let (cuts, by_label, minimum) = (cuts.iter().map(|cut| cut.at).collect(), !labels.is_empty(), self.minimum);
+        let counts = CountsSpec { rows, cuts, on_cut: OnCut::Lower, by_label, minimum, around: None };
+        let inputs = values.into_iter().chain(labels).collect();
         let spec = JobSpec { inputs, ..JobSpec::new(ProgramSpec::CreditCounts(counts), self.mode) };
         let outcome = self.client.run(&spec, Bytes::new(), &[]).await?;
-        let counts = |k: usize| Ok::<_, Error>(outcome.z64(k)?.iter().map(|n| n.0).collect());
-        Ok([counts(0)?, counts(1)?])
+        (0..outcome.outputs.len()).map(|k| Ok(outcome.z64(k)?.iter().map(|n| n.0).collect())).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::credit::EvaluationFile;
+    use crate::{client::credit::EvaluationFile, job::Sha256Hex, tables::ColumnSpec};
+    use trefoil_circuits::program::RingKind;
 
     #[test]
     fn the_reference_level_of_a_category_counts() {
@@ -195,11 +258,50 @@ mod tests {
     }
 
     #[test]
-    fn truth_values_have_one_cut_point_and_numbers_nine() {
+    fn truth_values_are_told_from_numbers_by_their_moments() {
         let mean: f64 = 0.3;
-        assert_eq!(cuts(mean, (mean * (1.0 - mean)).sqrt() * (1.0 + 1e-6)), [0.5]);
-        assert_eq!(cuts(mean, 0.3).len(), 9);
-        assert_eq!(cuts(40.0, 12.0).len(), 9);
-        assert_eq!(cuts(1.0, 1.0).len(), 9);
+        assert!(is_of_bits((mean, (mean * (1.0 - mean)).sqrt() * (1.0 + 1e-6))));
+        assert!(![(mean, 0.3), (40.0, 12.0), (1.0, 1.0)].into_iter().any(is_of_bits));
+    }
+
+    fn table(owner: &str, columns: &[&str]) -> TableStatus {
+        let spec = |name: &&str| ColumnSpec { name: name.parse().expect("a name"), ring: RingKind::Z64 };
+        TableStatus {
+            owner: owner.parse().expect("a name"),
+            name: "loans".parse().expect("a name"),
+            version: 1,
+            rows: 100,
+            columns: columns.iter().map(spec).collect(),
+            sha256: Sha256Hex([0; 32]),
+            permits: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_column_of_the_table_without_labels_is_refused_before_anything_is_computed() {
+        let moments = |names: &[&str]| NamedMoments {
+            features: names.iter().map(|name| (*name).to_owned()).collect(),
+            mean: vec![0.0; names.len()],
+            sd: vec![1.0; names.len()],
+        };
+        let tables = [table("telco", &["f0", "f1"]), table("bank", &["f0", "f1", "f2", LABEL])];
+        let (telco, bank) = (moments(&["calls", "age"]), moments(&["income", "home=OWN", "age"]));
+        let pooling = Pooling::Vertical(vec![telco, bank.clone()]);
+        let refused = |name: &str| check_column((&tables, &pooling), name).expect_err("refused").to_string();
+        assert!(
+            refused("calls").contains("`calls` is a column of telco/loans@1, which has no labels"),
+            "{}",
+            refused("calls")
+        );
+        assert!(refused("calls").contains("bank/loans@1"));
+        assert!(refused("wealth").ends_with("there are calls, age, income, home, age"), "{}", refused("wealth"));
+        assert!(refused("home=OWN").contains("no column"), "a level is no column");
+        for (name, features) in
+            [("income", vec![(0, None)]), ("home", vec![(1, Some("OWN".to_owned()))]), ("age", vec![(2, None)])]
+        {
+            let found = found((&tables, &pooling), name).expect("a column of the bank");
+            assert_eq!((found.part, found.features), (1, features), "{name}");
+        }
+        assert!(check_column((&tables[1..], &Pooling::Horizontal(bank)), "income").is_ok());
     }
 }

@@ -14,7 +14,7 @@ mod permits;
 mod score;
 mod train;
 
-pub use columns::count_column;
+pub use columns::{check_column, count_column};
 pub use encode::Encoded;
 pub use evaluate::{Evaluating, evaluate};
 pub use files::{ColumnCounts, EvaluationFile, ModelFile, read_moments};

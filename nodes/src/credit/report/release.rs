@@ -159,11 +159,11 @@ fn stability(
 /// What a column tells; nothing if too few were counted.
 fn attribute(counts: &AttributeCounts, minimum: u64) -> Result<Option<Attribute>, TableError> {
     let cells = match &counts.kind {
-        AttributeKind::Ordered(binning) => ordered(binning, minimum),
-        AttributeKind::Nominal(levels) => nominal(levels, minimum),
+        AttributeKind::Ordered(binning) => ordered(binning, minimum)?,
+        // One cell of all customers tells nothing.
+        AttributeKind::Nominal(levels) => nominal(levels, minimum).filter(|cells| cells.len() > 1),
     };
-    // One cell of all customers tells nothing.
-    let Some(cells) = cells.filter(|cells| cells.len() > 1) else { return Ok(None) };
+    let Some(cells) = cells else { return Ok(None) };
     // The cuts do not matter for the weights: any rising ones will do.
     let cuts = (1..cells.len()).map(|i| i as f64).collect();
     let binning = Binning::from_counts(cuts, cells.iter().map(|c| c.1).collect(), cells.iter().map(|c| c.2).collect())?;
@@ -178,19 +178,38 @@ fn attribute(counts: &AttributeCounts, minimum: u64) -> Result<Option<Attribute>
 /// Label, good and bad customers of each cell.
 type Cells = Option<Vec<(String, u64, u64)>>;
 
-fn ordered(binning: &Binning, minimum: u64) -> Cells {
-    let Merge::Into(ranges) = merge_ordered(binning.goods(), binning.bads(), minimum) else { return None };
-    let cell = |range: &Range<usize>| {
-        let from = range.start.checked_sub(1).and_then(|i| binning.cuts().get(i));
-        let label = match (from, binning.cuts().get(range.end - 1)) {
+/// Ranges of a column of numbers: none too small, and the rate of bad customers rises from each to the next, or falls.
+fn ordered(binning: &Binning, minimum: u64) -> Result<Cells, TableError> {
+    let Merge::Into(ranges) = merge_ordered(binning.goods(), binning.bads(), minimum) else { return Ok(None) };
+    if ranges.len() < 2 {
+        return Ok(None);
+    }
+    let cuts = ranges.iter().filter_map(|range| binning.cuts().get(range.end - 1).copied()).collect();
+    let sums = |counts: &[u64]| ranges.iter().map(|range| sum(counts, range)).collect();
+    let large = Binning::from_counts(cuts, sums(binning.goods()), sums(binning.bads()))?;
+    let monotonic = large.monotonic(large.direction());
+    let cuts = rounded(monotonic.cuts());
+    let cell = |(k, (goods, bads)): (usize, (&u64, &u64))| {
+        let label = match (k.checked_sub(1).and_then(|before| cuts.get(before)), cuts.get(k)) {
             (None, None) => "all".to_owned(),
             (None, Some(to)) => format!("up to {to}"),
             (Some(from), Some(to)) => format!("above {from} to {to}"),
             (Some(from), None) => format!("above {from}"),
         };
-        (label, sum(binning.goods(), range), sum(binning.bads(), range))
+        (label, *goods, *bads)
     };
-    Some(ranges.iter().map(cell).collect())
+    Ok(Some(monotonic.goods().iter().zip(monotonic.bads()).enumerate().map(cell).collect()))
+}
+
+/// Cut points as people read them: of six digits, or of as many as tell each from the others.
+fn rounded(cuts: &[f64]) -> Vec<String> {
+    let of = |digits: usize| {
+        let short = |cut: &f64| format!("{cut:.digits$e}").parse().unwrap_or(*cut).to_string();
+        cuts.iter().map(short).collect::<Vec<_>>()
+    };
+    // Seventeen digits tell any two numbers apart.
+    let differ = |labels: &Vec<String>| labels.windows(2).all(|pair| pair[0] != pair[1]);
+    (5..16).map(of).find(differ).unwrap_or_else(|| of(16))
 }
 
 fn nominal(levels: &[(String, u64, u64)], minimum: u64) -> Cells {
@@ -217,4 +236,46 @@ fn too_few(what: &str, minimum: u64) -> TableError {
         "{what} counts fewer than {minimum} good or fewer than {minimum} bad customers, so nothing may be released of it; pool more \
          customers, or leave it out"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bins_of_numbers_are_monotonic_and_their_cuts_short() {
+        let cuts = vec![0.1 + 0.2, 1.0 / 3.0, 36_523.100_000_04, 1e6 / 3.0];
+        let counts = |goods, bads| AttributeCounts {
+            name: "income".to_owned(),
+            kind: AttributeKind::Ordered(Binning::from_counts(cuts.clone(), goods, bads).expect("a binning")),
+        };
+        let cells = |goods, bads| {
+            let told = attribute(&counts(goods, bads), 10).expect("counts")?;
+            let rates: Vec<f64> = told.bins.iter().map(|bin| bin.woe).collect();
+            assert!(rates.is_sorted() || rates.is_sorted_by(|a, b| a >= b), "{rates:?}");
+            Some(told.bins.into_iter().map(|bin| (bin.label, bin.goods, bin.bads)).collect::<Vec<_>>())
+        };
+        let cell = |label: &str, goods, bads| (label.to_owned(), goods, bads);
+        // Rates of 50, 30, 40, 20 and 10 in a hundred: the second and the third are one.
+        assert_eq!(
+            cells(vec![50, 70, 60, 80, 90], vec![50, 30, 40, 20, 10]),
+            Some(vec![
+                cell("up to 0.3", 50, 50),
+                cell("above 0.3 to 36523.1", 130, 70),
+                cell("above 36523.1 to 333333", 80, 20),
+                cell("above 333333", 90, 10),
+            ])
+        );
+        // The small bin joins the next one, and all have the same rate then.
+        assert_eq!(cells(vec![5, 85, 90, 90, 90], vec![5, 5, 10, 10, 10]), Some(vec![cell("all", 360, 40)]));
+        assert_eq!(cells(vec![0, 0, 0, 0, 300], vec![0, 0, 0, 0, 40]), None);
+    }
+
+    #[test]
+    fn cut_points_are_told_apart_by_their_labels() {
+        assert_eq!(rounded(&[1.0 + 1e-9, 1.0 + 2e-9]), ["1.000000001", "1.000000002"]);
+        assert_eq!(rounded(&[-1e7 / 3.0, 0.0, 2_000_000.0]), ["-3333330", "0", "2000000"]);
+        let near = [1.0, 1.0 + f64::EPSILON];
+        assert_ne!(rounded(&near)[0], rounded(&near)[1]);
+    }
 }
