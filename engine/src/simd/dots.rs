@@ -2,8 +2,6 @@
 //!
 //! Two products of 16 bits are added up to each 32 bits of a register; of the sums the lower halves are kept, which are right whatever the sign.
 #![allow(unsafe_code)]
-// A loop must be inlined into the function that enables the SIMD instructions, or it runs without them.
-#![allow(clippy::inline_always)]
 // An index is of several arrays, and iterators over arrays are closures.
 #![allow(clippy::needless_range_loop)]
 
@@ -14,9 +12,7 @@ use crate::{
 };
 
 /// Columns at once: those of a few rows of both matrices stay in the cache.
-const COLUMNS: usize = 3200;
-/// Rows of the first matrix in a tile.
-const TILE: usize = 4;
+const COLUMNS: usize = 6400;
 
 /// See [`Ring::dots`](crate::ring::Ring::dots).
 pub(crate) fn dots(x: &Windows<'_, Z16>, y: &Windows<'_, Z16>, z: &mut [Z16]) {
@@ -70,9 +66,9 @@ fn dots_at(form: Form, x: &Windows<'_, Z16>, y: &Windows<'_, Z16>, z: &mut [Z16]
         // SAFETY: the instructions were detected.
         unsafe {
             match form {
-                Form::Vnni => x86::vnni(&grid, z),
-                Form::Avx512 => x86::avx512(&grid, z),
-                Form::Avx2 | Form::Scalar => x86::avx2(&grid, z),
+                Form::Vnni => vnni::run(&grid, z),
+                Form::Avx512 => avx512::run(&grid, z),
+                Form::Avx2 | Form::Scalar => avx2::run(&grid, z),
             }
         }
         retire(both);
@@ -88,239 +84,188 @@ struct Grid<'a> {
     width: usize,
 }
 
+/// Tiles in registers of one width. The functions that enable the instructions are written out, so that sums stay in registers.
 #[cfg(target_arch = "x86_64")]
-mod x86 {
-    use super::{COLUMNS, Grid, TILE, Z16};
-    use std::arch::x86_64::{
-        __m256i, __m512i, _mm256_add_epi32, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_setzero_si256,
-        _mm256_storeu_si256, _mm512_add_epi32, _mm512_dpwssd_epi32, _mm512_loadu_si512, _mm512_madd_epi16,
-        _mm512_reduce_add_epi32, _mm512_setzero_si512,
-    };
+macro_rules! tiles {
+    (
+        $name:ident, $features:literal, $register:ty, $wide:literal, [$rows:literal, $most:literal],
+        $zero:ident, $load:ident, |$sum:ident, $a:ident, $b:ident| $add:expr, $total:expr
+    ) => {
+        mod $name {
+            use super::{COLUMNS, Grid, Z16};
+            #[allow(clippy::wildcard_imports)] // the instructions
+            use std::arch::x86_64::*;
 
-    /// Registers of 16-bit integers, and sums of products in them. All functions need the instructions that they are named after.
-    trait Register: Copy {
-        /// Integers in one.
-        const WIDE: usize;
-        /// Rows of the second matrix in a tile, so that all sums stay in registers.
-        const MOST: usize;
-        unsafe fn zero() -> Self;
-        unsafe fn load(from: *const Z16) -> Self;
-        /// Adds products, two to each sum.
-        unsafe fn add(self, a: Self, b: Self) -> Self;
-        /// The lower half of the sum of all.
-        unsafe fn sum(self) -> Z16;
-    }
+            /// Integers in a register.
+            const WIDE: usize = $wide;
+            /// Rows of the first and of the second matrix in a tile, at most.
+            const ROWS: usize = $rows;
+            const MOST: usize = $most;
 
-    #[derive(Clone, Copy)]
-    struct Vnni(__m512i);
-    impl Register for Vnni {
-        const WIDE: usize = 32;
-        const MOST: usize = 6;
-        #[inline(always)]
-        unsafe fn zero() -> Self {
-            // SAFETY: as the trait says.
-            Self(unsafe { _mm512_setzero_si512() })
-        }
-        #[inline(always)]
-        unsafe fn load(from: *const Z16) -> Self {
-            // SAFETY: as the trait says; the caller gives 64 bytes.
-            Self(unsafe { _mm512_loadu_si512(from.cast()) })
-        }
-        #[inline(always)]
-        unsafe fn add(self, a: Self, b: Self) -> Self {
-            // SAFETY: as the trait says.
-            Self(unsafe { _mm512_dpwssd_epi32(self.0, a.0, b.0) })
-        }
-        #[inline(always)]
-        unsafe fn sum(self) -> Z16 {
-            // SAFETY: as the trait says.
-            low(unsafe { _mm512_reduce_add_epi32(self.0) })
-        }
-    }
-
-    #[derive(Clone, Copy)]
-    struct Avx512(__m512i);
-    impl Register for Avx512 {
-        const WIDE: usize = 32;
-        const MOST: usize = 6;
-        #[inline(always)]
-        unsafe fn zero() -> Self {
-            // SAFETY: as the trait says.
-            Self(unsafe { _mm512_setzero_si512() })
-        }
-        #[inline(always)]
-        unsafe fn load(from: *const Z16) -> Self {
-            // SAFETY: as the trait says; the caller gives 64 bytes.
-            Self(unsafe { _mm512_loadu_si512(from.cast()) })
-        }
-        #[inline(always)]
-        unsafe fn add(self, a: Self, b: Self) -> Self {
-            // SAFETY: as the trait says.
-            Self(unsafe { _mm512_add_epi32(self.0, _mm512_madd_epi16(a.0, b.0)) })
-        }
-        #[inline(always)]
-        unsafe fn sum(self) -> Z16 {
-            // SAFETY: as the trait says.
-            low(unsafe { _mm512_reduce_add_epi32(self.0) })
-        }
-    }
-
-    #[derive(Clone, Copy)]
-    struct Avx2(__m256i);
-    impl Register for Avx2 {
-        const WIDE: usize = 16;
-        const MOST: usize = 2;
-        #[inline(always)]
-        unsafe fn zero() -> Self {
-            // SAFETY: as the trait says.
-            Self(unsafe { _mm256_setzero_si256() })
-        }
-        #[inline(always)]
-        unsafe fn load(from: *const Z16) -> Self {
-            // SAFETY: as the trait says; the caller gives 32 bytes.
-            Self(unsafe { _mm256_loadu_si256(from.cast()) })
-        }
-        #[inline(always)]
-        unsafe fn add(self, a: Self, b: Self) -> Self {
-            // SAFETY: as the trait says.
-            Self(unsafe { _mm256_add_epi32(self.0, _mm256_madd_epi16(a.0, b.0)) })
-        }
-        #[inline(always)]
-        unsafe fn sum(self) -> Z16 {
-            let mut sums = [0; 8];
-            // SAFETY: as the trait says; the array has 32 bytes.
-            unsafe { _mm256_storeu_si256(sums.as_mut_ptr().cast(), self.0) };
-            let mut sum = 0_i32;
-            for k in 0..8 {
-                sum = sum.wrapping_add(sums[k]);
+            #[target_feature(enable = $features)]
+            pub fn run(grid: &Grid<'_>, z: &mut [Z16]) {
+                let (n, m) = (grid.x.count(), grid.y.count());
+                let tiles = m.div_ceil(MOST);
+                let mut first = 0;
+                while first < grid.width {
+                    let columns = [first, COLUMNS.min(grid.width - first)];
+                    let mut i = 0;
+                    while i < n {
+                        let rows = if n - i >= ROWS { ROWS } else { 1 };
+                        // About as many rows of y in each tile.
+                        for t in 0..tiles {
+                            let j = m * t / tiles;
+                            let at = [i, j];
+                            match (rows, m * (t + 1) / tiles - j) {
+                                (ROWS, 6) => tile::<ROWS, 6>(grid, columns, at, z),
+                                (ROWS, 5) => tile::<ROWS, 5>(grid, columns, at, z),
+                                (ROWS, 4) => tile::<ROWS, 4>(grid, columns, at, z),
+                                (ROWS, 3) => tile::<ROWS, 3>(grid, columns, at, z),
+                                (ROWS, 2) => tile::<ROWS, 2>(grid, columns, at, z),
+                                (ROWS, _) => tile::<ROWS, 1>(grid, columns, at, z),
+                                (_, 6) => tile::<1, 6>(grid, columns, at, z),
+                                (_, 5) => tile::<1, 5>(grid, columns, at, z),
+                                (_, 4) => tile::<1, 4>(grid, columns, at, z),
+                                (_, 3) => tile::<1, 3>(grid, columns, at, z),
+                                (_, 2) => tile::<1, 2>(grid, columns, at, z),
+                                _ => tile::<1, 1>(grid, columns, at, z),
+                            }
+                        }
+                        i += rows;
+                    }
+                    first += columns[1];
+                }
             }
-            low(sum)
-        }
-    }
 
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // what is asked for
-    #[inline(always)]
-    fn low(x: i32) -> Z16 {
-        Z16(x as u16)
-    }
-
-    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-    pub fn vnni(grid: &Grid<'_>, z: &mut [Z16]) {
-        tiles::<Vnni>(grid, z);
-    }
-
-    #[target_feature(enable = "avx512f,avx512bw")]
-    pub fn avx512(grid: &Grid<'_>, z: &mut [Z16]) {
-        tiles::<Avx512>(grid, z);
-    }
-
-    #[target_feature(enable = "avx2")]
-    pub fn avx2(grid: &Grid<'_>, z: &mut [Z16]) {
-        tiles::<Avx2>(grid, z);
-    }
-
-    #[inline(always)]
-    fn tiles<V: Register>(grid: &Grid<'_>, z: &mut [Z16]) {
-        let (n, m) = (grid.x.count(), grid.y.count());
-        let tiles = m.div_ceil(V::MOST);
-        let mut first = 0;
-        while first < grid.width {
-            let columns = [first, COLUMNS.min(grid.width - first)];
-            let mut i = 0;
-            while i < n {
-                let rows = if n - i >= TILE { TILE } else { 1 };
-                // About as many rows of y in each tile.
-                for t in 0..tiles {
-                    let j = m * t / tiles;
-                    let at = [i, j];
-                    match (rows, m * (t + 1) / tiles - j) {
-                        (TILE, 6) => tile::<V, TILE, 6>(grid, columns, at, z),
-                        (TILE, 5) => tile::<V, TILE, 5>(grid, columns, at, z),
-                        (TILE, 4) => tile::<V, TILE, 4>(grid, columns, at, z),
-                        (TILE, 3) => tile::<V, TILE, 3>(grid, columns, at, z),
-                        (TILE, 2) => tile::<V, TILE, 2>(grid, columns, at, z),
-                        (TILE, _) => tile::<V, TILE, 1>(grid, columns, at, z),
-                        (_, 6) => tile::<V, 1, 6>(grid, columns, at, z),
-                        (_, 5) => tile::<V, 1, 5>(grid, columns, at, z),
-                        (_, 4) => tile::<V, 1, 4>(grid, columns, at, z),
-                        (_, 3) => tile::<V, 1, 3>(grid, columns, at, z),
-                        (_, 2) => tile::<V, 1, 2>(grid, columns, at, z),
-                        _ => tile::<V, 1, 1>(grid, columns, at, z),
+            /// Adds the products of some columns of `I` rows from `i` on and of `J` rows from `j` on.
+            #[target_feature(enable = $features)]
+            fn tile<const I: usize, const J: usize>(
+                grid: &Grid<'_>,
+                [first, columns]: [usize; 2],
+                [i, j]: [usize; 2],
+                z: &mut [Z16],
+            ) {
+                let mut sums = [[$zero(); J]; I];
+                for component in 0..2 {
+                    let (mut x, mut y) = ([&[] as &[Z16]; I], [&[] as &[Z16]; J]);
+                    for p in 0..I {
+                        let row = grid.x.row(i + p);
+                        x[p] = &[row.own, row.next][component][first..first + columns];
+                    }
+                    for q in 0..J {
+                        y[q] = &grid.factors[component][(j + q) * grid.y.step() + first..][..columns];
+                    }
+                    let whole = columns / WIDE;
+                    // SAFETY: all rows have `columns` integers, at least as many as the registers hold.
+                    unsafe { add(x.map(<[Z16]>::as_ptr), y.map(<[Z16]>::as_ptr), whole, &mut sums) };
+                    if whole * WIDE < columns {
+                        let (x, y) = (x.map(|x| padded(&x[whole * WIDE..])), y.map(|y| padded(&y[whole * WIDE..])));
+                        let of = |row: &zeroize::Zeroizing<[Z16; WIDE]>| row.as_ptr();
+                        // SAFETY: these are rows of as many integers as a register holds.
+                        unsafe { add(x.each_ref().map(of), y.each_ref().map(of), 1, &mut sums) };
                     }
                 }
-                i += rows;
-            }
-            first += columns[1];
-        }
-    }
-
-    /// Adds the products of some columns of `I` rows from `i` on and of `J` rows from `j` on.
-    #[inline(always)]
-    fn tile<V: Register, const I: usize, const J: usize>(
-        grid: &Grid<'_>,
-        [first, columns]: [usize; 2],
-        [i, j]: [usize; 2],
-        z: &mut [Z16],
-    ) {
-        // SAFETY: called where the instructions of V are enabled; what is loaded lies within rows of `columns` integers.
-        unsafe {
-            let mut sums = [[V::zero(); J]; I];
-            let whole = columns - columns % V::WIDE;
-            for component in 0..2 {
-                let (mut x, mut y) = ([&[] as &[Z16]; I], [&[] as &[Z16]; J]);
                 for p in 0..I {
-                    let row = grid.x.row(i + p);
-                    x[p] = &[row.own, row.next][component][first..first + columns];
-                }
-                for q in 0..J {
-                    y[q] = &grid.factors[component][(j + q) * grid.y.step() + first..][..columns];
-                }
-                let mut k = 0;
-                while k < whole {
-                    let mut a = [V::zero(); I];
-                    for p in 0..I {
-                        a[p] = V::load(x[p].as_ptr().add(k));
-                    }
                     for q in 0..J {
-                        let b = V::load(y[q].as_ptr().add(k));
-                        for p in 0..I {
-                            sums[p][q] = sums[p][q].add(a[p], b);
-                        }
-                    }
-                    k += V::WIDE;
-                }
-                if whole < columns {
-                    let mut a = [V::zero(); I];
-                    for p in 0..I {
-                        a[p] = padded(&x[p][whole..]);
-                    }
-                    for q in 0..J {
-                        let b = padded::<V>(&y[q][whole..]);
-                        for p in 0..I {
-                            sums[p][q] = sums[p][q].add(a[p], b);
-                        }
+                        let z = &mut z[(i + p) * grid.y.count() + j + q];
+                        *z = *z + super::low($total(sums[p][q]));
                     }
                 }
             }
-            for p in 0..I {
-                for q in 0..J {
-                    let z = &mut z[(i + p) * grid.y.count() + j + q];
-                    *z = *z + sums[p][q].sum();
+
+            /// Adds the products of so many registers of each row.
+            ///
+            /// # Safety
+            /// `x` and `y` are valid for reads of so many registers each.
+            #[target_feature(enable = $features)]
+            #[inline(never)]
+            unsafe fn add<const I: usize, const J: usize>(
+                x: [*const Z16; I],
+                y: [*const Z16; J],
+                registers: usize,
+                sums: &mut [[$register; J]; I],
+            ) {
+                let mut all = *sums;
+                for k in 0..registers {
+                    let mut of_x = [$zero(); I];
+                    for p in 0..I {
+                        // SAFETY: see the function.
+                        of_x[p] = unsafe { $load(x[p].add(k * WIDE).cast()) };
+                    }
+                    for q in 0..J {
+                        // SAFETY: see the function.
+                        let $b = unsafe { $load(y[q].add(k * WIDE).cast()) };
+                        for p in 0..I {
+                            let ($sum, $a) = (all[p][q], of_x[p]);
+                            all[p][q] = $add;
+                        }
+                    }
                 }
+                *sums = all;
+            }
+
+            /// Less integers than a register holds, and zeros.
+            fn padded(from: &[Z16]) -> zeroize::Zeroizing<[Z16; WIDE]> {
+                let mut all = zeroize::Zeroizing::new([Z16(0); WIDE]);
+                all[..from.len()].copy_from_slice(from);
+                all
             }
         }
-    }
+    };
+}
 
-    /// A register of less integers than it holds, and zeros.
-    #[inline(always)]
-    unsafe fn padded<V: Register>(from: &[Z16]) -> V {
-        let mut all = [Z16(0); 32];
-        all[..from.len()].copy_from_slice(from);
-        // SAFETY: no register holds more than 32 integers.
-        let register = unsafe { V::load(all.as_ptr()) };
-        crate::memory::wipe(&mut all);
-        register
-    }
+#[cfg(target_arch = "x86_64")]
+tiles!(
+    vnni,
+    "avx512f,avx512bw,avx512vnni",
+    __m512i,
+    32,
+    [4, 6],
+    _mm512_setzero_si512,
+    _mm512_loadu_si512,
+    |sum, a, b| _mm512_dpwssd_epi32(sum, a, b),
+    _mm512_reduce_add_epi32
+);
+#[cfg(target_arch = "x86_64")]
+tiles!(
+    avx512,
+    "avx512f,avx512bw",
+    __m512i,
+    32,
+    [4, 6],
+    _mm512_setzero_si512,
+    _mm512_loadu_si512,
+    |sum, a, b| _mm512_add_epi32(sum, _mm512_madd_epi16(a, b)),
+    _mm512_reduce_add_epi32
+);
+#[cfg(target_arch = "x86_64")]
+tiles!(
+    avx2,
+    "avx2",
+    __m256i,
+    16,
+    [2, 5],
+    _mm256_setzero_si256,
+    _mm256_loadu_si256,
+    |sum, a, b| _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)),
+    super::total
+);
+
+/// The sum of all.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn total(x: std::arch::x86_64::__m256i) -> i32 {
+    let mut all = [0_i32; 8];
+    // SAFETY: the array has as many bytes as the register.
+    unsafe { std::arch::x86_64::_mm256_storeu_si256(all.as_mut_ptr().cast(), x) };
+    all.into_iter().fold(0, i32::wrapping_add)
+}
+
+/// The lower half.
+#[cfg(target_arch = "x86_64")]
+#[allow(clippy::cast_sign_loss)] // what is asked for
+fn low(x: i32) -> Z16 {
+    Z16(x as u16)
 }
 
 #[cfg(test)]
