@@ -7,7 +7,7 @@ use tampering::{
     suite::{attacks_in_turn, bites},
 };
 use trefoil_circuits::{
-    matching::{Answer, Enrol, Kind, Match, Template},
+    matching::{Answer, Embedding, Enrol, Kind, Match, MatchEmbedding, Metric, Template},
     program::Program,
 };
 use trefoil_engine::Lanes;
@@ -46,6 +46,19 @@ fn enrol() -> Subject<Enrol> {
     let program = Enrol { kind: Kind::binary(BITS).unwrap(), templates: 1 };
     let template = template(7);
     Subject { program, inputs: vec![words(&template.to_bits())], outputs: vec![stored(&template)] }
+}
+
+fn embedding() -> Subject<MatchEmbedding> {
+    let metric = Metric::Cosine("0.5".parse().unwrap());
+    let program = MatchEmbedding::new(3, metric, [2, 1], Answer::First).unwrap();
+    let of = |x: [f32; 3]| -> Vec<u64> { Embedding::new(&x).unwrap().to_integers().iter().map(|x| x.0).collect() };
+    let inputs = vec![of([1.0, 2.0, -1.0]), [of([3.0, -1.0, 2.0]), of([1.0, 1.5, -1.0])].concat()];
+    Subject { program, inputs, outputs: vec![vec![0b11]] }
+}
+
+#[test]
+fn an_embedding_ends_in_an_error_or_in_the_right_value() {
+    assert!(attacks_in_turn(&embedding(), 2).runs > 50);
 }
 
 #[test]

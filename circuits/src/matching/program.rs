@@ -1,41 +1,26 @@
-//! Verification and identification as programs.
+//! Verification and identification by templates of bits, as programs.
 
 use super::{
-    Kind, MatchingError, Threshold,
+    Answer, Kind, MatchingError, Threshold,
     compare::{Comparison, below},
     encode::{around, encode},
-    select::{any, any_cost, first, first_cost, place_bits},
+    gallery::{Gallery, sum},
+    select::{any, any_cost},
 };
-use crate::program::{Executor, Inputs, Program, Released, Shape, Tiling, in_batches};
+use crate::program::{Executor, Inputs, Program, Released, Shape, Tiling};
 use std::sync::Arc;
 use trefoil_engine::{Cost, prelude::*};
-
-/// Most templates of a gallery.
-pub const MOST_TEMPLATES: usize = 1 << 24;
-
-/// What is to be known of a probe.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Answer {
-    /// One bit: whether it matches anybody.
-    Match,
-    /// Whether it does, and the first user it matches: see [`Match::found`].
-    First,
-}
 
 /// Matches one probe against the templates of one or more users, in all rotations of their kind: 1:1 verification, 1:N identification.
 ///
 /// **Shape** inputs: the probe, [`Kind::sent`], and the templates, [`Kind::stored`], those of a user one after the other. Output: one bit, or one and those of a place. **Cost**
 /// [`cost`](Self::cost); for each rotation two integers of 16 bits, a comparison, about a bit. **Security** composition of quadratic gates; no distance is opened, nor which template of a user or which rotation has matched.
-/// Templates are compared where they lie. **Source** the comparison is ours; the encoding with masks is that of Bowyer and others' distance with masked bits as zeros.
+/// Templates are compared where they lie. **Source** the comparison is ours; masked bits as zeros beside ones and minus ones are folklore.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Match {
     kind: Kind,
     comparison: Comparison,
-    /// Users, and templates of each.
-    users: usize,
-    each: usize,
-    answer: Answer,
-    tiling: Tiling,
+    gallery: Gallery,
 }
 
 impl Match {
@@ -50,80 +35,48 @@ impl Match {
     /// Which of some users a probe matches, all having so many templates each, or whether it matches any.
     ///
     /// # Errors
-    /// [`MatchingError::Setting`] for no template, or more than [`MOST_TEMPLATES`].
+    /// [`MatchingError::Setting`] for no template, or more than [`MOST_TEMPLATES`](super::MOST_TEMPLATES).
     pub fn identify(
         kind: Kind,
         threshold: Threshold,
-        [users, each]: [usize; 2],
+        users_each: [usize; 2],
         answer: Answer,
     ) -> Result<Self, MatchingError> {
-        let accepted = "a gallery has 1 to 16,777,216 templates";
-        let templates = users.saturating_mul(each);
-        MatchingError::setting(
-            (1..=MOST_TEMPLATES).contains(&templates),
-            "the number of templates",
-            templates,
-            accepted,
-        )?;
-        let comparison = Comparison::new(kind, threshold);
-        // Products of about half a megabyte.
-        let batch = (512 / each.max(1)).max(1);
-        Ok(Self { kind, comparison, users, each, answer, tiling: Tiling { batch, strands: 4 } })
+        // Products of a batch are about half a megabyte.
+        let gallery = Gallery::new(users_each, answer, 512)?;
+        Ok(Self { kind, comparison: Comparison::new(kind, threshold), gallery })
     }
 
     /// Cuts the users in another way than into batches of 512 templates on four strands. A batch is rounded up to a multiple of 64 users.
     #[must_use]
     pub fn tiled(self, tiling: Tiling) -> Self {
-        Self { tiling, ..self }
+        Self { gallery: self.gallery.tiled(tiling), ..self }
     }
 
     /// Templates compared.
     pub fn templates(&self) -> usize {
-        self.users * self.each
+        self.gallery.templates()
     }
 
     /// Strands that it computes on at the same time.
     pub fn strands(&self) -> usize {
-        self.tiling.strands.min(self.users.div_ceil(self.users_at_once())).max(1)
+        self.gallery.strands()
     }
 
     /// What the output says, once put together: the user, counted from 0. With [`Answer::Match`] any user that matches is 0.
     pub fn found(&self, output: &[Lanes]) -> Option<usize> {
-        let word = output.first().map_or(0, |word| word.0);
-        let place = match self.answer {
-            Answer::Match => 0,
-            Answer::First => (word >> 1 & ((1 << place_bits(self.users)) - 1)) as usize,
-        };
-        (word & 1 == 1).then_some(place)
+        self.gallery.found(output)
     }
 
     /// The exact cost of P0 in semi-honest mode.
     pub fn cost(&self) -> Cost {
-        let mut cost = self.kind.encode_cost(1);
-        let add = |cost: &mut Cost, more: Cost| {
-            cost.bytes_sent += more.bytes_sent;
-            cost.products += more.products;
-        };
-        let mut rounds = vec![0; self.strands()];
-        for (k, from) in (0..self.users).step_by(self.users_at_once()).enumerate() {
-            let users = self.users_at_once().min(self.users - from);
-            let rotations = users * self.each * self.kind.rotations();
-            let dots = 2 * rotations as u64;
-            let flags = self.comparison.cost().over(Lanes::words(rotations));
-            let any = any_cost(self.each * self.kind.rotations(), users).over(1);
-            let strand = k % rounds.len();
-            rounds[strand] += 1 + flags.rounds + any.rounds;
-            add(&mut cost, Cost { rounds: 0, bytes_sent: 2 * dots, products: dots });
-            add(&mut cost, flags);
-            add(&mut cost, any);
-        }
-        let answer = match self.answer {
-            Answer::Match => any_cost(self.users, 1),
-            Answer::First => first_cost(self.users),
-        };
-        add(&mut cost, answer.over(1));
-        cost.rounds += rounds.into_iter().max().unwrap_or(0) + answer.rounds;
-        cost
+        self.gallery.cost(self.kind.encode_cost(1), |users| {
+            let rotations = users * self.gallery.each * self.kind.rotations();
+            let products = 2 * rotations as u64;
+            let dots = Cost { rounds: 1, bytes_sent: size_of::<Z16>() as u64 * products, products };
+            let any = any_cost(self.gallery.each * self.kind.rotations(), users).over(1);
+            sum([dots, self.comparison.cost().over(Lanes::words(rotations)), any])
+        })
     }
 
     /// Runs on templates that the node holds: they are neither copied nor, in malicious mode, compared with the other nodes' copies once more.
@@ -142,28 +95,12 @@ impl Match {
         let probe = encode(&mut ctx, self.kind, 1, probe.view()).await?;
         let around = Arc::new(around(self.kind, probe.view()));
         drop(probe);
-        let (me, batch) = (*self, self.users_at_once());
-        let batches = self.users.div_ceil(batch);
-        let parts = in_batches(&mut ctx, (batches, self.tiling.strands), executor, move |strand, k| {
+        let me = *self;
+        let batch = self.gallery.run(ctx, executor, move |strand, users| {
             let (around, templates) = (around.clone(), templates.clone());
-            Box::pin(async move {
-                let users = [k * batch, batch.min(me.users - k * batch)];
-                me.batch(strand, around.view(), &templates, users).await
-            })
+            Box::pin(async move { me.batch(strand, around.view(), &templates, users).await })
         });
-        let mut flags = Shares::zeros(Lanes::words(self.users));
-        for (k, part) in parts.await? {
-            flags.copy_from(k * batch / Lanes::COUNT, part.view())?;
-        }
-        let output = match self.answer {
-            Answer::Match => any(&mut ctx, self.users, 1, flags.view()).await?,
-            Answer::First => first(&mut ctx, self.users, flags.view()).await?,
-        };
-        Ok(Released { strand: ctx.verify().await?, outputs: vec![output.into()] })
-    }
-
-    fn users_at_once(&self) -> usize {
-        self.tiling.batch.clamp(1, MOST_TEMPLATES).next_multiple_of(Lanes::COUNT)
+        batch.await
     }
 
     /// Which of some users match, as lanes.
@@ -174,9 +111,9 @@ impl Match {
         templates: &Shares<Z16>,
         [from, users]: [usize; 2],
     ) -> Result<Shares<Lanes>, Error> {
-        let (kind, rotations) = (self.kind, self.kind.rotations());
-        let (count, entries) = (users * self.each, kind.entries());
-        let templates = templates.view().slice(from * self.each * entries, count * entries)?;
+        let Self { kind, gallery, .. } = *self;
+        let (rotations, entries, count) = (kind.rotations(), kind.entries(), users * gallery.each);
+        let templates = templates.view().slice(from * gallery.each * entries, count * entries)?;
         let codes = Windows::new(templates, entries, count, kind.code_bits())?;
         let rest = templates.slice(kind.code_bits(), count * entries - kind.code_bits())?;
         let masks = Windows::new(rest, entries, count, kind.mask_bits())?;
@@ -188,17 +125,19 @@ impl Match {
         let dots = ctx.dots(&[[codes, turned], [masks, turned_mask]]).await?;
         // All users' products in one rotation with one of their templates side by side.
         let dots = Shares::rearrange(dots.view(), dots.len(), |dots, out| {
-            let of = dots.len() / 2;
-            for (dots, out) in dots.chunks_exact(of.max(1)).zip(out.chunks_exact_mut(of.max(1))) {
-                for (k, &dot) in dots.iter().enumerate() {
-                    let (template, rotation) = (k / rotations, k % rotations);
-                    let (user, alternative) = (template / self.each, template % self.each);
-                    out[(alternative * rotations + rotation) * users + user] = dot;
+            let half = (dots.len() / 2).max(1);
+            for (dots, out) in dots.chunks_exact(half).zip(out.chunks_exact_mut(half)) {
+                for (template, dots) in dots.chunks_exact(rotations).enumerate() {
+                    let place = gallery.place(template, users);
+                    let (alternative, user) = (place / users, place % users);
+                    for (rotation, &dot) in dots.iter().enumerate() {
+                        out[(alternative * rotations + rotation) * users + user] = dot;
+                    }
                 }
             }
         });
         let below = below(ctx, self.comparison, dots.view()).await?;
-        any(ctx, self.each * rotations, users, below.view()).await
+        any(ctx, gallery.each * rotations, users, below.view()).await
     }
 }
 
@@ -208,10 +147,7 @@ impl Program for Match {
     }
 
     fn outputs(&self) -> Vec<Shape> {
-        vec![Shape::bits(match self.answer {
-            Answer::Match => 1,
-            Answer::First => 1 + place_bits(self.users),
-        })]
+        vec![self.gallery.output()]
     }
 
     async fn run<M: Mode>(

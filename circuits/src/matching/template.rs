@@ -156,6 +156,10 @@ impl Template {
         Self { kind, code: part(kind.code_bits()), mask: part(kind.mask_bits()) }
     }
 
+    pub(super) fn parts_mut(&mut self) -> [&mut [bool]; 2] {
+        [&mut self.code, &mut self.mask]
+    }
+
     pub(super) fn parts(&self) -> [&[bool]; 2] {
         [&self.code, &self.mask]
     }
