@@ -31,7 +31,10 @@ fn local(c: &mut Criterion) {
     group.bench_function("plain loop", |b| {
         b.iter(|| {
             let ((own, next), (a, b)) = (black_box(&t).split_at(width), black_box(&p).split_at(width));
-            own.iter().zip(next).zip(a.iter().zip(b)).fold(Z16(0), |sum, ((&t, &n), (&a, &b))| sum + t * (a + b) + n * a)
+            own.iter()
+                .zip(next)
+                .zip(a.iter().zip(b))
+                .fold(Z16(0), |sum, ((&t, &n), (&a, &b))| sum + t * (a + b) + n * a)
         });
     });
     group.finish();
@@ -39,8 +42,7 @@ fn local(c: &mut Criterion) {
 
 /// All three parties on one core, network excluded but for the copies through memory.
 fn identification(c: &mut Criterion) {
-    let program =
-        Match::identify(Kind::IRIS, Threshold::DEPLOYED, [TEMPLATES, 1], Answer::First).expect("a gallery");
+    let program = Match::identify(Kind::IRIS, Threshold::DEPLOYED, [TEMPLATES, 1], Answer::First).expect("a gallery");
     let templates: Vec<_> = Party::ALL
         .iter()
         .map(|&p| Arc::new(Shares::public(p, &integers(TEMPLATES * Kind::IRIS.entries(), 5))))
