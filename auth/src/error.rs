@@ -97,6 +97,79 @@ pub enum Error {
         /// Why not.
         fault: &'static str,
     },
+    /// A relying party asks for something that cannot be done. Its operator has to change that.
+    #[error("the relying party's options cannot be met: {member}: {fault}; {remedy}")]
+    Options {
+        /// Which member.
+        member: &'static str,
+        /// What is wrong.
+        fault: &'static str,
+        /// What to ask for.
+        remedy: &'static str,
+    },
+    /// JSON of a ceremony cannot be read, or not be written.
+    #[error(
+        "this is no {what}: {fault}; pass the JSON form of WebAuthn Level 3, as the relying party's library makes it"
+    )]
+    Json {
+        /// Which form.
+        what: &'static str,
+        /// What is wrong, and where.
+        fault: String,
+    },
+    /// A page's origin is not one that ceremonies are for.
+    #[error("no ceremony is for the origin {origin:?}: {fault}; serve the page under https from a domain")]
+    Origin {
+        /// The origin.
+        origin: String,
+        /// What is wrong.
+        fault: &'static str,
+    },
+    /// A relying party's id does not belong to the page that uses it: it is set up wrongly, or the page is another's.
+    #[error(
+        "the relying party id {id:?} is not for the page {origin}: {fault}; use the page's domain or a registrable domain above it, or leave this page if it is not the one you meant"
+    )]
+    RpId {
+        /// The id.
+        id: String,
+        /// Where the page is from.
+        origin: String,
+        /// What is wrong.
+        fault: &'static str,
+    },
+    /// The user has a credential already that the relying party excludes from another registration.
+    #[error("a credential for {rp_id} exists already and the relying party wants no second one; log in with it")]
+    Excluded {
+        /// Whose it is.
+        rp_id: String,
+    },
+    /// There is no credential that the relying party takes.
+    #[error("no credential is one that {rp_id} takes; register one, or log in with the device that has it")]
+    NoCredential {
+        /// Who asks.
+        rp_id: String,
+    },
+    /// The user was not verified. Nothing was signed.
+    #[error("the user is not verified: {fault}; {remedy}, then begin the ceremony anew")]
+    Verification {
+        /// Why not.
+        fault: &'static str,
+        /// What to do first.
+        remedy: &'static str,
+    },
+    /// A signature's number is not above those given before.
+    #[error(
+        "the signature counter is at {last} and cannot go to {proposed}; ask the nodes for their counters and propose one more than the greatest, or register a new credential if they are at the end, 4294967295"
+    )]
+    Counter {
+        /// The last number given.
+        last: u32,
+        /// The number proposed.
+        proposed: u32,
+    },
+    /// What should be the signature of a ceremony is not. Nothing was released.
+    #[error("the signature is not that of this ceremony; combine the parts of this ceremony's message")]
+    Signature,
     /// The system gave no randomness.
     #[error("the system gives no randomness: {0}; nothing was made, try again when it does")]
     Entropy(String),
