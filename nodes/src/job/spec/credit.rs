@@ -169,7 +169,7 @@ pub struct AucSpec {
 /// Bytes of one shared number.
 const SHARE: u64 = 16;
 
-/// Bytes that the comparisons of one row take while they are under way: a sigmoid compares with every one of its lines.
+/// Bytes that the bits of one row take while its sigmoid is under way, and is checked.
 const ROW: u64 = 4096;
 
 /// Passes over all rows at most.
