@@ -81,6 +81,11 @@ fn permit(program: ProgramKind, recipients: &[&str], keep: Vec<Permit>) -> Permi
         recipients: names(recipients),
         keep,
         minimum: if program == ProgramKind::CreditCounts { 2 } else { 0 },
+        with: if matches!(program, ProgramKind::CreditCounts | ProgramKind::CreditTrain) {
+            names(&["bank-a", "bank-b"])
+        } else {
+            Vec::new()
+        },
         ..Permit::default()
     }
 }

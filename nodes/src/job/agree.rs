@@ -1,6 +1,7 @@
 //! Whether the three nodes hold the same tables for a job.
 
 use super::{Failure, FailureKind};
+use sha2::{Digest as _, Sha256};
 use trefoil_engine::{
     Error, Party, PeerFault,
     transport::{Path, SessionId, Transport},
@@ -30,8 +31,9 @@ const WITHIN: u8 = 2;
 /// conclusion, which names the table and the node.
 ///
 /// A digest says that the nodes were given the same upload, not that they were given shares that fit: that is found when the input is taken in, in malicious
-/// mode. Who lies here makes the job fail, which it could in other ways. A table is taken for within its limit only if all three say so, each of which has found that in a job of its own memory: who lies
-/// makes the others look again.
+/// mode. Who lies here makes the job fail, which it could in other ways. A table is taken for within its limit only if all three say so, each of which has found that in a job of its own memory: who says
+/// to both that it has not makes all three look again. Who says one thing to one peer and another to the other would send these two on different ways, and each would take the other's messages for those of
+/// a node that misbehaves. So the nodes compare what they have heard before they go on.
 ///
 /// Not cancel safe: end the session if this is dropped.
 ///
@@ -72,7 +74,27 @@ async fn exchange(me: Party, session: SessionId, net: &dyn Transport, tables: &[
             return Err(Error::Peer { peer, fault: PeerFault::Malformed("tables neither present nor absent".into()) });
         }
     }
+    let heard = Sha256::digest(said.concat());
+    for peer in me.peers() {
+        link.send(peer, heard.to_vec().into()).await?;
+    }
+    let mut others = [[0; 32]; 2];
+    for (peer, heard) in me.peers().into_iter().zip(&mut others) {
+        link.recv(peer, heard).await?;
+    }
+    if others.iter().any(|other| other[..] != heard[..]) {
+        return Ok(Err(contradicted(me)));
+    }
     Ok(tables.iter().enumerate().map(|(k, table)| compare(&table.name, &entries(&said, k))).collect())
+}
+
+/// The nodes have heard different things: one of the peers has lied, to this node or to the other.
+fn contradicted(me: Party) -> Failure {
+    let [one, other] = me.peers();
+    let cause = format!(
+        "the nodes have heard different things of each other's tables: {one} or {other} deviated from the protocol, and nothing was computed; find out what runs there before anything is submitted again"
+    );
+    Failure::new(FailureKind::Misbehaved, cause).suspecting([one, other])
 }
 
 fn entries(said: &[Vec<u8>; 3], k: usize) -> [&[u8]; 3] {
@@ -147,6 +169,31 @@ mod tests {
                 assert!(failure.cause.contains(cause), "{}", failure.cause);
                 assert_eq!((failure.kind, failure.blamed), (FailureKind::Mismatch, blamed));
             }
+        }
+    }
+
+    /// P0 has found the table to be within its limit, it says to P1, and not to P2: one would check it, and the other would not.
+    #[tokio::test]
+    async fn who_says_one_thing_to_one_and_another_to_the_other_frames_nobody() {
+        let net = Memory::new(Conditions::default());
+        let says = |what: u8| [&[what][..], &[1; 32]].concat();
+        let mut liar = net.seat(Party::P0).open(SESSION, path()).await.expect("memory");
+        for (peer, what) in [(Party::P1, WITHIN), (Party::P2, PRESENT)] {
+            liar.send(peer, says(what).into()).await.expect("memory");
+            // It agrees with each.
+            let heard = Sha256::digest([says(what), says(WITHIN), says(WITHIN)].concat());
+            liar.send(peer, heard.to_vec().into()).await.expect("memory");
+        }
+        let entries = [Entry { name: "table".to_owned(), digest: Some([1; 32]), within: true }];
+        let [one, two] = [Party::P1, Party::P2].map(|me| {
+            let (seat, entries) = (net.seat(me), &entries);
+            async move { exchange(me, SESSION, &*seat, entries).await.expect("no fault of the link") }
+        });
+        let (one, two) = tokio::join!(one, two);
+        for (failure, suspects) in [(one, [0, 2]), (two, [0, 1])] {
+            let failure = failure.expect_err("they disagree");
+            assert_eq!((failure.kind, failure.blamed), (FailureKind::Misbehaved, None));
+            assert_eq!(failure.suspects, suspects, "{}", failure.cause);
         }
     }
 

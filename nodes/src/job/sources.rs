@@ -3,10 +3,10 @@
 use super::{InputSpec, JobId, JobSpec, ModeSpec, OutputSpec, Port, ProgramKind, Role, TableInput};
 use crate::{
     pki::ClientName,
-    tables::{Arrival, Arriving, ColumnName, Origin, StoredTable, TableKey, TableRefusal, TableStore},
+    tables::{Arrival, Arriving, ColumnName, Customers, Origin, StoredTable, TableKey, TableRefusal, TableStore},
 };
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     fmt,
     sync::Arc,
 };
@@ -57,7 +57,7 @@ pub enum SourceFault {
     /// There is no table of that name, or the owner has not permitted this use of it. Which of the two is not told.
     #[error(
         "input {input}: this node has no {key} that `{requester}` may use in such a job; ask `{}` to upload it to all three nodes and to permit this program, this mode, `{requester}` \
-         as the requester, all recipients, what is told of scores, and what stays at the nodes; it may ask for tables of others beside its own, and for a larger minimum",
+         as the requester, all recipients, what is told of scores, and what stays at the nodes; it may ask for tables of certain others beside its own, permit no others, and ask for a larger minimum",
         key.owner
     )]
     Denied {
@@ -173,24 +173,40 @@ struct Permitted {
     permit: usize,
 }
 
+/// A table that a job takes.
+struct Wanted {
+    /// The first input that it is.
+    input: usize,
+    /// Whether it brings customers, or their labels, and not a model alone.
+    has_customers: bool,
+}
+
 impl Found {
     fn new(spec: &JobSpec, requester: &ClientName, tables: &TableStore) -> Result<Self, SourceFault> {
+        let ports = spec.program.ports();
         let inputs = spec.inputs.iter().enumerate().filter_map(|(k, input)| Some((k, input.table()?.key())));
-        let mut wanted: BTreeMap<TableKey, usize> = BTreeMap::new();
+        let mut wanted: BTreeMap<TableKey, Wanted> = BTreeMap::new();
         for (input, key) in inputs {
-            wanted.entry(key).or_insert(input);
+            let wanted = wanted.entry(key).or_insert(Wanted { input, has_customers: false });
+            wanted.has_customers |= ports.get(input).is_none_or(|port| port.role != Role::Model);
         }
-        let owners: Vec<ClientName> = wanted
-            .keys()
-            .flat_map(|key| match tables.get(key) {
-                Some(table) => table.tells_of().into_iter().map(|origin| origin.owner).collect(),
-                None => vec![key.owner.clone()],
-            })
-            .collect();
-        let find = |(key, input): (TableKey, usize)| {
+        let of_customers = wanted.iter().filter(|(_, wanted)| wanted.has_customers);
+        let owners = of_customers.flat_map(|(key, _)| match tables.get(key) {
+            Some(table) => table.owners().to_vec(),
+            None => vec![key.owner.clone()],
+        });
+        let owners: Vec<ClientName> = owners.collect::<BTreeSet<_>>().into_iter().collect();
+        let find = |(key, Wanted { input, has_customers }): (TableKey, Wanted)| {
             let requester = || requester.clone();
             let denied = || SourceFault::Denied { input, key: key.clone(), requester: requester() };
-            let permit = |table: &StoredTable| table.permit(spec, &requester(), &owners);
+            let permit = |table: &StoredTable| {
+                let customers = if has_customers {
+                    Customers::beside(&owners, table.owners())
+                } else {
+                    Customers::scored_by_model(&owners)
+                };
+                table.permit(spec, &requester(), &customers)
+            };
             let Some(stored) = tables.get(&key) else {
                 let others = tables.versions(&key.owner, &key.name);
                 return if others.iter().any(|table| permit(table).is_some()) {
@@ -257,19 +273,20 @@ pub fn keep(
     sources: &[Source],
     (id, tables): (JobId, &Arc<TableStore>),
 ) -> Result<Kept, TableRefusal> {
-    let origins: Vec<Origin> = match spec.program.kind() {
-        ProgramKind::CreditScore => {
-            let customers =
-                spec.program.ports().into_iter().zip(sources).filter(|(port, _)| port.role == Role::Features);
-            customers.filter_map(|(_, source)| source.stored()).flat_map(StoredTable::tells_of).collect()
-        }
+    let customers = spec.program.ports().into_iter().zip(sources).filter(|(port, _)| port.role == Role::Features);
+    let customers: Vec<&StoredTable> = match spec.program.kind() {
+        ProgramKind::CreditScore => customers.filter_map(|(_, source)| source.stored()).collect(),
         _ => Vec::new(),
     };
+    let origins: Vec<Origin> = customers.iter().flat_map(|table| table.tells_of()).collect();
+    let owners: BTreeSet<ClientName> = customers.iter().flat_map(|table| table.owners().to_vec()).collect();
+    let owners: Vec<ClientName> =
+        if owners.is_empty() { vec![requester.clone()] } else { owners.into_iter().collect() };
     let arriving = |(output, shape): (&OutputSpec, &Shape)| {
         let Some(table) = &output.table else { return Ok(None) };
         let key = TableKey { owner: requester.clone(), name: table.name.clone(), version: table.version };
         match tables.begin(&key, table.spec(id, *shape), 2 * shape.component_bytes() as u64)? {
-            Arrival::New(arriving) => Ok(Some(arriving.of_rows(origins.clone()))),
+            Arrival::New(arriving) => Ok(Some(arriving.of_rows(origins.clone()).of_customers(owners.clone()))),
             // This very job has been done, and forgotten since.
             Arrival::Known(_) => Err(TableRefusal::Taken(key)),
         }

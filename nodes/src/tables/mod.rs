@@ -4,12 +4,14 @@
 //! there. Each node holds its two components of every column, in memory: a node that is restarted has no tables.
 
 mod accounts;
+mod customers;
 mod names;
 mod proven;
 mod spec;
 mod store;
 
 pub use accounts::TableRefusal;
+pub use customers::Customers;
 pub use names::{ColumnName, TableName, UploadId};
 pub use spec::{ColumnSpec, Permit, ScoreDetail, TableKey, TableSpec};
 pub use store::{Arrival, Arriving, Origin, StoredTable, TableStatus, TableStore};

@@ -1,6 +1,6 @@
 //! What a table is, publicly: its columns and who may use it for what.
 
-use super::{ColumnName, TableName, UploadId};
+use super::{ColumnName, Customers, TableName, UploadId};
 use crate::{
     job::{JobSpec, ModeSpec, ProgramKind, ProgramSpec, ReportSpec, ring},
     pki::ClientName,
@@ -66,7 +66,8 @@ pub struct Permit {
     /// The least count of customers that a job of `credit-counts` may tell, and the least rows of each table of a job of `moments`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub minimum: u64,
-    /// Whose tables must be in the job too. Without them, the sums and the model would be those of fewer customers than the owner meant.
+    /// Whose customers the job is about beside the owner's: those of each of these, and of no others. Of fewer, the sums and the model would be those of fewer customers than the owner meant; others
+    /// could bring rows that single some out. Without names, the owner's alone, but in `credit-score` and `moments` any; a permit of a model is for any customers then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub with: Vec<ClientName>,
     /// What of scores may be told.
@@ -105,25 +106,31 @@ fn malicious() -> Vec<ModeSpec> {
 }
 
 impl Permit {
-    /// Whether a job of a client is one of these, if it takes tables that tell of customers of these owners.
-    pub fn covers(&self, job: &JobSpec, requester: &ClientName, owners: &[ClientName]) -> bool {
+    /// Whether a job of a client is one of these, if it is about these customers.
+    pub fn covers(&self, job: &JobSpec, requester: &ClientName, customers: &Customers<'_>) -> bool {
+        let program = job.program.kind();
+        let may_stay = |permit: &Self| self.keep.iter().any(|kept| customers.may_stay(permit, kept, program));
         let recipients = job.recipients(requester);
-        self.programs.contains(&job.program.kind())
+        self.programs.contains(&program)
             && self.modes.contains(&job.mode)
             && self.requesters.contains(requester)
             && all_in(&recipients, &self.recipients)
-            && all_in(&self.with, owners)
+            && customers.suit(self, program)
             && self.tells(job)
-            && job.kept().flat_map(|table| &table.permits).all(|permit| self.keep.iter().any(|k| permit.is_within(k)))
+            && job.kept().flat_map(|table| &table.permits).all(may_stay)
     }
 
     /// Whether it permits nothing that another does not.
     pub fn is_within(&self, other: &Self) -> bool {
+        all_in(&self.with, &other.with) && self.is_narrower(other) && all_in(&other.with, &self.with)
+    }
+
+    /// Whether it permits nothing that another does not, if both are about the same customers.
+    pub(super) fn is_narrower(&self, other: &Self) -> bool {
         self.programs.iter().all(|x| other.programs.contains(x))
             && self.modes.iter().all(|x| other.modes.contains(x))
             && all_in(&self.requesters, &other.requesters)
             && all_in(&self.recipients, &other.recipients)
-            && all_in(&other.with, &self.with)
             && self.minimum >= other.minimum
             && self.tell <= other.tell
             && (other.times == 0 || (1..=other.times).contains(&self.times))
@@ -156,7 +163,7 @@ impl Permit {
 }
 
 /// Whether all of some are in a list: in time that their sum, not their product, bounds.
-fn all_in(some: &[ClientName], all: &[ClientName]) -> bool {
+pub(super) fn all_in(some: &[ClientName], all: &[ClientName]) -> bool {
     if some.len().min(all.len()) < 8 {
         return some.iter().all(|x| all.contains(x));
     }

@@ -1,7 +1,7 @@
 //! Where the tables of a node are kept: in memory.
 
 use super::{
-    ColumnSpec, Permit, TableKey, TableName, TableSpec, UploadId,
+    ColumnSpec, Customers, Permit, TableKey, TableName, TableSpec, UploadId,
     accounts::{Accounts, Held, TableRefusal},
     proven::Proven,
 };
@@ -71,6 +71,7 @@ pub struct StoredTable {
     digest: [u8; 32],
     components: [Zeroizing<Vec<u8>>; 2],
     origins: Vec<Origin>,
+    owners: Vec<ClientName>,
     /// Jobs of each client under each permit that bounds them.
     used: Mutex<BTreeMap<(usize, ClientName), u32>>,
     proven: Proven,
@@ -107,13 +108,13 @@ impl TableStore {
         }
         let held = Accounts::reserve(&self.accounts, &self.limits, &key.owner, bytes)?;
         slots.insert(key.clone(), Slot::Arriving(spec.upload));
-        let origins = Vec::new();
         Ok(Arrival::New(Arriving {
             store: self.clone(),
             key: Box::new(key.clone()),
             spec,
             digest,
-            origins,
+            origins: Vec::new(),
+            owners: vec![key.owner.clone()],
             held: Some(held),
         }))
     }
@@ -190,6 +191,7 @@ pub struct Arriving {
     spec: TableSpec,
     digest: [u8; 32],
     origins: Vec<Origin>,
+    owners: Vec<ClientName>,
     held: Option<Held>,
 }
 
@@ -198,6 +200,13 @@ impl Arriving {
     #[must_use]
     pub fn of_rows(mut self, origins: Vec<Origin>) -> Self {
         self.origins = origins;
+        self
+    }
+
+    /// It tells of customers of these owners, and not of its holder's.
+    #[must_use]
+    pub fn of_customers(mut self, owners: Vec<ClientName>) -> Self {
+        self.owners = owners;
         self
     }
 
@@ -240,9 +249,11 @@ impl Arriving {
     ) -> Option<Arc<StoredTable>> {
         let held = self.held.take()?;
         let (key, spec, digest) = ((*self.key).clone(), self.spec.clone(), self.digest);
-        let (origins, used, proven) = (std::mem::take(&mut self.origins), Mutex::default(), Proven::default());
+        let (origins, owners) = (std::mem::take(&mut self.origins), std::mem::take(&mut self.owners));
+        let (used, proven) = (Mutex::default(), Proven::default());
         let table =
-            Arc::new(StoredTable { key: key.clone(), spec, digest, components, origins, used, proven, _held: held });
+            StoredTable { key: key.clone(), spec, digest, components, origins, owners, used, proven, _held: held };
+        let table = Arc::new(table);
         slots.insert(key, Slot::Stored(table.clone()));
         Some(table)
     }
@@ -285,11 +296,16 @@ impl StoredTable {
         std::iter::once(own).chain(self.origins.iter().cloned()).collect()
     }
 
-    /// Which of its permits covers a job of a client that takes tables of these owners: one that is not used up, if there is one.
-    pub fn permit(&self, job: &JobSpec, requester: &ClientName, owners: &[ClientName]) -> Option<usize> {
+    /// Whose customers it tells of: its owner's, unless it was made of tables of others row by row.
+    pub fn owners(&self) -> &[ClientName] {
+        &self.owners
+    }
+
+    /// Which of its permits covers a job of a client about these customers: one that is not used up, if there is one.
+    pub fn permit(&self, job: &JobSpec, requester: &ClientName, customers: &Customers<'_>) -> Option<usize> {
         let permits = self.spec.permits.iter().enumerate();
         let covering: Vec<usize> =
-            permits.filter(|(_, permit)| permit.covers(job, requester, owners)).map(|(k, _)| k).collect();
+            permits.filter(|(_, permit)| permit.covers(job, requester, customers)).map(|(k, _)| k).collect();
         covering.iter().find(|k| self.is_left(**k, requester)).or_else(|| covering.first()).copied()
     }
 

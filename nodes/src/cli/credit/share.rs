@@ -60,13 +60,13 @@ pub struct ShareArgs {
     /// Who may receive, and ask for, scores of customers by a shared model that was trained on it [default: nobody]
     #[arg(long, value_delimiter = ',', value_name = "NAME,..", conflicts_with = "model")]
     model_scores_to: Vec<ClientName>,
-    /// What those in `--scores-to` may be told: one decision in each job, or numbers too. Who receives numbers for one customer more than there are features knows a model
+    /// What those in `--scores-to` may be told, and for a model whether scores by it may be counted: one decision in each job, or numbers too. Who receives numbers for one customer more than there are features knows a model
     #[arg(long, value_enum, default_value_t)]
     scores: ScoreDetail,
     /// What those in `--model-scores-to` may be told
     #[arg(long, value_enum, default_value_t, conflicts_with = "model")]
     model_scores: ScoreDetail,
-    /// Moments, training and counts take the tables of all of these together with this one, or are refused [default: this table may be taken alone]
+    /// Moments, training and counts are of customers of this table and of tables of all of these: these, and no others, or they are refused [default: this institution alone]
     #[arg(long, value_delimiter = ',', value_name = "NAME,..", conflicts_with = "model")]
     pooled_with: Vec<ClientName>,
     /// How many jobs of each kind each client may submit over it, as each node counts them; a model trained on it, and scores of it, as often again [default: 0, not bounded]
@@ -128,7 +128,8 @@ pub fn run(args: &ShareArgs) -> Result<Exit, Error> {
     if let Some(path) = &args.model {
         let (file, purpose) = (ModelFile::read(path)?, args.purpose());
         let name = (args.table.clone(), args.version);
-        let stored = connected(&args.cluster, async |client| share_model(&client, &file, name, purpose.model()).await)?;
+        let stored =
+            connected(&args.cluster, async |client| share_model(&client, &file, name, purpose.secret_model()).await)?;
         let row = ModelRow { table: named(&stored), features: file.weights.len() };
         output.print(&row, format!("shared {}: a model of {} features", row.table, row.features))?;
         return Ok(Exit::Ok);
@@ -203,7 +204,11 @@ fn own_moments(table: &Table, rows: &[usize], file: &mut NewFile) -> Result<Name
 
 /// Stores all parts, or none.
 async fn share(client: &Client, plan: &Plan, version: u32) -> Result<Vec<TableStatus>, Error> {
-    let permits = if plan.standardized { plan.purpose.customers() } else { plan.purpose.moments() };
+    let purpose = match client.name() {
+        Some(me) => plan.purpose.clone().of_owner(me),
+        None => plan.purpose.clone(),
+    };
+    let permits = if plan.standardized { purpose.customers() } else { purpose.moments() };
     let parts = plan.parts.iter().map(|(name, part)| part.table((name.clone(), version), permits.clone()));
     client.put_tables(&parts.collect::<Result<Vec<_>, _>>()?).await
 }

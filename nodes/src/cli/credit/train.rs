@@ -11,7 +11,7 @@ use crate::{
 };
 use indicatif::HumanBytes;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 const EXAMPLES: &str = "\
 Training is Newton's method or gradient descent on the standardized features. By default the model stays shared at the nodes, as a table of the client that has it trained: nobody is told
@@ -149,7 +149,10 @@ pub fn run(args: &TrainArgs) -> Result<Exit, Error> {
                 let kept = own.first().map(|own| format!("{own}/{name}@{}", args.version));
                 let mut analysts = own;
                 analysts.extend(args.analyst.iter().cloned());
+                let owners: BTreeSet<_> = tables.iter().map(|table| table.owner.clone()).collect();
                 let purpose = Purpose {
+                    // No more than any owner can permit.
+                    pooled_with: owners.into_iter().collect(),
                     model_scores_to: args.scores_to.clone(),
                     model_scores: args.scores,
                     times: args.times,

@@ -17,7 +17,7 @@ pub struct Purpose {
     pub scores_to: Vec<ClientName>,
     /// Who may receive, and ask for, scores of customers by the model that it is, or that was trained on it.
     pub model_scores_to: Vec<ClientName>,
-    /// Whose tables must be beside it when moments are computed, a model is trained or customers are counted.
+    /// Whose customers are in it when moments are computed, a model is trained or customers are counted, the owner among them: of all of these, and of no others.
     pub pooled_with: Vec<ClientName>,
     /// What those are told who receive scores of the customers in it.
     pub scores: ScoreDetail,
@@ -32,7 +32,7 @@ pub struct Purpose {
 }
 
 impl Purpose {
-    /// For these analysts to count, and nothing else.
+    /// For these analysts to count customers of the owner alone, and nothing else.
     pub fn new(analysts: Vec<ClientName>, minimum: u64, mode: ModeSpec) -> Self {
         Self {
             analysts,
@@ -48,6 +48,15 @@ impl Purpose {
         }
     }
 
+    /// For tables of this owner, which is always in the job.
+    #[must_use]
+    pub fn of_owner(mut self, owner: &ClientName) -> Self {
+        if !self.pooled_with.contains(owner) {
+            self.pooled_with.push(owner.clone());
+        }
+        self
+    }
+
     /// For features within their ranges: sums and sums of squares, for the analysts.
     pub fn moments(&self) -> Vec<Permit> {
         vec![self.pooled(ProgramKind::Moments, &self.analysts)]
@@ -60,15 +69,29 @@ impl Purpose {
         vec![train, score, self.pooled(ProgramKind::CreditCounts, &self.analysts)]
     }
 
-    /// For a model: scores, or their counts. Of whose customers is for the owners of these to say.
+    /// For a model that was trained on the customers: scores, of whomever, or counts of scores of the customers of `pooled_with`.
+    ///
+    /// Counts of scores of customers that somebody has made up would tell the coefficients.
     pub fn model(&self) -> Vec<Permit> {
-        let counts = self.permit(ProgramKind::CreditCounts, &self.analysts);
-        vec![Permit { keep: vec![counts], tell: self.model_scores, ..self.scoring(&self.model_scores_to) }]
+        vec![Permit { keep: self.scores(), ..self.by_model() }]
+    }
+
+    /// For a model of its owner: scores, of whomever; and counts of scores if scores may be numbers, since either tells the coefficients to those who make customers up.
+    pub fn secret_model(&self) -> Vec<Permit> {
+        let keep = match self.model_scores {
+            ScoreDetail::Decision => Vec::new(),
+            ScoreDetail::Number => vec![self.permit(ProgramKind::CreditCounts, &self.analysts)],
+        };
+        vec![Permit { keep, ..self.by_model() }]
     }
 
     /// For scores that stay at the nodes: counts.
     pub fn scores(&self) -> Vec<Permit> {
         vec![self.pooled(ProgramKind::CreditCounts, &self.analysts)]
+    }
+
+    fn by_model(&self) -> Permit {
+        Permit { tell: self.model_scores, ..self.scoring(&self.model_scores_to) }
     }
 
     fn scoring(&self, recipients: &[ClientName]) -> Permit {

@@ -157,11 +157,27 @@ fn what_is_not_permitted_is_refused() {
         JobSpec { outputs, ..JobSpec::new(moments.clone(), mode) }
     };
     let malicious = |recipients: &[&str]| job(ModeSpec::Malicious, recipients);
-    assert!(permit.covers(&malicious(&[]), &client("carol"), &[]));
-    assert!(permit.covers(&malicious(&["dan", "carol"]), &client("carol"), &[]));
-    assert!(!permit.covers(&malicious(&["dan", "erin"]), &client("carol"), &[]));
-    assert!(!permit.covers(&malicious(&["dan", "carol"]), &client("dan"), &[]));
-    assert!(!permit.covers(&job(ModeSpec::SemiHonest, &[]), &client("carol"), &[]));
-    let other = Permit { programs: vec![ProgramKind::Circuit, ProgramKind::AesCtr], ..permit };
-    assert!(!other.covers(&malicious(&[]), &client("carol"), &[]));
+    let (owner, of) = ([client("alice")], |permit: &Permit, job: &JobSpec, requester: &str, all: &[ClientName]| {
+        permit.covers(job, &client(requester), &Customers::beside(all, &[client("alice")]))
+    });
+    assert!(of(&permit, &malicious(&[]), "carol", &owner));
+    assert!(of(&permit, &malicious(&["dan", "carol"]), "carol", &owner));
+    assert!(!of(&permit, &malicious(&["dan", "erin"]), "carol", &owner));
+    assert!(!of(&permit, &malicious(&["dan", "carol"]), "dan", &owner));
+    assert!(!of(&permit, &job(ModeSpec::SemiHonest, &[]), "carol", &owner));
+    let other = Permit { programs: vec![ProgramKind::Circuit, ProgramKind::AesCtr], ..permit.clone() };
+    assert!(!of(&other, &malicious(&[]), "carol", &owner));
+    // A sum over more customers tells no more than one over fewer, unless the owner says of whom it is to be.
+    let others = [client("alice"), client("bob")];
+    assert!(of(&permit, &malicious(&[]), "carol", &others));
+    for (with, sum_of, covered) in [
+        (vec!["bob"], &others[..], true),
+        (vec!["bob", "alice"], &others, true),
+        (vec!["bob"], &owner, false),
+        (vec!["alice"], &others, false),
+        (vec!["alice"], &owner, true),
+    ] {
+        let permit = Permit { with: with.iter().map(|name| client(name)).collect(), ..permit.clone() };
+        assert_eq!(of(&permit, &malicious(&[]), "carol", sum_of), covered, "{with:?} {sum_of:?}");
+    }
 }

@@ -3,7 +3,9 @@
 use super::*;
 use crate::{
     client::credit::Purpose,
-    job::{CountsSpec, KeptTable, MethodSpec, ModelSpec, PooledSpec, ReportSpec, ScoreSpec, SpecFault, TrainSpec},
+    job::{
+        AucSpec, CountsSpec, KeptTable, MethodSpec, ModelSpec, PooledSpec, ReportSpec, ScoreSpec, SpecFault, TrainSpec,
+    },
     tables::ScoreDetail,
 };
 use trefoil_circuits::credit::OnCut;
@@ -21,10 +23,19 @@ fn purpose() -> Purpose {
 }
 
 fn store_table(store: &Arc<TableStore>, (owner, table): (&str, &str), columns: &[&str], permits: Vec<Permit>) {
+    store_rows(store, (owner, table, ROWS), columns, permits);
+}
+
+fn store_rows(
+    store: &Arc<TableStore>,
+    (owner, table, rows): (&str, &str, u64),
+    columns: &[&str],
+    permits: Vec<Permit>,
+) {
     let ring = |column: &str| if column == "label" { RingKind::Bits } else { RingKind::Z64 };
     let column = |column: &&str| ColumnSpec { name: name(column), ring: ring(column) };
     let upload = UploadId::random().expect("randomness");
-    let spec = TableSpec { upload, rows: ROWS, columns: columns.iter().map(column).collect(), permits };
+    let spec = TableSpec { upload, rows, columns: columns.iter().map(column).collect(), permits };
     let bytes = spec.component_bytes().expect("a good table");
     let key = TableKey { owner: name(owner), name: name(table), version: 1 };
     let Ok(Arrival::New(arriving)) = store.begin(&key, spec, 2 * bytes as u64) else { panic!() };
@@ -76,8 +87,11 @@ fn score(reports: Vec<ReportSpec>, inputs: Vec<InputSpec>, output: &OutputSpec) 
 }
 
 fn kept() -> OutputSpec {
-    let both = Purpose { times: 1, ..purpose() };
-    OutputSpec::kept(KeptTable { name: name("scores"), version: 1, column: name("s"), permits: both.scores() })
+    kept_as("scores", Purpose { times: 1, ..purpose() }.scores())
+}
+
+fn kept_as(table: &str, permits: Vec<Permit>) -> OutputSpec {
+    OutputSpec::kept(KeptTable { name: name(table), version: 1, column: name("s"), permits })
 }
 
 fn both(columns: &[&str]) -> Vec<InputSpec> {
@@ -95,10 +109,15 @@ fn denied(spec: &JobSpec, who: &str, tables: &TableStore) -> bool {
 /// The scores of bank-a's customers stay at the node.
 fn keep_scores(tables: &Arc<TableStore>) {
     let job = score(vec![ReportSpec::Logit], vec![of("bank-a", "loans", &["f0", "f1"])], &kept());
-    let sources = found(&job, "lead", tables).expect("permitted");
+    run_and_keep(&job, tables);
+}
+
+/// The one output of a job of the analyst stays at the node.
+fn run_and_keep(job: &JobSpec, tables: &Arc<TableStore>) {
+    let sources = found(job, "lead", tables).expect("permitted");
     let outputs = job.sizes().expect("small").outputs;
     let id = JobId::random().expect("randomness");
-    let mut kept = keep(&job, &name("lead"), &outputs, &sources, (id, tables)).expect("room");
+    let mut kept = keep(job, &name("lead"), &outputs, &sources, (id, tables)).expect("room");
     let table = kept.remove(0).expect("one table");
     table.store([vec![3; 480], vec![4; 480]].map(Zeroizing::new)).expect("stored");
 }
@@ -180,6 +199,88 @@ fn tables_are_taken_together_with_those_that_their_owner_names() {
     assert!(denied(&counts(vec![of("lead", "scores", &[])], alone(&["label"])), "lead", &tables));
 }
 
+/// A column of the analyst's own that marks the customers of its choice: counts of scores by that and a feature would be counts of these.
+#[test]
+fn nothing_that_somebody_has_stored_for_it_marks_customers() {
+    let alone =
+        Purpose { scores_to: vec![name("bank-a")], ..Purpose::new(vec![name("lead")], 10, ModeSpec::Malicious) };
+    for (purpose, pooled) in [(purpose(), true), (alone.clone().of_owner(&name("bank-a")), false), (alone, false)] {
+        let tables = banks(&purpose);
+        store_table(&tables, ("lead", "own"), &["f0", "f1", "label"], purpose.customers());
+        let marked = |permits: Vec<Permit>| {
+            let both = [("bank-a", "loans"), ("lead", "own")].map(|(owner, table)| of(owner, table, &["f0", "f1"]));
+            score(vec![ReportSpec::Logit], both.to_vec(), &kept_as("marked", permits))
+        };
+        assert!(denied(&marked(purpose.scores()), "lead", &tables), "it cannot stay to be counted");
+        run_and_keep(&marked(Vec::new()), &tables);
+        let label = || vec![of("bank-a", "loans", &["label"])];
+        let values = vec![of("lead", "marked", &[])];
+        assert!(denied(&counts(values.clone(), label()), "lead", &tables));
+        assert!(denied(&counts(values, Vec::new()), "lead", &tables));
+        // What the banks mean is permitted still.
+        let owners = if pooled { both(&["f0"]) } else { vec![of("bank-a", "loans", &["f0"])] };
+        found(&counts(owners, Vec::new()), "lead", &tables).expect("counts of a feature");
+    }
+}
+
+/// Good customers with one score, made up and many, would tell how many bad ones of the banks have a higher one, however few these are.
+#[test]
+fn nobody_joins_in_the_sums_of_the_auc_or_of_a_training() {
+    let tables = banks(&purpose());
+    store_table(&tables, ("lead", "own"), &["f0", "f1", "label"], purpose().customers());
+    let auc = |values: Vec<InputSpec>, labels: Vec<InputSpec>| {
+        let auc = AucSpec { rows: vec![ROWS; values.len()], bins: 8, minimum: 10 };
+        spec(ProgramSpec::CreditAuc(auc), [values, labels].concat())
+    };
+    let with_own = |columns: &[&str]| [both(columns), vec![of("lead", "own", columns)]].concat();
+    found(&auc(both(&["f0"]), both(&["label"])), "lead", &tables).expect("the banks");
+    assert!(denied(&auc(with_own(&["f0"]), with_own(&["label"])), "lead", &tables));
+    assert!(denied(&counts(with_own(&["f0"]), with_own(&["label"])), "lead", &tables));
+    assert!(denied(&train(with_own(&["f0", "f1"]), with_own(&["label"])), "lead", &tables));
+    // A table of somebody in `with` does not stand for those who are missing.
+    store_table(&tables, ("bank-b", "more"), &["f0", "f1", "label"], purpose().customers());
+    let of_b = |column: &[&str]| ["loans", "more"].map(|table| of("bank-b", table, column)).to_vec();
+    assert!(denied(&counts(of_b(&["f0"]), of_b(&["label"])), "lead", &tables));
+}
+
+/// Counts of scores of made-up customers are the scores, and these are the coefficients.
+#[test]
+fn scores_of_made_up_customers_tell_no_model() {
+    let by = |model: &str, customers: &str, output: OutputSpec| {
+        let mut job = score(vec![ReportSpec::Logit], vec![of(customers, "own", &["f0", "f1"])], &output);
+        let ProgramSpec::CreditScore(score) = &mut job.program else { panic!() };
+        score.model = ModelSpec::Shared;
+        job.inputs.push(of("bank-b", model, &["m"]));
+        job
+    };
+    // The secret model of bank-b, whose decisions are for lead.
+    for detail in [ScoreDetail::Decision, ScoreDetail::Number] {
+        let to_lead = Purpose {
+            model_scores: detail,
+            model_scores_to: vec![name("lead")],
+            ..Purpose::new(vec![name("lead")], 10, ModeSpec::Malicious)
+        };
+        let tables = TableStore::new(Limits::default());
+        let own = Purpose { scores_to: vec![name("lead")], ..to_lead.clone() }.of_owner(&name("lead"));
+        store_table(&tables, ("lead", "own"), &["f0", "f1"], own.customers());
+        store_rows(&tables, ("bank-b", "secret", 3), &["m"], to_lead.secret_model());
+        let job = by("secret", "lead", kept_as("scores", own.scores()));
+        assert_eq!(denied(&job, "lead", &tables), detail == ScoreDetail::Decision, "{detail:?}");
+        let mut told = by("secret", "lead", OutputSpec::to(vec![name("lead")]));
+        let ProgramSpec::CreditScore(score) = &mut told.program else { panic!() };
+        score.reports = vec![ReportSpec::Decision(1 << 31)];
+        found(&told, "lead", &tables).expect("decisions");
+    }
+    // A model that was trained on the customers of both banks.
+    let tables = banks(&purpose());
+    let own = Purpose { scores_to: vec![name("lead")], pooled_with: Vec::new(), ..purpose() };
+    store_table(&tables, ("lead", "own"), &["f0", "f1"], own.customers());
+    store_table(&tables, ("bank-a", "own"), &["f0", "f1"], purpose().customers());
+    store_rows(&tables, ("bank-b", "trained", 3), &["m"], purpose().model());
+    assert!(denied(&by("trained", "lead", kept_as("scores", own.scores())), "lead", &tables));
+    found(&by("trained", "bank-a", kept_as("scores", purpose().scores())), "lead", &tables).expect("customers of both");
+}
+
 #[test]
 fn a_permit_of_scores_says_what_of_them_is_told() {
     let decision = || ReportSpec::Decision(1 << 31);
@@ -219,13 +320,16 @@ fn what_stays_is_permitted_no_more_than_what_it_was_made_of() {
     let within = |narrow: &Purpose, wide: &Purpose| {
         narrow.customers().iter().zip(wide.customers()).all(|(narrow, wide)| narrow.is_within(&wide))
     };
-    for narrower in [
-        Purpose { times: 3, ..base.clone() },
-        Purpose { minimum: 11, ..base.clone() },
-        Purpose { pooled_with: ["bank-b", "bank-c", "bank-a"].map(name).to_vec(), ..base.clone() },
-    ] {
+    for narrower in [Purpose { times: 3, ..base.clone() }, Purpose { minimum: 11, ..base.clone() }] {
         assert!(within(&narrower, &base) && !within(&base, &narrower), "{narrower:?}");
     }
+    // Other customers are neither more nor less.
+    for other in [vec!["bank-b", "bank-c", "bank-a"], vec!["bank-a"], vec![]] {
+        let other = Purpose { pooled_with: other.into_iter().map(name).collect(), ..base.clone() };
+        assert!(!within(&other, &base) && !within(&base, &other), "{other:?}");
+    }
+    let turned = Purpose { pooled_with: ["bank-b", "bank-a"].map(name).to_vec(), ..base.clone() };
+    assert!(within(&turned, &base));
     for wider in [ScoreDetail::Number]
         .into_iter()
         .flat_map(|tell| [Purpose { scores: tell, ..base.clone() }, Purpose { model_scores: tell, ..base.clone() }])
