@@ -213,6 +213,11 @@ impl JobSpec {
                 if others.into_iter().any(|other| (&other.name, other.version) == (&table.name, table.version)) {
                     return Err(SpecFault::SameTable(k));
                 }
+                if self.program.has_reasons(k) {
+                    let cause =
+                        "the reasons of a customer lie together, so that each would be several rows; name recipients";
+                    return Err(SpecFault::Table { output: k, cause: cause.to_owned() });
+                }
                 let shape = outputs.get(k).copied().unwrap_or(Shape::bits(0));
                 table.check(shape).map_err(|cause| SpecFault::Table { output: k, cause })?;
             }

@@ -1,6 +1,6 @@
 //! What may stand beside tables of others in one job.
 
-use super::{InputSpec, JobSpec, OutputSpec, ProgramSpec, Role, SpecFault, TableInput};
+use super::{InputSpec, JobSpec, OutputSpec, ProgramSpec, ReportSpec, Role, SpecFault, TableInput};
 
 /// Permits that the tables which a job makes may have, with those that they keep.
 const MOST_PERMITS: usize = 64;
@@ -55,6 +55,16 @@ impl JobSpec {
     /// Whether an output is told to somebody.
     pub fn is_told(&self, output: usize) -> bool {
         self.outputs.get(output).is_none_or(|output: &OutputSpec| !output.recipients.is_empty())
+    }
+}
+
+impl ProgramSpec {
+    /// Whether an output is reasons: several numbers of each customer, which would count several times in counts of the output.
+    pub(super) fn has_reasons(&self, output: usize) -> bool {
+        match self {
+            Self::CreditScore(score) => matches!(score.reports.get(output), Some(ReportSpec::Reasons(_))),
+            _ => false,
+        }
     }
 }
 

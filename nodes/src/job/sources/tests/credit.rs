@@ -4,7 +4,8 @@ use super::*;
 use crate::{
     client::credit::Purpose,
     job::{
-        AucSpec, CountsSpec, KeptTable, MethodSpec, ModelSpec, PooledSpec, ReportSpec, ScoreSpec, SpecFault, TrainSpec,
+        AucSpec, CountsSpec, KeptTable, MethodSpec, ModelSpec, PooledSpec, ReasonsSpec, ReportSpec, ScoreSpec,
+        SpecFault, TrainSpec,
     },
     tables::ScoreDetail,
 };
@@ -338,6 +339,21 @@ fn what_stays_is_permitted_no_more_than_what_it_was_made_of() {
     }
     let (some, more) = (Purpose { times: 3, ..base.clone() }, Purpose { times: 4, ..base });
     assert!(within(&some, &more) && !within(&more, &some));
+}
+
+/// Each customer would be several rows, and count several times towards the minimum.
+#[test]
+fn reasons_do_not_stay() {
+    let reasons = |output: &OutputSpec| {
+        let most_of = ReportSpec::Reasons(ReasonsSpec { most: 2, columns: vec![1, 1] });
+        score(vec![ReportSpec::Logit, most_of], vec![of("bank-a", "loans", &["f0", "f1"])], output)
+    };
+    let mut stay = reasons(&kept());
+    stay.outputs[0] = OutputSpec::to(vec![name("bank-a")]);
+    assert!(
+        fault(&stay).to_string().contains("output 1 cannot become a table: the reasons of a customer lie together")
+    );
+    reasons(&OutputSpec::to(vec![name("bank-a")])).sizes().expect("told");
 }
 
 #[test]
