@@ -109,11 +109,12 @@ fn shuffled() -> Subject<Shuffle> {
     Subject { program: Shuffle, inputs: vec![vec![1 << 40, 7], vec![1, 2]], outputs }
 }
 
-/// Two tables with one customer in common, whose columns are side by side whatever the order.
+/// Two tables with one customer in common, the only one of the smaller table, and whether that one is bad.
 fn join() -> Subject<Join> {
-    let program = Join { tables: vec![[2, 1], [2, 1]], customers: 1 };
-    let inputs = vec![vec![11, 12, 1, 1, 500, 600], vec![12, 13, 1, 1, 70, 80]];
-    let outputs = program.plain(&inputs).unwrap();
+    let program = Join { tables: vec![[2, 1], [1, 1]], labels: Some(1), minimum: 1 };
+    let inputs = vec![vec![11, 12, 1, 1, 500, 600], vec![12, 1, 70], bits([true])];
+    let joined = program.plain(&inputs[..2], &[true]).unwrap();
+    let outputs = vec![joined[0][..2].to_vec(), joined[0][2..].to_vec()];
     Subject { program, inputs, outputs }
 }
 

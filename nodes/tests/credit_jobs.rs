@@ -11,7 +11,8 @@ use trefoil_nodes::{
     config::Cluster,
     job::{
         CountsSpec, FailureKind, InputSpec, JobSpec, KeptTable, MethodSpec, ModeSpec, ModelSpec, MomentsSpec,
-        OutputSpec, PooledSpec, ProgramKind, ProgramSpec, ReasonsSpec, ReportSpec, ScoreSpec, TableInput, TrainSpec,
+        OutputSpec, PooledSpec, ProgramKind, ProgramSpec, ReasonsSpec, ReportSpec, ScoreSpec, StopSpec, TableInput,
+        TrainSpec,
     },
     local::{LocalCluster, LocalOptions},
     pki::{ClientName, Identity, Lifetime},
@@ -121,7 +122,7 @@ fn table(owner: &str, table: &str, columns: &[&str]) -> InputSpec {
 const FEATURES: [&str; COLUMNS] = ["x0", "x1", "x2"];
 
 fn kept(table: &str, permits: Vec<Permit>) -> OutputSpec {
-    OutputSpec::kept(KeptTable { name: name(table), version: 1, column: name("value"), permits })
+    OutputSpec::kept(KeptTable { name: name(table), version: 1, columns: vec![name("value")], permits })
 }
 
 /// By descent at a rate, or by Newton's method if that is zero.
@@ -130,7 +131,9 @@ fn train(rate: u32, output: OutputSpec) -> JobSpec {
     let method = if rate == 0 {
         MethodSpec::Newton { iterations: 3 }
     } else {
-        MethodSpec::Descent { rate, momentum: 512, epochs: 3, batch: Some(90) }
+        // It stands still, as far as that bound tells, after the first epoch.
+        let stop = Some(StopSpec { every: 1, below: 1 << 20 });
+        MethodSpec::Descent { rate, momentum: 512, epochs: 3, batch: Some(90), stop }
     };
     let train = TrainSpec { table: table_spec, method, l2: 1 << 20 };
     let features = ["bank-a", "bank-b"].map(|owner| table(owner, "loans", &FEATURES));
@@ -166,6 +169,11 @@ async fn pool(world: &World, mode: ModeSpec, rate: u32) {
     let labels: Vec<bool> = both.iter().flat_map(|(_, labels)| labels.clone()).collect();
     let model = trained.resolve().expect("good").plain(&pooled, &labels);
     assert!(model.iter().any(|x| x.abs() > ONE / 10), "it has learnt something");
+    if let MethodSpec::Descent { rate, momentum, epochs, batch, .. } = trained.method {
+        let whole =
+            TrainSpec { method: MethodSpec::Descent { rate, momentum, epochs, batch, stop: None }, ..trained.clone() };
+        assert_ne!(model, whole.resolve().expect("good").plain(&pooled, &labels), "it has stopped early");
+    }
 
     let mut scores = Vec::new();
     for (bank, owner) in ["bank-a", "bank-b"].into_iter().enumerate() {
@@ -281,7 +289,7 @@ async fn a_worthless_model_is_not_released_and_what_is_not_permitted_is_refused(
     let labels: Vec<bool> = (0..20).map(|k| k % 2 == 0).collect();
     let wild = TrainSpec {
         table: PooledSpec::Horizontal { columns: 1, rows: vec![20] },
-        method: MethodSpec::Descent { rate: 16 << 20, momentum: 0, epochs: 4, batch: None },
+        method: MethodSpec::Descent { rate: 16 << 20, momentum: 0, epochs: 4, batch: None, stop: None },
         l2: 0,
     };
     for mode in ModeSpec::ALL {

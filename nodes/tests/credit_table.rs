@@ -4,6 +4,7 @@ use arrow_array::{ArrayRef, Float64Array, Int64Array, ListArray, RecordBatch, St
 use parquet::arrow::ArrowWriter;
 use proptest::prelude::*;
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{Read, Write},
     path::Path,
@@ -11,7 +12,7 @@ use std::{
 };
 use trefoil_nodes::credit::{
     Features, HeldOut, MAX_FAULTS, MAX_RECORD_BYTES, NamedMoments, Place, Schema, Table, TableError, Values, read,
-    read_csv, read_parquet,
+    read_csv, read_parquet, split_every,
 };
 
 const SCHEMA: &str = r#"
@@ -311,6 +312,29 @@ fn held_out_rows_must_be_rows_of_the_table() {
         assert!(message.contains(expected), "{message}");
     }
     assert!(parse(&"1".repeat(1000)).is_err());
+}
+
+/// Two institutions hold out the same customers, in whatever order they have them and whomever else they have.
+#[test]
+fn customers_are_held_out_by_their_keys_and_rows_without_keys_by_their_position() {
+    let columns = "format = 1\n[[column]]\nname = \"x\"\ntype = \"integer\"\nmin = 0\nmax = 1000\n";
+    let keyed = format!("{columns}[[column]]\nname = \"id\"\ntype = \"key\"\n");
+    let of = |schema: &str, rows: Vec<u32>| {
+        let schema = Schema::parse(Path::new("s.toml"), schema).unwrap();
+        let with_key = schema.position("id").is_some();
+        let row = |x: &u32| if with_key { format!("{x},c{x}\n") } else { format!("{x}\n") };
+        let header = if with_key { "x,id\n" } else { "x\n" };
+        let csv = header.to_owned() + &rows.iter().map(row).collect::<String>();
+        let table = read_csv(&schema, Path::new("t.csv"), csv.as_bytes()).unwrap();
+        let (train, test) = split_every(&table, 4.try_into().unwrap());
+        assert_eq!(train.len() + test.len(), rows.len());
+        test.into_iter().map(|row| rows[row]).collect::<BTreeSet<u32>>()
+    };
+    let (some, others) = (of(&keyed, (0..400).collect()), of(&keyed, (200..600).rev().collect()));
+    assert!((70..130).contains(&some.len()) && (70..130).contains(&others.len()), "{} {}", some.len(), others.len());
+    let common = |set: &BTreeSet<u32>| set.range(200..400).copied().collect::<Vec<_>>();
+    assert_eq!(common(&some), common(&others));
+    assert_eq!(of(columns, (10..20).collect()), BTreeSet::from([13, 17]));
 }
 
 /// What pandas wrote (`data/credit/parquet.py`).

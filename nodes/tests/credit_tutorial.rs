@@ -58,7 +58,9 @@ fn workplace() -> tempfile::TempDir {
     let data = dir.path().join("nodes/data/credit");
     fs::create_dir_all(&data).expect("a directory");
     let own: PathBuf = [env!("CARGO_MANIFEST_DIR"), "data/credit"].iter().collect();
-    fs::copy(own.join("schema.toml"), data.join("schema.toml")).expect("a copy");
+    for schema in ["schema.toml", "lender.toml", "bureau.toml"] {
+        fs::copy(own.join(schema), data.join(schema)).expect("a copy");
+    }
     let loans = fs::read_to_string(own.join("credit_risk_dataset.csv")).expect("the loans");
     let first: Vec<&str> = loans.lines().take(LINES).collect();
     fs::write(data.join("credit_risk_dataset.csv"), first.join("\n") + "\n").expect("written");
@@ -89,8 +91,9 @@ fn the_tutorial_works_as_it_is_written() {
         }
         assert!(note.is_empty() && nodes.is_some(), "{script}");
         // Everything is as it is written but the number of iterations, for the sake of time.
-        let script =
-            script.replace("--model-table model --scores-to", "--iterations 2 --model-table model --scores-to");
+        let script = script
+            .replace("--model-table model --scores-to", "--iterations 2 --model-table model --scores-to")
+            .replace("--model-table joint", "--iterations 1 --model-table joint");
         printed.push_str(&shell(&script, dir));
     }
     for part in [
@@ -103,6 +106,9 @@ fn the_tutorial_works_as_it_is_written() {
         "wrote scores.csv",
         "row,decision,probability,points,reasons\n",
         "the scores are for bank-a, fetched within the retention of the nodes",
+        "joined lead/customers@1: ",
+        "customers in common with 26 features and labels",
+        "the model stays shared as lead/joint@1; nobody was told it",
     ] {
         assert!(printed.contains(part), "{part} is not in\n{printed}");
     }

@@ -24,7 +24,7 @@ mod train;
 pub use auc::Auc;
 pub use columns::Pooled;
 pub use counts::{Counts, OnCut, Split};
-pub use join::{Join, NUMBER_COLUMNS};
+pub use join::{Join, JoinFault, NUMBER_COLUMNS};
 pub use number::{
     CreditError, FEATURE_LIMIT, MOST_FEATURES, Number, WEIGHT_LIMIT, decode_model, encode_features, encode_model,
     logit_error,

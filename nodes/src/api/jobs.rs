@@ -3,8 +3,8 @@
 use super::{Api, Caller, Problem, ProblemKind};
 use crate::{
     job::{
-        Admission, BodyFault, Head, Job, JobId, JobState, MEDIA_TYPE, NotAJobId, Outputs, Payload, PrepareFault,
-        Prepared, Refusal, SourceFault, fill, keep, resolve, spend,
+        Admission, BodyFault, Head, Job, JobId, JobState, KeepFault, MEDIA_TYPE, NotAJobId, Outputs, Payload,
+        PrepareFault, Prepared, Refusal, SourceFault, fill, keep, resolve, spend,
     },
     pki::{ClientName, Role},
 };
@@ -210,11 +210,21 @@ impl From<SourceFault> for Problem {
         let kind = match fault {
             SourceFault::Denied { .. } | SourceFault::Spent { .. } => ProblemKind::Denied,
             SourceFault::Column { .. }
+            | SourceFault::Numbers { .. }
             | SourceFault::Shape { .. }
             | SourceFault::Twice { .. }
             | SourceFault::Labels { .. } => ProblemKind::InvalidJob,
         };
         kind.because(fault.to_string())
+    }
+}
+
+impl From<KeepFault> for Problem {
+    fn from(fault: KeepFault) -> Self {
+        match fault {
+            KeepFault::Spec(fault) => ProblemKind::InvalidJob.because(fault.to_string()),
+            KeepFault::Table(refusal) => refusal.into(),
+        }
     }
 }
 

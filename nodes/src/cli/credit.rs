@@ -1,6 +1,7 @@
 //! `trefoil credit`: institutions score, train and report on customers that none of them shows to another.
 
 mod evaluate;
+mod join;
 mod moments;
 mod report;
 mod score;
@@ -14,7 +15,7 @@ use crate::{
         Client,
         credit::{Pooling, TableArg, find, read_moments},
     },
-    credit::{HeldOut, NamedMoments, Table, TableError, report::Scale},
+    credit::{HeldOut, NamedMoments, Table, TableError, report::Scale, split_every},
     job::JobId,
     pki::ClientName,
     tables::TableStatus,
@@ -29,6 +30,7 @@ Examples:
   trefoil credit share --cluster demo/cluster.toml --identity demo/bank-a.crt --schema schema.toml --data a.csv --table loans-raw --analyst lead
   trefoil credit moments --cluster demo/cluster.toml --identity demo/lead.crt --schema schema.toml --tables bank-a/loans-raw,bank-b/loans-raw --out moments.json
   trefoil credit share --cluster demo/cluster.toml --identity demo/bank-a.crt --schema schema.toml --data a.csv --table loans --analyst lead --moments moments.json --test-every 4
+  trefoil credit join --cluster demo/cluster.toml --identity demo/lead.crt --tables bank-a/loans,telco/usage --moments bank.json,telco.json --out-table joined --out joined.json
   trefoil credit train --cluster demo/cluster.toml --identity demo/lead.crt --tables bank-a/loans,bank-b/loans --moments moments.json --model-table model
   trefoil credit evaluate --cluster demo/cluster.toml --identity demo/lead.crt --tables bank-a/loans-test,bank-b/loans-test --moments moments.json --model-table lead/model --out counts.json
   trefoil credit report counts.json --html report.html";
@@ -41,6 +43,8 @@ pub enum CreditCommand {
     Share(share::ShareArgs),
     /// Compute means and deviations of features over the tables of several institutions
     Moments(moments::MomentsArgs),
+    /// Find the customers that several tables have in common, and keep their columns side by side at the nodes
+    Join(join::JoinArgs),
     /// Train a logistic regression on the tables of several institutions
     Train(train::TrainArgs),
     /// Score customers, for those who may know
@@ -59,6 +63,7 @@ pub fn run(command: &CreditCommand) -> Result<Exit, Error> {
     match command {
         CreditCommand::Share(args) => share::run(args),
         CreditCommand::Moments(args) => moments::run(args),
+        CreditCommand::Join(args) => join::run(args),
         CreditCommand::Train(args) => train::run(args),
         CreditCommand::Score(args) => score::run(args),
         CreditCommand::Evaluate(args) => evaluate::run(args),
@@ -79,7 +84,7 @@ struct TablesArgs {
     #[arg(long, value_delimiter = ',', value_name = "OWNER/NAME,..")]
     tables: Vec<TableArg>,
     /// The moments that the features were standardized by. One file: the tables have other customers with the same features. One file for each
-    /// table: they have other features of the same customers, in the same order
+    /// table: they have other features of the same customers, in the same order; `trefoil credit join` takes customers in any order
     #[arg(long, value_delimiter = ',', value_name = "FILE,..")]
     moments: Vec<PathBuf>,
 }
@@ -116,7 +121,7 @@ fn check_distinct(tables: &[TableArg]) -> Result<(), Error> {
 /// Which rows of a file make the table of test rows.
 #[derive(Debug, clap::Args)]
 struct SplitArgs {
-    /// Every N-th row is one of the table of test rows
+    /// Every N-th row is one of the table of test rows; with a key column in the schema, the customers of whose keys a hash is a multiple of N, so that all institutions take the same ones
     #[arg(long, value_name = "N", conflicts_with = "test_rows")]
     test_every: Option<NonZeroUsize>,
     /// These rows are those of the table of test rows: their numbers in the file, one a line, the first below the header being 1
@@ -130,8 +135,10 @@ impl SplitArgs {
         if let Some(path) = &self.test_rows {
             return Ok(HeldOut::read(path)?.split(table)?);
         }
-        let every = self.test_every.map_or(usize::MAX, NonZeroUsize::get);
-        Ok((0..table.rows()).partition(|row| row % every != every - 1))
+        Ok(match self.test_every {
+            Some(every) => split_every(table, every),
+            None => ((0..table.rows()).collect(), Vec::new()),
+        })
     }
 }
 

@@ -219,7 +219,7 @@ fn rank(error: &Error) -> u8 {
         Error::Integrity(_) => 0,
         Error::Job { failure, .. } => match (failure.kind, failure.blamed) {
             (FailureKind::Misbehaved, _) => 1,
-            (FailureKind::Mismatch | FailureKind::Range, _) => 2,
+            (FailureKind::Mismatch | FailureKind::Range | FailureKind::Data, _) => 2,
             (FailureKind::Internal | FailureKind::Deadline, _) => 3,
             (_, Some(_)) => 4,
             (FailureKind::Stopped, None) => 5,

@@ -46,5 +46,5 @@ pub use features::{Feature, Features, NamedMoments};
 pub use fixed::FixedRange;
 pub use read::{MAX_FILE_BYTES, MAX_RECORD_BYTES, MAX_ROWS, read, read_csv, read_parquet};
 pub use schema::{Column, Kind, Missing, OtherColumns, Outside, SCHEMA_FORMAT, Schema};
-pub use split::HeldOut;
+pub use split::{HeldOut, split_every};
 pub use table::{Dropped, Table, Values};

@@ -2,15 +2,38 @@
 
 use super::{Table, TableError};
 use crate::config::ConfigError;
+use sha2::{Digest as _, Sha256};
 use std::{
     collections::BTreeSet,
     fs::File,
     io::{BufRead, BufReader, Read},
+    num::NonZeroUsize,
     path::Path,
 };
 
 /// The longest line of a list of rows, in bytes: more than any row number has.
 const MAX_LINE: u64 = 64;
+
+/// The positions in a table of the rows to train on, and of those held out, each in the order of the table: about one of `every`.
+///
+/// If the table has keys, it is customers that are held out: those of whose keys a hash is a multiple of `every`. Tables of the same customers, whoever has them and in whatever order, are
+/// split in the same way then. If not, it is every so manieth row.
+pub fn split_every(table: &Table, every: NonZeroUsize) -> (Vec<usize>, Vec<usize>) {
+    let every = every.get();
+    let held_out = |row: usize| match table.keys() {
+        Some(keys) => keys.get(row).is_some_and(|key| hash(key).is_multiple_of(every as u64)),
+        None => row % every == every - 1,
+    };
+    let (held_out, train) = (0..table.rows()).partition(|row| held_out(*row));
+    (train, held_out)
+}
+
+/// For the split alone: it says nothing of what else is made of a key.
+fn hash(key: &str) -> u64 {
+    let digest = Sha256::new().chain_update(b"trefoil/v1/held-out/").chain_update(key).finalize();
+    let (words, _) = digest.as_chunks::<8>();
+    u64::from_le_bytes(words[0])
+}
 
 /// The rows of a file that are held out from training, by their number in the file.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -22,11 +22,12 @@ pub use jobs::{Admission, Job, Jobs, Outputs, Refusal, Room, Upload};
 pub use limits::{Limits, TooLarge};
 pub use prepare::{PrepareFault, Prepared, RunFault};
 pub use run::{Runner, Seat, Session, Sessions};
-pub use sources::{Input, Kept, Source, SourceFault, TableSource, fill, keep, resolve, spend};
+pub use sources::{Input, KeepFault, Keeping, Kept, Source, SourceFault, TableSource, fill, keep, resolve, spend};
 pub use spec::{
-    AesCtrSpec, AucSpec, CircuitSpec, CountsSpec, InputSpec, JobSpec, KeptTable, MAX_RECIPIENTS, MethodSpec, ModeSpec,
-    ModelSpec, MomentsSpec, OutputSpec, OutputTerms, PooledSpec, Port, ProgramKind, ProgramSpec, ReasonsSpec,
-    ReportSpec, Role, ScoreSpec, Sha256Hex, Sizes, SpecFault, TableInput, Terms, TrainSpec, Trainer,
+    AesCtrSpec, AucSpec, CircuitSpec, CountsSpec, InputSpec, JobSpec, JoinSpec, JoinedSpec, KeptTable, MAX_JOINED,
+    MAX_RECIPIENTS, Making, MethodSpec, ModeSpec, ModelSpec, MomentsSpec, OutputSpec, OutputTerms, PooledSpec, Port,
+    ProgramKind, ProgramSpec, ReasonsSpec, ReportSpec, Role, ScoreSpec, Sha256Hex, Sizes, SpecFault, StopSpec,
+    TableInput, Terms, TrainSpec, Trainer,
 };
 pub use status::{Failure, FailureKind, JobCost, JobState, JobStatus, OutputStatus};
 pub use turn::{COORDINATOR, Turn, Turns};

@@ -1,11 +1,13 @@
 //! From a specification and its attachment to something that can be run.
 
-use super::{CircuitSpec, JobSpec, Limits, ModeSpec, ProgramSpec, Seat, Sha256Hex, SpecFault, TooLarge, Trainer};
+use super::{
+    CircuitSpec, FailureKind, JobSpec, Limits, ModeSpec, ProgramSpec, Seat, Sha256Hex, SpecFault, TooLarge, Trainer,
+};
 use std::sync::Arc;
 use trefoil_circuits::{
     aes::SboxForm,
     bristol::{self, Circuit, Evaluation, Schedule},
-    credit::{Auc, Counts, Score, WEIGHT_LIMIT},
+    credit::{Auc, Counts, Join, JoinFault, Score, WEIGHT_LIMIT},
     program::{
         AesCtr, Executor, InputVector, Inputs, Limited, Moments, OutputVector, Program, Released, Tiling, Vector,
         beyond_limits,
@@ -35,6 +37,8 @@ enum Work {
     /// Customers counted.
     Counts(Counts),
     Auc(Auc),
+    /// Tables side by side.
+    Join(Join),
 }
 
 /// The inputs of a run, each with the limit that it is to be checked against, on so many strands.
@@ -98,8 +102,8 @@ pub enum RunFault {
         /// Its limit.
         limit: u64,
     },
-    /// The protocol ended well, and its result is worthless: what happened, and what to do about it.
-    Range(String),
+    /// The protocol ended well, and nothing is released: who has to act, what happened, and what to do about it.
+    Refused(FailureKind, String),
 }
 
 impl From<Error> for RunFault {
@@ -146,6 +150,10 @@ impl Prepared {
                 limits.check_work(auc.memory())?;
                 Work::Auc(auc.resolve()?)
             }
+            ProgramSpec::CreditJoin(join) => {
+                limits.check_work(join.memory())?;
+                Work::Join(join.resolve()?)
+            }
         };
         Ok(Self { mode: spec.mode, work })
     }
@@ -161,6 +169,9 @@ impl Prepared {
             Work::Train(Trainer::Descent(program)) => program.limits(),
             Work::Counts(program) => program.limits(),
             Work::Auc(program) => program.limits(),
+            // Nothing is computed with the entries but that customers' numbers are encrypted as bits. They are checked as those of the joined table, by the first job that
+            // computes with them.
+            Work::Join(program) => program.limits(),
         }
     }
 
@@ -170,7 +181,7 @@ impl Prepared {
             Work::AesCtr(aes) => aes.tiling.strands.min(aes.blocks.div_ceil(aes.tiling.batch.max(1))),
             Work::Circuit(evaluation) => evaluation.batches().1,
             Work::Score(score) => score.strands(),
-            Work::Moments(_) | Work::Train(_) | Work::Counts(_) | Work::Auc(_) => 1,
+            Work::Moments(_) | Work::Train(_) | Work::Counts(_) | Work::Auc(_) | Work::Join(_) => 1,
         };
         u32::try_from(strands).unwrap_or(u32::MAX).max(1)
     }
@@ -212,6 +223,7 @@ impl Work {
             Self::Train(Trainer::Descent(program)) => train(program, ctx, inputs, executor).await,
             Self::Counts(program) => run(program, ctx, inputs, executor).await,
             Self::Auc(program) => run(program, ctx, inputs, executor).await,
+            Self::Join(program) => join(program, ctx, inputs, executor).await,
         }
     }
 }
@@ -240,21 +252,56 @@ async fn train<M: Mode>(
     if opened.iter().all(|word| *word == Lanes(0)) {
         return Ok((released.release()?, released.cost()));
     }
-    Err(RunFault::Range(format!(
-        "a coefficient exceeded {WEIGHT_LIMIT}, or another number its range, while the model was trained, or all customers have the same label, so that the model is worthless and was not released; \
-         see that customers of both labels are there and that all features are standardized, raise the L2 penalty, or lower the learning rate of descent"
-    )))
+    Err(RunFault::Refused(
+        FailureKind::Range,
+        format!(
+            "a coefficient exceeded {WEIGHT_LIMIT}, or another number its range, while the model was trained, or all customers have the same label, so that the model is worthless and was not released; \
+             see that customers of both labels are there and that all features are standardized, raise the L2 penalty, or lower the learning rate of descent"
+        ),
+    ))
+}
+
+/// The joined table, if there is one.
+async fn join<M: Mode>(
+    program: &Join,
+    mut ctx: Ctx<M>,
+    inputs: Taken,
+    executor: &impl Executor,
+) -> Result<(Vec<OutputVector>, Cost), RunFault> {
+    let inputs = receive(&mut ctx, inputs, executor).await?;
+    let remedy = match program.join(ctx, inputs).await? {
+        Ok(released) => return Ok((released.release()?, released.cost())),
+        Err(fault @ JoinFault::Few { .. }) => format!(
+            "{fault}, so that nothing was kept; see that all owners mean the same key by the key column of their schemas, written in the same way, or take tables of more customers"
+        ),
+        Err(fault @ JoinFault::Twice { .. }) => {
+            format!(
+                "{fault}, so that nothing was kept; its owner keeps one row for each customer, and shares a new version"
+            )
+        }
+    };
+    Err(RunFault::Refused(FailureKind::Data, remedy))
 }
 
 async fn compute<M: Mode>(
     program: &impl Program,
     mut ctx: Ctx<M>,
-    Taken { inputs, strands }: Taken,
+    inputs: Taken,
     executor: &impl Executor,
 ) -> Result<Released<M>, RunFault> {
+    let inputs = receive(&mut ctx, inputs, executor).await?;
+    Ok(program.run(ctx, inputs, executor).await?)
+}
+
+/// Takes the inputs in, and checks those that have a limit.
+async fn receive<M: Mode>(
+    ctx: &mut Ctx<M>,
+    Taken { inputs, strands }: Taken,
+    executor: &impl Executor,
+) -> Result<Inputs, RunFault> {
     let (mut vectors, mut limited, mut places) = (Vec::with_capacity(inputs.len()), Vec::new(), Vec::new());
     for (k, (input, limit)) in inputs.into_iter().enumerate() {
-        let vector = input.receive(&mut ctx).await.map_err(|error| RunFault::Input { input: k, error })?;
+        let vector = input.receive(ctx).await.map_err(|error| RunFault::Input { input: k, error })?;
         match (vector, limit) {
             (Vector::Z64(values), Some(limit)) => {
                 places.push(k);
@@ -265,7 +312,7 @@ async fn compute<M: Mode>(
         }
     }
     let limited = Arc::new(limited);
-    let beyond = beyond_limits(&mut ctx, &limited, strands, executor).await?;
+    let beyond = beyond_limits(ctx, &limited, strands, executor).await?;
     if let Some(at) = beyond.iter().position(|beyond| *beyond) {
         return Err(RunFault::Beyond { input: places[at], limit: limited[at].limit });
     }
@@ -274,7 +321,7 @@ async fn compute<M: Mode>(
     for (k, Limited { values, .. }) in places.into_iter().zip(limited) {
         vectors[k] = Some(values.into());
     }
-    Ok(program.run(ctx, Inputs::new(vectors.into_iter().flatten()), executor).await?)
+    Ok(Inputs::new(vectors.into_iter().flatten()))
 }
 
 fn prepare_circuit(spec: &CircuitSpec, attachment: &[u8], limits: &Limits) -> Result<Evaluation, PrepareFault> {

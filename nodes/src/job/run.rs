@@ -1,8 +1,8 @@
 //! Running jobs: from an accepted job to its output or its failure.
 
 use super::{
-    Failure, FailureKind, Input, Job, JobCost, Jobs, Kept, Outputs, Prepared, RunFault, Terms, Turns, agree::agree,
-    ranges::Ranges,
+    Failure, FailureKind, Input, Job, JobCost, Jobs, Keeping, Kept, Outputs, Prepared, RunFault, Terms, Turns,
+    agree::agree, ranges::Ranges,
 };
 use crate::{executor::Tasks, tables::Arriving};
 use std::{fmt, sync::Arc, time::Instant};
@@ -129,7 +129,7 @@ impl Runner {
         let me = self.turns.me();
         let failed = |error: Error| failure(me, &error);
         let net = session.network();
-        let mut ranges = Ranges::new(job, &inputs, prepared.limits(), kept.iter().any(Option::is_some));
+        let mut ranges = Ranges::new(job, &inputs, prepared.limits(), !kept.is_empty());
         let within = agree(me, job.id().session(), &*net, &ranges.entries(&inputs)).await.map_err(failed)??;
         ranges.agreed(&inputs, &within);
         let names: Vec<String> = inputs.iter().enumerate().map(|(k, input)| name(k, input)).collect();
@@ -158,10 +158,10 @@ impl Runner {
                 );
                 return Ok(Err(Failure::new(FailureKind::Range, cause)));
             }
-            Err(RunFault::Range(cause)) => {
+            Err(RunFault::Refused(kind, cause)) => {
                 // All three have come to this, each by itself.
                 turn.done().await.map_err(failed)?;
-                return Ok(Err(Failure::new(FailureKind::Range, cause)));
+                return Ok(Err(Failure::new(kind, cause)));
             }
         };
         ranges.found();
@@ -173,10 +173,18 @@ impl Runner {
 
 /// Makes tables of the outputs that stay here, of all or of none. What comes back are those that somebody may fetch.
 fn store(terms: &Terms, kept: Kept, outputs: Vec<OutputVector>) -> Result<Outputs, Failure> {
-    let tables = kept.into_iter().zip(&outputs).filter_map(|(table, output)| {
-        Some((table?, output.as_bytes().map(|component| Zeroizing::new(component.to_vec()))))
-    });
-    Arriving::store_all(tables.collect()).map_err(|key| {
+    let mut tables = Vec::with_capacity(kept.len());
+    for Keeping { table, outputs: columns } in kept {
+        let columns: Vec<_> = columns.iter().filter_map(|k| outputs.get(*k)).map(OutputVector::as_bytes).collect();
+        let component = |c: usize| Zeroizing::new(columns.iter().map(|bytes| bytes[c]).collect::<Vec<_>>().concat());
+        let components = [component(0), component(1)];
+        let key = table.key().clone();
+        let table = table.of_bytes(components[0].len()).map_err(|bytes| {
+            Failure::new(FailureKind::Internal, format!("{bytes} bytes are no rows of {key}; please report this"))
+        })?;
+        tables.push((table, components));
+    }
+    Arriving::store_all(tables).map_err(|key| {
         let cause = format!("{key} was deleted while the job computed it; submit the job again");
         Failure::new(FailureKind::Cancelled, cause)
     })?;

@@ -1,9 +1,14 @@
 //! Where the inputs of a job come from: with the job, or out of tables that are stored here.
 
-use super::{InputSpec, JobId, JobSpec, ModeSpec, OutputSpec, Port, ProgramKind, Role, TableInput};
+use super::{
+    InputSpec, JobId, JobSpec, Making, ModeSpec, Port, ProgramKind, Role, SpecFault, TableInput, spec::making,
+};
 use crate::{
     pki::ClientName,
-    tables::{Arrival, Arriving, ColumnName, Customers, Origin, StoredTable, TableKey, TableRefusal, TableStore},
+    tables::{
+        Arrival, Arriving, ColumnName, ColumnSpec, Customers, NUMBER_COLUMN_NAMES, Origin, StoredTable, TableKey,
+        TableRefusal, TableStore,
+    },
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -109,6 +114,19 @@ pub enum SourceFault {
         /// The table.
         key: TableKey,
     },
+    /// Numbers of customers would be computed on, or others would be taken for them.
+    #[error(
+        "input {input}: the columns `{}` and `{}` of {key} would hold numbers of customers; a job of `credit-join` takes both of each table, in this order before its other columns, and no other \
+         program takes them: name the columns so",
+        NUMBER_COLUMN_NAMES[0],
+        NUMBER_COLUMN_NAMES[1]
+    )]
+    Numbers {
+        /// The input.
+        input: usize,
+        /// The table.
+        key: TableKey,
+    },
     /// The columns are not what the program takes.
     #[error("input {input}: the columns of {key} are not the {} entries of {:?} that the program takes; give the rows that the table has, and as many columns", shape.len, shape.ring)]
     Shape {
@@ -151,6 +169,9 @@ pub fn resolve(
             if let Some(twice) = places.iter().find(|place| !columns.insert((key.clone(), **place))) {
                 let column = stored.spec().columns[*twice].name.clone();
                 return Err(SourceFault::Twice { input, key, column });
+            }
+            if !ports.get(input).is_some_and(|port| numbers_fit(port.role, &places, &stored)) {
+                return Err(SourceFault::Numbers { input, key });
             }
             let takes = ports.get(input).is_some_and(|port| port.takes(stored.spec().rows, places.len()));
             if !takes || !stored.fits(&places, *shape) {
@@ -225,13 +246,25 @@ impl Found {
     }
 }
 
-/// Labels of customers whose values are counted, or features trained on, are those of the same customers: of the same table, or of one that the values were made of row by row.
+/// Whether the columns that a job names of a table are numbers of customers where the program takes those, and nowhere else.
+///
+/// Whoever may learn scores by a model of its choice could else try keys on the hashes, and whoever may join could count the customers of whom any other columns have values of its choice.
+fn numbers_fit(role: Role, places: &[usize], table: &StoredTable) -> bool {
+    let named = |place: &usize| table.spec().columns.get(*place);
+    let numbers = if role == Role::Numbered { places.len().min(NUMBER_COLUMN_NAMES.len()) } else { 0 };
+    let (first, others) = places.split_at(numbers);
+    let is = |(k, name): (&usize, &str)| named(k).is_some_and(|column| column.name.as_str() == name);
+    let in_order = first.iter().zip(NUMBER_COLUMN_NAMES).all(is);
+    in_order && (role == Role::Any || !others.iter().filter_map(named).any(ColumnSpec::is_number))
+}
+
+/// Labels of customers whose values are counted, or features trained on or joined, are those of the same customers: of the same table, or of one that the values were made of row by row.
 fn check_labels(ports: &[Port], sources: &[Source]) -> Result<(), SourceFault> {
-    let of = |role: Role| {
-        let with = ports.iter().zip(sources).enumerate().filter(move |(_, (port, _))| port.role == role);
+    let of = |is: fn(Role) -> bool| {
+        let with = ports.iter().zip(sources).enumerate().filter(move |(_, (port, _))| is(port.role));
         with.map(|(input, (_, source))| (input, source)).collect::<Vec<_>>()
     };
-    let (features, labels) = (of(Role::Features), of(Role::Labels));
+    let (features, labels) = (of(Role::is_customers), of(|role| role == Role::Labels));
     for (k, (input, label)) in labels.iter().enumerate() {
         let Some(label) = label.stored() else { continue };
         let beside = if labels.len() == features.len() { &features[k..=k] } else { &features[..] };
@@ -259,39 +292,68 @@ pub fn spend(inputs: &[Input], requester: &ClientName) -> Result<(), SourceFault
     Ok(())
 }
 
-/// Where each output of a job goes that stays here.
-pub type Kept = Vec<Option<Arriving>>;
+/// Where the outputs of a job go that stay here.
+pub type Kept = Vec<Keeping>;
+
+/// A table that outputs of a job become.
+#[derive(Debug)]
+pub struct Keeping {
+    /// The table.
+    pub table: Arriving,
+    /// The outputs that become its columns, in their order.
+    pub outputs: Vec<usize>,
+}
+
+/// Why an output cannot stay here.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum KeepFault {
+    /// The specification contradicts itself.
+    #[error(transparent)]
+    Spec(#[from] SpecFault),
+    /// The table is not taken.
+    #[error(transparent)]
+    Table(#[from] TableRefusal),
+}
 
 /// Sets room aside for the outputs of a job that become tables of its submitter. Those of a job of scores tell of the customers of its tables, row by row.
 ///
 /// # Errors
-/// [`TableRefusal`].
+/// [`KeepFault`].
 pub fn keep(
     spec: &JobSpec,
     requester: &ClientName,
     shapes: &[Shape],
     sources: &[Source],
     (id, tables): (JobId, &Arc<TableStore>),
-) -> Result<Kept, TableRefusal> {
-    let customers = spec.program.ports().into_iter().zip(sources).filter(|(port, _)| port.role == Role::Features);
-    let customers: Vec<&StoredTable> = match spec.program.kind() {
-        ProgramKind::CreditScore => customers.filter_map(|(_, source)| source.stored()).collect(),
+) -> Result<Kept, KeepFault> {
+    let kind = spec.program.kind();
+    let customers = spec.program.ports().into_iter().zip(sources).filter(|(port, _)| port.role.is_customers());
+    let customers: Vec<&StoredTable> = match kind {
+        ProgramKind::CreditScore | ProgramKind::CreditJoin => {
+            customers.filter_map(|(_, source)| source.stored()).collect()
+        }
         _ => Vec::new(),
     };
-    let origins: Vec<Origin> = customers.iter().flat_map(|table| table.tells_of()).collect();
+    let origins: Vec<Origin> = match kind {
+        ProgramKind::CreditScore => customers.iter().flat_map(|table| table.tells_of()).collect(),
+        // The rows of a joined table are some of those of its tables, in an order that nobody knows: labels of its tables are not those of its rows.
+        _ => Vec::new(),
+    };
     let owners: BTreeSet<ClientName> = customers.iter().flat_map(|table| table.owners().to_vec()).collect();
     let owners: Vec<ClientName> =
         if owners.is_empty() { vec![requester.clone()] } else { owners.into_iter().collect() };
-    let arriving = |(output, shape): (&OutputSpec, &Shape)| {
-        let Some(table) = &output.table else { return Ok(None) };
+    let keeping = |Making { table, spec, outputs }: Making<'_>| {
         let key = TableKey { owner: requester.clone(), name: table.name.clone(), version: table.version };
-        match tables.begin(&key, table.spec(id, *shape), 2 * shape.component_bytes() as u64)? {
-            Arrival::New(arriving) => Ok(Some(arriving.of_rows(origins.clone()).of_customers(owners.clone()))),
+        let bytes = outputs.iter().filter_map(|k| shapes.get(*k)).map(|shape| 2 * shape.component_bytes() as u64);
+        match tables.begin(&key, spec, bytes.sum())? {
+            Arrival::New(table) => {
+                Ok(Keeping { table: table.of_rows(origins.clone()).of_customers(owners.clone()), outputs })
+            }
             // This very job has been done, and forgotten since.
-            Arrival::Known(_) => Err(TableRefusal::Taken(key)),
+            Arrival::Known(_) => Err(KeepFault::Table(TableRefusal::Taken(key))),
         }
     };
-    spec.outputs.iter().zip(shapes).map(arriving).collect()
+    making(spec, shapes, id)?.into_iter().map(keeping).collect()
 }
 
 /// Puts what came with the job in its places.

@@ -2,24 +2,28 @@
 
 mod credit;
 mod digest;
+mod join;
 mod kept;
 mod mode;
 mod ports;
 mod program;
 mod rules;
 mod sizes;
+mod train;
 
-pub use credit::{
-    AucSpec, CountsSpec, MethodSpec, ModelSpec, PooledSpec, ReasonsSpec, ReportSpec, ScoreSpec, TrainSpec, Trainer,
-};
+pub use credit::{AucSpec, CountsSpec, ModelSpec, PooledSpec, ReasonsSpec, ReportSpec, ScoreSpec};
 pub use digest::Sha256Hex;
-pub use kept::KeptTable;
+pub use join::{JoinSpec, JoinedSpec, MAX_JOINED};
+pub(super) use kept::making;
+pub use kept::{KeptTable, Making};
 pub use mode::ModeSpec;
 pub use ports::{Port, Role};
 pub use program::{AesCtrSpec, CircuitSpec, MomentsSpec, ProgramKind, ProgramSpec};
 pub use sizes::Sizes;
+pub use train::{MethodSpec, StopSpec, TrainSpec, Trainer};
 
 use crate::{
+    job::JobId,
     pki::ClientName,
     tables::{ColumnName, TableName},
 };
@@ -133,8 +137,10 @@ pub enum SpecFault {
         "output {0} names no recipient and no table, one recipient twice, or more than {MAX_RECIPIENTS}; name each once"
     )]
     Recipients(usize),
-    /// Two outputs would become one table.
-    #[error("output {0} would become the same table as another; give each a name or version of its own")]
+    /// Two outputs would become one table, and do not fit together.
+    #[error(
+        "output {0} would become columns of the same table as another, which has other rows or permits; give each a name or version of its own, or the same rows and permits"
+    )]
     SameTable(usize),
     /// The permits of a table that an output becomes.
     #[error("output {output} cannot become a table: {cause}")]
@@ -175,6 +181,14 @@ pub enum SpecFault {
         /// The largest entry.
         limit: u64,
     },
+    /// Tables that cannot be joined.
+    #[error(
+        "a join is of 2 to 16 tables of 1 to 2^20 rows, with 1 to 500 columns together beside the customers' numbers, the labels of one of them and a minimum of at least 1; give the rows and columns of each table"
+    )]
+    Join,
+    /// What is joined is for nobody.
+    #[error("joined tables stay at the nodes as one table; name no recipients, and the same table for all outputs")]
+    JoinedFor,
     /// A setting of a program of credit analysis.
     #[error(transparent)]
     Credit(#[from] CreditError),
@@ -208,18 +222,12 @@ impl JobSpec {
             if (names.is_empty() && output.table.is_none()) || names.len() > MAX_RECIPIENTS || twice() {
                 return Err(SpecFault::Recipients(k));
             }
-            if let Some(table) = &output.table {
-                let others = self.outputs[..k].iter().filter_map(|output| output.table.as_ref());
-                if others.into_iter().any(|other| (&other.name, other.version) == (&table.name, table.version)) {
-                    return Err(SpecFault::SameTable(k));
-                }
-                if self.program.has_reasons(k) {
-                    let cause =
-                        "the reasons of a customer lie together, so that each would be several rows; name recipients";
-                    return Err(SpecFault::Table { output: k, cause: cause.to_owned() });
-                }
-                let shape = outputs.get(k).copied().unwrap_or(Shape::bits(0));
-                table.check(shape).map_err(|cause| SpecFault::Table { output: k, cause })?;
+        }
+        let made = making(self, &outputs, JobId::from([0; 16]))?;
+        if matches!(self.program, ProgramSpec::CreditJoin(_)) {
+            let kept = self.outputs.iter().all(|output| output.recipients.is_empty());
+            if !kept || made.len() != 1 {
+                return Err(SpecFault::JoinedFor);
             }
         }
         let sources = (0..inputs.len()).map(|k| self.inputs.get(k).unwrap_or(&InputSpec::Upload));

@@ -157,6 +157,8 @@ pub enum FailureKind {
     Cancelled,
     /// A number left the range within which results are right. Nothing is released; the client has to ask for something else.
     Range,
+    /// The tables have too few customers in common, or one of them a customer twice. Nothing is kept; the owners of the tables have to act.
+    Data,
     /// It took longer than a job may. Ask for less, or raise the limit.
     Deadline,
     /// The node stopped.

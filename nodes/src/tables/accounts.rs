@@ -84,6 +84,19 @@ pub(super) struct Held {
     bytes: u64,
 }
 
+impl Held {
+    /// Gives back what is not needed of it.
+    pub(super) fn shrink(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.bytes);
+        let mut totals = self.accounts.lock();
+        if let Some(mine) = totals.get_mut(&self.owner) {
+            mine.bytes -= self.bytes - bytes;
+        }
+        drop(totals);
+        self.bytes = bytes;
+    }
+}
+
 impl Drop for Held {
     fn drop(&mut self) {
         let mut totals = self.accounts.lock();

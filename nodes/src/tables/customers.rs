@@ -37,7 +37,8 @@ impl<'a> Customers<'a> {
         if self.is_model && kept.with.is_empty() {
             return stays.is_narrower(kept);
         }
-        stays.is_within(kept) && (program != ProgramKind::CreditScore || self.suit_rows(stays))
+        let of_rows = matches!(program, ProgramKind::CreditScore | ProgramKind::CreditJoin);
+        stays.is_within(kept) && (!of_rows || self.suit_rows(stays))
     }
 
     /// Whether rows that tell of all of them may stay with a permit: else the table would, under its next permit, be among its own where the owner asks for others.

@@ -46,6 +46,16 @@ pub struct ColumnSpec {
     pub ring: RingKind,
 }
 
+/// The names of the columns that hold the low and the high word of customers' numbers. No program takes them but `credit-join`, and circuits.
+pub const NUMBER_COLUMN_NAMES: [&str; 2] = ["key-low", "key-high"];
+
+impl ColumnSpec {
+    /// Whether it holds a part of customers' numbers.
+    pub fn is_number(&self) -> bool {
+        NUMBER_COLUMN_NAMES.contains(&self.name.as_str())
+    }
+}
+
 /// Jobs in which a table may be used: those of one of these programs, in one of these modes, submitted by one of these clients, with all their
 /// outputs for some of these clients. The default permits nothing.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -63,7 +73,7 @@ pub struct Permit {
     /// The permits that an output may have that stays at the nodes as a table: each must be within one of these. Without any, no output may stay with permits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keep: Vec<Self>,
-    /// The least count of customers that a job of `credit-counts` may tell, and the least rows of each table of a job of `moments`.
+    /// The least count of customers that a job of `credit-counts` may tell, the least rows of each table of a job of `moments`, and the least number of customers in common for a job of `credit-join`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub minimum: u64,
     /// Whose customers the job is about beside the owner's: those of each of these, and of no others. Of fewer, the sums and the model would be those of fewer customers than the owner meant; others
@@ -137,6 +147,41 @@ impl Permit {
             && self.keep.iter().all(|permit| other.keep.iter().any(|k| permit.is_within(k)))
     }
 
+    /// What both permit, and no more; `None` if that is nothing, as it is where they are for different customers.
+    #[must_use]
+    pub fn both(&self, other: &Self) -> Option<Self> {
+        if !(all_in(&self.with, &other.with) && all_in(&other.with, &self.with)) {
+            return None;
+        }
+        let permit = Self {
+            programs: in_both(&self.programs, &other.programs),
+            modes: in_both(&self.modes, &other.modes),
+            requesters: in_both(&self.requesters, &other.requesters),
+            recipients: in_both(&self.recipients, &other.recipients),
+            keep: Self::all_of_both(&self.keep, &other.keep),
+            minimum: self.minimum.max(other.minimum),
+            with: self.with.clone(),
+            tell: self.tell.min(other.tell),
+            // Zero is no bound.
+            times: [self.times, other.times].into_iter().filter(|times| *times > 0).min().unwrap_or(0),
+        };
+        let something = !permit.programs.is_empty() && !permit.modes.is_empty() && !permit.requesters.is_empty();
+        something.then_some(permit)
+    }
+
+    /// What both of two lists permit: the permits of each pair, without those that are within others.
+    #[must_use]
+    pub fn all_of_both(one: &[Self], other: &[Self]) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        for permit in one.iter().flat_map(|one| other.iter().filter_map(|other| one.both(other))) {
+            if !all.iter().any(|wider| permit.is_within(wider)) {
+                all.retain(|narrower| !narrower.is_within(&permit));
+                all.push(permit);
+            }
+        }
+        all
+    }
+
     /// Whether a job tells no more than it may.
     fn tells(&self, job: &JobSpec) -> bool {
         match &job.program {
@@ -171,12 +216,16 @@ pub(super) fn all_in(some: &[ClientName], all: &[ClientName]) -> bool {
     some.iter().all(|x| all.contains(x))
 }
 
+fn in_both<T: Clone + PartialEq>(one: &[T], other: &[T]) -> Vec<T> {
+    one.iter().filter(|x| other.contains(x)).cloned().collect()
+}
+
 /// Columns of a table at most.
 const MOST: usize = 4096;
 
 /// Permits of a table, with those that they keep; how deep these may lie; and names in all of them. Every job over the table is compared with all.
 const MOST_PERMITS: usize = 64;
-const MOST_DEPTH: usize = 3;
+const MOST_DEPTH: usize = 4;
 const MOST_NAMES: usize = 1024;
 
 /// Rows at most: what is left of 64 bits holds the size of every table.

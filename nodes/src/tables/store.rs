@@ -215,6 +215,32 @@ impl Arriving {
         &self.key
     }
 
+    /// Of fewer rows than were announced, if one component of all columns has only so many bytes. What was set aside for the others is given back.
+    ///
+    /// # Errors
+    /// The number of bytes again, if no number of rows up to those announced has it.
+    pub fn of_bytes(mut self, component: usize) -> Result<Self, usize> {
+        let bytes = |rows: u64| TableSpec { rows, ..self.spec.clone() }.component_bytes().unwrap_or(0);
+        if bytes(self.spec.rows) == component {
+            return Ok(self);
+        }
+        // A row more is a word more of every column of integers: the number of rows is found by halves.
+        let (mut rows, mut beyond) = (0, self.spec.rows);
+        while rows + 1 < beyond {
+            let middle = rows.midpoint(beyond);
+            if bytes(middle) <= component { rows = middle } else { beyond = middle }
+        }
+        if rows == 0 || bytes(rows) != component {
+            return Err(component);
+        }
+        self.spec.rows = rows;
+        self.digest = self.spec.digest(&self.key);
+        if let Some(held) = &mut self.held {
+            held.shrink(2 * component as u64);
+        }
+        Ok(self)
+    }
+
     /// The body is complete: `own` and `next` of all columns, one after the other. `None` if the table was deleted meanwhile.
     pub fn store(mut self, components: [Zeroizing<Vec<u8>>; 2]) -> Option<Arc<StoredTable>> {
         let store = self.store.clone();

@@ -10,7 +10,7 @@ use crate::{
     },
     credit::{Features, NamedMoments, Schema, Table, read},
     pki::ClientName,
-    tables::{ScoreDetail, TableName, TableStatus},
+    tables::{Permit, ScoreDetail, TableName, TableStatus},
 };
 use serde::Serialize;
 use std::path::PathBuf;
@@ -25,6 +25,8 @@ Examples:
   trefoil credit share --cluster demo/cluster.toml --identity demo/bank-a.crt --schema schema.toml --data a.csv --table loans-raw --analyst lead
   trefoil credit share --cluster demo/cluster.toml --identity demo/bank-a.crt --schema schema.toml --data a.csv --table loans --analyst lead \\
       --moments moments.json --test-every 4 --pooled-with bank-a,bank-b --scores-to bank-a --model-scores-to bank-a,bank-b
+  trefoil credit share --cluster demo/cluster.toml --identity demo/telco.crt --schema telco.toml --data telco.csv --table usage --analyst lead \\
+      --own-moments telco.json --joinable --pooled-with bank-a,telco
   trefoil credit share --cluster demo/cluster.toml --identity demo/bank-b.crt --model model.json --table scorecard --analyst bank-a --scores-to bank-a";
 
 /// Arguments of `trefoil credit share`, as typed.
@@ -66,13 +68,16 @@ pub struct ShareArgs {
     /// What those in `--model-scores-to` may be told
     #[arg(long, value_enum, default_value_t, conflicts_with = "model")]
     model_scores: ScoreDetail,
-    /// Moments, training and counts are of customers of this table and of tables of all of these: these, and no others, or they are refused [default: this institution alone]
+    /// Moments, training, counts and joins are of customers of this table and of tables of all of these: these, and no others, or they are refused [default: this institution alone]
     #[arg(long, value_delimiter = ',', value_name = "NAME,..", conflicts_with = "model")]
     pooled_with: Vec<ClientName>,
-    /// How many jobs of each kind each client may submit over it, as each node counts them; a model trained on it, and scores of it, as often again [default: 0, not bounded]
+    /// How many jobs of each kind each client may submit over it, as each node counts them; a model trained on it, scores of it and a table joined of it, as often again [default: 0, not bounded]
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     times: u32,
-    /// The least count of customers that may be told, and the least rows of each table of which moments are computed
+    /// Share a hash of each customer's key too, and permit the analysts to join the table with those of all in `--pooled-with`, which have other columns of the same customers: `trefoil credit join`
+    #[arg(long, conflicts_with = "model", requires = "pooled_with")]
+    joinable: bool,
+    /// The least count of customers that may be told, the least rows of each table of which moments are computed, and the least number of customers that a joined table may have
     #[arg(long, default_value_t = 10)]
     minimum: u64,
     /// Standardize by moments that all institutions have agreed on
@@ -99,6 +104,7 @@ struct Row {
     rows: u64,
     features: usize,
     labels: bool,
+    joinable: bool,
     rows_left_out: u64,
 }
 
@@ -113,7 +119,7 @@ struct ModelRow {
 struct Plan {
     parts: Vec<(TableName, Encoded)>,
     purpose: Purpose,
-    standardized: bool,
+    permits: fn(&Purpose) -> Vec<Permit>,
     left_out: u64,
     /// Own moments on the disk, which get their name when the tables are stored.
     moments: Option<NewFile>,
@@ -176,9 +182,16 @@ impl ShareArgs {
             (None, None) => None,
         };
         let encode = |rows: &[usize]| match &moments {
+            Some(moments) if self.joinable => Encoded::standardized(&table, moments, rows)?.keyed(&table, rows),
             Some(moments) => Encoded::standardized(&table, moments, rows),
             None => Encoded::within_range(&table, rows),
         };
+        if self.joinable && moments.is_none() {
+            return Err(Error::Usage(
+                "tables are joined for training, which takes moments; give --moments or --own-moments with --joinable"
+                    .to_owned(),
+            ));
+        }
         let mut parts = vec![(self.table.clone(), encode(&train)?)];
         // Moments are those of the rows that are trained on.
         if !test.is_empty() && moments.is_some() {
@@ -189,7 +202,13 @@ impl ShareArgs {
             parts.push((name, encode(&test)?));
         }
         let left_out = table.rows_read() - table.rows() as u64;
-        Ok(Plan { parts, purpose: self.purpose(), standardized: moments.is_some(), left_out, moments: file })
+        let permits = match &moments {
+            None => Purpose::moments,
+            Some(_) if self.joinable => Purpose::joinable,
+            Some(_) => Purpose::customers,
+        };
+        let purpose = self.purpose();
+        Ok(Plan { parts, purpose, permits, left_out, moments: file })
     }
 }
 
@@ -208,7 +227,7 @@ async fn share(client: &Client, plan: &Plan, version: u32) -> Result<Vec<TableSt
         Some(me) => plan.purpose.clone().of_owner(me),
         None => plan.purpose.clone(),
     };
-    let permits = if plan.standardized { purpose.customers() } else { purpose.moments() };
+    let permits = (plan.permits)(&purpose);
     let parts = plan.parts.iter().map(|(name, part)| part.table((name.clone(), version), permits.clone()));
     client.put_tables(&parts.collect::<Result<Vec<_>, _>>()?).await
 }
@@ -220,18 +239,25 @@ fn named(table: &TableStatus) -> String {
 
 impl Row {
     fn of(table: &TableStatus, rows_left_out: u64) -> Self {
-        let labels = table.columns.iter().any(|column| column.name.as_str() == "label");
+        let has = |name: &str| table.columns.iter().any(|column| column.name.as_str() == name);
+        let (labels, joinable) = (has("label"), has("key-low"));
         Self {
             table: named(table),
             rows: table.rows,
-            features: table.columns.len() - usize::from(labels),
+            features: table.columns.len() - usize::from(labels) - 2 * usize::from(joinable),
             labels,
+            joinable,
             rows_left_out,
         }
     }
 
     fn text(&self) -> String {
-        let labels = if self.labels { "and labels" } else { "without labels" };
+        let labels = match (self.labels, self.joinable) {
+            (true, false) => "and labels",
+            (true, true) => "and labels, with numbers of customers",
+            (false, true) => "without labels, with numbers of customers",
+            (false, false) => "without labels",
+        };
         let left_out = match self.rows_left_out {
             0 => String::new(),
             n => format!("; the schema left {n} rows of the file out"),

@@ -4,14 +4,17 @@ use super::{TablesArgs, connected, fetch_command, listed};
 use crate::{
     Error,
     cli::{ClusterArgs, Exit, ModeArgs, OutputArgs},
-    client::credit::{Destination, Method, ModelFile, NewFile, Purpose, Trained, Training, fetch_model, train},
+    client::credit::{
+        Destination, Method, ModelFile, NewFile, Purpose, Trained, Training, fetch_model, train, whose_customers,
+    },
     job::JobId,
     pki::ClientName,
     tables::{ScoreDetail, TableName},
 };
 use indicatif::HumanBytes;
 use serde::Serialize;
-use std::{collections::BTreeSet, path::PathBuf};
+use std::path::PathBuf;
+use trefoil_circuits::credit::Stopping;
 
 const EXAMPLES: &str = "\
 Training is Newton's method or gradient descent on the standardized features. By default the model stays shared at the nodes, as a table of the client that has it trained: nobody is told
@@ -25,6 +28,8 @@ Examples:
   trefoil credit train --cluster demo/cluster.toml --identity demo/lead.crt --tables bank-a/loans,bank-b/loans --moments moments.json --model-table model
   trefoil credit train --cluster demo/cluster.toml --identity demo/lead.crt --tables bank-a/loans,bank-b/loans --moments moments.json \\
       --release-to lead --out model.json
+  trefoil credit train --cluster demo/cluster.toml --identity demo/lead.crt --tables bank-a/loans,bank-b/loans --moments moments.json --model-table model \\
+      --method descent --epochs 400 --stop-below 0.001
   trefoil credit train --cluster demo/cluster.toml --identity demo/lead.crt --tables bank-a/loans,telco/usage --moments bank.json,telco.json --model-table model";
 
 /// Arguments of `trefoil credit train`, as typed.
@@ -83,6 +88,13 @@ pub struct TrainArgs {
     /// Rows of a step of descent [default: all]
     #[arg(long, value_name = "ROWS")]
     batch: Option<u64>,
+    /// End descent before the last epoch when no coefficient has moved by more than this since the check before. The nodes learn at each check whether to go on, and so, as whoever
+    /// submits the job, after how many epochs it ended; nothing else [default: never]
+    #[arg(long, value_name = "BOUND")]
+    stop_below: Option<f64>,
+    /// Epochs from one check to the next
+    #[arg(long, value_name = "EPOCHS", default_value_t = 5, requires = "stop_below")]
+    stop_every: u32,
     /// The L2 penalty: of the sum of log losses, half of this times the sum of squared weights
     #[arg(long, default_value_t = 1.0)]
     l2: f64,
@@ -120,16 +132,7 @@ struct Row {
 /// As [`train()`].
 pub fn run(args: &TrainArgs) -> Result<Exit, Error> {
     let pooling = args.tables.pooling()?;
-    let training = Training {
-        method: match args.method {
-            MethodName::Newton => Method::Newton { iterations: args.iterations },
-            MethodName::Descent => {
-                Method::Descent { rate: args.rate, momentum: args.momentum, epochs: args.epochs, batch: args.batch }
-            }
-        },
-        l2: args.l2,
-        mode: args.mode.mode,
-    };
+    let training = Training { method: args.method()?, l2: args.l2, mode: args.mode.mode };
     let out = args.out.as_ref().map(|path| NewFile::create(path)).transpose()?;
     if let Some(job) = args.fetch {
         let fetched = connected(&args.cluster, async |client| fetch_model(&client, job, pooling.moments()).await)?;
@@ -149,10 +152,9 @@ pub fn run(args: &TrainArgs) -> Result<Exit, Error> {
                 let kept = own.first().map(|own| format!("{own}/{name}@{}", args.version));
                 let mut analysts = own;
                 analysts.extend(args.analyst.iter().cloned());
-                let owners: BTreeSet<_> = tables.iter().map(|table| table.owner.clone()).collect();
                 let purpose = Purpose {
                     // No more than any owner can permit.
-                    pooled_with: owners.into_iter().collect(),
+                    pooled_with: whose_customers(&tables),
                     model_scores_to: args.scores_to.clone(),
                     model_scores: args.scores,
                     times: args.times,
@@ -181,6 +183,23 @@ pub fn run(args: &TrainArgs) -> Result<Exit, Error> {
 }
 
 impl TrainArgs {
+    fn method(&self) -> Result<Method, Error> {
+        match self.method {
+            MethodName::Newton if self.stop_below.is_some() => Err(Error::Usage(
+                "--stop-below is for --method descent; Newton's method takes --iterations, 8 of which are enough"
+                    .to_owned(),
+            )),
+            MethodName::Newton => Ok(Method::Newton { iterations: self.iterations }),
+            MethodName::Descent => Ok(Method::Descent {
+                rate: self.rate,
+                momentum: self.momentum,
+                epochs: self.epochs,
+                batch: self.batch,
+                stop: self.stop_below.map(|below| Stopping { every: self.stop_every as usize, below }),
+            }),
+        }
+    }
+
     /// Whoever is to learn the model here needs a file for it, and who has one is to learn it.
     fn check_recipients(&self, me: Option<&ClientName>) -> Result<(), Error> {
         let mine = me.is_some_and(|me| self.release_to.contains(me));

@@ -1,13 +1,14 @@
 //! Rows as the numbers that are shared.
 
-use super::{LABEL, bits, column, digest, feature_columns};
+use super::{LABEL, bits, column, digest, feature_columns, key_columns};
 use crate::{
     Error,
     client::{NewTable, Plain},
     credit::{Features, FixedRange, Kind, NamedMoments, Schema, Table},
     tables::{ColumnName, Permit, TableName},
 };
-use trefoil_circuits::credit::{FEATURE_LIMIT, Number};
+use sha2::{Digest as _, Sha256};
+use trefoil_circuits::credit::{FEATURE_LIMIT, NUMBER_COLUMNS, Number};
 use trefoil_engine::{Lanes, Z64};
 use zeroize::Zeroizing;
 
@@ -17,6 +18,7 @@ pub struct Encoded {
     rows: usize,
     columns: Vec<Zeroizing<Vec<Z64>>>,
     labels: Option<Zeroizing<Vec<Lanes>>>,
+    numbers: Option<[Zeroizing<Vec<Z64>>; NUMBER_COLUMNS]>,
 }
 
 /// Bits after the binary point of what joint moments are computed of: the squares of 2^20 numbers up to 1 fit into 64 bits.
@@ -56,7 +58,30 @@ impl Encoded {
 
     fn of(rows: &[usize], digest: String, value: impl Fn(usize, usize) -> i64, width: usize) -> Self {
         let column = |k: usize| Zeroizing::new(rows.iter().map(|&row| Z64(value(row, k).cast_unsigned())).collect());
-        Self { digest, rows: rows.len(), columns: (0..width).map(column).collect(), labels: None }
+        Self { digest, rows: rows.len(), columns: (0..width).map(column).collect(), labels: None, numbers: None }
+    }
+
+    /// With a number for each customer, by which the table can be joined with those of others: 128 bits of a hash of its key. `rows` are those that this was made of.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a table without keys, or other rows.
+    pub fn keyed(self, table: &Table, rows: &[usize]) -> Result<Self, Error> {
+        let keys = table.keys().ok_or_else(|| {
+            Error::Usage(
+                "the schema has no key column, by which customers are found in the tables of others; describe it (type = \"key\")"
+                    .to_owned(),
+            )
+        })?;
+        let mut numbers = [(); NUMBER_COLUMNS].map(|()| Zeroizing::new(Vec::with_capacity(rows.len())));
+        for key in rows.iter().filter_map(|row| keys.get(*row)) {
+            numbers.iter_mut().zip(customer_number(key)).for_each(|(column, word)| column.push(Z64(word)));
+        }
+        if numbers.iter().any(|column| column.len() != self.rows) {
+            return Err(Error::Usage(
+                "the rows of a table and its keys are not the same; give the same rows".to_owned(),
+            ));
+        }
+        Ok(Self { numbers: Some(numbers), ..self })
     }
 
     /// What tells its features and moments from others.
@@ -97,6 +122,9 @@ impl Encoded {
         let features = feature_columns(&self.digest, self.width())?;
         let mut columns: Vec<(ColumnName, Plain<'_>)> =
             features.into_iter().zip(self.columns.iter().map(|x| Plain::Z64(x))).collect();
+        for (name, numbers) in key_columns()?.into_iter().zip(self.numbers.iter().flatten()) {
+            columns.push((name, Plain::Z64(numbers)));
+        }
         if let Some(labels) = &self.labels {
             columns.push((column(LABEL)?, Plain::Bits(labels)));
         }
@@ -108,6 +136,15 @@ impl std::fmt::Debug for Encoded {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Encoded").field("rows", &self.rows).field("width", &self.width()).finish_non_exhaustive()
     }
+}
+
+/// The number that stands for a customer in joins: the first 16 bytes of SHA-256 of a name of this use and the key, which is text without white space around it.
+///
+/// Whoever guesses keys could try them on such a number. But it leaves its owner in shares alone: nobody sees it.
+fn customer_number(key: &str) -> [u64; NUMBER_COLUMNS] {
+    let digest = Sha256::new().chain_update(b"trefoil/v1/customer/").chain_update(key).finalize();
+    let (words, _) = digest.as_chunks::<8>();
+    [0, 1].map(|k| u64::from_le_bytes(words[k]))
 }
 
 /// For each feature the middle of its range and half its length.
@@ -132,4 +169,16 @@ pub(super) fn range_digest(schema: &Schema) -> Result<String, Error> {
         _ => None,
     });
     digest(&("range", names, ranges(schema), label))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::customer_number;
+
+    #[test]
+    fn the_number_of_a_customer_is_fixed() {
+        // Institutions with different builds find each other's customers by it.
+        assert_eq!(customer_number("4711"), [0x1883_132e_2a11_81e5, 0x32f7_7269_2653_e5a0]);
+        assert_ne!(customer_number("4711"), customer_number("4712"));
+    }
 }

@@ -1,6 +1,6 @@
 //! How a model does on customers of several institutions, by counts alone.
 
-use super::{Applicants, EvaluationFile, ModelSource, Pooling, Purpose, column, score::job};
+use super::{Applicants, EvaluationFile, ModelSource, Pooling, Purpose, column, score::job, whose_customers};
 use crate::{
     Error,
     client::Client,
@@ -63,16 +63,15 @@ pub async fn evaluate(
         Pooling::Vertical(_) => vec![tables.to_vec()],
     };
     // No more than any owner can permit: counted twice, beside the tables of all of them.
-    let mut owners: Vec<ClientName> = tables.iter().map(|table| table.owner.clone()).collect();
-    owners.sort();
-    owners.dedup();
-    let purpose = Purpose { pooled_with: owners, times: 2, ..Purpose::new(vec![me.clone()], minimum, mode) };
+    let purpose =
+        Purpose { pooled_with: whose_customers(tables), times: 2, ..Purpose::new(vec![me.clone()], minimum, mode) };
     let mut kept = Vec::new();
     let counted = async {
         let mut values = Vec::new();
         for part in &parts {
             let name: TableName = format!("scores-{}", JobId::random()?).parse().map_err(Error::Bug)?;
-            let table = KeptTable { name: name.clone(), version: 1, column: column(SCORE)?, permits: purpose.scores() };
+            let table =
+                KeptTable { name: name.clone(), version: 1, columns: vec![column(SCORE)?], permits: purpose.scores() };
             let outputs = (vec![ReportSpec::Probability], vec![OutputSpec::kept(table)]);
             let spec = job(model, Applicants::Tables(part, pooling), outputs, mode)?;
             kept.push(name.clone());

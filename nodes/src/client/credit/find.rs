@@ -5,7 +5,7 @@ use crate::{
     Error,
     client::Client,
     pki::ClientName,
-    tables::{ColumnName, TableName, TableStatus},
+    tables::{ColumnName, NUMBER_COLUMN_NAMES, TableName, TableStatus},
 };
 use std::{fmt, str::FromStr};
 
@@ -81,7 +81,7 @@ pub async fn find(client: &Client, tables: &[TableArg]) -> Result<Vec<TableStatu
 pub(super) fn check(table: &TableStatus, features: &[ColumnName], labels: Labels) -> Result<(), Error> {
     let has = |name: &str| table.columns.iter().any(|column| column.name.as_str() == name);
     let name = format!("{}/{}@{}", table.owner, table.name, table.version);
-    let own = table.columns.iter().filter(|column| column.name.as_str() != LABEL).count();
+    let own = table.columns.iter().filter(|column| !no_feature(column.name.as_str())).count();
     if own != features.len() || !features.iter().all(|column| has(column.as_str())) {
         let what = "was not made with these features and moments";
         return Err(Error::Usage(format!(
@@ -94,6 +94,11 @@ pub(super) fn check(table: &TableStatus, features: &[ColumnName], labels: Labels
         ))),
         _ => Ok(()),
     }
+}
+
+/// Whether a column of a table holds something else than a feature.
+pub(super) fn no_feature(name: &str) -> bool {
+    name == LABEL || NUMBER_COLUMN_NAMES.contains(&name)
 }
 
 /// Whether labels are needed.

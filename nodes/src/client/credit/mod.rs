@@ -1,13 +1,14 @@
 //! Credit analysis over the tables of several institutions: what the `trefoil credit` commands do, for other programs.
 //!
 //! An institution makes numbers of its rows ([`Encoded`]) by moments that all agree on ([`joint_moments`]) and stores them ([`Encoded::table`]). Whoever its permits name
-//! trains on the tables of all ([`train()`]), scores customers ([`score()`]) and counts them ([`evaluate()`]). Tables are found by [`find()`].
+//! trains on the tables of all ([`train()`]), scores customers ([`score()`]) and counts them ([`evaluate()`]). Tables of the same customers with other columns are joined before ([`join()`]). Tables are found by [`find()`].
 
 mod columns;
 mod encode;
 mod evaluate;
 mod files;
 mod find;
+mod join;
 mod moments;
 mod new_file;
 mod permits;
@@ -19,19 +20,29 @@ pub use encode::Encoded;
 pub use evaluate::{Evaluating, evaluate};
 pub use files::{ColumnCounts, EvaluationFile, ModelFile, read_moments};
 pub use find::{TableArg, find};
+pub use join::{Joined, Joining, join};
 pub use moments::joint_moments;
 pub use new_file::NewFile;
-pub use permits::Purpose;
+pub use permits::{Purpose, whose_customers};
 pub use score::{Applicants, ModelSource, Scored, Scores, Scoring, Tell, fetch, score};
 pub use train::{Destination, Method, Pooling, Trained, Training, fetch_model, share_model, train};
 
-use crate::{Error, credit::NamedMoments, tables::ColumnName};
+use crate::{
+    Error,
+    credit::NamedMoments,
+    tables::{ColumnName, NUMBER_COLUMN_NAMES},
+};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use trefoil_engine::Lanes;
 
 /// The name of the column that holds labels.
 const LABEL: &str = "label";
+
+/// The columns of numbers of customers.
+fn key_columns() -> Result<Vec<ColumnName>, Error> {
+    NUMBER_COLUMN_NAMES.iter().map(|name| column(name)).collect()
+}
 
 /// What tells features and moments from others: they are not compared otherwise, and pooling different ones gives a model of nothing.
 fn digest(of: &impl Serialize) -> Result<String, Error> {

@@ -3,8 +3,9 @@
 use crate::{
     job::{ModeSpec, ProgramKind},
     pki::ClientName,
-    tables::{Permit, ScoreDetail},
+    tables::{Permit, ScoreDetail, TableStatus},
 };
+use std::collections::BTreeSet;
 
 /// What a table is shared for.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -29,6 +30,17 @@ pub struct Purpose {
     pub times: u32,
     /// The mode of the jobs.
     pub mode: ModeSpec,
+}
+
+/// Whose customers these tables tell of: those whom a table's permit to count names, with itself, or its owner. A joined table tells of customers of the owners of all tables that were joined, and belongs to
+/// none of these.
+pub fn whose_customers(tables: &[TableStatus]) -> Vec<ClientName> {
+    let named = |table: &TableStatus| {
+        let counts = |permit: &&Permit| permit.programs.contains(&ProgramKind::CreditCounts);
+        let with = table.permits.iter().find(counts).map(|permit| permit.with.clone());
+        with.filter(|with| !with.is_empty()).unwrap_or_else(|| vec![table.owner.clone()])
+    };
+    tables.iter().flat_map(named).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 impl Purpose {
@@ -67,6 +79,13 @@ impl Purpose {
         let train = Permit { keep: self.model(), ..self.pooled(ProgramKind::CreditTrain, &self.model_to) };
         let score = Permit { keep: self.scores(), tell: self.scores, ..self.scoring(&self.scores_to) };
         vec![train, score, self.pooled(ProgramKind::CreditCounts, &self.analysts)]
+    }
+
+    /// As [`customers`](Self::customers), and for the analysts to join with tables of all whom `pooled_with` names; the joined table, which tells of customers of all of them, is permitted for what all
+    /// owners permit.
+    pub fn joinable(&self) -> Vec<Permit> {
+        let join = Permit { keep: self.customers(), ..self.pooled(ProgramKind::CreditJoin, &[]) };
+        self.customers().into_iter().chain([join]).collect()
     }
 
     /// For a model that was trained on the customers: scores, of whomever, or counts of scores of the customers of `pooled_with`.
@@ -111,7 +130,7 @@ impl Purpose {
             requesters: self.analysts.clone(),
             recipients: recipients.to_vec(),
             minimum: match program {
-                ProgramKind::CreditCounts | ProgramKind::Moments => self.minimum,
+                ProgramKind::CreditCounts | ProgramKind::Moments | ProgramKind::CreditJoin => self.minimum,
                 _ => 0,
             },
             times: self.times,

@@ -12,13 +12,13 @@ use crate::{
     credit::NamedMoments,
     job::{
         InputSpec, JobCost, JobId, JobSpec, KeptTable, MethodSpec, ModeSpec, OutputSpec, PooledSpec, ProgramSpec,
-        TrainSpec,
+        StopSpec, TrainSpec,
     },
     pki::ClientName,
     tables::{Permit, TableName, TableStatus, UploadId},
 };
 use bytes::Bytes;
-use trefoil_circuits::credit::{Number, decode_model, encode_model};
+use trefoil_circuits::credit::{Number, Stopping, decode_model, encode_model};
 use zeroize::Zeroizing;
 
 /// How the tables of several institutions make one.
@@ -59,6 +59,8 @@ pub enum Method {
         epochs: u32,
         /// Rows of a step; all if `None`.
         batch: Option<u64>,
+        /// When it may end before the last epoch. What that tells is said in [`Stopping`].
+        stop: Option<Stopping>,
     },
 }
 
@@ -176,18 +178,19 @@ pub async fn train(
         table,
         method: match training.method {
             Method::Newton { iterations } => MethodSpec::Newton { iterations },
-            Method::Descent { rate, momentum, epochs, batch } => MethodSpec::Descent {
+            Method::Descent { rate, momentum, epochs, batch, stop } => MethodSpec::Descent {
                 rate: units("the learning rate", rate, Number::ULP)?,
                 momentum: units("the momentum", momentum, 1.0 / 1024.0)?,
                 epochs,
                 batch,
+                stop: stop.map(stop_spec).transpose()?,
             },
         },
         l2: units("the L2 penalty", training.l2, Number::ULP)?,
     });
     let output = match destination {
         Destination::Kept(name, version, permits) => {
-            OutputSpec::kept(KeptTable { name, version, column: model_column(&moments)?, permits })
+            OutputSpec::kept(KeptTable { name, version, columns: vec![model_column(&moments)?], permits })
         }
         Destination::Released(recipients) => OutputSpec::to(recipients),
     };
@@ -241,6 +244,11 @@ pub async fn share_model(
     let coefficients = Zeroizing::new(encode_model(&model.model()).map_err(|e| Error::Usage(e.to_string()))?);
     let columns = vec![(model_column(&model.moments)?, Plain::Z64(&coefficients))];
     client.put_table(&NewTable { name, version, rows: coefficients.len(), columns, permits }).await
+}
+
+fn stop_spec(Stopping { every, below }: Stopping) -> Result<StopSpec, Error> {
+    let every = units("the number of epochs between checks", every as f64, 1.0)?;
+    Ok(StopSpec { every, below: units("the bound of early stopping", below, Number::ULP)? })
 }
 
 /// A setting in whole units.

@@ -237,7 +237,7 @@ async fn a_result_out_of_range_fails_the_job_and_not_the_session() {
     let large: Vec<i64> = (0..20).map(|k| (if k % 2 == 0 { 120 } else { -120 }) << 20).collect();
     let train = TrainSpec {
         table: PooledSpec::Horizontal { columns: 1, rows: vec![20] },
-        method: MethodSpec::Descent { rate: 16 << 20, momentum: 0, epochs: 4, batch: None },
+        method: MethodSpec::Descent { rate: 16 << 20, momentum: 0, epochs: 4, batch: None, stop: None },
         l2: 0,
     };
     let spec = JobSpec::new(ProgramSpec::CreditTrain(train), ModeSpec::SemiHonest);
@@ -261,8 +261,8 @@ async fn outputs_become_tables_of_a_node_all_or_none() {
     let nodes = nodes(STALL);
     let failed = nodes[0].failed.clone();
     let kept = |name: &str| {
-        let (name, column) = (name.parse().expect("a name"), "value".parse().expect("a name"));
-        OutputSpec::kept(KeptTable { name, version: 1, column, permits: Vec::new() })
+        let (name, columns) = (name.parse().expect("a name"), vec!["value".parse().expect("a name")]);
+        OutputSpec::kept(KeptTable { name, version: 1, columns, permits: Vec::new() })
     };
     let moments = ProgramSpec::Moments(MomentsSpec { columns: 1, rows: vec![3], limit: None });
     let outputs = vec![kept("sums"), kept("squares")];
@@ -274,7 +274,7 @@ async fn outputs_become_tables_of_a_node_all_or_none() {
         let (me, tables) = (node.me, TableStore::new(limits.clone()));
         let kept = keep(&spec, &OWNER, &shapes, &[], (id, &tables)).expect("room");
         if me == Party::P1 {
-            let squares = kept[1].as_ref().expect("kept").key().clone();
+            let squares = kept[1].table.key().clone();
             assert!(tables.delete(&squares, None));
         }
         jobs.push((me, start(&runner(node, &limits), id, &spec, (vec![column], kept)), tables));

@@ -1,4 +1,5 @@
 mod credit;
+mod join;
 
 use super::*;
 use crate::{
@@ -120,6 +121,8 @@ fn programs_have_ports_of_the_sizes_that_they_compute_with() {
         r#"{"credit-train":{"table":{"vertical":{"rows":70,"columns":[2,1]}},"method":{"newton":{"iterations":2}},"l2":0}}"#,
         r#"{"credit-counts":{"rows":[5,70],"cuts":[0],"on_cut":"lower","by_label":true,"minimum":10}}"#,
         r#"{"credit-counts":{"rows":[5,70],"cuts":[0],"on_cut":"lower","by_label":false,"minimum":10}}"#,
+        r#"{"credit-join":{"tables":[{"rows":5,"columns":2},{"rows":70,"columns":1}],"labels":1,"minimum":2}}"#,
+        r#"{"credit-join":{"tables":[{"rows":5,"columns":2},{"rows":70,"columns":1}],"minimum":2}}"#,
     ] {
         let spec: ProgramSpec = serde_json::from_str(program).expect("a program");
         let shape = |port: &Port| match port.role {

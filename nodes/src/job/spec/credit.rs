@@ -2,12 +2,8 @@
 
 use super::SpecFault;
 use serde::{Deserialize, Serialize};
-use trefoil_circuits::{
-    credit::{
-        Auc, Counts, MOST_FEATURES, NewtonSettings, NewtonTrain, Number, OnCut, Pooled, Reasons, Report, Score,
-        Settings, Split, Train, Weights, decode_model, reference::Batch,
-    },
-    program::{Program, Shape},
+use trefoil_circuits::credit::{
+    Auc, Counts, MOST_FEATURES, Number, OnCut, Pooled, Reasons, Report, Score, Split, Weights, decode_model,
 };
 use trefoil_engine::Z64;
 
@@ -79,55 +75,6 @@ pub struct ScoreSpec {
     pub reports: Vec<ReportSpec>,
 }
 
-/// Trains a logistic model.
-///
-/// Inputs: the features of each owner, then labels as bits that are set for bad customers: of all, or of each owner if these have other customers. Output: the
-/// coefficients in units of 2^-20, the intercept first. If a coefficient leaves its range, or all customers have the same label, the job fails, and nothing is released.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct TrainSpec {
-    /// Who brings what.
-    pub table: PooledSpec,
-    /// How.
-    pub method: MethodSpec,
-    /// The L2 penalty, in units of 2^-20.
-    pub l2: u64,
-}
-
-/// How a model is trained.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum MethodSpec {
-    /// By Newton's method.
-    #[serde(rename_all = "kebab-case")]
-    Newton {
-        /// Iterations, from 1 to 64.
-        iterations: u32,
-    },
-    /// By gradient descent.
-    #[serde(rename_all = "kebab-case")]
-    Descent {
-        /// The learning rate, in units of 2^-20.
-        rate: u32,
-        /// The part of the last change that is made again, in units of 2^-10.
-        momentum: u16,
-        /// Passes over all rows.
-        epochs: u32,
-        /// Rows of a step; all of them if left out.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        batch: Option<u64>,
-    },
-}
-
-/// A training that is set up.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Trainer {
-    /// By Newton's method.
-    Newton(NewtonTrain),
-    /// By gradient descent.
-    Descent(Train),
-}
-
 /// Counts customers by bins of a value.
 ///
 /// Inputs: the values of each owner in units of 2^-20, then, if they are split by it, the labels of each as bits that are set for bad customers. Outputs: for each bin,
@@ -167,16 +114,13 @@ pub struct AucSpec {
 }
 
 /// Bytes of one shared number.
-const SHARE: u64 = 16;
+pub(super) const SHARE: u64 = 16;
 
 /// Bytes that the bits of one row take while its sigmoid is under way, and is checked.
-const ROW: u64 = 4096;
-
-/// Passes over all rows at most.
-const MOST_EPOCHS: u64 = 1 << 20;
+pub(super) const ROW: u64 = 4096;
 
 impl PooledSpec {
-    fn resolve(&self) -> Result<Pooled, SpecFault> {
+    pub(super) fn resolve(&self) -> Result<Pooled, SpecFault> {
         let size = |n: u64| usize::try_from(n).ok().filter(|_| n <= 1 << 32).ok_or(SpecFault::Oversized);
         let sizes = |all: &[u64]| all.iter().map(|n| size(*n)).collect::<Result<Vec<_>, _>>();
         let pooled = match self {
@@ -195,7 +139,7 @@ impl PooledSpec {
     }
 
     /// Bytes of the shares of all features. Call it on what [`ProgramSpec::shapes`](super::ProgramSpec::shapes) accepts.
-    fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         let (rows, columns) = self.size();
         rows.saturating_mul(columns).saturating_mul(SHARE)
     }
@@ -241,65 +185,6 @@ impl ScoreSpec {
             }
         };
         Ok(Score::new(self.table.resolve()?, weights, self.reports.iter().map(report).collect())?)
-    }
-}
-
-impl TrainSpec {
-    /// Bytes that the computation takes beside its inputs: the pooled table, and for each row of a step its features, the coefficients and the errors beside them, and
-    /// what its comparisons take.
-    pub(in crate::job) fn memory(&self) -> u64 {
-        let (rows, columns) = self.table.size();
-        let (batch, copies) = match self.method {
-            MethodSpec::Newton { .. } => (rows, 8),
-            MethodSpec::Descent { batch, .. } => (batch.unwrap_or(rows).min(rows), 5),
-        };
-        self.table.bytes().saturating_add(batch.saturating_mul(copies * SHARE * columns + ROW))
-    }
-
-    /// The program.
-    ///
-    /// # Errors
-    /// [`SpecFault::Pooled`], [`SpecFault::Oversized`] or [`SpecFault::Credit`].
-    pub fn resolve(&self) -> Result<Trainer, SpecFault> {
-        let size = |n: u64, most: u64| usize::try_from(n).ok().filter(|_| n <= most).ok_or(SpecFault::Oversized);
-        let (table, l2) = (self.table.resolve()?, self.l2 as f64 * Number::ULP);
-        match self.method {
-            MethodSpec::Newton { iterations } => {
-                let settings = NewtonSettings { iterations: size(u64::from(iterations), MOST_EPOCHS)?, l2 };
-                Ok(Trainer::Newton(NewtonTrain::new(table, settings)?))
-            }
-            MethodSpec::Descent { rate, momentum, epochs, batch } => {
-                let batch = batch.map(|rows| size(rows, u64::MAX)).transpose()?;
-                let settings = Settings {
-                    rate: f64::from(rate) * Number::ULP,
-                    momentum: f64::from(momentum) / f64::from(10).exp2(),
-                    epochs: size(u64::from(epochs), MOST_EPOCHS)?,
-                    batch: batch.map_or(Batch::Full, Batch::Rows),
-                    l2,
-                };
-                Ok(Trainer::Descent(Train::new(table, settings)?))
-            }
-        }
-    }
-
-    /// The shapes of what goes in, and of what comes out: the range bit is for the nodes alone.
-    pub(super) fn shapes(&self) -> Result<[Vec<Shape>; 2], SpecFault> {
-        let (inputs, mut outputs) = match self.resolve()? {
-            Trainer::Newton(train) => (train.inputs(), train.outputs()),
-            Trainer::Descent(train) => (train.inputs(), train.outputs()),
-        };
-        outputs.truncate(1);
-        Ok([inputs, outputs])
-    }
-}
-
-impl Trainer {
-    /// The plain twin: features column after column and labels, to the coefficients bit for bit.
-    pub fn plain(&self, table: &[i64], labels: &[bool]) -> Vec<i64> {
-        match self {
-            Self::Newton(train) => train.plain(table, labels),
-            Self::Descent(train) => train.plain(table, labels),
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the inputs of a program are: rows and columns of what.
 
-use super::{ModelSpec, PooledSpec, ProgramSpec};
+use super::{JoinedSpec, ModelSpec, PooledSpec, ProgramSpec};
+use trefoil_circuits::credit::NUMBER_COLUMNS;
 
 /// One input of a program.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -20,10 +21,19 @@ pub enum Role {
     Any,
     /// Something about each customer: features, or values that are counted.
     Features,
+    /// The number of each customer in two columns, the low word first; then something about each customer.
+    Numbered,
     /// The label of each customer.
     Labels,
     /// The coefficients of a model.
     Model,
+}
+
+impl Role {
+    /// Whether it has something about each customer beside labels.
+    pub const fn is_customers(self) -> bool {
+        matches!(self, Self::Features | Self::Numbered)
+    }
 }
 
 impl Port {
@@ -69,6 +79,16 @@ impl ProgramSpec {
                     ports.extend(labels(&counts.rows));
                 }
                 ports
+            }
+            Self::CreditJoin(join) => {
+                let table = |table: &JoinedSpec| Port {
+                    role: Role::Numbered,
+                    rows: table.rows,
+                    columns: u64::from(table.columns) + NUMBER_COLUMNS as u64,
+                };
+                let labelled = join.labels.and_then(|k| join.tables.get(k as usize));
+                let labelled: Vec<u64> = labelled.iter().map(|table| table.rows).collect();
+                join.tables.iter().map(table).chain(labels(&labelled)).collect()
             }
         }
     }

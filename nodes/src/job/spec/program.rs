@@ -1,6 +1,6 @@
 //! The programs a node runs, as a client names them.
 
-use super::{AucSpec, CountsSpec, ScoreSpec, Sha256Hex, SpecFault, TrainSpec};
+use super::{AucSpec, CountsSpec, JoinSpec, ScoreSpec, Sha256Hex, SpecFault, TrainSpec};
 use crate::job::id::lower_hex;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::num::NonZeroU32;
@@ -28,6 +28,8 @@ pub enum ProgramSpec {
     CreditCounts(CountsSpec),
     /// The area under the ROC curve.
     CreditAuc(AucSpec),
+    /// Tables with different columns of the same customers, put side by side.
+    CreditJoin(JoinSpec),
 }
 
 /// The kinds of programs.
@@ -46,6 +48,8 @@ pub enum ProgramKind {
     CreditTrain,
     /// [`ProgramSpec::CreditCounts`] and [`ProgramSpec::CreditAuc`]
     CreditCounts,
+    /// [`ProgramSpec::CreditJoin`]
+    CreditJoin,
 }
 
 /// Sums and sums of squares of the columns of tables, over all tables together.
@@ -120,13 +124,16 @@ impl ProgramSpec {
             Self::CreditScore(_) => ProgramKind::CreditScore,
             Self::CreditTrain(_) => ProgramKind::CreditTrain,
             Self::CreditCounts(_) | Self::CreditAuc(_) => ProgramKind::CreditCounts,
+            Self::CreditJoin(_) => ProgramKind::CreditJoin,
         }
     }
 
-    /// The least count that it tells, if it counts.
+    /// The least count that it tells, if it counts; of a join, the least number of customers in common.
     pub const fn minimum(&self) -> Option<u64> {
         match self {
-            Self::CreditCounts(CountsSpec { minimum, .. }) | Self::CreditAuc(AucSpec { minimum, .. }) => Some(*minimum),
+            Self::CreditCounts(CountsSpec { minimum, .. })
+            | Self::CreditAuc(AucSpec { minimum, .. })
+            | Self::CreditJoin(JoinSpec { minimum, .. }) => Some(*minimum),
             _ => None,
         }
     }
@@ -147,11 +154,11 @@ impl ProgramSpec {
         }
     }
 
-    /// The shapes of its inputs and of its outputs.
+    /// The shapes of its inputs and of its outputs; of an output whose length is found out in the run, the longest it can be.
     ///
     /// # Errors
     /// [`SpecFault::Oversized`] if one exceeds 2^42 bits. Whether a node admits a job is another, much smaller limit. For programs of credit analysis also
-    /// [`SpecFault::Pooled`] and [`SpecFault::Credit`].
+    /// [`SpecFault::Pooled`], [`SpecFault::Join`] and [`SpecFault::Credit`].
     pub fn shapes(&self) -> Result<[Vec<Shape>; 2], SpecFault> {
         let vector = |ring: RingKind, len: Option<u64>| {
             let most = MAX_BITS / ring.bits() as u64;
@@ -177,6 +184,7 @@ impl ProgramSpec {
             Self::CreditTrain(train) => train.shapes()?,
             Self::CreditCounts(counts) => shapes_of(&counts.resolve()?),
             Self::CreditAuc(auc) => shapes_of(&auc.resolve()?),
+            Self::CreditJoin(join) => shapes_of(&join.resolve()?),
         })
     }
 }

@@ -208,15 +208,54 @@ fn the_programs_of_credit_analysis_have_one_form_and_sizes() {
 
 #[test]
 fn an_output_may_stay_as_a_table_of_its_own() {
-    let text = r#"{"program":{"moments":{"columns":2,"rows":[5]}},"mode":"malicious","outputs":[{"table":{"name":"sums","version":1,"column":"sum"}},{"recipients":["bob"]}]}"#;
+    let text = r#"{"program":{"moments":{"columns":2,"rows":[5]}},"mode":"malicious","outputs":[{"table":{"name":"sums","version":1,"columns":["sum"]}},{"recipients":["bob"]}]}"#;
     let spec: JobSpec = serde_json::from_str(text).unwrap();
     assert_eq!(spec.canonical(), text.as_bytes());
     let terms = spec.terms(&alice()).unwrap();
     assert_eq!((terms.outputs[0].recipients.len(), &terms.outputs[1].recipients), (0, &vec![bob()]));
     assert_eq!(spec.recipients(&alice()), vec![bob()], "alice learns nothing");
-    let both = text.replace(r#"{"recipients":["bob"]}"#, r#"{"table":{"name":"sums","version":1,"column":"x"}}"#);
-    let both: JobSpec = serde_json::from_str(&both).unwrap();
-    assert_eq!(both.sizes(), Err(SpecFault::SameTable(1)));
+    let with = |columns: &str| {
+        let second = format!(r#"{{"table":{{"name":"sums","version":1,"columns":{columns}}}}}"#);
+        let both: JobSpec = serde_json::from_str(&text.replace(r#"{"recipients":["bob"]}"#, &second)).unwrap();
+        both.sizes().map(|sizes| sizes.outputs.len())
+    };
+    assert_eq!(with(r#"["x"]"#), Ok(2), "both are columns of one table");
+    for columns in [r#"["sum"]"#, "[]", r#"["x","y"]"#, r#"["x","y","z"]"#] {
+        assert!(matches!(with(columns), Err(SpecFault::Table { .. })), "{columns}");
+    }
     let other: JobSpec = serde_json::from_str(&text.replace(r#""version":1"#, r#""version":2"#)).unwrap();
     assert_ne!(other.digest(&alice()), spec.digest(&alice()));
+}
+
+#[test]
+fn what_is_joined_stays_at_the_nodes_as_one_table() {
+    let text = r#"{"program":{"credit-join":{"tables":[{"rows":5,"columns":2},{"rows":9,"columns":1}],"labels":1,"minimum":2}},"mode":"malicious","outputs":[{"table":{"name":"j","version":1,"columns":["a","b","c"]}},{"table":{"name":"j","version":1,"columns":["label"]}}]}"#;
+    let read = |text: &str| serde_json::from_str::<JobSpec>(text).map(|spec| spec.sizes());
+    let spec: JobSpec = serde_json::from_str(text).unwrap();
+    assert_eq!(spec.canonical(), text.as_bytes());
+    let sizes = spec.sizes().unwrap();
+    assert_eq!(sizes.inputs, [Shape::z64(20), Shape::z64(27), Shape::bits(9)]);
+    assert_eq!(sizes.outputs, [Shape::z64(15), Shape::bits(5)], "at the most");
+    for (from, to) in [
+        ("\"rows\":5", "\"rows\":0"),
+        ("\"rows\":5", "\"rows\":1048577"),
+        ("\"rows\":5", "\"rows\":18446744073709551615"),
+        ("\"columns\":2", "\"columns\":500"),
+        ("\"columns\":2", "\"columns\":4294967295"),
+        (",{\"rows\":9,\"columns\":1}", ""),
+        ("\"labels\":1", "\"labels\":2"),
+        ("\"minimum\":2", "\"minimum\":0"),
+    ] {
+        assert!(text.contains(from), "{from}");
+        assert_eq!(read(&text.replacen(from, to, 1)).unwrap(), Err(SpecFault::Join), "{to}");
+    }
+    let outputs = text.find(",\"outputs\"").unwrap();
+    for (from, to) in [
+        (&text[outputs..], "}"),
+        ("{\"table\":{\"name\":\"j\",\"version\":1,\"columns\":[\"label\"]}}", "{\"recipients\":[\"bob\"]}"),
+        ("\"version\":1,\"columns\":[\"label\"]", "\"version\":2,\"columns\":[\"label\"]"),
+    ] {
+        assert_eq!(read(&text.replacen(from, to, 1)).unwrap(), Err(SpecFault::JoinedFor), "{to}");
+    }
+    assert!(read(&text.replace("\"minimum\":2", "\"minimum\":2,\"x\":1")).is_err());
 }

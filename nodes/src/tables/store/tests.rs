@@ -181,3 +181,54 @@ fn what_is_not_permitted_is_refused() {
         assert_eq!(of(&permit, &malicious(&[]), "carol", sum_of), covered, "{with:?} {sum_of:?}");
     }
 }
+
+#[test]
+fn a_table_that_turns_out_shorter_takes_up_no_more_than_it_needs() {
+    let store = TableStore::new(Limits::default());
+    let announced = spec(200);
+    for rows in [200, 199, 64, 65, 1] {
+        let fewer = TableSpec { rows, ..announced.clone() };
+        let bytes = fewer.component_bytes().expect("a good table");
+        let table = arriving(&store, &key("alice", 1), &announced).of_bytes(bytes).expect("rows");
+        let stored = table.store([(); 2].map(|()| Zeroizing::new(vec![0; bytes]))).expect("not deleted");
+        assert_eq!((stored.spec().rows, stored.digest()), (rows, &fewer.digest(&key("alice", 1))));
+        assert_eq!(store.load(), (1, 2 * bytes as u64));
+        assert!(store.delete(&key("alice", 1), None));
+        drop(stored);
+    }
+    // A row less is two integers less, and no word of bits.
+    let bytes = announced.component_bytes().expect("a good table");
+    for wrong in [0, bytes + 16, bytes - 8] {
+        assert_eq!(arriving(&store, &key("alice", 1), &announced).of_bytes(wrong).err(), Some(wrong));
+    }
+    assert_eq!(store.load(), (0, 0));
+}
+
+#[test]
+fn what_both_owners_permit_is_within_what_each_permits() {
+    let permits = |text: &str| serde_json::from_str::<Vec<Permit>>(text).expect("permits");
+    let one = permits(
+        r#"[{"programs":["credit-train","moments"],"requesters":["lead","a"],"recipients":["a","lead"],"minimum":5,"times":3,
+             "keep":[{"programs":["credit-score"],"requesters":["lead"],"recipients":["a","b"],"minimum":7,"tell":"number"}]},
+            {"programs":["credit-counts"],"requesters":["lead"],"recipients":["lead"],"minimum":10,"with":["a","b"],"tell":"number"}]"#,
+    );
+    let other = permits(
+        r#"[{"programs":["credit-train"],"requesters":["lead"],"recipients":["b","lead"],"minimum":9,"times":2,
+             "keep":[{"programs":["credit-score"],"requesters":["lead","a"],"recipients":["b"],"minimum":3}]},
+            {"programs":["credit-counts","circuit"],"requesters":["lead"],"recipients":["lead","b"],"minimum":20,"with":["b","a"],"tell":"number","times":4},
+            {"programs":["credit-score"],"requesters":["a"],"recipients":["a"]}]"#,
+    );
+    let both = permits(
+        r#"[{"programs":["credit-train"],"requesters":["lead"],"recipients":["lead"],"minimum":9,"times":2,
+             "keep":[{"programs":["credit-score"],"requesters":["lead"],"recipients":["b"],"minimum":7}]},
+            {"programs":["credit-counts"],"requesters":["lead"],"recipients":["lead"],"minimum":20,"with":["a","b"],"tell":"number","times":4}]"#,
+    );
+    assert_eq!(Permit::all_of_both(&one, &other), both);
+    for all in [&one, &other] {
+        assert!(both.iter().all(|permit| all.iter().any(|wider| permit.is_within(wider))));
+    }
+    assert_eq!(Permit::all_of_both(&one, &one), one, "the same twice is the same");
+    assert_eq!(Permit::all_of_both(&one[1..], &other[..1]), []);
+    let others = [Permit { with: vec![client("a")], ..other[1].clone() }];
+    assert_eq!(Permit::all_of_both(&one, &others), [], "other customers");
+}

@@ -4,16 +4,16 @@ use super::*;
 use crate::{
     client::credit::Purpose,
     job::{
-        AucSpec, CountsSpec, KeptTable, MethodSpec, ModelSpec, PooledSpec, ReasonsSpec, ReportSpec, ScoreSpec,
-        SpecFault, TrainSpec,
+        AucSpec, CountsSpec, KeptTable, MethodSpec, ModelSpec, OutputSpec, PooledSpec, ReasonsSpec, ReportSpec,
+        ScoreSpec, SpecFault, TrainSpec,
     },
     tables::ScoreDetail,
 };
 use trefoil_circuits::credit::OnCut;
 
-const ROWS: u64 = 60;
+pub(super) const ROWS: u64 = 60;
 
-fn purpose() -> Purpose {
+pub(super) fn purpose() -> Purpose {
     let pooled_with = ["bank-a", "bank-b"].map(name).to_vec();
     Purpose {
         scores_to: vec![name("bank-a")],
@@ -23,7 +23,12 @@ fn purpose() -> Purpose {
     }
 }
 
-fn store_table(store: &Arc<TableStore>, (owner, table): (&str, &str), columns: &[&str], permits: Vec<Permit>) {
+pub(super) fn store_table(
+    store: &Arc<TableStore>,
+    (owner, table): (&str, &str),
+    columns: &[&str],
+    permits: Vec<Permit>,
+) {
     store_rows(store, (owner, table, ROWS), columns, permits);
 }
 
@@ -53,26 +58,26 @@ fn banks(purpose: &Purpose) -> Arc<TableStore> {
     store
 }
 
-fn of(owner: &str, table: &str, columns: &[&str]) -> InputSpec {
+pub(super) fn of(owner: &str, table: &str, columns: &[&str]) -> InputSpec {
     let columns = columns.iter().map(|c| name(c)).collect();
     InputSpec::Table(TableInput { owner: name(owner), name: name(table), version: 1, columns })
 }
 
-fn spec(program: ProgramSpec, inputs: Vec<InputSpec>) -> JobSpec {
+pub(super) fn spec(program: ProgramSpec, inputs: Vec<InputSpec>) -> JobSpec {
     JobSpec { inputs, ..JobSpec::new(program, ModeSpec::Malicious) }
 }
 
 /// Counts of so many parts, with labels.
-fn counts(values: Vec<InputSpec>, labels: Vec<InputSpec>) -> JobSpec {
+pub(super) fn counts(values: Vec<InputSpec>, labels: Vec<InputSpec>) -> JobSpec {
     let (rows, by_label) = (vec![ROWS; values.len()], !labels.is_empty());
     let counts = CountsSpec { rows, cuts: vec![0], on_cut: OnCut::Upper, by_label, minimum: 10, around: None };
     spec(ProgramSpec::CreditCounts(counts), [values, labels].concat())
 }
 
-fn train(features: Vec<InputSpec>, labels: Vec<InputSpec>) -> JobSpec {
+pub(super) fn train(features: Vec<InputSpec>, labels: Vec<InputSpec>) -> JobSpec {
     let table = PooledSpec::Horizontal { columns: 2, rows: vec![ROWS; features.len()] };
     let train = TrainSpec { table, method: MethodSpec::Newton { iterations: 1 }, l2: 0 };
-    let model = KeptTable { name: name("model"), version: 1, column: name("v"), permits: Vec::new() };
+    let model = KeptTable { name: name("model"), version: 1, columns: vec![name("v")], permits: Vec::new() };
     let outputs = vec![OutputSpec::kept(model)];
     JobSpec { outputs, ..spec(ProgramSpec::CreditTrain(train), [features, labels].concat()) }
 }
@@ -92,18 +97,18 @@ fn kept() -> OutputSpec {
 }
 
 fn kept_as(table: &str, permits: Vec<Permit>) -> OutputSpec {
-    OutputSpec::kept(KeptTable { name: name(table), version: 1, column: name("s"), permits })
+    OutputSpec::kept(KeptTable { name: name(table), version: 1, columns: vec![name("s")], permits })
 }
 
-fn both(columns: &[&str]) -> Vec<InputSpec> {
+pub(super) fn both(columns: &[&str]) -> Vec<InputSpec> {
     ["bank-a", "bank-b"].map(|bank| of(bank, "loans", columns)).to_vec()
 }
 
-fn fault(spec: &JobSpec) -> SpecFault {
+pub(super) fn fault(spec: &JobSpec) -> SpecFault {
     spec.sizes().expect_err("refused")
 }
 
-fn denied(spec: &JobSpec, who: &str, tables: &TableStore) -> bool {
+pub(super) fn denied(spec: &JobSpec, who: &str, tables: &TableStore) -> bool {
     matches!(found(spec, who, tables), Err(SourceFault::Denied { .. }))
 }
 
@@ -119,8 +124,7 @@ fn run_and_keep(job: &JobSpec, tables: &Arc<TableStore>) {
     let outputs = job.sizes().expect("small").outputs;
     let id = JobId::random().expect("randomness");
     let mut kept = keep(job, &name("lead"), &outputs, &sources, (id, tables)).expect("room");
-    let table = kept.remove(0).expect("one table");
-    table.store([vec![3; 480], vec![4; 480]].map(Zeroizing::new)).expect("stored");
+    kept.remove(0).table.store([vec![3; 480], vec![4; 480]].map(Zeroizing::new)).expect("stored");
 }
 
 #[test]
@@ -341,19 +345,25 @@ fn what_stays_is_permitted_no_more_than_what_it_was_made_of() {
     assert!(within(&some, &more) && !within(&more, &some));
 }
 
-/// Each customer would be several rows, and count several times towards the minimum.
+/// Two columns of the scores of 60 customers would be 30 each: another division than the owner has permitted counts of.
 #[test]
-fn reasons_do_not_stay() {
-    let reasons = |output: &OutputSpec| {
-        let most_of = ReportSpec::Reasons(ReasonsSpec { most: 2, columns: vec![1, 1] });
-        score(vec![ReportSpec::Logit, most_of], vec![of("bank-a", "loans", &["f0", "f1"])], output)
+fn what_stays_has_the_rows_of_the_customers() {
+    let loans = || vec![of("bank-a", "loans", &["f0", "f1"])];
+    let cut = |columns: usize| {
+        let mut output = kept();
+        output.table.as_mut().expect("a table").columns = (0..columns).map(|k| name(&format!("s{k}"))).collect();
+        score(vec![ReportSpec::Logit], loans(), &output)
     };
-    let mut stay = reasons(&kept());
-    stay.outputs[0] = OutputSpec::to(vec![name("bank-a")]);
-    assert!(
-        fault(&stay).to_string().contains("output 1 cannot become a table: the reasons of a customer lie together")
-    );
-    reasons(&OutputSpec::to(vec![name("bank-a")])).sizes().expect("told");
+    cut(1).sizes().expect("as they are");
+    for columns in [0, 2, 5, 6, 60, 61] {
+        assert!(matches!(fault(&cut(columns)), SpecFault::Table { output: 0, .. }), "{columns}");
+    }
+    for columns in 1..4 {
+        let mut reasons = cut(columns);
+        let ProgramSpec::CreditScore(score) = &mut reasons.program else { panic!() };
+        score.reports = vec![ReportSpec::Reasons(ReasonsSpec { most: 2, columns: vec![1, 1] })];
+        assert!(fault(&reasons).to_string().contains("the reasons of a customer lie together"), "{columns}");
+    }
 }
 
 #[test]
@@ -366,11 +376,20 @@ fn permits_are_few_and_not_deep() {
     let nested =
         |depth: usize| (1..depth).fold(Permit::default(), |inner, _| Permit { keep: vec![inner], ..Permit::default() });
     spec(vec![nested(3); 21]).expect("63 permits");
-    let refused = [vec![nested(4)], vec![nested(3); 22], vec![Permit { with: vec![name("a"); 1025], ..nested(1) }]];
+    spec(vec![nested(4)]).expect("what may become of a joined table");
+    let refused = [vec![nested(5)], vec![nested(3); 22], vec![Permit { with: vec![name("a"); 1025], ..nested(1) }]];
     for permits in refused {
         assert!(spec(permits).expect_err("too many").contains("64 permits at most"));
     }
     let mut kept = train(both(&["f0", "f1"]), both(&["label"]));
     kept.outputs[0].table.as_mut().expect("a table").permits = vec![nested(3); 22];
     assert_eq!(fault(&kept), SpecFault::Permits);
+    // One table of two outputs has its permits once; two tables have them twice.
+    let permits = vec![Permit::default(); 40];
+    let mut outputs =
+        score(vec![ReportSpec::Logit, ReportSpec::Probability], both(&["f0", "f1"]), &kept_as("one", permits));
+    outputs.outputs[1].table.as_mut().expect("a table").columns = vec![name("t")];
+    outputs.sizes().expect("40 permits");
+    outputs.outputs[1].table.as_mut().expect("a table").version = 2;
+    assert_eq!(fault(&outputs), SpecFault::Permits);
 }
