@@ -8,7 +8,6 @@ use crate::{
         AucSpec, CountsSpec, InputSpec, JobId, JobSpec, KeptTable, ModeSpec, OutputSpec, ProgramSpec, ReportSpec,
         TableInput,
     },
-    pki::ClientName,
     tables::{TableName, TableStatus},
 };
 use bytes::Bytes;
