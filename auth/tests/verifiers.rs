@@ -30,12 +30,7 @@ fn verifiers_accept_what_a_split_key_signs_and_nothing_that_was_changed() {
     let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}{errors}");
 
-    let mut verifiers = vec!["python-fido2", "py_webauthn"];
-    match said.lines().find(|line| line.starts_with("node is not installed")) {
-        Some(line) => eprintln!("{line}"),
-        None => verifiers.push("@simplewebauthn/server"),
-    }
-    for verifier in verifiers {
+    for verifier in ["python-fido2", "py_webauthn", "@simplewebauthn/server"] {
         for ceremony in ["registration", "authentication"] {
             for name in cases[ceremony].as_object().expect("responses").keys() {
                 let expected = if name == "good" { "accepted" } else { "refused" };
