@@ -16,6 +16,7 @@ pub mod local;
 pub mod mesh;
 pub mod node;
 pub mod pki;
+pub mod seal;
 pub mod status;
 pub mod tables;
 pub mod tls;

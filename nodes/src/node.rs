@@ -8,6 +8,7 @@ use crate::{
     config::{Address, NodeConfig},
     job::{Jobs, Runner, Turns},
     mesh::{ALPN, Mesh, MeshConfig, MeshError},
+    seal::SealKey,
     status::{CertificateStatus, NodeStatus, PeerStatus, SocketBuffers},
     tables::TableStore,
     tls,
@@ -71,6 +72,7 @@ impl Node {
             jobs: jobs.clone(),
             runner,
             tables: TableStore::new(limits.clone()),
+            seal: SealKey::generate(party).map_err(|e| Error::Bug(e.to_string()))?,
             status: Box::new(status),
         });
         let tls = tls::api_server(&identity, &cluster)?;

@@ -9,6 +9,7 @@
 //! | `PUT /v1/tables/{name}/{version}` | stores this node's share of a table: [`TableSpec`](crate::tables::TableSpec) as JSON with its length before it, then `own` and `next` of all columns. 201 and [`TableStatus`](crate::tables::TableStatus); 200 if this upload is complete |
 //! | `GET /v1/tables` | the caller's tables, a list of [`TableStatus`](crate::tables::TableStatus) |
 //! | `DELETE /v1/tables/{name}/{version}?upload=ID` | 204; forgets the table; with `upload`, only if it is of that upload |
+//! | `GET /v1/seal-key` | [`SealPublic`](crate::seal::SealPublic): a body of any request may be [sealed](crate::seal) to it |
 //! | `GET /v1/status` | [`NodeStatus`] |
 //! | `GET /livez` | 200 while the node runs |
 //! | `GET /readyz` | 200 while both other nodes are connected, 503 otherwise |
@@ -19,6 +20,7 @@
 mod jobs;
 mod linger;
 mod problem;
+mod sealed;
 mod server;
 mod tables;
 
@@ -28,13 +30,14 @@ pub use server::Server;
 use crate::{
     job::{Jobs, Runner},
     pki::Role,
+    seal::SealKey,
     status::NodeStatus,
     tables::TableStore,
 };
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, State},
-    routing,
+    middleware, routing,
 };
 use std::{fmt, sync::Arc};
 
@@ -53,6 +56,8 @@ pub struct Api {
     pub runner: Arc<Runner>,
     /// The tables of shares stored at this node.
     pub tables: Arc<TableStore>,
+    /// Opens bodies that are sealed to this node.
+    pub seal: SealKey,
     /// Reports on the node, at this moment.
     pub status: Box<dyn Fn() -> NodeStatus + Send + Sync>,
 }
@@ -67,13 +72,15 @@ impl Api {
             .route("/v1/tables", routing::get(tables::list))
             .route("/v1/tables/{name}/{version}", routing::put(tables::put).delete(tables::delete))
             .route("/v1/status", routing::get(async |State(api): State<Arc<Self>>| Json((api.status)())))
+            .route("/v1/seal-key", routing::get(sealed::key))
             .route("/livez", routing::get(async || "alive\n"))
             .route("/readyz", routing::get(ready))
             .fallback(async || {
                 ProblemKind::NotFound
-                    .because("this API has /v1/jobs/{id}, /v1/jobs/{id}/outputs/{k}, /v1/tables, /v1/tables/{name}/{version}, /v1/status, /livez and /readyz")
+                    .because("this API has /v1/jobs/{id}, /v1/jobs/{id}/outputs/{k}, /v1/tables, /v1/tables/{name}/{version}, /v1/seal-key, /v1/status, /livez and /readyz")
             })
             .method_not_allowed_fallback(async || ProblemKind::Method.because("this resource has other methods"))
+            .layer(middleware::from_fn_with_state(self.clone(), sealed::open))
             // Bodies are read by a reader of our own, which knows how long each may be.
             .layer(DefaultBodyLimit::disable())
             .with_state(self)

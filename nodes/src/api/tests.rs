@@ -1,5 +1,6 @@
 //! The routes without a network: requests of several callers, answers and problems.
 
+mod sealed;
 mod tables;
 
 use super::*;
@@ -91,7 +92,13 @@ impl Node {
     fn new(limits: Limits) -> Self {
         let (jobs, tables) = (Jobs::new(limits.clone()), TableStore::new(limits));
         let runner = Runner::new(jobs.clone(), Box::new(Alone), Turns::new(Party::P0, 1, Duration::from_mins(1)));
-        let api = Api { jobs: jobs.clone(), runner, tables, status: Box::new(status) };
+        let api = Api {
+            jobs: jobs.clone(),
+            runner,
+            tables,
+            seal: SealKey::generate(Party::P0).expect("randomness"),
+            status: Box::new(status),
+        };
         Self { jobs, router: Arc::new(api).router() }
     }
 

@@ -10,6 +10,7 @@ use crate::{
         AesCtrSpec, Failure, FailureKind, JobCost, JobState, Jobs, Limits, ModeSpec, Outputs, ProgramSpec, Runner,
         Session, Sessions, Turns,
     },
+    seal::SealKey,
     status::{CertificateStatus, PeerStatus, SocketBuffers},
     tables::TableStore,
     tls,
@@ -87,8 +88,9 @@ fn serve(files: &ClusterFiles, party: Party, listener: TcpListener, limits: &Lim
         socket_buffers: SocketBuffers { requested: 0, granted: 0 },
         certificate: CertificateStatus { not_after: 0 },
     };
-    let api =
-        Arc::new(Api { jobs: jobs.clone(), runner, tables: TableStore::new(limits.clone()), status: Box::new(status) });
+    let seal = SealKey::generate(party).expect("randomness");
+    let tables = TableStore::new(limits.clone());
+    let api = Arc::new(Api { jobs: jobs.clone(), runner, tables, seal, status: Box::new(status) });
     let tls = tls::api_server(&config.identity, &config.cluster).expect("TLS");
     let (stop, stopped) = watch::channel(false);
     let server = Server::new(listener, tls, config.cluster, api.router(), limits);

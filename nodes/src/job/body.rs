@@ -179,7 +179,7 @@ where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
     E: std::fmt::Display,
 {
-    fn new(stream: S, announced: u64, limits: &Limits) -> Self {
+    pub(crate) fn new(stream: S, announced: u64, limits: &Limits) -> Self {
         let deadline = Instant::now() + limits.request_deadline;
         Self { stream, chunk: Bytes::new(), announced, left: announced, patience: limits.client_timeout, deadline }
     }
