@@ -10,7 +10,7 @@ use trefoil_circuits::{
 };
 use trefoil_engine::{Cost, client, prelude::*, testing};
 
-const REPORTS: [Report; 3] = [Report::Logit, Report::Probability, Report::Decision(0.3)];
+const REPORTS: [Report; 4] = [Report::Logit, Report::Probability, Report::Decision(0.3), Report::ProbabilityBits];
 
 /// Irregular features about as large as standardized ones, and some at the limit.
 fn features(rows: usize, columns: usize) -> Matrix {
@@ -74,6 +74,8 @@ fn check<M: Mode>(rows: usize, columns: usize, tiling: Tiling) {
             let bound = logit_error(&model, row);
             assert!((out[0][k] as f64 * Number::ULP - logits[k]).abs() <= bound);
             assert!((out[1][k] as f64 * Number::ULP - probabilities[k]).abs() <= 4.4e-5 + bound / 4.0);
+            let bits: i64 = (0..18).map(|place| out[3][place * rows + k] << place).sum();
+            assert_eq!(bits << 2, out[1][k], "both forms are the same number");
             if (logits[k] - border).abs() > bound {
                 assert_eq!(out[2][k] == 1, probabilities[k] >= 0.3);
             }

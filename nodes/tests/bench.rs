@@ -101,9 +101,9 @@ fn the_other_scenarios_cost_what_they_say() {
 /// What programs on integers say that they cost is what goes over the wire, and each run compares its result with plain computation.
 #[test]
 fn arithmetic_scores_and_training_cost_what_they_say() {
-    let score = |rows| {
+    let score = |rows, report| {
         let table = Pooled::Vertical { rows, columns: vec![26] };
-        Score::new(table, Weights::Shared, vec![Report::Probability]).expect("accepted").row_cost(rows)
+        Score::new(table, Weights::Shared, vec![report]).expect("accepted").row_cost(rows)
     };
     let table = Pooled::Vertical { rows: 200, columns: vec![26] };
     let settings = Settings { rate: 0.5, momentum: 0.75, epochs: 1, batch: Batch::Rows(128), l2: 1.0 };
@@ -115,8 +115,22 @@ fn arithmetic_scores_and_training_cost_what_they_say() {
             "compare64 --scale 0.001 --batch 640",
             [less_than_cost(), sign_cost()].map(|c| ("comparisons/s", bits(c), c.rounds)).to_vec(),
         ),
-        ("score --scale 0.0256 --batch 128", vec![("applicants/s", bits(score(256)), score(256).rounds)]),
-        ("score-one --scale 0.02", vec![("ms/applicant", score(1).over(1).bytes_sent as f64, score(1).rounds)]),
+        (
+            "score --scale 0.0256 --batch 128",
+            vec![(
+                "applicants/s",
+                bits(score(256, Report::ProbabilityBits)),
+                score(256, Report::ProbabilityBits).rounds,
+            )],
+        ),
+        (
+            "score-one --scale 0.02",
+            vec![(
+                "ms/applicant",
+                score(1, Report::Probability).over(1).bytes_sent as f64,
+                score(1, Report::Probability).rounds,
+            )],
+        ),
         ("train --scale 0.02", vec![("s/epoch", train.bytes_sent as f64, train.rounds)]),
     ];
     for (arguments, costs) in cases {

@@ -1,5 +1,6 @@
 //! Scoring as a program.
 
+mod packed;
 mod places;
 mod reasons;
 
@@ -13,11 +14,12 @@ use super::{
 use crate::{
     arith::{
         ElementCost,
-        fixed::{reference as plain, round_shift, shift_cost},
+        fixed::{PROBABILITY_BITS, reference as plain, round_shift, shift_cost},
         sign, sign_cost,
     },
     program::{Executor, Inputs, Program, Released, Shape, Tiling, Vector, in_batches},
 };
+use packed::packed;
 pub use reasons::Reasons;
 use std::sync::Arc;
 use trefoil_engine::prelude::*;
@@ -38,6 +40,8 @@ pub enum Report {
     Logit,
     /// The probability of a bad customer, a [`Number`]: within `4.4e-5` of that of the exact logit.
     Probability,
+    /// The same in [`PROBABILITY_BITS`] bits, for those who are told: less is sent. Bit `k * rows + row` is bit `k` of that of a row, in units of `2^-18`.
+    ProbabilityBits,
     /// One bit: whether the probability is at least this threshold, by one exact comparison on the logit.
     Decision(f64),
     /// Which columns add most to the logit.
@@ -116,6 +120,7 @@ impl Score {
             cost = match report {
                 Report::Logit => cost,
                 Report::Probability => cost.then(Number::sigmoid_of_cost::<EXACT>(rows)),
+                Report::ProbabilityBits => cost.then(Number::sigmoid_bits_cost::<EXACT>()),
                 Report::Decision(_) => cost.then(sign_cost()),
                 Report::Reasons(reasons) => {
                     let added = match self.weights {
@@ -138,6 +143,10 @@ impl Score {
         let report = |report: &Report| match report {
             Report::Logit => logits().collect(),
             Report::Probability => exact.iter().map(|&z| plain::sigmoid_of(z, EXACT, FRACTIONAL)).collect(),
+            Report::ProbabilityBits => {
+                let all: Vec<i64> = exact.iter().map(|&z| plain::sigmoid_bits(z, EXACT)).collect();
+                (0..PROBABILITY_BITS).flat_map(|k| all.iter().map(move |p| p >> k & 1)).collect()
+            }
             Report::Decision(p) => exact.iter().map(|&z| i64::from(z >= threshold(*p))).collect(),
             Report::Reasons(reasons) => reasons.plain(self.table.rows(), table, model),
         };
@@ -168,6 +177,7 @@ impl Score {
             outputs.push(match (report, &logits) {
                 (Report::Logit, Some(logits)) => logits.view().to_shares().into(),
                 (Report::Probability, _) => Number::sigmoid_of::<M, EXACT>(ctx, exact.view()).await?.into(),
+                (Report::ProbabilityBits, _) => Number::sigmoid_bits::<M, EXACT>(ctx, exact.view()).await?.into(),
                 (Report::Decision(p), _) => decide(ctx, exact.view(), *p).await?.into(),
                 (Report::Reasons(reasons), _) => {
                     let table = table.copied(from, rows)?;
@@ -203,6 +213,7 @@ impl Program for Score {
     fn outputs(&self) -> Vec<Shape> {
         let shape = |report: &Report| match report {
             Report::Decision(_) => Shape::bits(self.table.rows()),
+            Report::ProbabilityBits => Shape::bits(PROBABILITY_BITS * self.table.rows()),
             Report::Logit | Report::Probability => Shape::z64(self.table.rows()),
             Report::Reasons(reasons) => Shape::z64(self.table.rows() * reasons.most),
         };
@@ -235,10 +246,25 @@ impl Program for Score {
             })
         });
         let mut outputs: Vec<Vector> = self.outputs().into_iter().map(zeros).collect();
-        for (k, part) in parts.await? {
-            for ((report, output), part) in self.reports.iter().zip(&mut outputs).zip(&part) {
-                let each = if let Report::Reasons(reasons) = report { reasons.most } else { 1 };
-                place(output, k * batch * each, part)?;
+        let mut parts = parts.await?;
+        parts.sort_unstable_by_key(|(k, _)| *k);
+        for (number, (report, output)) in self.reports.iter().zip(&mut outputs).enumerate() {
+            let parts = parts.iter().filter_map(|(k, parts)| Some((k * batch, parts.get(number)?)));
+            match report {
+                Report::ProbabilityBits => {
+                    let planes = parts.map(|(_, part)| Ok(part.bits()?.view())).collect::<Result<Vec<_>, Error>>()?;
+                    *output = packed(&planes, batch, rows).into();
+                }
+                Report::Reasons(reasons) => {
+                    for (from, part) in parts {
+                        place(output, from * reasons.most, part)?;
+                    }
+                }
+                _ => {
+                    for (from, part) in parts {
+                        place(output, from, part)?;
+                    }
+                }
             }
         }
         Ok(Released { strand: ctx.verify().await?, outputs })

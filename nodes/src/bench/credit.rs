@@ -16,12 +16,12 @@ pub(super) async fn scores<M: Mode>(
     tiling: Tiling,
 ) -> Result<Measured, Error> {
     let batch = tiling.batch;
-    let score = program(rows, columns)?.tiled(tiling);
+    let score = program(rows, columns, Report::ProbabilityBits)?.tiled(tiling);
     let twin = score.clone();
     let (table, model, plain) = aside(move || {
         let [table, model] = [table(rows, columns), model(columns)];
-        let plain = twin.plain(&table, &model).concat();
-        (integers(&table), integers(&model), integers(&plain))
+        let plain: Vec<bool> = twin.plain(&table, &model).concat().into_iter().map(|bit| bit == 1).collect();
+        (integers(&table), integers(&model), words(&plain))
     })
     .await?;
     let shared = [share(ctx, table).await?, share(ctx, model).await?];
@@ -32,7 +32,7 @@ pub(super) async fn scores<M: Mode>(
     let mut released = score.run(child, Inputs::new(shared.map(Vector::from)), &Tasks).await?;
     let seconds = start.elapsed().as_secs_f64();
     let bytes = released.cost().bytes_sent - before;
-    let scores = released.strand.open(released.outputs[0].z64()?.view()).await?;
+    let scores = released.strand.open(released.outputs[0].bits()?.view()).await?;
     finish(ctx, released, scores == plain)?;
     Ok(Measured { seconds, items: rows as f64, bytes, rounds: score.row_cost(rows.min(batch)).rounds })
 }
@@ -43,7 +43,7 @@ pub(super) async fn single_scores<M: Mode>(
     columns: usize,
     applicants: usize,
 ) -> Result<Measured, Error> {
-    let score = program(1, columns)?;
+    let score = program(1, columns, Report::Probability)?;
     let [table, model] = [table(applicants, columns), model(columns)];
     let mut due = Vec::new();
     let mut inputs = Vec::new();
@@ -100,8 +100,8 @@ pub(super) async fn training<M: Mode>(
     Ok(Measured { seconds, items: 1.0, bytes, rounds })
 }
 
-fn program(rows: usize, columns: usize) -> Result<Score, Error> {
-    Score::new(whole(rows, columns), Weights::Shared, vec![Report::Probability]).map_err(refused)
+fn program(rows: usize, columns: usize, report: Report) -> Result<Score, Error> {
+    Score::new(whole(rows, columns), Weights::Shared, vec![report]).map_err(refused)
 }
 
 fn whole(rows: usize, columns: usize) -> Pooled {

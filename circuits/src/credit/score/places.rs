@@ -20,7 +20,7 @@ impl Score {
         let mut places = vec![Place::truncated("a logit", logit, Kept::Inputs)];
         for report in &self.reports {
             places.extend(match report {
-                Report::Logit | Report::Probability => None,
+                Report::Logit | Report::Probability | Report::ProbabilityBits => None,
                 Report::Decision(p) => {
                     let largest = logit + threshold(*p).unsigned_abs() as f64;
                     Some(Place::compared("a logit less that of the threshold", largest, Kept::Inputs))

@@ -21,10 +21,14 @@ use crate::{
 use bytes::Bytes;
 use std::fmt;
 use trefoil_circuits::{
+    arith::fixed::PROBABILITY_BITS,
     credit::{Number, encode_model},
-    program::RingKind,
+    program::{RingKind, Shape},
 };
 use trefoil_engine::{Lanes, Z64};
+
+/// So many customers at most are few: rounds take more of their time than bytes.
+const FEW: usize = 512;
 
 /// By which model.
 #[derive(Clone, Copy, Debug)]
@@ -111,7 +115,11 @@ pub async fn score(
     scoring: &Scoring,
 ) -> Result<Scored, Error> {
     let output = OutputSpec::to(scoring.recipients.clone());
-    let reports = scoring.reports(model.moments())?;
+    let count = match applicants {
+        Applicants::Rows(rows) => rows.rows(),
+        Applicants::Tables(tables, pooling) => pooling.of(tables)?.0.size().0 as usize,
+    };
+    let reports = scoring.reports(model.moments(), count)?;
     let outputs = vec![output; reports.len()];
     let spec = job(model, applicants, (reports, outputs), scoring.mode)?;
     let rows = match applicants {
@@ -119,7 +127,6 @@ pub async fn score(
         Applicants::Tables(..) => None,
     };
     let inputs: Vec<Plain<'_>> = rows.iter().map(|rows| Plain::Z64(rows)).collect();
-    let count = spec.sizes().map_err(|e| Error::Usage(e.to_string()))?.outputs.first().map_or(0, |shape| shape.len);
     let job = client.submit(&spec, Bytes::new(), &inputs).await?;
     let (id, outcome) = (job.id(), job.outcome().await);
     job.delete().await;
@@ -133,11 +140,14 @@ pub async fn score(
 /// [`Error::Usage`] if `tell` and the number of reasons are not what the job tells; else as [`Client::job`] and [`JobHandle::outcome`].
 pub async fn fetch(client: &Client, id: JobId, tell: &[Tell], reasons: usize) -> Result<Scored, Error> {
     let job: JobHandle = client.job(id).await?;
-    let rings = job.outputs().iter().map(|output| output.shape.ring == RingKind::Bits);
-    let count = job.outputs().first().map_or(0, |output| output.shape.len);
-    let due = tell.iter().map(|tell| *tell == Tell::Decision).chain((reasons > 0).then_some(false));
-    let entries = job.outputs().get(tell.len()).map_or(0, |output| output.shape.len);
-    if !rings.eq(due) || entries != count * reasons {
+    let outputs = job.outputs();
+    let counts: Option<Vec<usize>> =
+        outputs.iter().zip(tell).map(|(output, tell)| customers(output.shape, *tell)).collect();
+    let count = counts.as_ref().and_then(|counts| counts.first()).copied().unwrap_or(0);
+    let same = counts.is_some_and(|counts| counts.len() == tell.len() && counts.iter().all(|other| *other == count));
+    let of_reasons: Vec<_> = outputs.iter().skip(tell.len()).map(|output| output.shape).collect();
+    let due: Vec<_> = (reasons > 0).then(|| Shape::z64(count * reasons)).into_iter().collect();
+    if !same || of_reasons != due {
         return Err(Error::Usage(
             "the job tells something else; ask who has submitted it for the --tell and --reasons it was submitted with"
                 .to_owned(),
@@ -148,7 +158,8 @@ pub async fn fetch(client: &Client, id: JobId, tell: &[Tell], reasons: usize) ->
 }
 
 impl Scoring {
-    fn reports(&self, moments: &NamedMoments) -> Result<Vec<ReportSpec>, Error> {
+    /// What the job of so many customers reports. Of few, probabilities come in fewer rounds as numbers.
+    fn reports(&self, moments: &NamedMoments, customers: usize) -> Result<Vec<ReportSpec>, Error> {
         let twice = self.tell.iter().enumerate().any(|(k, tell)| self.tell[..k].contains(tell));
         if self.tell.is_empty() || twice {
             return Err(Error::Usage("say what is to be told of each customer, each thing once".to_owned()));
@@ -156,6 +167,7 @@ impl Scoring {
         let threshold: u32 = units("the threshold", self.threshold, f64::from(-32).exp2())?;
         let report = |tell: &Tell| match tell {
             Tell::Decision => ReportSpec::Decision(threshold),
+            Tell::Probability if customers > FEW => ReportSpec::ProbabilityBits,
             Tell::Probability => ReportSpec::Probability,
             Tell::Logit => ReportSpec::Logit,
         };
@@ -167,6 +179,22 @@ impl Scoring {
         }
         Ok(reports)
     }
+}
+
+/// Customers that are told of in an output of this shape; `None` if it is another thing that is told.
+fn customers(shape: Shape, tell: Tell) -> Option<usize> {
+    match (tell, shape.ring) {
+        (Tell::Decision, RingKind::Bits) | (Tell::Probability | Tell::Logit, RingKind::Z64) => Some(shape.len),
+        (Tell::Probability, RingKind::Bits) => Some(shape.len / PROBABILITY_BITS),
+        _ => None,
+    }
+}
+
+/// Probabilities from the bits of [`ReportSpec::ProbabilityBits`].
+fn probabilities(words: &[Lanes], rows: usize) -> Vec<f64> {
+    let bit = |at: usize| words.get(at / Lanes::COUNT).map_or(0, |word| word.0 >> (at % Lanes::COUNT) & 1);
+    let units = |row: usize| (0..PROBABILITY_BITS).fold(0, |sum, k| sum | bit(k * rows + row) << k);
+    (0..rows).map(|row| units(row) as f64 / f64::from(1 << PROBABILITY_BITS)).collect()
 }
 
 impl<'a> ModelSource<'a> {
@@ -235,7 +263,12 @@ fn scores(outcome: &Outcome, tell: &[Tell], (rows, reasons): (usize, usize)) -> 
                 let bit = |row: usize| words[row / Lanes::COUNT].0 >> (row % Lanes::COUNT) & 1 == 1;
                 scores.decisions = Some((0..rows.min(words.len() * Lanes::COUNT)).map(bit).collect());
             }
-            Tell::Probability => scores.probabilities = Some(numbers()?),
+            Tell::Probability => {
+                scores.probabilities = Some(match outcome.bits(k) {
+                    Ok(words) => probabilities(words, rows),
+                    Err(_) => numbers()?,
+                });
+            }
             Tell::Logit => scores.logits = Some(numbers()?),
         }
     }

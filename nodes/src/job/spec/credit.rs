@@ -45,6 +45,8 @@ pub enum ReportSpec {
     Logit,
     /// The probability of being bad, in units of 2^-20.
     Probability,
+    /// The same as 18 bits, in units of 2^-18: the lowest bit of all customers, then the next. Less is computed and told; it does not stay at the nodes.
+    ProbabilityBits,
     /// A bit that is set if the probability is at least this, in units of 2^-32.
     Decision(u32),
     /// The columns that add most to the logit against that of a customer whose features are all zero.
@@ -178,6 +180,7 @@ impl ScoreSpec {
         let report = |report: &ReportSpec| match report {
             ReportSpec::Logit => Report::Logit,
             ReportSpec::Probability => Report::Probability,
+            ReportSpec::ProbabilityBits => Report::ProbabilityBits,
             ReportSpec::Decision(threshold) => Report::Decision(f64::from(*threshold) / f64::from(32).exp2()),
             ReportSpec::Reasons(ReasonsSpec { most, columns }) => {
                 let columns = columns.iter().map(|features| *features as usize).collect();

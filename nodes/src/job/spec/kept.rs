@@ -74,7 +74,7 @@ fn columns_of(program: &ProgramSpec, output: usize) -> Option<usize> {
         ProgramSpec::CreditJoin(join) if output == 0 => {
             Some(join.tables.iter().map(|table| table.columns as usize).sum())
         }
-        program => (!program.has_reasons(output)).then_some(1),
+        program => (!program.has_several(output)).then_some(1),
     }
 }
 
@@ -83,7 +83,7 @@ impl KeptTable {
     fn columns(&self, shape: Shape, has: Option<usize>) -> Result<(u64, Vec<ColumnSpec>), String> {
         let count = self.columns.len();
         let Some(has) = has else {
-            return Err("the reasons of a customer lie together, so that each would be several rows; name recipients"
+            return Err("reasons and probabilities in bits are several entries for each customer, who would be several rows; name recipients"
                 .to_owned());
         };
         if count == 0 || count != has || !shape.len.is_multiple_of(count) {

@@ -68,10 +68,12 @@ impl JobSpec {
 }
 
 impl ProgramSpec {
-    /// Whether an output is reasons: several numbers of each customer, which would count several times in counts of the output.
-    pub(super) fn has_reasons(&self, output: usize) -> bool {
+    /// Whether an output has several entries for each customer, who would count several times in counts of the output: reasons, and probabilities in bits.
+    pub(super) fn has_several(&self, output: usize) -> bool {
         match self {
-            Self::CreditScore(score) => matches!(score.reports.get(output), Some(ReportSpec::Reasons(_))),
+            Self::CreditScore(score) => {
+                matches!(score.reports.get(output), Some(ReportSpec::Reasons(_) | ReportSpec::ProbabilityBits))
+            }
             _ => false,
         }
     }

@@ -362,7 +362,7 @@ fn what_stays_has_the_rows_of_the_customers() {
         let mut reasons = cut(columns);
         let ProgramSpec::CreditScore(score) = &mut reasons.program else { panic!() };
         score.reports = vec![ReportSpec::Reasons(ReasonsSpec { most: 2, columns: vec![1, 1] })];
-        assert!(fault(&reasons).to_string().contains("the reasons of a customer lie together"), "{columns}");
+        assert!(fault(&reasons).to_string().contains("several entries for each customer"), "{columns}");
     }
 }
 
