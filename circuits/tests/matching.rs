@@ -166,6 +166,15 @@ fn enrolled_templates_are_integers_of_a_template_whatever_was_sent() {
             assert_eq!((row[at].0, u64::from(row[70 + at].0)), (due, bit(1)));
         }
     }
+    // As in plain, of an iris too.
+    let eye = iris(4);
+    let out = three::<SemiHonest, _, _>(async |ctx| {
+        let sent = Shares::public(ctx.me(), &eye.to_bits());
+        let released = Enrol { kind: Kind::IRIS, templates: 1 }.run(ctx, sent.into(), &Turns).await?;
+        let Vector::Z16(stored) = &released.outputs[0] else { panic!("integers of 16 bits") };
+        released.strand.output(stored.view())
+    });
+    assert_eq!(client::reconstruct(&out).unwrap(), *eye.to_integers());
     let short = three::<SemiHonest, _, _>(async |ctx| {
         Ok(enrol.run(ctx, Shares::<Lanes>::zeros(3).into(), &Turns).await.is_err())
     });

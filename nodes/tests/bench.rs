@@ -15,6 +15,8 @@ use std::{
 use trefoil_circuits::{
     arith::{ElementCost, less_than_cost, sign_cost},
     credit::{Pooled, Report, Score, Settings, Train, Weights, reference::Batch},
+    matching::{Answer, Kind, Match, Threshold},
+    program::Tiling,
 };
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_trefoil");
@@ -100,7 +102,7 @@ fn the_other_scenarios_cost_what_they_say() {
 
 /// What programs on integers say that they cost is what goes over the wire, and each run compares its result with plain computation.
 #[test]
-fn arithmetic_scores_and_training_cost_what_they_say() {
+fn arithmetic_scores_training_and_matching_cost_what_they_say() {
     let score = |rows, report| {
         let table = Pooled::Vertical { rows, columns: vec![26] };
         Score::new(table, Weights::Shared, vec![report]).expect("accepted").row_cost(rows)
@@ -108,6 +110,11 @@ fn arithmetic_scores_and_training_cost_what_they_say() {
     let table = Pooled::Vertical { rows: 200, columns: vec![26] };
     let settings = Settings { rate: 0.5, momentum: 0.75, epochs: 1, batch: Batch::Rows(128), l2: 1.0 };
     let train = Train::new(table, settings).expect("accepted").cost();
+    let search = |templates: usize| {
+        let program = Match::identify(Kind::IRIS, Threshold::DEPLOYED, [templates, 1], Answer::First);
+        let cost = program.expect("accepted").tiled(Tiling { batch: 64, strands: 2 }).cost();
+        (cost.bytes_sent as f64 / templates as f64, cost.rounds)
+    };
     let bits = |cost: ElementCost| cost.bits_sent() as f64 / 8.0;
     let cases = [
         ("mul64 --scale 0.001 --batch 1000", vec![("products/s", 8.0, 1)]),
@@ -132,6 +139,8 @@ fn arithmetic_scores_and_training_cost_what_they_say() {
             )],
         ),
         ("train --scale 0.02", vec![("s/epoch", train.bytes_sent as f64, train.rounds)]),
+        ("iris --templates 70 --batch 64", vec![("rotations/s", search(70).0, search(70).1)]),
+        ("identify --templates 3 --batch 64", vec![("ms/probe", search(3).0, search(3).1)]),
     ];
     for (arguments, costs) in cases {
         let rows = rows(&format!("{arguments} --link memory"));
@@ -157,7 +166,7 @@ fn all_scenarios_go_to_a_csv_file() {
     assert_eq!(head, KEYS);
     let lines: Vec<_> = lines.map(fields).collect();
     // One of the ring, and two of each other: one for each mode.
-    assert_eq!((rows.len(), lines.len()), (21, 21));
+    assert_eq!((rows.len(), lines.len()), (25, 25));
     for (row, line) in rows.iter().zip(&lines) {
         assert_eq!(line.len(), head.len(), "{line:?}");
         for (key, field) in head.iter().zip(line) {
@@ -197,6 +206,7 @@ fn a_bad_parameter_is_a_usage_error() {
         ("aes --strands 257", "--strands"),
         ("aes --runs 0", "--runs"),
         ("score --columns 501", "--columns"),
+        ("iris --templates 0", "--templates"),
         ("aes --scale 0", "--scale must be above 0"),
         ("aes --mode covert", "--mode"),
         ("aes --scale NaN", "--scale must be above 0"),

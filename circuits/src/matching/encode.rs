@@ -51,6 +51,22 @@ impl Template {
         }
         bits
     }
+
+    /// What [`encode`] makes of it, in plain: see [`Kind::stored`].
+    pub fn to_integers(&self) -> Zeroizing<Vec<Z16>> {
+        let kind = self.kind();
+        let [code, mask] = self.parts();
+        let mut row = Zeroizing::new(vec![Z16(0); kind.entries()]);
+        for c in 0..kind.columns() {
+            for i in (0..kind.height()).filter(|&i| mask[kind.mask_at(c, i)]) {
+                for at in (0..kind.covers()).map(|s| kind.code_at(c, s, i)) {
+                    row[at] = if code[at] { Z16(u16::MAX) } else { Z16(1) };
+                }
+                row[kind.code_bits() + kind.mask_at(c, i)] = Z16(1);
+            }
+        }
+        row
+    }
 }
 
 /// Templates as integers: `1 - 2 b` for each valid code bit `b`, 0 for each other, then 1 for each set mask bit, 0 for each other.

@@ -1,6 +1,7 @@
 //! Matching on plain values: what the circuits equal, bit for bit.
 
-use super::{Template, Threshold};
+use super::{Kind, Template, Threshold};
+use trefoil_engine::Lanes;
 
 /// What two templates have in common in one position.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -31,6 +32,20 @@ impl Distance {
                     distance.differ += (0..kind.covers()).filter(differs).count();
                 }
             }
+        }
+        distance
+    }
+
+    /// The same of two templates of one kind as words of bits, [`Template::to_bits`]: fast enough for a large gallery. Words past the end of one of them count as zeros.
+    pub fn between_bits(kind: Kind, probe: &[Lanes], enrolled: &[Lanes]) -> Self {
+        let words = kind.words();
+        let part = |of: &[Lanes], part: usize, k: usize| of.get(part * words + k).map_or(0, |word| word.0);
+        let mut distance = Self { differ: 0, valid: 0 };
+        for k in 0..words {
+            let valid = part(probe, kind.covers(), k) & part(enrolled, kind.covers(), k);
+            distance.valid += kind.covers() * valid.count_ones() as usize;
+            let differ = |s: usize| ((part(probe, s, k) ^ part(enrolled, s, k)) & valid).count_ones() as usize;
+            distance.differ += (0..kind.covers()).map(differ).sum::<usize>();
         }
         distance
     }
@@ -78,6 +93,21 @@ mod tests {
         let b = Template::binary(&b, Some(&[true, true, false, true, true])).unwrap();
         assert_eq!(Distance::between(&a, &b), Distance { differ: 2, valid: 3 });
         assert_eq!(Distance::between(&a, &binary("11")), Distance { differ: 0, valid: 0 });
+    }
+
+    #[test]
+    fn distances_of_words_are_those_of_bits() {
+        let mut irises = super::super::synthetic::Irises::new(3);
+        let eyes = [irises.enrol(), irises.enrol()];
+        let codes = [eyes[0].turned(0), eyes[1].turned(7), irises.again(&eyes[1], 0.2, -3)];
+        let bits = |n: usize, seed: usize| (0..n).map(|k| (k * k + seed) % 7 < 3).collect::<Vec<_>>();
+        let short = [1, 4].map(|k| Template::binary(&bits(100, k), Some(&bits(100, k + 1))).unwrap());
+        let pairs = codes.iter().flat_map(|a| eyes.iter().map(move |b| (a, b))).chain([(&short[0], &short[1])]);
+        for (a, b) in pairs {
+            let found = Distance::between_bits(a.kind(), &a.to_bits(), &b.to_bits());
+            assert_eq!(found, Distance::between(a, b));
+            assert!(found.differ > 0);
+        }
     }
 
     #[test]

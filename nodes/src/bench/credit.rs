@@ -1,11 +1,14 @@
 //! Scores and training of a logistic regression, as the programs that jobs run.
 
-use super::scenario::{Measured, agree, barrier};
+use super::{
+    inputs::{aside, finish, fork, share},
+    scenario::{Measured, barrier},
+};
 use crate::executor::Tasks;
 use std::time::Instant;
 use trefoil_circuits::{
     credit::{CreditError, Number, Pooled, Report, Score, Settings, Train, Weights, reference::Batch},
-    program::{Inputs, Program, Released, Tiling, Vector},
+    program::{Inputs, Program, Tiling, Vector},
 };
 use trefoil_engine::prelude::*;
 
@@ -111,45 +114,6 @@ fn whole(rows: usize, columns: usize) -> Pooled {
 /// The command line admits no such shape.
 fn refused(_: CreditError) -> Error {
     Error::Shape { what: "the columns of a table at most", expected: trefoil_circuits::credit::MOST_FEATURES, got: 0 }
-}
-
-/// Strands that rest on nothing unchecked, so that each can be verified on its own.
-async fn fork<M: Mode>(ctx: &mut Ctx<M>, strands: u32) -> Result<Vec<Ctx<M>>, Error> {
-    ctx.check().await?;
-    ctx.fork(strands).await
-}
-
-fn finish<M: Mode>(ctx: &mut Ctx<M>, released: Released<M>, holds: bool) -> Result<(), Error> {
-    ctx.join_verified(released.strand)?;
-    agree(ctx.me(), holds)
-}
-
-/// Computes off the thread that keeps the connections alive.
-async fn aside<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-    // It can only fail if `f` panics, or the runtime ends.
-    tokio::task::spawn_blocking(f).await.map_err(|_| Error::Poisoned)
-}
-
-/// Uniform shares of values that all parties know: random ones, opened, and moved by the difference; in parts, so that no frame is too long.
-async fn share<M: Mode, R: Ring>(ctx: &mut Ctx<M>, values: Vec<R>) -> Result<Shares<R>, Error> {
-    const PART: usize = 1 << 18;
-    let mut child = fork(ctx, 1).await?.remove(0);
-    let mut all = Shares::zeros(values.len());
-    let mut masks = Vec::new();
-    for part in values.chunks(PART) {
-        masks.push(child.random::<R>(part.len())?);
-    }
-    let mut child = child.verify().await?;
-    for ((k, mut x), values) in masks.into_iter().enumerate().zip(values.chunks(PART)) {
-        let mut opened = child.open(x.view()).await?;
-        for (opened, &value) in opened.iter_mut().zip(values) {
-            *opened = value - *opened;
-        }
-        x.add_public(ctx.me(), &opened)?;
-        all.copy_from(k * PART, x.view())?;
-    }
-    ctx.join_verified(child)?;
-    Ok(all)
 }
 
 /// Features column after column: as wide as standardized ones, the same at all parties.

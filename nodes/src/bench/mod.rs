@@ -2,7 +2,9 @@
 
 mod credit;
 mod gates;
+mod inputs;
 mod integers;
+mod matching;
 pub mod namespaces;
 pub mod plot;
 pub mod row;

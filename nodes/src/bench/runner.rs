@@ -3,7 +3,7 @@
 use super::{
     namespaces::Namespaces,
     row::{self, Row},
-    scenario::{Item, Measured, Raw, Scenario},
+    scenario::{Galleries, Item, Measured, Raw, Scenario},
     worker::{Orders, Report, Strands, Worker, measure},
 };
 use crate::{
@@ -140,7 +140,7 @@ impl Bench {
                     malicious: Ctx::root(p, sessions[1], keys.1, net.clone()).await?,
                 };
                 let mut reports = Vec::new();
-                let raw = Raw { net, session: sessions[0], opened: 0.into() };
+                let raw = Raw { net, session: sessions[0], opened: 0.into(), galleries: Galleries::default() };
                 measure(&mut strands, &raw, &items, runs, |r| reports.push(r)).await?;
                 Ok(reports)
             }));

@@ -1,6 +1,7 @@
 //! What is measured, written once for every network: three parties call these on their strands.
 
-use super::{credit, gates, integers};
+pub use super::matching::Galleries;
+use super::{credit, gates, integers, matching};
 use crate::{executor::Tasks, job::ModeSpec};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -95,6 +96,24 @@ pub enum Scenario {
         /// Rows of a step.
         batch: usize,
     },
+    /// One iris in 31 rotations against a gallery of others that the nodes hold: how many rotations a second.
+    Iris {
+        /// Templates in the gallery.
+        templates: usize,
+        /// Templates of a batch.
+        batch: usize,
+        /// Strands in flight.
+        strands: usize,
+    },
+    /// The same: how long it takes until it is known who it is.
+    Identify {
+        /// Templates in the gallery.
+        templates: usize,
+        /// Templates of a batch.
+        batch: usize,
+        /// Strands in flight.
+        strands: usize,
+    },
     /// One AES block after the other, key expanded.
     LatencyAes {
         /// Blocks in one run; the figure is the time of one.
@@ -134,7 +153,7 @@ pub struct Item {
 pub struct Measured {
     /// Wall time.
     pub seconds: f64,
-    /// Items done: bits carried, gates, blocks, applicants, epochs or rounds.
+    /// Items done: bits carried, gates, blocks, applicants, epochs, templates or rounds.
     pub items: f64,
     /// Payload bytes this party sent.
     pub bytes: u64,
@@ -155,6 +174,8 @@ impl Scenario {
             Self::Score { .. } => "score",
             Self::ScoreOne { .. } => "score-one",
             Self::Train { .. } => "train",
+            Self::Iris { .. } => "iris",
+            Self::Identify { .. } => "identify",
             Self::LatencyAes { .. } | Self::LatencyAnd { .. } => "latency",
         }
     }
@@ -194,6 +215,14 @@ impl Scenario {
             Self::Train { rows, columns, batch } => {
                 BTreeMap::from([("rows", json!(rows)), ("columns", json!(columns)), ("batch", json!(batch))])
             }
+            Self::Iris { templates, batch, strands } | Self::Identify { templates, batch, strands } => {
+                BTreeMap::from([
+                    ("templates", json!(templates)),
+                    ("batch", json!(batch)),
+                    ("strands", json!(strands)),
+                    ("template_bytes", json!(matching::template_bytes())),
+                ])
+            }
             Self::LatencyAes { .. } => BTreeMap::from([("what", json!("one AES-128 block, key expanded"))]),
             Self::LatencyAnd { .. } => BTreeMap::from([("what", json!("one AND"))]),
         }
@@ -211,6 +240,8 @@ impl Scenario {
             Self::Score { .. } => "applicants/s",
             Self::ScoreOne { .. } => "ms/applicant",
             Self::Train { .. } => "s/epoch",
+            Self::Iris { .. } => "rotations/s",
+            Self::Identify { .. } => "ms/probe",
             Self::LatencyAes { .. } => "ms/block",
             Self::LatencyAnd { .. } => "ms/round",
         }
@@ -225,6 +256,9 @@ impl Scenario {
             Self::And { .. } | Self::Aes { .. } | Self::Mul64 { .. } | Self::Compare64 { .. } | Self::Score { .. } => {
                 items / seconds
             }
+            Self::Iris { .. } => items * matching::ROTATIONS / seconds,
+            // One probe, whatever the number of templates.
+            Self::Identify { .. } => seconds * 1e3,
             Self::LatencyAes { .. } | Self::LatencyAnd { .. } | Self::ScoreOne { .. } => seconds * 1e3 / items,
             Self::Train { .. } => seconds / items,
         }
@@ -251,13 +285,16 @@ impl Scenario {
             }
             Self::ScoreOne { columns, applicants } => credit::single_scores(ctx, columns, applicants).await,
             Self::Train { rows, columns, batch } => credit::training(ctx, [rows, columns], batch).await,
+            Self::Iris { templates, batch, strands } | Self::Identify { templates, batch, strands } => {
+                matching::identification(ctx, &net.galleries, templates, Tiling { batch, strands }).await
+            }
             Self::LatencyAes { blocks } => gates::aes(ctx, SboxForm::default(), [1, 1, blocks]).await,
             Self::LatencyAnd { rounds } => gates::and(ctx, 1, 1, rounds).await,
         }
     }
 }
 
-/// The network below the strands, for the scenario that computes nothing.
+/// What a party has beside its strands: the network below them, for the scenario that computes nothing, and galleries of templates.
 pub struct Raw {
     /// The network.
     pub net: Arc<dyn Transport>,
@@ -265,6 +302,8 @@ pub struct Raw {
     pub session: SessionId,
     /// Counts the links opened, so that each has a path of its own.
     pub opened: std::sync::atomic::AtomicU32,
+    /// Templates, which stay from one run to the next.
+    pub galleries: Galleries,
 }
 
 /// Returns when all three parties have called it: news of a party reaches each other one in two rounds.

@@ -2,7 +2,7 @@
 
 use super::{
     namespaces::Namespaces,
-    scenario::{Item, Measured, Raw},
+    scenario::{Galleries, Item, Measured, Raw},
 };
 use crate::{
     Error,
@@ -170,7 +170,7 @@ async fn take_part(mesh: &Mesh, orders: &Orders) -> Result<[Session; 2], Error> 
         semi_honest: session.strand().await.map_err(|e| failed(&e))?,
         malicious: other.strand().await.map_err(|e| failed(&e))?,
     };
-    let raw = Raw { net: session.network(), session: id, opened: 0.into() };
+    let raw = Raw { net: session.network(), session: id, opened: 0.into(), galleries: Galleries::default() };
     let print = |r: Report| {
         if let Ok(text) = serde_json::to_string(&r) {
             // Nobody to read it means that the parent is gone, which ends this process soon.

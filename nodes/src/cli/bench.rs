@@ -28,6 +28,8 @@ Examples:
   trefoil bench aes --network wan --scale 0.02 --runs 3      # as root
   trefoil bench score --scale 100            # a million applicants
   trefoil bench train --columns 100 --scale 10
+  trefoil bench iris --templates 16384 --mode semi-honest
+  trefoil bench identify --templates 100000 --mode semi-honest --runs 3
   trefoil bench all --csv results.csv
 
 Figures are medians over the runs, each run being as slow as its slowest party. All three parties share this machine.";
@@ -48,7 +50,7 @@ pub struct BenchArgs {
     /// How S-boxes are computed: tower17, tower18 or boyar-peralta
     #[arg(long, default_value = "tower17", value_parser = sbox)]
     sbox: SboxForm,
-    /// Items of a batch: AES blocks (4096 unless told), multiplications (16384), comparisons (4096), applicants (4096), rows of a step of training (128)
+    /// Items of a batch: AES blocks (4096 unless told), multiplications (16384), comparisons (4096), applicants (4096), rows of a step of training (128), templates (512)
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     batch: Option<u32>,
     /// Strands in flight
@@ -66,6 +68,9 @@ pub struct BenchArgs {
     /// Features of an applicant
     #[arg(long, default_value_t = 26, value_parser = clap::value_parser!(u16).range(1..=500))]
     columns: u16,
+    /// Templates that an iris is compared with, in each mode: 8192 for `iris` and 10000 for `identify` unless told, a 32nd of that in malicious mode
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    templates: Option<u32>,
     /// Scales the work of each run; 1 takes about half a second, and is 10,000 applicants in `score` and `train`
     #[arg(long, default_value_t = 1.0)]
     scale: f64,
@@ -105,6 +110,10 @@ enum Named {
     ScoreOne,
     /// An epoch of training a logistic model
     Train,
+    /// An iris against many templates: comparisons a second, each rotation counted
+    Iris,
+    /// The same: how long it takes to know whose iris it is
+    Identify,
     /// One AES block, and one AND round, after the other
     Latency,
     /// All of these in turns
@@ -224,7 +233,7 @@ impl BenchArgs {
             modes
                 .iter()
                 .map(move |&mode| Item {
-                    scenario: scenario.clone(),
+                    scenario: self.sized(&scenario, mode),
                     mode,
                     check_every: (self.check_every as usize) << 10,
                 })
@@ -261,6 +270,9 @@ impl BenchArgs {
         let score = Scenario::Score { rows, columns, batch: batch(4096), strands };
         let score_one = Scenario::ScoreOne { columns, applicants: times(100.0, 1) };
         let train = Scenario::Train { rows, columns, batch: batch(128) };
+        let templates = |default: f64| self.templates.map_or(times(default, 1), |n| n as usize);
+        let iris = Scenario::Iris { templates: templates(8192.0), batch: batch(512), strands };
+        let identify = Scenario::Identify { templates: templates(10e3), batch: batch(512), strands };
         let latency =
             [Scenario::LatencyAes { blocks: times(100.0, 1) }, Scenario::LatencyAnd { rounds: times(4000.0, 1) }];
         match self.scenario {
@@ -272,14 +284,33 @@ impl BenchArgs {
             Named::Score => vec![score],
             Named::ScoreOne => vec![score_one],
             Named::Train => vec![train],
+            Named::Iris => vec![iris],
+            Named::Identify => vec![identify],
             Named::Latency => latency.to_vec(),
             // Small batches are slow: fewer of them take as long.
             Named::Sweep => (6..=16).step_by(2).map(|log| aes(1 << log, if log < 10 { 50e3 } else { 500e3 })).collect(),
             Named::All => {
                 let gates = vec![ring, and, aes(batch(4096), 500e3), mul64(batch(16_384))];
-                [gates, compare64(batch(4096)).to_vec(), vec![score, score_one, train], latency.to_vec()].concat()
+                [
+                    gates,
+                    compare64(batch(4096)).to_vec(),
+                    vec![score, score_one, train, iris, identify],
+                    latency.to_vec(),
+                ]
+                .concat()
             }
         }
+    }
+
+    /// Proving all products takes far longer than computing them: malicious galleries are smaller, unless their size was asked for.
+    fn sized(&self, scenario: &Scenario, mode: ModeSpec) -> Scenario {
+        let mut scenario = scenario.clone();
+        if let (Scenario::Iris { templates, .. } | Scenario::Identify { templates, .. }, None, ModeSpec::Malicious) =
+            (&mut scenario, self.templates, mode)
+        {
+            *templates = templates.div_ceil(32);
+        }
+        scenario
     }
 }
 
