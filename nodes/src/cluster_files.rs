@@ -2,13 +2,16 @@
 
 use crate::{
     Error,
-    config::{CLUSTER_FORMAT, Cluster, ClusterFile, ClusterId, Listen, NODE_FORMAT, NodeEntry, NodeFile},
+    config::{
+        CLUSTER_FORMAT, Cluster, ClusterFile, ClusterId, Listen, NODE_FORMAT, NodeEntry, NodeFile, STORE, STORE_KEY,
+    },
     job::Limits,
     mesh::TransportSettings,
     pki::{
         Authority, CertificateFault, ClientName, Issued, Lifetime, create_directory, create_private, create_public,
         read_private,
     },
+    store::create_key,
 };
 use std::{
     fs,
@@ -120,6 +123,8 @@ impl ClusterFiles {
             let _ = fs::remove_file(path);
         }
         for party in Party::ALL {
+            // A node that could not open its sockets has made its store.
+            let _ = fs::remove_file(self.node_dir(party).join(STORE));
             let _ = fs::remove_dir(self.node_dir(party));
         }
     }
@@ -132,7 +137,7 @@ impl ClusterFiles {
     fn all(&self) -> Vec<PathBuf> {
         let mut all = vec![self.ca("key"), self.ca("crt"), self.identity().with_extension("key"), self.identity()];
         for party in Party::ALL {
-            all.extend(["node.key", "node.crt", "node.toml"].map(|name| self.node_dir(party).join(name)));
+            all.extend(["node.key", STORE_KEY, "node.crt", "node.toml"].map(|name| self.node_dir(party).join(name)));
         }
         all.push(self.cluster());
         all
@@ -195,6 +200,8 @@ impl ClusterPlan {
             cluster: "../cluster.toml".into(),
             certificate: "node.crt".into(),
             key: "node.key".into(),
+            store: None,
+            store_key: STORE_KEY.into(),
             threads: self.settings.threads,
             listen: listen.clone(),
             limits: self.settings.limits.clone(),
@@ -230,6 +237,11 @@ fn write_all(files: &ClusterFiles, contents: &Contents, created: &mut Vec<PathBu
     for (party, _, issued) in &contents.nodes {
         create_directory(&files.node_dir(*party))?;
         private(files.node_dir(*party).join("node.key"), issued.key_pem.as_bytes())?;
+    }
+    for party in Party::ALL {
+        let key = files.node_dir(party).join(STORE_KEY);
+        create_key(&key)?;
+        created.push(key);
     }
     let mut public = |path: PathBuf, text: &str| {
         create_public(&path, text.as_bytes())?;

@@ -7,6 +7,7 @@ use crate::{
     credit::TableError,
     job::{Failure, FailureKind},
     pki::CertificateFault,
+    store::StoreError,
 };
 use std::{io, path::PathBuf};
 
@@ -34,6 +35,9 @@ pub enum Error {
         /// What is wrong with it.
         fault: CertificateFault,
     },
+    /// The node's store cannot be used. The operator acts.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The operating system refused a file, a socket or a process. The operator acts.
     #[error("cannot {action}: {source}")]
     System {
@@ -102,6 +106,7 @@ impl Error {
         match self {
             Self::Usage(_) | Self::Config(_) | Self::Table(_) | Self::Certificate { .. } => Exit::Usage,
             Self::System { .. } => Exit::System,
+            Self::Store(error) => error.exit(),
             Self::Unreachable { .. } => Exit::Unreachable,
             Self::Integrity(_)
             | Self::Engine(trefoil_engine::Error::Peer { .. } | trefoil_engine::Error::Abort { .. }) => Exit::Integrity,

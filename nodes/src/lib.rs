@@ -18,6 +18,7 @@ pub mod node;
 pub mod pki;
 pub mod seal;
 pub mod status;
+pub mod store;
 pub mod tables;
 pub mod tls;
 

@@ -10,6 +10,7 @@ use crate::{
     mesh::{ALPN, Mesh, MeshConfig, MeshError},
     seal::SealKey,
     status::{CertificateStatus, NodeStatus, PeerStatus, SocketBuffers},
+    store::{Store, Whose},
     tables::TableStore,
     tls,
 };
@@ -34,6 +35,7 @@ const STOP: Duration = Duration::from_secs(3);
 pub struct Node {
     mesh: Arc<Mesh>,
     jobs: Arc<Jobs>,
+    store: Store,
     addresses: (SocketAddr, SocketAddr),
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
@@ -44,13 +46,15 @@ impl Node {
     /// Opens both sockets and serves. Returns at once, whether or not the other nodes are there.
     ///
     /// # Errors
-    /// [`Error::System`] if a socket cannot be opened, [`Error::Certificate`] if the identity cannot be used.
+    /// [`Error::System`] if a socket cannot be opened, [`Error::Certificate`] if the identity cannot be used, [`Error::Store`] if
+    /// the node's records cannot be.
     pub async fn start(config: NodeConfig) -> Result<Self, Error> {
         let mesh = Arc::new(Mesh::start(MeshConfig::of_node(&config)?).map_err(cannot_start)?);
         // Those who wait for their turn hear of it well before they would take the coordinator for dead.
         let heartbeat = config.transport.stall_deadline / 4;
         let turns = Turns::new(config.party, config.limits.strands(config.threads), heartbeat);
-        let NodeConfig { party, cluster, identity, listen, limits, .. } = config;
+        let NodeConfig { party, cluster, identity, store, listen, limits, .. } = config;
+        let store = Store::open(&store, Whose { cluster: cluster.id(), party }).await?;
         let jobs = Jobs::new(limits.clone());
         let runner = Runner::new(jobs.clone(), Box::new(MeshSessions::new(mesh.clone())), turns);
         let status = {
@@ -83,12 +87,17 @@ impl Node {
         let sweeper = tokio::spawn(sweep(jobs.clone()));
         let server = tokio::spawn(server.run(stopped));
         info!("{party} listens for nodes on {} and for clients on {}", addresses.0, addresses.1);
-        Ok(Self { mesh, jobs, addresses, stop, server, sweeper })
+        Ok(Self { mesh, jobs, store, addresses, stop, server, sweeper })
     }
 
     /// The addresses the mesh socket and the API are bound to.
     pub fn addresses(&self) -> (SocketAddr, SocketAddr) {
         self.addresses
+    }
+
+    /// What the node keeps through restarts.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Returns when both other nodes are connected. Cancel safe.

@@ -73,7 +73,7 @@ fn keys_are_private_and_directories_closed() {
     assert!(init(&dir, &[]).status.success());
     let mode = |p: &Path| fs::metadata(p).expect("there").permissions().mode() & 0o777;
     let keys: Vec<_> = snapshot(&dir).into_keys().filter(|p| p.extension().is_some_and(|e| e == "key")).collect();
-    assert_eq!(keys.len(), 5, "authority, client and three nodes: {keys:?}");
+    assert_eq!(keys.len(), 8, "authority, client, three nodes and their stores: {keys:?}");
     assert!(keys.iter().all(|k| mode(k) == 0o600));
     assert_eq!(mode(&dir), 0o700);
     assert!(Party::ALL.into_iter().all(|p| mode(&ClusterFiles::at(&dir).node_dir(p)) == 0o700));

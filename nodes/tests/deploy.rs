@@ -56,6 +56,7 @@ fn the_node_file_shows_every_key_and_its_default() {
     assert_eq!((full.transport.mtu, full.transport.congestion_window), (Some(8952), Some(524_288)));
     assert_eq!(full.limits.running_strands.map(NonZeroU32::get), Some(16));
     assert_eq!(full.transport.send_window, Some(8_388_608));
+    full.store_key = "other.key".into();
     full.threads = 3;
     full.limits.waiting_jobs += 1;
     full.transport.streams += 1;

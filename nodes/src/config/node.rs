@@ -6,10 +6,12 @@ use crate::{
     job::Limits,
     mesh::TransportSettings,
     pki::{CertificateFault, Identity, Role},
+    store::StoreFiles,
     tls,
 };
 use serde::{Deserialize, Serialize};
 use std::{
+    env,
     num::NonZeroUsize,
     path::{Path, PathBuf},
     thread,
@@ -36,6 +38,12 @@ pub struct NodeFile {
     pub certificate: PathBuf,
     /// The private key of the certificate, PEM, readable by the node alone.
     pub key: PathBuf,
+    /// Where the node keeps its records: [`STORE`] in the directory that systemd gives a service for its state, else beside this file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<PathBuf>,
+    /// The key of the store, readable by the node alone.
+    #[serde(default = "store_key", skip_serializing_if = "is_store_key")]
+    pub store_key: PathBuf,
     /// Worker threads; 0 stands for one per core.
     #[serde(default, skip_serializing_if = "is_default")]
     pub threads: usize,
@@ -48,6 +56,12 @@ pub struct NodeFile {
     #[serde(default, skip_serializing_if = "is_default")]
     pub transport: TransportSettings,
 }
+
+/// The name of a node's store where none is given.
+pub const STORE: &str = "store.redb";
+
+/// The name of its key.
+pub const STORE_KEY: &str = "store.key";
 
 /// Local addresses. Behind a firewall or address translation they differ from those of the cluster file.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -68,6 +82,8 @@ pub struct NodeConfig {
     pub cluster: Cluster,
     /// Its certificate and key; the cluster file pins this very certificate for [`NodeConfig::party`].
     pub identity: Identity,
+    /// Where its records and their key are.
+    pub store: StoreFiles,
     /// Worker threads.
     pub threads: NonZeroUsize,
     /// Where it listens.
@@ -107,7 +123,9 @@ impl NodeConfig {
         let threads = NonZeroUsize::new(file.threads)
             .or_else(|| thread::available_parallelism().ok())
             .unwrap_or(NonZeroUsize::MIN);
+        let store = file.store.map_or_else(|| state(beside(Path::new(STORE))), |store| beside(&store));
         Ok(Self {
+            store: StoreFiles { path: store, key: beside(&file.store_key) },
             party,
             cluster,
             identity,
@@ -116,6 +134,23 @@ impl NodeConfig {
             limits: file.limits,
             transport: file.transport,
         })
+    }
+}
+
+fn store_key() -> PathBuf {
+    STORE_KEY.into()
+}
+
+fn is_store_key(path: &Path) -> bool {
+    path == Path::new(STORE_KEY)
+}
+
+/// A service's configuration is often read-only. If there is no store beside it, systemd says where state goes.
+fn state(beside: PathBuf) -> PathBuf {
+    match env::var_os("STATE_DIRECTORY") {
+        // Several are separated by colons; the first is ours.
+        Some(dirs) if !beside.exists() => env::split_paths(&dirs).next().map_or(beside, |dir| dir.join(STORE)),
+        _ => beside,
     }
 }
 

@@ -1,0 +1,91 @@
+//! The file of a store, and where its key comes from.
+
+use super::{StoreError, seal::Key};
+use crate::{Error, pki};
+use std::{
+    env,
+    fs::{File, OpenOptions},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+use zeroize::Zeroizing;
+
+/// The environment variable that has the key, in the form of the key file. It goes before all files.
+pub const KEY_VARIABLE: &str = "TREFOIL_STORE_KEY";
+
+/// The name of the key among the credentials of a systemd unit. It goes before the key file.
+const CREDENTIAL: &str = "trefoil-store-key";
+
+/// Where a store and its key are.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct StoreFiles {
+    /// The records.
+    pub path: PathBuf,
+    /// The key, unless it comes from the environment or from systemd: one or more lines of 64 hexadecimal digits. The first seals; all open.
+    pub key: PathBuf,
+}
+
+/// Writes a new random key into a file of mode 0600.
+///
+/// # Errors
+/// [`Error::System`] if the file exists or cannot be written, or the system gives no randomness.
+pub fn create_key(path: &Path) -> Result<(), Error> {
+    let mut key = Zeroizing::new([0; 32]);
+    getrandom::fill(key.as_mut()).map_err(|e| Error::system("draw random numbers")(e.into()))?;
+    let mut line = Zeroizing::new([0; 65]);
+    hex::encode_to_slice(key.as_ref(), &mut line[..64]).map_err(|e| Error::Bug(format!("a key in digits: {e}")))?;
+    line[64] = b'\n';
+    pki::create_private(path, line.as_ref())
+}
+
+impl StoreFiles {
+    /// The keys: from the environment, else from systemd, else from the file. If there are neither keys nor records, a key file is made.
+    pub(super) fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        if let Some(text) = env::var_os(KEY_VARIABLE) {
+            let text = Zeroizing::new(text.into_encoded_bytes());
+            return parse(&text, &format!("from the environment variable {KEY_VARIABLE}"));
+        }
+        let credential = env::var_os("CREDENTIALS_DIRECTORY").map(|dir| Path::new(&dir).join(CREDENTIAL));
+        let file = match credential.filter(|path| path.exists()) {
+            Some(credential) => credential,
+            None => self.key.clone(),
+        };
+        let from = format!("from {}", file.display());
+        if !file.exists() {
+            if self.path.exists() {
+                let cause = format!(
+                    "there is no such file, and {} was written with one; restore it from a backup",
+                    self.path.display()
+                );
+                return Err(StoreError::Key { from, cause });
+            }
+            create_key(&file).map_err(|e| StoreError::Key { from: from.clone(), cause: e.to_string() })?;
+            tracing::info!("made a key for a new store: {}", file.display());
+        }
+        let text =
+            pki::read_private(&file).map_err(|e| StoreError::Key { from: from.clone(), cause: e.to_string() })?;
+        parse(&text, &from)
+    }
+}
+
+fn parse(text: &[u8], from: &str) -> Result<Vec<Key>, StoreError> {
+    let form = || StoreError::Key {
+        from: from.to_owned(),
+        cause: "it must be lines of 64 hexadecimal digits, as `trefoil cluster init` writes it".to_owned(),
+    };
+    let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+    let mut keys = Vec::new();
+    for line in lines {
+        let mut bytes = Zeroizing::new([0; 32]);
+        hex::decode_to_slice(line, bytes.as_mut()).map_err(|_| form())?;
+        keys.push(Key::new(&bytes)?);
+    }
+    if keys.is_empty() { Err(form()) } else { Ok(keys) }
+}
+
+/// Opens the records' file for the database, and makes it, for its owner alone, if there is none.
+pub(super) fn open(path: &Path) -> Result<File, StoreError> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    options.open(path).map_err(|source| StoreError::of_system(path, source))
+}

@@ -1,0 +1,305 @@
+//! What is written is there after a restart, and nothing else is taken for it.
+
+use super::*;
+use redb::ReadableTable;
+use std::{
+    fs, io,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::Command,
+    sync::{Mutex, MutexGuard},
+};
+use tempfile::TempDir;
+
+/// Failures of the disk from a chosen commit on, for tests of those who use the store.
+#[derive(Default)]
+pub(crate) struct Faults(Mutex<Option<(u32, When)>>);
+
+/// How the first commit fails. Those after it write nothing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum When {
+    /// Nothing is written.
+    Before,
+    /// It is written, but the caller is not told: as if the process had ended.
+    After,
+}
+
+impl Faults {
+    fn plan(&self) -> MutexGuard<'_, Option<(u32, When)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn before_commit(&self, path: &Path) -> Result<(), StoreError> {
+        if *self.plan() == Some((0, When::Before)) { Err(failure(path)) } else { Ok(()) }
+    }
+
+    pub(super) fn after_commit(&self, path: &Path) -> Result<(), StoreError> {
+        match &mut *self.plan() {
+            Some(plan @ (0, When::After)) => {
+                *plan = (0, When::Before);
+                Err(failure(path))
+            }
+            Some((left, _)) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Store {
+    /// The disk fails after so many commits.
+    pub(crate) fn fail_after(&self, commits: u32, when: When) {
+        *self.0.faults.plan() = Some((commits, when));
+    }
+
+    /// The disk works again. False if it had not failed.
+    pub(crate) fn heal(&self) -> bool {
+        self.0.faults.plan().take() == Some((0, When::Before))
+    }
+}
+
+fn failure(path: &Path) -> StoreError {
+    StoreError::of_system(path, io::Error::from(io::ErrorKind::StorageFull))
+}
+
+/// A store in a directory of its own.
+pub(crate) async fn temporary(party: Party) -> (Store, TempDir) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = Store::open(&files(dir.path()), whose(party)).await.expect("a new store");
+    (store, dir)
+}
+
+fn whose(party: Party) -> Whose {
+    Whose { cluster: ClusterId::new([7; 16]), party }
+}
+
+fn files(dir: &Path) -> StoreFiles {
+    StoreFiles { path: dir.join("store.redb"), key: dir.join("store.key") }
+}
+
+fn value(text: &str) -> Value {
+    Value::new(text.as_bytes().to_vec())
+}
+
+async fn reopen(dir: &TempDir) -> Result<Store, StoreError> {
+    Store::open(&files(dir.path()), whose(Party::P0)).await
+}
+
+#[tokio::test]
+async fn what_is_written_is_there_after_a_restart() {
+    let (store, dir) = temporary(Party::P0).await;
+    store.put(Space::Keys, "alice/one", value("secret one")).await.expect("room");
+    store.put(Space::Keys, "alice/two", value("secret two")).await.expect("room");
+    store.put(Space::Counters, "alice/one", value("1")).await.expect("room");
+    store.put(Space::Keys, "bob/one", value("")).await.expect("room");
+    assert!(store.remove(Space::Keys, "alice/two").await.expect("there"));
+    assert!(!store.remove(Space::Keys, "alice/two").await.expect("gone"));
+    let count = store.update(Space::Counters, "alice/one", |old| {
+        let old = old.map(|old| old.to_vec());
+        Ok::<_, StoreError>((Change::Put(value("2")), old))
+    });
+    assert_eq!(count.await.expect("room").as_deref(), Some(b"1".as_slice()));
+    // A transaction that fails leaves everything as it was.
+    let failed = store.write(|records| {
+        records.put(Space::Counters, b"alice/one", b"3")?;
+        assert_eq!(records.get(Space::Counters, b"alice/one")?.as_deref().map(Vec::as_slice), Some(b"3".as_slice()));
+        Err::<(), _>(StoreError::Stopping)
+    });
+    failed.await.expect_err("it failed");
+    drop(store);
+
+    let store = reopen(&dir).await.expect("the same store");
+    let get = async |space, name: &str| store.get(space, name).await.expect("readable").map(|value| value.to_vec());
+    assert_eq!(get(Space::Keys, "alice/one").await.as_deref(), Some(b"secret one".as_slice()));
+    assert_eq!(get(Space::Keys, "bob/one").await.as_deref(), Some(b"".as_slice()));
+    assert_eq!(get(Space::Keys, "alice/two").await, None);
+    assert_eq!(get(Space::Counters, "alice/one").await.as_deref(), Some(b"2".as_slice()));
+    assert_eq!(get(Space::Templates, "alice/one").await, None);
+    assert_eq!(store.list(Space::Keys, "alice/").await.expect("readable"), [b"alice/one".to_vec()]);
+    assert_eq!(store.list(Space::Keys, "").await.expect("readable").len(), 2);
+    drop(store);
+
+    // Nothing of a value is in the file, and both files are their owner's alone.
+    let bytes = fs::read(files(dir.path()).path).expect("readable");
+    assert!(!bytes.windows(6).any(|window| window == b"secret"));
+    assert!(bytes.windows(9).any(|window| window == b"alice/one"), "names are not encrypted");
+    for file in [files(dir.path()).path, files(dir.path()).key] {
+        assert_eq!(fs::metadata(file).expect("there").permissions().mode() & 0o777, 0o600);
+    }
+}
+
+#[tokio::test]
+async fn updates_of_one_record_go_one_after_the_other() {
+    let (store, _dir) = temporary(Party::P0).await;
+    let tasks = (0..32).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let count = |old: Option<Value>| {
+                let old = old.map_or(0, |old| old[0]);
+                Ok::<_, StoreError>((Change::Put(Value::new(vec![old + 1])), old))
+            };
+            store.update(Space::Counters, "all", count).await.expect("room")
+        })
+    });
+    let mut seen = Vec::new();
+    for task in tasks.collect::<Vec<_>>() {
+        seen.push(task.await.expect("ended"));
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, (0..32).collect::<Vec<u8>>());
+}
+
+#[tokio::test]
+async fn another_key_and_another_node_are_refused() {
+    let (store, dir) = temporary(Party::P0).await;
+    store.put(Space::Keys, "one", value("1")).await.expect("room");
+    let busy = reopen(&dir).await.expect_err("two openers");
+    assert!(matches!(busy, StoreError::Busy { .. }) && busy.to_string().contains("another process"), "{busy}");
+    drop(store);
+
+    let key = files(dir.path()).key;
+    let old = fs::read_to_string(&key).expect("digits");
+    fs::remove_file(&key).expect("removed");
+    let missing = reopen(&dir).await.expect_err("no key").to_string();
+    assert!(missing.contains("restore it from a backup"), "{missing}");
+    create_key(&key).expect("another key");
+    let wrong = reopen(&dir).await.expect_err("another key");
+    assert!(matches!(wrong, StoreError::WrongKey { .. }), "{wrong}");
+    fs::write(&key, "zz\n").expect("written");
+    let form = reopen(&dir).await.expect_err("no key").to_string();
+    assert!(form.contains("64 hexadecimal digits") && !form.contains("zz"), "{form}");
+
+    // The new key seals, and the old one still opens.
+    let new = "01".repeat(32);
+    fs::write(&key, format!("{new}\n{old}")).expect("written");
+    let store = reopen(&dir).await.expect("both keys");
+    assert_eq!(store.get(Space::Keys, "one").await.expect("readable"), Some(value("1")));
+    drop(store);
+
+    for other in [whose(Party::P1), Whose { cluster: ClusterId::new([8; 16]), party: Party::P0 }] {
+        let foreign = Store::open(&files(dir.path()), other).await.expect_err("another node");
+        assert!(matches!(foreign, StoreError::Foreign { .. }), "{foreign}");
+    }
+    reopen(&dir).await.expect("nothing has changed");
+}
+
+/// Whoever can write the file, but has no key, exchanges two records, or takes one from another space.
+#[tokio::test]
+async fn exchanged_records_are_found_out() {
+    let (store, dir) = temporary(Party::P0).await;
+    store.put(Space::Keys, "alice", value("hers")).await.expect("room");
+    store.put(Space::Keys, "bob", value("his")).await.expect("room");
+    store.put(Space::Templates, "carol", value("hers")).await.expect("room");
+    drop(store);
+
+    let file = files(dir.path()).path;
+    let database = Database::create(&file).expect("the file");
+    let transaction = database.begin_write().expect("writable");
+    {
+        let mut keys = transaction.open_table(Space::Keys.table()).expect("a table");
+        let alice = keys.get(b"alice".as_slice()).expect("readable").expect("there").value().to_vec();
+        keys.insert(b"bob".as_slice(), alice.as_slice()).expect("written");
+        let templates = transaction.open_table(Space::Templates.table()).expect("a table");
+        let carol = templates.get(b"carol".as_slice()).expect("readable").expect("there").value().to_vec();
+        keys.insert(b"carol".as_slice(), carol.as_slice()).expect("written");
+        keys.insert(b"short".as_slice(), &carol[..12]).expect("written");
+    }
+    transaction.commit().expect("written");
+    drop(database);
+
+    let store = reopen(&dir).await.expect("its structure is whole");
+    for name in ["bob", "carol", "short"] {
+        let damaged = store.get(Space::Keys, name).await.expect_err("not its own");
+        assert!(matches!(damaged, StoreError::Damaged { .. }), "{damaged}");
+        assert!(damaged.to_string().contains(&format!("keys/{name}")), "{damaged}");
+    }
+    assert_eq!(store.get(Space::Keys, "alice").await.expect("readable"), Some(value("hers")));
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_refused_and_not_overwritten() {
+    let (store, dir) = temporary(Party::P0).await;
+    for name in 0..64u8 {
+        store.put(Space::Keys, [name], Value::new(vec![name; 1000])).await.expect("room");
+    }
+    drop(store);
+    let file = files(dir.path()).path;
+    let good = fs::read(&file).expect("readable");
+    let mut flipped = good.clone();
+    for byte in flipped.iter_mut().skip(4096).step_by(64) {
+        *byte ^= 1;
+    }
+    let mut tested = 0;
+    for bad in
+        [&good[..good.len() / 2], &good[..5000], &good[..100], b"something else".repeat(100).as_slice(), &flipped]
+    {
+        fs::write(&file, bad).expect("written");
+        let damaged = reopen(&dir).await.expect_err("damaged");
+        assert!(matches!(damaged, StoreError::Damaged { .. }), "{damaged:?}");
+        assert!(damaged.to_string().contains("restore"), "{damaged}");
+        tested += 1;
+    }
+    assert_eq!(tested, 5);
+    fs::write(&file, &good).expect("written");
+    let store = reopen(&dir).await.expect("restored");
+    assert_eq!(store.list(Space::Keys, "").await.expect("readable").len(), 64);
+}
+
+#[tokio::test]
+async fn a_disk_that_fails_leaves_the_record_and_works_again() {
+    let (store, _dir) = temporary(Party::P0).await;
+    store.put(Space::Keys, "one", value("1")).await.expect("room");
+    for (when, then) in [(When::Before, "1"), (When::After, "2")] {
+        store.fail_after(0, when);
+        store.put(Space::Keys, "one", value("2")).await.expect_err("no room");
+        store.put(Space::Keys, "two", value("2")).await.expect_err("still no room");
+        assert!(store.heal());
+        assert_eq!(store.get(Space::Keys, "one").await.expect("readable"), Some(value(then)));
+        assert_eq!(store.get(Space::Keys, "two").await.expect("readable"), None);
+    }
+}
+
+/// Set for the process that may write no more than so many bytes into a file.
+const DIRECTORY: &str = "TREFOIL_TEST_FULL_DISK";
+
+/// The other half of the next test, in a process of its own whose files are limited.
+#[test]
+fn fills_its_disk() {
+    let Ok(dir) = std::env::var(DIRECTORY) else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async {
+        let store = Store::open(&files(dir.as_ref()), whose(Party::P0)).await.expect("room");
+        store.put(Space::Keys, "before", value("kept")).await.expect("room");
+        let mut full = None;
+        for k in 0..64u8 {
+            if let Err(error) = store.put(Space::Keys, [k], Value::new(vec![k; 1 << 18])).await {
+                full = Some(error);
+                break;
+            }
+        }
+        let full = full.expect("16 MiB do not fit");
+        assert!(matches!(full, StoreError::Full { .. }) && full.to_string().contains("make room"), "{full:?}");
+        // It goes on with what there is, in the same process.
+        assert_eq!(store.get(Space::Keys, "before").await.expect("readable"), Some(value("kept")));
+        store.remove(Space::Keys, [0]).await.expect("it makes room");
+        store.put(Space::Keys, "after", value("kept")).await.expect("room");
+    });
+}
+
+#[tokio::test]
+async fn a_full_disk_is_named_and_nothing_is_lost() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let program = std::env::current_exe().expect("this program");
+    // 8 MiB in blocks of 512 or 1024 bytes, as the shell counts; what is beyond is refused instead of ending the process.
+    let limited = "trap '' XFSZ; ulimit -f 8192; exec \"$0\" --exact store::tests::fills_its_disk --nocapture";
+    let ended = Command::new("sh").args(["-c", limited]).arg(program).env(DIRECTORY, dir.path()).output();
+    let ended = ended.expect("a shell");
+    let said = String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success() && said.contains("1 passed"), "{said}");
+    let store = reopen(&dir).await.expect("whole");
+    for name in ["before", "after"] {
+        assert_eq!(store.get(Space::Keys, name).await.expect("readable"), Some(value("kept")));
+    }
+}
