@@ -74,17 +74,27 @@ pub trait Gates {
     /// Vectors behind one another.
     fn concat(&mut self, parts: &[&Self::Bits]) -> Self::Bits;
 
-    /// Single bits of several vectors behind one another, each of them alone or the exclusive or of two.
+    /// Single bits of several vectors behind one another.
     ///
     /// # Errors
     /// A vector does not have a bit that is asked for.
-    fn gather(&mut self, from: &[&Self::Bits], bits: &[(Wire, Option<Wire>)]) -> Result<Self::Bits, Self::Error>;
+    fn gather(&mut self, from: &[&Self::Bits], bits: &[Wire]) -> Result<Self::Bits, Self::Error>;
 
     /// `x AND y`, bit by bit: one round.
     ///
     /// # Errors
     /// The widths differ; on shares, what [`Ctx::mul`] reports. Not cancel safe.
     fn and(&mut self, x: &Self::Bits, y: &Self::Bits) -> impl Future<Output = Result<Self::Bits, Self::Error>> + Send;
+
+    /// Sums of products of single bits of several vectors, which are read where they lie: one round, and on shares one bit sent for each sum.
+    ///
+    /// # Errors
+    /// A vector does not have a bit that is asked for; on shares, what [`Ctx::sums_of_terms`] reports. Not cancel safe.
+    fn wired_sums(
+        &mut self,
+        from: &[&Self::Bits],
+        sums: &WiredSums,
+    ) -> impl Future<Output = Result<Self::Bits, Self::Error>> + Send;
 
     /// Sums of products: bit `j` of the result is the sum of `x AND y` over the next `terms[j]` bits. One round, and on
     /// shares one bit sent for each bit of the result, whatever the number of its terms.
@@ -106,6 +116,26 @@ pub struct Wire {
     pub of: usize,
     /// Which of its bits.
     pub bit: usize,
+}
+
+/// `left AND right`, or `left AND (right XOR plus)`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct WiredProduct {
+    /// The first factor.
+    pub left: Wire,
+    /// The second factor, or its first summand.
+    pub right: Wire,
+    /// The other summand of the second factor.
+    pub plus: Option<Wire>,
+}
+
+/// Sums of products of single bits, and what each has beside.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct WiredSums {
+    /// For each sum how many of the products it adds up, and a bit that is added to them.
+    pub sums: Vec<(usize, Option<Wire>)>,
+    /// The products, sum after sum.
+    pub products: Vec<WiredProduct>,
 }
 
 /// Gates on shares: bit `i` of a vector is its words `i * words ..`, one lane for each instance.
@@ -156,14 +186,25 @@ impl<M: Mode> Gates for OnShares<'_, M> {
         Shares::concat(&parts.iter().map(|part| part.view()).collect::<Vec<_>>())
     }
 
-    fn gather(&mut self, from: &[&Shares<Lanes>], bits: &[(Wire, Option<Wire>)]) -> Result<Shares<Lanes>, Error> {
-        let view = |wire: Wire| {
-            let missing =
-                Error::Shape { what: "the vectors that bits are taken of", expected: wire.of + 1, got: from.len() };
-            from.get(wire.of).ok_or(missing)?.view().slice(wire.bit * self.words, self.words)
+    fn gather(&mut self, from: &[&Shares<Lanes>], bits: &[Wire]) -> Result<Shares<Lanes>, Error> {
+        let words = self.words;
+        let parts = bits.iter().map(|&wire| wired(from, wire, words)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Shares::concat(&parts))
+    }
+
+    async fn wired_sums(&mut self, from: &[&Shares<Lanes>], sums: &WiredSums) -> Result<Shares<Lanes>, Error> {
+        let words = self.words;
+        let term = |product: &WiredProduct| {
+            let plus = product.plus.map(|plus| wired(from, plus, words)).transpose()?;
+            Ok(Term { x: wired(from, product.left, words)?, y: wired(from, product.right, words)?, plus })
         };
-        let parts = bits.iter().map(|&(bit, plus)| Ok((view(bit)?, plus.map(view).transpose()?)));
-        Shares::concat_sums(&parts.collect::<Result<Vec<_>, Error>>()?)
+        let terms = sums.products.iter().map(term).collect::<Result<Vec<_>, Error>>()?;
+        let counts: Vec<usize> = sums.sums.iter().map(|(count, _)| *count).collect();
+        let mut all = self.ctx.sums_of_terms(&terms, &counts, words).await?;
+        for (k, plus) in sums.sums.iter().enumerate().filter_map(|(k, (_, plus))| Some((k, (*plus)?))) {
+            all.add_at(k * words, wired(from, plus, words)?)?;
+        }
+        Ok(all)
     }
 
     async fn and(&mut self, x: &Shares<Lanes>, y: &Shares<Lanes>) -> Result<Shares<Lanes>, Error> {
@@ -213,21 +254,30 @@ impl Gates for Builder {
         parts.iter().flat_map(|part| part.iter().copied()).collect()
     }
 
-    fn gather(&mut self, from: &[&Vec<Signal>], bits: &[(Wire, Option<Wire>)]) -> Result<Vec<Signal>, BuildError> {
-        let signal = |wire: Wire| {
-            let missing = |width| BuildError::OutOfRange { end: wire.bit + 1, width };
-            let of = from.get(wire.of).ok_or(missing(0))?;
-            of.get(wire.bit).copied().ok_or(missing(of.len()))
-        };
-        let mut gathered = Vec::with_capacity(bits.len());
-        for &(bit, plus) in bits {
-            let bit = signal(bit)?;
-            gathered.push(match plus {
-                None => bit,
-                Some(plus) => Self::xor(self, bit, signal(plus)?),
-            });
+    fn gather(&mut self, from: &[&Vec<Signal>], bits: &[Wire]) -> Result<Vec<Signal>, BuildError> {
+        bits.iter().map(|&wire| signal(from, wire)).collect()
+    }
+
+    async fn wired_sums(&mut self, from: &[&Vec<Signal>], sums: &WiredSums) -> Result<Vec<Signal>, BuildError> {
+        let mut factors = Vec::with_capacity(sums.products.len());
+        for WiredProduct { left, right, plus } in &sums.products {
+            let mut right = signal(from, *right)?;
+            if let Some(plus) = plus {
+                right = Self::xor(self, right, signal(from, *plus)?);
+            }
+            factors.push((signal(from, *left)?, right));
         }
-        Ok(gathered)
+        let mut factors = factors.into_iter();
+        let mut all = Vec::with_capacity(sums.sums.len());
+        for (count, _) in &sums.sums {
+            all.push(self.sum(factors.by_ref().take(*count)));
+        }
+        for (sum, (_, plus)) in all.iter_mut().zip(&sums.sums) {
+            if let Some(plus) = plus {
+                *sum = Self::xor(self, *sum, signal(from, *plus)?);
+            }
+        }
+        Ok(all)
     }
 
     async fn and(&mut self, x: &Vec<Signal>, y: &Vec<Signal>) -> Result<Vec<Signal>, BuildError> {
@@ -246,16 +296,34 @@ impl Gates for Builder {
         if x.len() != count {
             return Err(BuildError::Widths(x.len(), count));
         }
-        let mut pairs = x.iter().zip(y);
-        let sums = terms.iter().map(|&terms| {
-            let sum = pairs.by_ref().take(terms).fold(None, |sum, (&x, &y)| {
-                let product = Self::and(self, x, y);
-                Some(sum.map_or(product, |sum| Self::xor(self, sum, product)))
-            });
-            sum.unwrap_or_else(|| Self::constant(self, false))
-        });
-        Ok(sums.collect())
+        let mut pairs = x.iter().copied().zip(y.iter().copied());
+        Ok(terms.iter().map(|&terms| self.sum(pairs.by_ref().take(terms))).collect())
     }
+}
+
+impl Builder {
+    /// The sum of some products.
+    fn sum(&mut self, products: impl Iterator<Item = (Signal, Signal)>) -> Signal {
+        let mut sum = None;
+        for (x, y) in products {
+            let product = self.and(x, y);
+            sum = Some(sum.map_or(product, |sum| self.xor(sum, product)));
+        }
+        sum.unwrap_or_else(|| self.constant(false))
+    }
+}
+
+/// A bit of one of several vectors on shares.
+fn wired<'a>(from: &[&'a Shares<Lanes>], wire: Wire, words: usize) -> Result<View<'a, Lanes>, Error> {
+    let missing = Error::Shape { what: "the vectors that bits are taken of", expected: wire.of + 1, got: from.len() };
+    from.get(wire.of).ok_or(missing)?.view().slice(wire.bit * words, words)
+}
+
+/// A bit of one of several vectors in a recording.
+fn signal(from: &[&Vec<Signal>], wire: Wire) -> Result<Signal, BuildError> {
+    let missing = |width| BuildError::OutOfRange { end: wire.bit + 1, width };
+    let of = from.get(wire.of).ok_or(missing(0))?;
+    of.get(wire.bit).copied().ok_or(missing(of.len()))
 }
 
 fn pairs(x: &[Signal], y: &[Signal]) -> Result<(), BuildError> {

@@ -94,22 +94,13 @@ fn every_applicant_is_decided_as_in_plain() {
 /// The coefficients within `1e-3` after 100 epochs and within `1e-4` after 200; accuracy and AUC within `1e-4`.
 #[test]
 fn descent_comes_to_the_coefficients_of_scikit_learn() {
-    let Loans { expected, training, held_out } = loans();
-    let plain = plain_model(&expected);
+    let loans = loans();
+    let plain = plain_model(&loans.expected);
     for (epochs, bound) in [(100, 1e-3), (200, 1e-4)] {
-        let coefficients = train(&training, epochs).plain(&table(&training), training.labels());
-        let model = decode_model(&coefficients.iter().map(|x| Z64(x.cast_unsigned())).collect::<Vec<_>>());
-        let off = model.weights.iter().zip(&plain.weights).map(|(a, b)| (a - b).abs());
-        let off = off.fold((model.intercept - plain.intercept).abs(), f64::max);
+        let training = &loans.training;
+        let (model, off) = compared(&train(training, epochs).plain(&table(training), training.labels()), &plain);
         assert!(off < bound, "{off} after {epochs}");
-
-        let [scores, decisions] = scores(&model, &held_out, 0.5);
-        let right = decisions.iter().zip(held_out.labels()).filter(|(decision, bad)| (**decision == 1) == **bad);
-        let accuracy = right.count() as f64 / held_out.rows() as f64;
-        let scores: Vec<f64> = scores.iter().map(|score| *score as f64 * Number::ULP).collect();
-        let auc = Ranking::new(&scores, held_out.labels()).unwrap().auc();
-        let of = |key: &str| expected[key].as_f64().unwrap();
-        assert!((accuracy - of("accuracy")).abs() < 1e-4 && (auc - of("auc")).abs() < 1e-4, "{accuracy} {auc}");
+        predicts_as_plain(&model, &loans, 1e-4);
     }
 }
 
@@ -119,55 +110,107 @@ fn newton_comes_to_the_coefficients_of_scikit_learn() {
     let Loans { expected, training, .. } = loans();
     let plain = plain_model(&expected);
     for (iterations, bound) in [(6, 1e-3), (8, 3e-4)] {
-        let coefficients = newton(&training, iterations).plain(&table(&training), training.labels());
-        let model = decode_model(&coefficients.iter().map(|x| Z64(x.cast_unsigned())).collect::<Vec<_>>());
-        let off = model.weights.iter().zip(&plain.weights).map(|(a, b)| (a - b).abs());
-        let off = off.fold((model.intercept - plain.intercept).abs(), f64::max);
+        let coefficients = newton(&training, Split::Vertical, iterations).plain(&table(&training), training.labels());
+        let (_, off) = compared(&coefficients, &plain);
         assert!(off < bound, "{off} after {iterations}");
     }
 }
 
-/// Two institutions, one with seven columns and the labels, the other with the rest.
-fn owners(training: &Sample) -> Pooled {
-    Pooled::Vertical { rows: training.rows(), columns: vec![7, training.features().columns() - 7] }
+/// How the loans are divided among institutions.
+#[derive(Clone, Copy, Debug)]
+enum Split {
+    /// Two, one with seven columns and the labels, the other with the rest.
+    Vertical,
+    /// Three with other customers each.
+    Horizontal,
+}
+
+impl Split {
+    fn pooled(self, training: &Sample) -> Pooled {
+        let (rows, columns) = (training.rows(), training.features().columns());
+        match self {
+            Self::Vertical => Pooled::Vertical { rows, columns: vec![7, columns - 7] },
+            Self::Horizontal => Pooled::Horizontal { columns, rows: vec![5_000, 7_001, rows - 12_001] },
+        }
+    }
+
+    /// What each institution shares: features column after column, then labels.
+    fn inputs(self, training: &Sample) -> (Vec<Vec<Z64>>, Vec<Vec<Lanes>>) {
+        let (table, labels) = (encode_features(training.features()).unwrap(), training.labels());
+        let rows = match self.pooled(training) {
+            Pooled::Vertical { rows, columns } => {
+                let (one, other) = table.split_at(columns[0] * rows);
+                return (vec![one.to_vec(), other.to_vec()], vec![bits(labels)]);
+            }
+            Pooled::Horizontal { rows, .. } => rows,
+        };
+        let ends = rows.iter().scan(0, |end, rows| {
+            *end += rows;
+            Some(*end - rows..*end)
+        });
+        let part = |at: std::ops::Range<usize>| {
+            let columns = table.chunks_exact(training.rows()).flat_map(|column| &column[at.clone()]);
+            (columns.copied().collect(), bits(&labels[at.clone()]))
+        };
+        ends.map(part).unzip()
+    }
+}
+
+fn bits(labels: &[bool]) -> Vec<Lanes> {
+    let word = |bits: &[bool]| Lanes(bits.iter().rev().fold(0, |word, &bit| word << 1 | u64::from(bit)));
+    labels.chunks(64).map(word).collect()
 }
 
 fn train(training: &Sample, epochs: usize) -> Train {
     let settings = Settings { rate: 2.0, momentum: 0.9, epochs, batch: Batch::Full, l2: 1.0 };
-    Train::new(owners(training), settings).unwrap()
+    Train::new(Split::Vertical.pooled(training), settings).unwrap()
 }
 
-fn newton(training: &Sample, iterations: usize) -> NewtonTrain {
-    NewtonTrain::new(owners(training), NewtonSettings { iterations, l2: 1.0 }).unwrap()
+fn newton(training: &Sample, split: Split, iterations: usize) -> NewtonTrain {
+    NewtonTrain::new(split.pooled(training), NewtonSettings { iterations, l2: 1.0 }).unwrap()
 }
 
-/// Trains on shares of all loans, and compares with what the twin made of them.
-fn on_shares(training: &Sample, program: &impl Program, expected: &[i64]) {
-    let columns = encode_features(training.features()).unwrap();
-    let parts = columns.split_at(7 * training.rows());
-    let word = |bits: &[bool]| Lanes(bits.iter().rev().fold(0, |word, &bit| word << 1 | u64::from(bit)));
-    let labels: Vec<Lanes> = training.labels().chunks(64).map(word).collect();
+/// Trains on shares of all loans.
+fn on_shares(training: &Sample, split: Split, program: &impl Program) -> Vec<i64> {
+    let (tables, labels) = split.inputs(training);
     let out = testing::three::<SemiHonest, _, _>(async |ctx| {
-        let table = [parts.0, parts.1].map(|x| Vector::from(Shares::public(ctx.me(), x)));
-        let labels = Vector::from(Shares::public(ctx.me(), &labels));
-        let mut released = program.run(ctx, Inputs::new(table.into_iter().chain([labels])), &Turns).await?;
+        let me = ctx.me();
+        let tables = tables.iter().map(|x| Vector::from(Shares::public(me, x)));
+        let labels = labels.iter().map(|x| Vector::from(Shares::public(me, x)));
+        let mut released = program.run(ctx, Inputs::new(tables.chain(labels)), &Turns).await?;
         let model = released.strand.open(released.outputs[0].z64()?.view()).await?;
         Ok((model, released.strand.open(released.outputs[1].bits()?.view()).await?))
     });
-    let expected: Vec<Z64> = expected.iter().map(|x| Z64(x.cast_unsigned())).collect();
-    assert_eq!(out[0], (expected, vec![Lanes(0)]));
+    let [(model, flags), ..] = out;
+    assert_eq!(flags, vec![Lanes(0)]);
+    model.iter().map(|x| x.0.cast_signed()).collect()
 }
 
 fn descent_on_shares(epochs: usize) {
     let training = loans().training;
     let program = train(&training, epochs);
-    on_shares(&training, &program, &program.plain(&table(&training), training.labels()));
+    let expected = program.plain(&table(&training), training.labels());
+    assert_eq!(on_shares(&training, Split::Vertical, &program), expected);
 }
 
-fn newton_on_shares(iterations: usize) {
-    let training = loans().training;
-    let program = newton(&training, iterations);
-    on_shares(&training, &program, &program.plain(&table(&training), training.labels()));
+/// Accuracy and AUC are those of scikit-learn's model on the held-out rows, within a bound.
+fn predicts_as_plain(model: &Model, loans: &Loans, bound: f64) {
+    let [scores, decisions] = scores(model, &loans.held_out, 0.5);
+    let labels = loans.held_out.labels();
+    let right = decisions.iter().zip(labels).filter(|(decision, bad)| (**decision == 1) == **bad);
+    let accuracy = right.count() as f64 / labels.len() as f64;
+    let scores: Vec<f64> = scores.iter().map(|score| *score as f64 * Number::ULP).collect();
+    let auc = Ranking::new(&scores, labels).unwrap().auc();
+    let of = |key: &str| loans.expected[key].as_f64().unwrap();
+    assert!((accuracy - of("accuracy")).abs() < bound && (auc - of("auc")).abs() < bound, "{accuracy} {auc}");
+}
+
+/// The model of some coefficients, and how far it is from scikit-learn's.
+fn compared(coefficients: &[i64], plain: &Model) -> (Model, f64) {
+    let model = decode_model(&coefficients.iter().map(|x| Z64(x.cast_unsigned())).collect::<Vec<_>>());
+    let off = model.weights.iter().zip(&plain.weights).map(|(a, b)| (a - b).abs());
+    let off = off.fold((model.intercept - plain.intercept).abs(), f64::max);
+    (model, off)
 }
 
 #[test]
@@ -202,7 +245,17 @@ fn a_hundred_epochs_on_shares_of_all_loans_are_those_of_the_twin() {
     descent_on_shares(100);
 }
 
+/// Trained jointly on shares of all loans, divided among three by customers or between two by columns.
 #[test]
-fn newton_on_shares_of_all_loans_is_that_of_the_twin() {
-    newton_on_shares(8);
+fn newton_on_shares_of_all_loans_in_either_split_comes_to_the_model_of_scikit_learn() {
+    let loans = loans();
+    let (training, plain) = (&loans.training, plain_model(&loans.expected));
+    for split in [Split::Vertical, Split::Horizontal] {
+        let program = newton(training, split, 8);
+        let coefficients = on_shares(training, split, &program);
+        assert_eq!(coefficients, program.plain(&table(training), training.labels()), "{split:?}");
+        let (model, off) = compared(&coefficients, &plain);
+        assert!(off < 1e-3, "{off} in {split:?}");
+        predicts_as_plain(&model, &loans, 1e-3);
+    }
 }

@@ -5,7 +5,7 @@ mod malicious;
 use crate::{
     Ctx, Error,
     ring::{Quadratic, Ring},
-    share::{Matrix, View, Windows, components, split_planes},
+    share::{Matrix, Term, View, Windows, components, split_planes},
 };
 use std::future::Future;
 
@@ -73,6 +73,15 @@ pub trait Steps: Send + Sync + Sized + 'static {
         ctx: &mut Ctx<Self>,
         x: View<'_, R>,
         y: View<'_, R>,
+        sums: &Sums<'_>,
+    ) -> Result<(Vec<R>, Self::Gate), Error>
+    where
+        Self: Mode;
+
+    /// The local half of sums of products of vectors where they lie: see [`Ctx::sums_of_terms`].
+    fn terms<R: Ring>(
+        ctx: &mut Ctx<Self>,
+        terms: &[Term<'_, R>],
         sums: &Sums<'_>,
     ) -> Result<(Vec<R>, Self::Gate), Error>
     where
@@ -180,6 +189,12 @@ impl Steps for SemiHonest {
     ) -> Result<(Vec<R>, ()), Error> {
         let mut z = ctx.prss.zero::<R>(sums.len())?;
         crate::simd::words::products(sums, [x.own, x.next], [y.own, y.next], &mut z);
+        Ok((z, ()))
+    }
+
+    fn terms<R: Ring>(ctx: &mut Ctx<Self>, terms: &[Term<'_, R>], sums: &Sums<'_>) -> Result<(Vec<R>, ()), Error> {
+        let mut z = ctx.prss.zero::<R>(sums.len())?;
+        crate::simd::words::terms(sums, terms, &mut z);
         Ok((z, ()))
     }
 

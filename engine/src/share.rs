@@ -9,10 +9,12 @@ use std::fmt;
 
 mod components;
 mod matrix;
+mod term;
 mod windows;
 
 pub use components::Apart;
 pub use matrix::Matrix;
+pub use term::Term;
 pub use windows::Windows;
 
 /// This party's two thirds of a vector of shared ring elements.
@@ -103,7 +105,10 @@ impl<R: Ring> Shares<R> {
     }
 
     /// Adds a vector to the elements from `at` on.
-    pub(crate) fn add_at(&mut self, at: usize, o: View<'_, R>) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if they are not all there.
+    pub fn add_at(&mut self, at: usize, o: View<'_, R>) -> Result<(), Error> {
         let end = at.saturating_add(o.len());
         same("the vector added to", self.len().max(end), self.len())?;
         for (mine, other) in [(&mut self.own, o.own), (&mut self.next, o.next)] {

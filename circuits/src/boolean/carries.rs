@@ -1,7 +1,7 @@
 //! Runs a network of carries over gates.
 
-use super::network::{Gate, Network};
-use crate::gates::{Gates, Wire};
+use super::network::{Gate, Network, Product};
+use crate::gates::{Gates, Wire, WiredProduct, WiredSums};
 
 impl Network {
     /// The wanted carries behind one another, from the values and the `p` of all positions; what lies above them is not looked at.
@@ -32,39 +32,39 @@ impl Network {
         let mut wires = Vec::new();
         (0..2).for_each(|of| wires.extend((0..positions).map(|bit| Wire { of, bit })));
         for (round, gates) in self.rounds.iter().enumerate() {
-            let [left, right] = factors(gates, &wires);
-            let vectors: Vec<&G::Bits> = [v, p].into_iter().chain(&computed).collect();
-            let [mut left, mut right] = [g.gather(&vectors, &left)?, g.gather(&vectors, &right)?];
-            let mut terms: Vec<usize> = gates.iter().map(|gate| gate.products.len()).collect();
-            if round == 0 && beside > 0 {
-                (left, right) = (g.concat(&[&left, x]), g.concat(&[&right, y]));
-                terms.resize(gates.len() + beside, 1);
+            let mut sums = wired(gates, &wires);
+            let other = |bit| {
+                let [left, right] = [2, 3].map(|of| Wire { of, bit });
+                WiredProduct { left, right, plus: None }
+            };
+            if round == 0 {
+                sums.products.extend((0..beside).map(other));
+                sums.sums.resize(gates.len() + beside, (1, None));
             }
-            let sent = g.sums_of_products(&left, &right, &terms).await?;
-            if round == 0 && beside > 0 {
-                products = g.select(&sent, gates.len()..gates.len() + beside)?;
-            }
+            let vectors: Vec<&G::Bits> = [v, p, x, y].into_iter().chain(&computed).collect();
             let of = vectors.len();
-            let sum = |(bit, gate): (usize, &Gate)| (Wire { of, bit }, gate.linear.map(|linear| wires[linear]));
-            let sums: Vec<_> = gates.iter().enumerate().map(sum).collect();
-            let mut vectors = vectors;
-            vectors.push(&sent);
-            let summed =
-                gates.iter().any(|gate| gate.linear.is_some()).then(|| g.gather(&vectors, &sums)).transpose()?;
-            drop(vectors);
-            computed.push(summed.unwrap_or(sent));
-            wires.extend(sums.iter().map(|(sum, _)| *sum));
+            let sums = g.wired_sums(&vectors, &sums).await?;
+            if round == 0 && beside > 0 {
+                products = g.select(&sums, gates.len()..gates.len() + beside)?;
+            }
+            computed.push(sums);
+            wires.extend((0..gates.len()).map(|bit| Wire { of, bit }));
         }
-        let carries: Vec<_> = self.carries.iter().map(|&wire| (wires[wire], None)).collect();
-        let vectors: Vec<&G::Bits> = [v, p].into_iter().chain(&computed).collect();
+        let carries: Vec<_> = self.carries.iter().map(|&wire| wires[wire]).collect();
+        let vectors: Vec<&G::Bits> = [v, p, x, y].into_iter().chain(&computed).collect();
         Ok((g.gather(&vectors, &carries)?, products))
     }
 }
 
-/// The factors of all products of a round, gate by gate.
-fn factors(gates: &[Gate], wires: &[Wire]) -> [Vec<(Wire, Option<Wire>)>; 2] {
-    let products = || gates.iter().flat_map(|gate| &gate.products);
-    let left = products().map(|p| (wires[p.left], None)).collect();
-    let right = products().map(|p| (wires[p.right], p.plus.map(|plus| wires[plus]))).collect();
-    [left, right]
+/// The gates of a round, with what their wires stand for.
+fn wired(gates: &[Gate], wires: &[Wire]) -> WiredSums {
+    let product = |product: &Product| WiredProduct {
+        left: wires[product.left],
+        right: wires[product.right],
+        plus: product.plus.map(|plus| wires[plus]),
+    };
+    WiredSums {
+        sums: gates.iter().map(|gate| (gate.products.len(), gate.linear.map(|linear| wires[linear]))).collect(),
+        products: gates.iter().flat_map(|gate| &gate.products).map(product).collect(),
+    }
 }

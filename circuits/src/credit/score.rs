@@ -65,6 +65,9 @@ pub struct Score {
 }
 
 impl Score {
+    /// How rows are cut unless [`tiled`](Self::tiled) says otherwise. Larger batches send fewer messages, of which each costs what a thousand bytes do; smaller ones stay in a cache nearer to the processor.
+    pub const TILING: Tiling = Tiling { batch: 10_240, strands: 4 };
+
     /// What to score, by what, and what to tell of it.
     ///
     /// # Errors
@@ -91,12 +94,12 @@ impl Score {
             CreditError::setting(holds, "the number of weights", width as f64, "the number of features")?;
             public = Some(super::encode_model(model)?);
         }
-        let score = Self { table, weights, reports, public, tiling: Tiling { batch: 4096, strands: 4 } };
+        let score = Self { table, weights, reports, public, tiling: Self::TILING };
         Place::check(&score.places())?;
         Ok(score)
     }
 
-    /// Cuts the rows in another way than into batches of 4,096 on four strands. A batch is rounded up to a multiple of 64 rows.
+    /// Cuts the rows in another way than [`TILING`](Self::TILING) does. A batch is rounded up to a multiple of 64 rows.
     #[must_use]
     pub fn tiled(self, tiling: Tiling) -> Self {
         Self { tiling, ..self }

@@ -10,8 +10,8 @@ use crate::{
     },
     memory::{retire, zeros},
     protocol::parts,
-    ring::{Quadratic, Ring},
-    share::{Matrix, View, Windows, components, split_planes},
+    ring::{Product, Quadratic, Ring},
+    share::{Matrix, Term, View, Windows, components, split_planes},
 };
 use std::ops::Range;
 
@@ -132,6 +132,15 @@ impl Steps for Malicious {
             first += terms;
         }
         Ok((z, Gate(places)))
+    }
+
+    fn terms<R: Ring>(ctx: &mut Ctx<Self>, terms: &[Term<'_, R>], sums: &Sums<'_>) -> Result<(Vec<R>, Gate), Error> {
+        let [x, y] = Term::factors(terms)?;
+        if sums.terms.iter().all(|&terms| terms == 1) {
+            // One gate for all of them, and not one for each.
+            return Self::quadratic(ctx, &Product, [x.view(), y.view()], sums.len());
+        }
+        Self::products(ctx, x.view(), y.view(), sums)
     }
 
     fn matrix_vector<R: Ring>(

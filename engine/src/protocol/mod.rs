@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | [`random`](crate::Ctx::random) | strand | 0 | 0 |
 //! | [`input`](crate::Ctx::input) | strand | 0; malicious 1 | 0; a hash for all |
-//! | [`mul`](crate::Ctx::mul), [`quadratic`](crate::Ctx::quadratic), [`sums_of_products`](crate::Ctx::sums_of_products), [`matrix_vector`](crate::Ctx::matrix_vector), [`dots`](crate::Ctx::dots) | strand | 1 | one element per output, to `prev` |
+//! | [`mul`](crate::Ctx::mul), [`quadratic`](crate::Ctx::quadratic), [`sums_of_products`](crate::Ctx::sums_of_products), [`sums_of_terms`](crate::Ctx::sums_of_terms), [`matrix_vector`](crate::Ctx::matrix_vector), [`dots`](crate::Ctx::dots) | strand | 1 | one element per output, to `prev` |
 //! | [`masks`](crate::Ctx::masks) | strand | 0 | 0 |
 //! | [`unmask`](crate::Ctx::unmask) | strand | 1 | what is unmasked, by two parties to one each; malicious: a hash for all |
 //! | [`check`](crate::Ctx::check), [`verify`](crate::Ctx::verify) | strand | 0; malicious a few a batch | 0; a proof for all |
@@ -16,6 +16,7 @@ mod dots;
 mod mask;
 mod open;
 mod product;
+mod terms;
 
 pub use mask::Masks;
 pub use open::Verified;

@@ -7,7 +7,7 @@ use crate::{
     check::form::{Parts, parts},
     mode::Sums,
     ring::{Algebra, Deg1, Quadratic, Ring, Z64, quadratic_recorded_scalar, quadratic_scalar},
-    share::View,
+    share::{Term, View},
 };
 use std::ops::{Add, Mul, Sub};
 
@@ -196,6 +196,42 @@ fn products_loop<R: Ring>(sums: &Sums<'_>, [a, b]: [&[R]; 2], [c, d]: [&[R]; 2],
     }
 }
 
+/// As [`products`], of factors where they lie.
+pub(crate) fn terms<R: Ring>(sums: &Sums<'_>, terms: &[Term<'_, R>], z: &mut [R]) {
+    widest!(terms_loop, terms_512, (sums, terms, z));
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq")]
+fn terms_512<R: Ring>(sums: &Sums<'_>, terms: &[Term<'_, R>], z: &mut [R]) {
+    terms_loop(sums, terms, z);
+}
+
+#[inline(always)]
+fn terms_loop<R: Ring>(sums: &Sums<'_>, terms: &[Term<'_, R>], z: &mut [R]) {
+    let mut terms = terms.iter();
+    for (z, &count) in z.chunks_exact_mut(sums.words.max(1)).zip(sums.terms) {
+        for Term { x, y, plus } in terms.by_ref().take(count) {
+            let x = x.own.iter().zip(x.next);
+            let y = y.own.iter().zip(y.next);
+            match plus {
+                None => {
+                    for ((z, (&a, &b)), (&c, &d)) in z.iter_mut().zip(x).zip(y) {
+                        *z = *z + a * (c + d) + b * c;
+                    }
+                }
+                Some(plus) => {
+                    let plus = plus.own.iter().zip(plus.next);
+                    for (((z, (&a, &b)), (&c, &d)), (&e, &f)) in z.iter_mut().zip(x).zip(y).zip(plus) {
+                        let (c, d) = (c + e, d + f);
+                        *z = *z + a * (c + d) + b * c;
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// One sum of products, in as many partial sums as are computed together.
 #[inline(always)]
 fn dot<R: Ring>([a, b]: [&[R]; 2], [c, d]: [&[R]; 2]) -> R {
@@ -296,6 +332,22 @@ mod tests {
         }
     }
 
+    /// Sums of terms, with and without a summand, against sums of the products of their factors.
+    fn terms_agree<R: Ring>(v: &[Vec<R>], counts: &[usize], words: usize) {
+        let sums = Sums { terms: counts, words };
+        let at = |k: usize, j: usize| View { own: &v[k][j * words..][..words], next: &v[k + 1][j * words..][..words] };
+        let term = |j: usize| Term { x: at(0, j), y: at(2, j), plus: (j % 2 == 1).then(|| at(4, j)) };
+        let all: Vec<Term<'_, R>> = (0..counts.iter().sum()).map(term).collect();
+        let [x, y] = Term::factors(&all).expect("of one length");
+        let mut expected = v[6][..sums.len()].to_vec();
+        products(&sums, [&x.own, &x.next], [&y.own, &y.next], &mut expected);
+        for f in [terms::<R> as fn(&Sums<'_>, &[Term<'_, R>], &mut [R]), terms_loop::<R>] {
+            let mut z = v[6][..sums.len()].to_vec();
+            f(&sums, &all, &mut z);
+            assert_eq!(z, expected, "{counts:?} of {words}");
+        }
+    }
+
     fn matrices_agree<R: Ring>(v: &[Vec<R>], rows: usize) {
         let columns: Vec<View<'_, R>> =
             v.chunks_exact(2).map(|x| View { own: &x[0][..rows], next: &x[1][..rows] }).collect();
@@ -332,6 +384,8 @@ mod tests {
             for (terms, words) in [(&[n][..], 1), (&[0, n / 2, n - n / 2], 1), (&[1, 0, 2, 1], 10), (&[2], n / 2 + 1), (&[], 3)] {
                 sums_agree(&integers, terms, words.min(20));
                 sums_agree(&lanes, terms, words.min(20));
+                terms_agree(&integers, terms, words.min(20));
+                terms_agree(&lanes, terms, words.min(20));
             }
         }
     }

@@ -15,7 +15,7 @@ use crate::{
     job::ModeSpec,
 };
 use std::{fs, io::Write as _, path::PathBuf};
-use trefoil_circuits::aes::SboxForm;
+use trefoil_circuits::{aes::SboxForm, credit::Score};
 use trefoil_engine::CHECK_EVERY;
 
 const EXAMPLES: &str = "\
@@ -50,7 +50,7 @@ pub struct BenchArgs {
     /// How S-boxes are computed: tower17, tower18 or boyar-peralta
     #[arg(long, default_value = "tower17", value_parser = sbox)]
     sbox: SboxForm,
-    /// Items of a batch: AES blocks (4096 unless told), multiplications (16384), comparisons (4096), applicants (4096), rows of a step of training (128), templates (512)
+    /// Items of a batch: AES blocks (4096 unless told), multiplications (16384), comparisons (4096), applicants (10240), rows of a step of training (128), templates (512)
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     batch: Option<u32>,
     /// Strands in flight
@@ -267,7 +267,7 @@ impl BenchArgs {
             })
         };
         let (rows, columns) = (times(10e3, 1), usize::from(self.columns));
-        let score = Scenario::Score { rows, columns, batch: batch(4096), strands };
+        let score = Scenario::Score { rows, columns, batch: batch(Score::TILING.batch), strands };
         let score_one = Scenario::ScoreOne { columns, applicants: times(100.0, 1) };
         let train = Scenario::Train { rows, columns, batch: batch(128) };
         let templates = |default: f64| self.templates.map_or(times(default, 1), |n| n as usize);

@@ -2,8 +2,9 @@
 
 use super::SpecFault;
 use serde::{Deserialize, Serialize};
-use trefoil_circuits::credit::{
-    Auc, Counts, MOST_FEATURES, Number, OnCut, Pooled, Reasons, Report, Score, Split, Weights, decode_model,
+use trefoil_circuits::{
+    credit::{Auc, Counts, MOST_FEATURES, Number, OnCut, Pooled, Reasons, Report, Score, Split, Weights, decode_model},
+    program::Tiling,
 };
 use trefoil_engine::Z64;
 
@@ -161,7 +162,8 @@ impl ScoreSpec {
     /// Bytes that the computation takes beside its inputs and outputs: the pooled table, and the batches under way.
     pub(in crate::job) fn memory(&self) -> u64 {
         let (rows, columns) = self.table.size();
-        let batch = (4 * 4096).min(rows);
+        let Tiling { batch, strands } = Score::TILING;
+        let batch = ((batch * strands) as u64).min(rows);
         self.table.bytes() + batch * (2 * SHARE * columns + ROW)
     }
 
