@@ -65,8 +65,8 @@ pub struct Score {
 }
 
 impl Score {
-    /// How rows are cut unless [`tiled`](Self::tiled) says otherwise. Larger batches send fewer messages, of which each costs what a thousand bytes do; smaller ones stay in a cache nearer to the processor.
-    pub const TILING: Tiling = Tiling { batch: 10_240, strands: 4 };
+    /// How rows are cut unless [`tiled`](Self::tiled) says otherwise. Larger batches send fewer messages, of which each costs what a thousand bytes do; smaller ones stay in a cache nearer to the processor. More than two of them at a time would take much memory.
+    pub const TILING: Tiling = Tiling { batch: 10_240, strands: 2 };
 
     /// What to score, by what, and what to tell of it.
     ///
