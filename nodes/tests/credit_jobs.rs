@@ -122,7 +122,8 @@ fn table(owner: &str, table: &str, columns: &[&str]) -> InputSpec {
 const FEATURES: [&str; COLUMNS] = ["x0", "x1", "x2"];
 
 fn kept(table: &str, permits: Vec<Permit>) -> OutputSpec {
-    OutputSpec::kept(KeptTable { name: name(table), version: 1, columns: vec![name("value")], permits })
+    let column = if table.starts_with("scores") { "value" } else { "model" };
+    OutputSpec::kept(KeptTable { name: name(table), version: 1, columns: vec![name(column)], permits })
 }
 
 /// By descent at a rate, or by Newton's method if that is zero.

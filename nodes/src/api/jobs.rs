@@ -210,6 +210,8 @@ impl From<SourceFault> for Problem {
         let kind = match fault {
             SourceFault::Denied { .. } | SourceFault::Spent { .. } => ProblemKind::Denied,
             SourceFault::Column { .. }
+            | SourceFault::Model { .. }
+            | SourceFault::Customers { .. }
             | SourceFault::Numbers { .. }
             | SourceFault::Shape { .. }
             | SourceFault::Twice { .. }

@@ -6,8 +6,8 @@ use super::{
 use crate::{
     pki::ClientName,
     tables::{
-        Arrival, Arriving, ColumnName, ColumnSpec, Customers, NUMBER_COLUMN_NAMES, Origin, StoredTable, TableKey,
-        TableRefusal, TableStore,
+        Arrival, Arriving, ColumnName, ColumnSpec, Customers, MODEL_COLUMN_NAME, NUMBER_COLUMN_NAMES, Origin,
+        StoredTable, TableKey, TableRefusal, TableStore,
     },
 };
 use std::{
@@ -127,6 +127,29 @@ pub enum SourceFault {
         /// The table.
         key: TableKey,
     },
+    /// Coefficients would be taken for something about customers, or that for coefficients.
+    #[error(
+        "input {input}: columns of {key} that are called `{MODEL_COLUMN_NAME}`, or whose names begin with `{MODEL_COLUMN_NAME}-`, hold the coefficients of a model: they are taken as the model of \
+         `credit-score` and nothing else is; name a column of customers for customers, and one of coefficients for a model"
+    )]
+    Model {
+        /// The input.
+        input: usize,
+        /// The table.
+        key: TableKey,
+    },
+    /// The same customers twice, or some of them.
+    #[error(
+        "input {input}: {key} tells of customers of whom {other} tells too; take one of both, so that each customer is in this job once"
+    )]
+    Customers {
+        /// The input.
+        input: usize,
+        /// The table.
+        key: TableKey,
+        /// The table of an earlier input.
+        other: TableKey,
+    },
     /// The columns are not what the program takes.
     #[error("input {input}: the columns of {key} are not the {} entries of {:?} that the program takes; give the rows that the table has, and as many columns", shape.len, shape.ring)]
     Shape {
@@ -173,6 +196,9 @@ pub fn resolve(
             if !ports.get(input).is_some_and(|port| numbers_fit(port.role, &places, &stored)) {
                 return Err(SourceFault::Numbers { input, key });
             }
+            if !ports.get(input).is_some_and(|port| model_fits(port.role, &places, &stored)) {
+                return Err(SourceFault::Model { input, key });
+            }
             let takes = ports.get(input).is_some_and(|port| port.takes(stored.spec().rows, places.len()));
             if !takes || !stored.fits(&places, *shape) {
                 return Err(SourceFault::Shape { input, key, shape: *shape });
@@ -182,6 +208,7 @@ pub fn resolve(
     };
     let sources: Vec<Source> = shapes.iter().enumerate().map(&mut source).collect::<Result<_, _>>()?;
     check_labels(&ports, &sources)?;
+    check_customers(spec, &ports, &sources)?;
     Ok(sources)
 }
 
@@ -256,6 +283,38 @@ fn numbers_fit(role: Role, places: &[usize], table: &StoredTable) -> bool {
     let is = |(k, name): (&usize, &str)| named(k).is_some_and(|column| column.name.as_str() == name);
     let in_order = first.iter().zip(NUMBER_COLUMN_NAMES).all(is);
     in_order && (role == Role::Any || !others.iter().filter_map(named).any(ColumnSpec::is_number))
+}
+
+/// Whether columns of coefficients are taken as a model, and no others are.
+///
+/// Decisions on customers whose features are coefficients would tell these, and counts of scores by a model that is a column of features, of customers that somebody has made up, the features of single customers.
+fn model_fits(role: Role, places: &[usize], table: &StoredTable) -> bool {
+    let is_model = |place: &usize| table.spec().columns.get(*place).is_some_and(ColumnSpec::is_model);
+    role == Role::Any || places.iter().all(|place| is_model(place) == (role == Role::Model))
+}
+
+/// Whether all customers of a job are in it once, as far as tables tell.
+///
+/// Where inputs bring other customers each, those in two would count twice towards a minimum of one later on. And what several owners permit of their customers in common, beside more customers of one of them, would tell by a
+/// difference what that one permits of nobody alone. An owner's own tables may stand beside each other: it knows whether they have the same customers.
+fn check_customers(spec: &JobSpec, ports: &[Port], sources: &[Source]) -> Result<(), SourceFault> {
+    let customers: Vec<(usize, &StoredTable)> = (ports.iter().zip(sources).enumerate())
+        .filter(|(_, (port, _))| port.role.is_customers())
+        .filter_map(|(input, (_, source))| Some((input, source.stored()?)))
+        .collect();
+    for (k, (input, table)) in customers.iter().enumerate() {
+        let same_rows = |other: &StoredTable| table.tells_of().iter().any(|origin| other.tells_of().contains(origin));
+        let in_part = |other: &StoredTable| {
+            let shared = table.owners().iter().filter(|owner| other.owners().contains(owner)).count();
+            shared > 0 && (shared < table.owners().len() || shared < other.owners().len())
+        };
+        let twice =
+            |(_, other): &&(usize, &StoredTable)| in_part(other) || (!spec.program.is_of_rows() && same_rows(other));
+        if let Some((_, other)) = customers[..k].iter().find(twice) {
+            return Err(SourceFault::Customers { input: *input, key: table.key().clone(), other: other.key().clone() });
+        }
+    }
+    Ok(())
 }
 
 /// Labels of customers whose values are counted, or features trained on or joined, are those of the same customers: of the same table, or of one that the values were made of row by row.

@@ -13,7 +13,7 @@ mod store;
 pub use accounts::TableRefusal;
 pub use customers::Customers;
 pub use names::{ColumnName, TableName, UploadId};
-pub use spec::{ColumnSpec, NUMBER_COLUMN_NAMES, Permit, ScoreDetail, TableKey, TableSpec};
+pub use spec::{ColumnSpec, MODEL_COLUMN_NAME, NUMBER_COLUMN_NAMES, Permit, ScoreDetail, TableKey, TableSpec};
 pub use store::{Arrival, Arriving, Origin, StoredTable, TableStatus, TableStore};
 
 /// The media type of the body of an upload.

@@ -49,7 +49,16 @@ pub struct ColumnSpec {
 /// The names of the columns that hold the low and the high word of customers' numbers. No program takes them but `credit-join`, and circuits.
 pub const NUMBER_COLUMN_NAMES: [&str; 2] = ["key-low", "key-high"];
 
+/// The name of a column of coefficients, or its beginning: `model`, `model-1`. Such columns are taken as the model of `credit-score` and as nothing else, but by circuits, and no others are taken as a model.
+pub const MODEL_COLUMN_NAME: &str = "model";
+
 impl ColumnSpec {
+    /// Whether it holds the coefficients of a model.
+    pub fn is_model(&self) -> bool {
+        let rest = self.name.as_str().strip_prefix(MODEL_COLUMN_NAME);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    }
+
     /// Whether it holds a part of customers' numbers.
     pub fn is_number(&self) -> bool {
         NUMBER_COLUMN_NAMES.contains(&self.name.as_str())

@@ -95,7 +95,7 @@ pub fn run(args: &EvaluateArgs) -> Result<Exit, Error> {
     let file = connected(&args.cluster, async |client| {
         let tables = args.tables.find(&client).await?;
         // Nothing is computed only to find that a column cannot be counted.
-        args.columns.iter().try_for_each(|column| check_column((&tables, &pooling), column))?;
+        args.columns.iter().try_for_each(|column| check_column(&pooling, column))?;
         let shared = match &args.model_table {
             Some(table) => find(&client, std::slice::from_ref(table)).await?,
             None => Vec::new(),

@@ -2,17 +2,23 @@
 
 mod grid;
 
-use super::{ColumnCounts, LABEL, Pooling, digest, feature_columns, moments::input};
+use super::{
+    ColumnCounts, ModelFile, ModelSource, Pooling, digest,
+    evaluate::{KeptScores, submitter},
+    feature_columns,
+    moments::input,
+    whose_customers,
+};
 use crate::{
     Error,
     client::Client,
     credit::NamedMoments,
-    job::{CountsSpec, InputSpec, JobSpec, ModeSpec, ProgramSpec},
+    job::{CountsSpec, InputSpec, JobSpec, ModeSpec, ProgramSpec, ReportSpec},
     tables::TableStatus,
 };
 use bytes::Bytes;
 use grid::{Cut, grid, tenths};
-use trefoil_circuits::credit::OnCut;
+use trefoil_circuits::credit::{OnCut, reference::Model};
 
 /// What the customers of a category are called that are counted for none of its levels: those of its `reference`, and of levels that count too few.
 const OTHERS: &str = "any other";
@@ -21,7 +27,7 @@ const OTHERS: &str = "any other";
 ///
 /// Two jobs for a column of numbers: the first counts without labels between some hundred cut points that follow from the moments, and the second with labels between those that come nearest to tenths. These are ends of ranges
 /// that the first one told, so that no difference of the two tells of fewer customers of an owner than the minimum. One job for truth values; for a category one for each level that has a feature, which also counts the others. A
-/// level that counts too few belongs to the others. Cancelled, it deletes the job in the background.
+/// level that counts too few belongs to the others. Of tables with the same customers, a column of any of them can be counted, by one more job for each feature, whose results stay at the nodes and are deleted at the end. Cancelled, it deletes the job in the background.
 ///
 /// # Errors
 /// As [`check_column`] and [`Client::run`].
@@ -31,28 +37,38 @@ pub async fn count_column(
     name: &str,
     (minimum, mode): (u64, ModeSpec),
 ) -> Result<ColumnCounts, Error> {
-    let Found { part, moments, features } = found((tables, pooling), name)?;
+    let Found { part, moments, features } = found(pooling, name)?;
     let (cuts, levels, goods, bads) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut counts = ColumnCounts { name: name.to_owned(), cuts, levels, goods, bads };
     let counting = Counting { client, tables, pooling, minimum, mode };
+    let me = submitter(client)?;
     let mut all_customers = None;
     for (place, level) in features {
-        let (feature, spread) = ((part, place), (moments.mean[place], moments.sd[place]));
-        let middle = [Cut::new(0.5, spread)];
+        let mut kept = KeptScores::new(client, &me, whose_customers(tables), (minimum, mode));
+        let counted = async {
+            let spread = (moments.mean[place], moments.sd[place]);
+            let middle = vec![Cut::new(0.5, spread)];
+            let values = counting.values((part, place), &mut kept).await?;
+            let cuts = if level.is_some() || is_of_bits(spread) {
+                middle
+            } else {
+                counting.tenths(&values, &grid(spread)).await?
+            };
+            // Without any, nothing can be told apart.
+            let none = [vec![0], vec![0]];
+            let counts = if cuts.is_empty() { none } else { counting.by_label(&values, &cuts).await? };
+            Ok::<_, Error>((cuts, counts))
+        };
+        let counted = counted.await;
+        kept.delete().await;
+        let (cuts, [goods, bads]) = counted?;
         if let Some(level) = level {
-            let [goods, bads] = counting.by_label(feature, &middle).await?;
             counts.add_level(level, [&goods, &bads], minimum);
             all_customers = Some((goods.iter().sum(), bads.iter().sum()));
-            continue;
-        }
-        let cuts = if is_of_bits(spread) { middle.to_vec() } else { counting.tenths(feature, &grid(spread)).await? };
-        [counts.goods, counts.bads] = if cuts.is_empty() {
-            // Nothing can be told apart.
-            [vec![0], vec![0]]
         } else {
-            counting.by_label(feature, &cuts).await?
-        };
-        counts.cuts = cuts.iter().map(|cut| cut.value).collect();
+            counts.cuts = cuts.iter().map(|cut| cut.value).collect();
+            (counts.goods, counts.bads) = (goods, bads);
+        }
     }
     if let Some(all) = all_customers {
         counts.add_others(all, minimum);
@@ -63,9 +79,9 @@ pub async fn count_column(
 /// Whether customers of these tables can be counted by a column.
 ///
 /// # Errors
-/// [`Error::Usage`] for a column without features, and for one of a table that does not bring the labels: rows of one table are counted by labels of the same.
-pub fn check_column((tables, pooling): (&[TableStatus], &Pooling), name: &str) -> Result<(), Error> {
-    found((tables, pooling), name).map(|_| ())
+/// [`Error::Usage`] for a column without features.
+pub fn check_column(pooling: &Pooling, name: &str) -> Result<(), Error> {
+    found(pooling, name).map(|_| ())
 }
 
 /// The features of a column.
@@ -77,10 +93,11 @@ struct Found<'a> {
     features: Vec<(usize, Option<String>)>,
 }
 
-fn found<'a>((tables, pooling): (&[TableStatus], &'a Pooling), name: &str) -> Result<Found<'a>, Error> {
-    let (all, labelled) = match pooling {
-        Pooling::Horizontal(moments) => (std::slice::from_ref(moments), None),
-        Pooling::Vertical(all) => (&all[..], tables.iter().position(has_labels)),
+/// Of a column that several tables have, that of the first.
+fn found<'a>(pooling: &'a Pooling, name: &str) -> Result<Found<'a>, Error> {
+    let all = match pooling {
+        Pooling::Horizontal(moments) => std::slice::from_ref(moments),
+        Pooling::Vertical(all) => &all[..],
     };
     let of_part = |(part, moments): (usize, &'a NamedMoments)| {
         let level = |feature: &String| {
@@ -95,28 +112,12 @@ fn found<'a>((tables, pooling): (&[TableStatus], &'a Pooling), name: &str) -> Re
         let features: Vec<_> = features.filter_map(|(place, feature)| Some((place, level(feature)?))).collect();
         (!features.is_empty()).then_some(Found { part, moments, features })
     };
-    let mut parts: Vec<Found<'a>> = all.iter().enumerate().filter_map(of_part).collect();
-    let counted = |found: &Found<'a>| labelled.is_none_or(|labelled| found.part == labelled);
-    if let Some(at) = parts.iter().position(counted) {
-        return Ok(parts.swap_remove(at));
-    }
-    let called = |part: usize| {
-        tables.get(part).map_or_else(String::new, |table| format!("{}/{}@{}", table.owner, table.name, table.version))
+    let none = || {
+        let mut columns: Vec<&str> = all.iter().flat_map(NamedMoments::columns).map(|(column, _)| column).collect();
+        columns.dedup();
+        Error::Usage(format!("no column `{name}` has features; there are {}", columns.join(", ")))
     };
-    if let (Some(found), Some(labelled)) = (parts.first(), labelled) {
-        return Err(Error::Usage(format!(
-            "`{name}` is a column of {}, which has no labels; tables with the same customers can be counted by columns of the one with the labels, {}: leave `{name}` out",
-            called(found.part),
-            called(labelled)
-        )));
-    }
-    let mut columns: Vec<&str> = all.iter().flat_map(NamedMoments::columns).map(|(column, _)| column).collect();
-    columns.dedup();
-    Err(Error::Usage(format!("no column `{name}` has features; there are {}", columns.join(", "))))
-}
-
-fn has_labels(table: &TableStatus) -> bool {
-    table.columns.iter().any(|column| column.name.as_str() == LABEL)
+    all.iter().enumerate().find_map(of_part).ok_or_else(none)
 }
 
 /// Whether a column with this mean and deviation has zeros and ones alone: their deviation follows from their mean.
@@ -160,44 +161,56 @@ struct Counting<'a> {
 }
 
 impl Counting<'_> {
-    /// Good and bad customers between cut points of a standardized feature: that of so many of one part of the features.
-    async fn by_label(&self, feature: (usize, usize), cuts: &[Cut]) -> Result<[Vec<u64>; 2], Error> {
-        let mut counts = self.by(feature, cuts, self.pooling.labels(self.tables)?).await?;
+    /// What takes the standardized feature of all customers into a job, and the customers of each input: a feature of one part of all features.
+    ///
+    /// Tables with the same customers are permitted to be counted together, not one of them alone. So there the values are scores, by a model of this one feature, of the customers of all tables.
+    async fn values(
+        &self,
+        (part, feature): (usize, usize),
+        kept: &mut KeptScores<'_>,
+    ) -> Result<(Vec<InputSpec>, Vec<u64>), Error> {
+        match self.pooling {
+            Pooling::Horizontal(moments) => {
+                let columns = feature_columns(&digest(moments)?, moments.features.len())?;
+                let column: Vec<_> = columns.into_iter().skip(feature).take(1).collect();
+                Ok(self.tables.iter().map(|table| (input(table, &column), table.rows)).unzip())
+            }
+            Pooling::Vertical(all) => {
+                let before: usize = all.iter().take(part).map(|moments| moments.features.len()).sum();
+                let moments = self.pooling.moments();
+                let mut weights = vec![0.0; moments.features.len()];
+                weights.iter_mut().skip(before + feature).take(1).for_each(|weight| *weight = 1.0);
+                let model = ModelFile::new(moments, Model { intercept: 0.0, weights });
+                let tables = (self.tables, self.pooling);
+                let values = kept.add(ModelSource::Public(&model), tables, ReportSpec::Logit).await?;
+                Ok((vec![values], self.tables.iter().take(1).map(|table| table.rows).collect()))
+            }
+        }
+    }
+
+    /// Good and bad customers between cut points of values.
+    async fn by_label(&self, values: &(Vec<InputSpec>, Vec<u64>), cuts: &[Cut]) -> Result<[Vec<u64>; 2], Error> {
+        let mut counts = self.by(values, cuts, self.pooling.labels(self.tables)?).await?;
         let bads = counts.pop().unwrap_or_default();
         Ok([counts.pop().unwrap_or_default(), bads])
     }
 
     /// Those of the cut points that come nearest to tenths of the customers.
-    async fn tenths(&self, feature: (usize, usize), cuts: &[Cut]) -> Result<Vec<Cut>, Error> {
-        let counts = self.by(feature, cuts, Vec::new()).await?.pop().unwrap_or_default();
+    async fn tenths(&self, values: &(Vec<InputSpec>, Vec<u64>), cuts: &[Cut]) -> Result<Vec<Cut>, Error> {
+        let counts = self.by(values, cuts, Vec::new()).await?.pop().unwrap_or_default();
         Ok(tenths(&counts).into_iter().filter_map(|place| cuts.get(place).copied()).collect())
     }
 
     /// Customers between cut points: good ones and bad ones if there are labels, and else all.
     async fn by(
         &self,
-        (part, feature): (usize, usize),
+        (values, rows): &(Vec<InputSpec>, Vec<u64>),
         cuts: &[Cut],
         labels: Vec<InputSpec>,
     ) -> Result<Vec<Vec<u64>>, Error> {
-        let column = |moments: &NamedMoments| {
-            let columns = feature_columns(&digest(moments)?, moments.features.len())?;
-            Ok::<_, Error>(columns.into_iter().skip(feature).take(1).collect::<Vec<_>>())
-        };
-        let (values, rows): (Vec<InputSpec>, Vec<u64>) = match self.pooling {
-            Pooling::Horizontal(moments) => {
-                let column = column(moments)?;
-                self.tables.iter().map(|table| (input(table, &column), table.rows)).unzip()
-            }
-            Pooling::Vertical(all) => {
-                let chosen = self.tables.iter().zip(all).skip(part).take(1);
-                let inputs = chosen.map(|(table, moments)| Ok((input(table, &column(moments)?), table.rows)));
-                inputs.collect::<Result<Vec<_>, Error>>()?.into_iter().unzip()
-            }
-        };
         let (cuts, by_label, minimum) = (cuts.iter().map(|cut| cut.at).collect(), !labels.is_empty(), self.minimum);
-        let counts = CountsSpec { rows, cuts, on_cut: OnCut::Lower, by_label, minimum, around: None };
-        let inputs = values.into_iter().chain(labels).collect();
+        let counts = CountsSpec { rows: rows.clone(), cuts, on_cut: OnCut::Lower, by_label, minimum, around: None };
+        let inputs = values.iter().cloned().chain(labels).collect();
         let spec = JobSpec { inputs, ..JobSpec::new(ProgramSpec::CreditCounts(counts), self.mode) };
         let outcome = self.client.run(&spec, Bytes::new(), &[]).await?;
         (0..outcome.outputs.len()).map(|k| Ok(outcome.z64(k)?.iter().map(|n| n.0).collect())).collect()
@@ -207,8 +220,7 @@ impl Counting<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{client::credit::EvaluationFile, job::Sha256Hex, tables::ColumnSpec};
-    use trefoil_circuits::program::RingKind;
+    use crate::client::credit::EvaluationFile;
 
     #[test]
     fn the_reference_level_of_a_category_counts() {
@@ -264,44 +276,28 @@ mod tests {
         assert!(![(mean, 0.3), (40.0, 12.0), (1.0, 1.0)].into_iter().any(is_of_bits));
     }
 
-    fn table(owner: &str, columns: &[&str]) -> TableStatus {
-        let spec = |name: &&str| ColumnSpec { name: name.parse().expect("a name"), ring: RingKind::Z64 };
-        TableStatus {
-            owner: owner.parse().expect("a name"),
-            name: "loans".parse().expect("a name"),
-            version: 1,
-            rows: 100,
-            columns: columns.iter().map(spec).collect(),
-            sha256: Sha256Hex([0; 32]),
-            permits: Vec::new(),
-        }
-    }
-
     #[test]
-    fn a_column_of_the_table_without_labels_is_refused_before_anything_is_computed() {
+    fn a_column_is_found_in_whichever_table_has_it() {
         let moments = |names: &[&str]| NamedMoments {
             features: names.iter().map(|name| (*name).to_owned()).collect(),
             mean: vec![0.0; names.len()],
             sd: vec![1.0; names.len()],
         };
-        let tables = [table("telco", &["f0", "f1"]), table("bank", &["f0", "f1", "f2", LABEL])];
         let (telco, bank) = (moments(&["calls", "age"]), moments(&["income", "home=OWN", "age"]));
         let pooling = Pooling::Vertical(vec![telco, bank.clone()]);
-        let refused = |name: &str| check_column((&tables, &pooling), name).expect_err("refused").to_string();
-        assert!(
-            refused("calls").contains("`calls` is a column of telco/loans@1, which has no labels"),
-            "{}",
-            refused("calls")
-        );
-        assert!(refused("calls").contains("bank/loans@1"));
+        let refused = |name: &str| check_column(&pooling, name).expect_err("refused").to_string();
         assert!(refused("wealth").ends_with("there are calls, age, income, home, age"), "{}", refused("wealth"));
         assert!(refused("home=OWN").contains("no column"), "a level is no column");
-        for (name, features) in
-            [("income", vec![(0, None)]), ("home", vec![(1, Some("OWN".to_owned()))]), ("age", vec![(2, None)])]
-        {
-            let found = found((&tables, &pooling), name).expect("a column of the bank");
-            assert_eq!((found.part, found.features), (1, features), "{name}");
+        let home = vec![(1, Some("OWN".to_owned()))];
+        for (name, part, features) in [
+            ("calls", 0, vec![(0, None)]),
+            ("income", 1, vec![(0, None)]),
+            ("home", 1, home),
+            ("age", 0, vec![(1, None)]),
+        ] {
+            let found = found(&pooling, name).expect("a column of one of them");
+            assert_eq!((found.part, found.features), (part, features), "{name}");
         }
-        assert!(check_column((&tables[1..], &Pooling::Horizontal(bank)), "income").is_ok());
+        assert!(check_column(&Pooling::Horizontal(bank), "income").is_ok());
     }
 }

@@ -8,6 +8,7 @@ use crate::{
         AucSpec, CountsSpec, InputSpec, JobId, JobSpec, KeptTable, ModeSpec, OutputSpec, ProgramSpec, ReportSpec,
         TableInput,
     },
+    pki::ClientName,
     tables::{TableName, TableStatus},
 };
 use bytes::Bytes;
@@ -47,8 +48,7 @@ pub async fn evaluate(
     (tables, pooling): (&[TableStatus], &Pooling),
     evaluating: &Evaluating,
 ) -> Result<EvaluationFile, Error> {
-    let me = client.name().cloned();
-    let me = me.ok_or_else(|| Error::Usage("a node submits no jobs; use the certificate of a client".to_owned()))?;
+    let me = submitter(client)?;
     let Evaluating { bins, minimum, mode, threshold, .. } = *evaluating;
     let accepted = (2..=1000).contains(&bins) && threshold > 0.0 && threshold < 1.0;
     if !accepted {
@@ -61,22 +61,11 @@ pub async fn evaluate(
         Pooling::Horizontal(_) => tables.iter().map(|table| vec![table.clone()]).collect(),
         Pooling::Vertical(_) => vec![tables.to_vec()],
     };
-    // No more than any owner can permit: counted twice, beside the tables of all of them.
-    let purpose =
-        Purpose { pooled_with: whose_customers(tables), times: 2, ..Purpose::new(vec![me.clone()], minimum, mode) };
-    let mut kept = Vec::new();
+    let mut kept = KeptScores::new(client, &me, whose_customers(tables), (minimum, mode));
     let counted = async {
         let mut values = Vec::new();
         for part in &parts {
-            let name: TableName = format!("scores-{}", JobId::random()?).parse().map_err(Error::Bug)?;
-            let table =
-                KeptTable { name: name.clone(), version: 1, columns: vec![column(SCORE)?], permits: purpose.scores() };
-            let outputs = (vec![ReportSpec::Probability], vec![OutputSpec::kept(table)]);
-            let spec = job(model, Applicants::Tables(part, pooling), outputs, mode)?;
-            kept.push(name.clone());
-            client.run(&spec, Bytes::new(), &[]).await?;
-            let (owner, columns) = (me.clone(), vec![column(SCORE)?]);
-            values.push(InputSpec::Table(TableInput { owner, name, version: 1, columns }));
+            values.push(kept.add(model, (part, pooling), ReportSpec::Probability).await?);
         }
         let rows = parts.iter().filter_map(|part| part.first()).map(|table| table.rows).collect();
         let border = |k: usize| (k as f64 / bins as f64 / Number::ULP).round() as i64;
@@ -91,12 +80,7 @@ pub async fn evaluate(
         Ok::<_, Error>((counted, client.run(&auc, Bytes::new(), &[]).await?))
     };
     let counted = counted.await;
-    for name in &kept {
-        // A node that does not answer keeps what can be used for counts alone.
-        if let Err(e) = client.delete_table(name, 1).await {
-            tracing::warn!("could not delete the table `{name}` of scores: {e}; delete it when that node is back");
-        }
-    }
+    kept.delete().await;
     let (counted, auc) = counted?;
     let counts = |k: usize| Ok::<_, Error>(counted.z64(k)?.iter().map(|n| n.0).collect());
     let mut file = EvaluationFile::new(evaluating.model.clone(), evaluating.population.clone());
@@ -106,4 +90,58 @@ pub async fn evaluate(
     file.minimum = minimum;
     file.pairs = auc.z64(0)?.iter().map(|n| n.0).collect::<Vec<_>>().try_into().ok();
     Ok(file)
+}
+
+/// Who submits jobs.
+pub(super) fn submitter(client: &Client) -> Result<ClientName, Error> {
+    let me = client.name().cloned();
+    me.ok_or_else(|| Error::Usage("a node submits no jobs; use the certificate of a client".to_owned()))
+}
+
+/// Scores of customers that stay at the nodes while they are counted, as tables of the client.
+pub(super) struct KeptScores<'a> {
+    client: &'a Client,
+    me: &'a ClientName,
+    purpose: Purpose,
+    names: Vec<TableName>,
+}
+
+impl<'a> KeptScores<'a> {
+    /// None yet, of customers of these owners.
+    pub(super) fn new(
+        client: &'a Client,
+        me: &'a ClientName,
+        owners: Vec<ClientName>,
+        (minimum, mode): (u64, ModeSpec),
+    ) -> Self {
+        // No more than any owner can permit: counted twice, beside the tables of all of them.
+        let purpose = Purpose { pooled_with: owners, times: 2, ..Purpose::new(vec![me.clone()], minimum, mode) };
+        Self { client, me, purpose, names: Vec::new() }
+    }
+
+    /// Scores the customers of some tables. Gives what takes the scores into another job.
+    pub(super) async fn add(
+        &mut self,
+        model: ModelSource<'_>,
+        (tables, pooling): (&[TableStatus], &Pooling),
+        report: ReportSpec,
+    ) -> Result<InputSpec, Error> {
+        let name: TableName = format!("scores-{}", JobId::random()?).parse().map_err(Error::Bug)?;
+        let (columns, permits) = (vec![column(SCORE)?], self.purpose.scores());
+        let table = KeptTable { name: name.clone(), version: 1, columns: columns.clone(), permits };
+        let outputs = (vec![report], vec![OutputSpec::kept(table)]);
+        let spec = job(model, Applicants::Tables(tables, pooling), outputs, self.purpose.mode)?;
+        self.names.push(name.clone());
+        self.client.run(&spec, Bytes::new(), &[]).await?;
+        Ok(InputSpec::Table(TableInput { owner: self.me.clone(), name, version: 1, columns }))
+    }
+
+    /// Deletes them. A node that does not answer keeps what can be used for counts alone.
+    pub(super) async fn delete(self) {
+        for name in &self.names {
+            if let Err(e) = self.client.delete_table(name, 1).await {
+                tracing::warn!("could not delete the table `{name}` of scores: {e}; delete it when that node is back");
+            }
+        }
+    }
 }

@@ -30,7 +30,7 @@ pub use train::{Destination, Method, Pooling, Trained, Training, fetch_model, sh
 use crate::{
     Error,
     credit::NamedMoments,
-    tables::{ColumnName, NUMBER_COLUMN_NAMES},
+    tables::{ColumnName, MODEL_COLUMN_NAME, NUMBER_COLUMN_NAMES},
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -62,7 +62,7 @@ fn feature_columns(digest: &str, width: usize) -> Result<Vec<ColumnName>, Error>
 
 /// The column of a model of features with these moments.
 fn model_column(moments: &NamedMoments) -> Result<ColumnName, Error> {
-    column(&format!("model-{}", digest(moments)?))
+    column(&format!("{MODEL_COLUMN_NAME}-{}", digest(moments)?))
 }
 
 /// Truth values as words.

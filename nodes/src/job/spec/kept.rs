@@ -2,8 +2,8 @@
 
 use super::{JobSpec, ProgramSpec, SpecFault};
 use crate::{
-    job::JobId,
-    tables::{ColumnName, ColumnSpec, Permit, TableName, TableSpec, UploadId},
+    job::{JobId, ProgramKind},
+    tables::{ColumnName, ColumnSpec, MODEL_COLUMN_NAME, Permit, TableName, TableSpec, UploadId},
 };
 use serde::{Deserialize, Serialize};
 use trefoil_circuits::program::Shape;
@@ -48,6 +48,7 @@ pub(in crate::job) fn making<'a>(
         let Some(table) = table else { continue };
         let fault = |cause| SpecFault::Table { output, cause };
         let (rows, columns) = table.columns(*shape, columns_of(&spec.program, output)).map_err(fault)?;
+        check_names(spec.program.kind(), &columns).map_err(fault)?;
         let same = |other: &&mut Making<'_>| (&other.table.name, other.table.version) == (&table.name, table.version);
         if let Some(other) = all.iter_mut().find(same) {
             if other.spec.rows != rows || other.table.permits != table.permits {
@@ -65,6 +66,26 @@ pub(in crate::job) fn making<'a>(
         table.spec.component_bytes().map_err(|cause| SpecFault::Table { output, cause })?;
     }
     Ok(all)
+}
+
+/// Refuses names by which coefficients would be taken for something about customers later, or that for coefficients.
+fn check_names(program: ProgramKind, columns: &[ColumnSpec]) -> Result<(), String> {
+    let is_model = match program {
+        // Nobody knows what their outputs are.
+        ProgramKind::Circuit | ProgramKind::AesCtr => return Ok(()),
+        program => program == ProgramKind::CreditTrain,
+    };
+    match columns.iter().find(|column| column.is_model() != is_model) {
+        Some(column) if is_model => Err(format!(
+            "its column `{}` holds the coefficients of a model; call it `{MODEL_COLUMN_NAME}`, or let its name begin with `{MODEL_COLUMN_NAME}-`",
+            column.name
+        )),
+        Some(column) => Err(format!(
+            "its column `{}` has the name of one with the coefficients of a model, which it does not hold; give it another",
+            column.name
+        )),
+        None => Ok(()),
+    }
 }
 
 /// The columns of an output, which it becomes if it stays; `None` if it has none. In other columns it would have other rows: some of the customers that it tells of, or one of them several times, where

@@ -94,6 +94,19 @@ impl ProgramSpec {
     }
 }
 
+impl ProgramSpec {
+    /// Whether several inputs may bring columns of the same customers, and do not bring other customers each.
+    pub(in crate::job) fn is_of_rows(&self) -> bool {
+        let table = match self {
+            Self::CreditScore(score) => &score.table,
+            Self::CreditTrain(train) => &train.table,
+            Self::CreditJoin(_) => return true,
+            _ => return false,
+        };
+        matches!(table, PooledSpec::Vertical { .. })
+    }
+}
+
 impl PooledSpec {
     /// The inputs that bring features.
     fn ports(&self) -> Vec<Port> {

@@ -128,12 +128,12 @@ pub(super) fn lift(page: &mut Html, report: &Report) {
 pub(super) fn calibration(page: &mut Html, report: &Report) {
     let points = calibration_points(report);
     let most = points.iter().map(|p| p.2).max().unwrap_or(1).max(1);
-    let axes = (share_axis("mean score"), share_axis("bad customers observed"));
+    let axes = (share_axis("bad customers predicted"), share_axis("bad customers observed"));
     let mut plot = Plot::new("calibrated", "Predicted and observed", Width::Half, axes);
     let error =
         points.iter().map(|p| (p.0 - p.1).abs() * p.2 as f64).sum::<f64>() / (report.goods + report.bads).max(1) as f64;
     plot.describe(format!(
-        "The rate of bad customers against the mean score of each bin. They differ by {} on average.",
+        "The rate of bad customers against the predicted one: the mean score of each bin, or the middle of its range where counts alone are known. They differ by {} on average.",
         percent(error)
     ));
     plot.line("chance", &[(0.0, 0.0), (1.0, 1.0)]);
@@ -179,7 +179,7 @@ pub(super) fn confusion(page: &mut Html, report: &Report) {
     page.raw("</figure>\n");
 }
 
-/// Mean score, rate of bad customers and customers of neighbouring bins that together have a fifteenth of the customers.
+/// Predicted and observed rate of bad customers and customers of neighbouring bins that together have a fifteenth of the customers.
 fn calibration_points(report: &Report) -> Vec<(f64, f64, u64)> {
     let least = (report.goods + report.bads) / 15;
     let mut points = Vec::new();

@@ -39,7 +39,7 @@ pub(super) fn scores(page: &mut Html, report: &Report) {
             percent(bin.predicted),
         ]
     });
-    page.table("Customers by score", &["Score", "Good", "Bad", "Bad rate", "Mean score"], rows);
+    page.table("Customers by score", &["Score", "Good", "Bad", "Bad rate", "Predicted"], rows);
 }
 
 /// Tenths of the population.

@@ -77,7 +77,7 @@ pub(super) fn counts(values: Vec<InputSpec>, labels: Vec<InputSpec>) -> JobSpec 
 pub(super) fn train(features: Vec<InputSpec>, labels: Vec<InputSpec>) -> JobSpec {
     let table = PooledSpec::Horizontal { columns: 2, rows: vec![ROWS; features.len()] };
     let train = TrainSpec { table, method: MethodSpec::Newton { iterations: 1 }, l2: 0 };
-    let model = KeptTable { name: name("model"), version: 1, columns: vec![name("v")], permits: Vec::new() };
+    let model = KeptTable { name: name("model"), version: 1, columns: vec![name("model")], permits: Vec::new() };
     let outputs = vec![OutputSpec::kept(model)];
     JobSpec { outputs, ..spec(ProgramSpec::CreditTrain(train), [features, labels].concat()) }
 }
@@ -153,6 +153,84 @@ fn the_same_customers_are_not_taken_twice() {
     let ProgramSpec::CreditCounts(of_wide) = &mut wide.program else { panic!() };
     of_wide.rows[0] = 10 * ROWS;
     assert!(twice(&wide));
+}
+
+/// Two columns of one table, or scores beside what was scored, are the same customers: ten of them in a bin would be five.
+#[test]
+fn no_customer_counts_twice_towards_the_minimum() {
+    let tables = banks(&purpose());
+    let twice = |spec: &JobSpec| matches!(found(spec, "lead", &tables), Err(SourceFault::Customers { input: 1, .. }));
+    let a = |column: &str| of("bank-a", "loans", &[column]);
+    let b = || of("bank-b", "loans", &["f0"]);
+    assert!(twice(&counts(vec![a("f0"), a("f1"), b()], Vec::new())));
+    keep_scores(&tables);
+    let scores = || of("lead", "scores", &[]);
+    assert!(twice(&counts(vec![scores(), a("f0"), b()], Vec::new())));
+    assert!(twice(&counts(vec![a("f0"), scores(), b()], Vec::new())));
+    // One table of scores in which each customer is two rows.
+    let mut doubled = score(vec![ReportSpec::Logit], vec![a("f0"), a("f1")], &kept_as("doubled", purpose().scores()));
+    let ProgramSpec::CreditScore(of_rows) = &mut doubled.program else { panic!() };
+    of_rows.model = ModelSpec::Public(vec![0, 1 << 20, 1 << 20]);
+    of_rows.table = PooledSpec::Vertical { rows: ROWS, columns: vec![1, 1] };
+    found(&doubled, "lead", &tables).expect("two columns of each customer");
+    let ProgramSpec::CreditScore(of_rows) = &mut doubled.program else { panic!() };
+    of_rows.model = ModelSpec::Public(vec![0, 1 << 20]);
+    of_rows.table = PooledSpec::Horizontal { columns: 1, rows: vec![ROWS; 2] };
+    assert!(twice(&doubled));
+}
+
+/// Decisions on three customers, whose one feature is a coefficient each, tell the model at thresholds of one's choice.
+#[test]
+fn coefficients_are_no_customers() {
+    let tables = banks(&purpose());
+    let permits = Purpose { model_scores_to: vec![name("lead")], ..purpose() }.model();
+    store_rows(&tables, ("bank-b", "trained", 3), &["model"], permits);
+    let mut job = score(
+        vec![ReportSpec::Decision(1 << 30)],
+        vec![of("bank-b", "trained", &["model"])],
+        &OutputSpec::to(vec![name("lead")]),
+    );
+    let ProgramSpec::CreditScore(of_model) = &mut job.program else { panic!() };
+    of_model.table = PooledSpec::Horizontal { columns: 1, rows: vec![3] };
+    of_model.model = ModelSpec::Public(vec![0, 1 << 20]);
+    let read = found(&job, "lead", &tables).expect_err("refused");
+    assert!(matches!(read, SourceFault::Model { input: 0, .. }), "{read}");
+    // What a training leaves cannot have the name of something else, nor something else its name.
+    let named = |column: &str, mut job: JobSpec| {
+        job.outputs[0].table.as_mut().expect("a table").columns = vec![name(column)];
+        job.sizes().map(|_| ())
+    };
+    let trained = || train(both(&["f0", "f1"]), both(&["label"]));
+    for column in ["model", "model-1"] {
+        named(column, trained()).expect("a model");
+        assert!(matches!(
+            named(column, score(vec![ReportSpec::Logit], both(&["f0", "f1"]), &kept())),
+            Err(SpecFault::Table { output: 0, .. })
+        ));
+    }
+    for column in ["f0", "models", "my-model"] {
+        assert!(matches!(named(column, trained()), Err(SpecFault::Table { output: 0, .. })), "{column}");
+    }
+}
+
+/// With the features of bank-b's customers as weights, the score of a made-up customer is the feature of one of them, and thirty such customers are enough for a count.
+#[test]
+fn features_are_no_coefficients() {
+    let tables = banks(&purpose());
+    let columns: Vec<String> = (1..ROWS).map(|k| format!("x{k}")).collect();
+    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+    store_rows(&tables, ("bank-a", "made-up", 30), &columns, purpose().customers());
+    let made_up = of("bank-a", "made-up", &columns);
+    let mut job = score(
+        vec![ReportSpec::Logit],
+        vec![made_up, of("bank-b", "loans", &["f0"])],
+        &kept_as("one", purpose().scores()),
+    );
+    let ProgramSpec::CreditScore(by) = &mut job.program else { panic!() };
+    by.table = PooledSpec::Horizontal { columns: columns.len() as u32, rows: vec![30] };
+    by.model = ModelSpec::Shared;
+    let read = found(&job, "lead", &tables).expect_err("refused");
+    assert!(matches!(read, SourceFault::Model { input: 1, .. }), "{read}");
 }
 
 #[test]
@@ -255,7 +333,7 @@ fn scores_of_made_up_customers_tell_no_model() {
         let mut job = score(vec![ReportSpec::Logit], vec![of(customers, "own", &["f0", "f1"])], &output);
         let ProgramSpec::CreditScore(score) = &mut job.program else { panic!() };
         score.model = ModelSpec::Shared;
-        job.inputs.push(of("bank-b", model, &["m"]));
+        job.inputs.push(of("bank-b", model, &["model"]));
         job
     };
     // The secret model of bank-b, whose decisions are for lead.
@@ -268,7 +346,7 @@ fn scores_of_made_up_customers_tell_no_model() {
         let tables = TableStore::new(Limits::default());
         let own = Purpose { scores_to: vec![name("lead")], ..to_lead.clone() }.of_owner(&name("lead"));
         store_table(&tables, ("lead", "own"), &["f0", "f1"], own.customers());
-        store_rows(&tables, ("bank-b", "secret", 3), &["m"], to_lead.secret_model());
+        store_rows(&tables, ("bank-b", "secret", 3), &["model"], to_lead.secret_model());
         let job = by("secret", "lead", kept_as("scores", own.scores()));
         assert_eq!(denied(&job, "lead", &tables), detail == ScoreDetail::Decision, "{detail:?}");
         let mut told = by("secret", "lead", OutputSpec::to(vec![name("lead")]));
@@ -281,7 +359,7 @@ fn scores_of_made_up_customers_tell_no_model() {
     let own = Purpose { scores_to: vec![name("lead")], pooled_with: Vec::new(), ..purpose() };
     store_table(&tables, ("lead", "own"), &["f0", "f1"], own.customers());
     store_table(&tables, ("bank-a", "own"), &["f0", "f1"], purpose().customers());
-    store_rows(&tables, ("bank-b", "trained", 3), &["m"], purpose().model());
+    store_rows(&tables, ("bank-b", "trained", 3), &["model"], purpose().model());
     assert!(denied(&by("trained", "lead", kept_as("scores", own.scores())), "lead", &tables));
     found(&by("trained", "bank-a", kept_as("scores", purpose().scores())), "lead", &tables).expect("customers of both");
 }

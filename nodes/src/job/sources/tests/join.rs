@@ -97,6 +97,10 @@ fn a_joined_table_is_one_of_its_own() {
     let beside = |column, other: &str| vec![of("lead", "joined", &[column]), of("bank-b", "loans", &[other])];
     let counted = |labels| found(&counts(beside("x0", "f0"), labels), "lead", &tables);
     assert!(matches!(counted(both(&["label"])), Err(SourceFault::Labels { input: 2, .. })));
+    // Less the counts of the joined table alone, these would be counts of bank-b alone.
+    for labels in [Vec::new(), beside("label", "label")] {
+        assert!(matches!(counted(labels), Err(SourceFault::Customers { input: 1, .. })));
+    }
     // It is lead's, but tells of the customers of both banks: what lead has made up does not go beside it.
     store_table(&tables, ("lead", "own"), &["x0", "x1", "label"], purpose().customers());
     let with_own = |columns: &[&str]| ["joined", "own"].map(|table| of("lead", table, columns)).to_vec();
