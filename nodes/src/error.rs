@@ -38,6 +38,9 @@ pub enum Error {
     /// The node's store cannot be used. The operator acts.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A key or a signature is not what it should be.
+    #[error(transparent)]
+    Auth(#[from] trefoil_auth::Error),
     /// The operating system refused a file, a socket or a process. The operator acts.
     #[error("cannot {action}: {source}")]
     System {
@@ -104,11 +107,16 @@ impl Error {
     /// The exit code that stands for this error.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Usage(_) | Self::Config(_) | Self::Table(_) | Self::Certificate { .. } => Exit::Usage,
+            Self::Usage(_)
+            | Self::Config(_)
+            | Self::Table(_)
+            | Self::Certificate { .. }
+            | Self::Auth(trefoil_auth::Error::Key { .. } | trefoil_auth::Error::Length { .. }) => Exit::Usage,
             Self::System { .. } => Exit::System,
             Self::Store(error) => error.exit(),
             Self::Unreachable { .. } => Exit::Unreachable,
             Self::Integrity(_)
+            | Self::Auth(trefoil_auth::Error::Broken { .. } | trefoil_auth::Error::Undecided { .. })
             | Self::Engine(trefoil_engine::Error::Peer { .. } | trefoil_engine::Error::Abort { .. }) => Exit::Integrity,
             Self::Undone { first, .. } => first.exit(),
             Self::Job { failure, .. } => match failure.kind {
@@ -116,9 +124,12 @@ impl Error {
                 FailureKind::Missing | FailureKind::Link | FailureKind::Stopped => Exit::Unreachable,
                 _ => Exit::Failed,
             },
-            Self::Refused { .. } | Self::Interrupted | Self::Engine(_) | Self::Cluster(_) | Self::Bug(_) => {
-                Exit::Failed
-            }
+            Self::Refused { .. }
+            | Self::Interrupted
+            | Self::Auth(_)
+            | Self::Engine(_)
+            | Self::Cluster(_)
+            | Self::Bug(_) => Exit::Failed,
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod doctor;
 mod error;
 pub mod executor;
 pub mod job;
+pub mod keys;
 pub mod local;
 pub mod mesh;
 pub mod node;

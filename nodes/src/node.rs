@@ -4,9 +4,10 @@ mod sessions;
 
 use crate::{
     Error,
-    api::{Api, Server},
+    api::{Api, KeysApi, Server},
     config::{Address, NodeConfig},
     job::{Jobs, Runner, Turns},
+    keys::{Keys, KeysConfig},
     mesh::{ALPN, Mesh, MeshConfig, MeshError},
     seal::SealKey,
     status::{CertificateStatus, NodeStatus, PeerStatus, SocketBuffers},
@@ -36,6 +37,7 @@ pub struct Node {
     mesh: Arc<Mesh>,
     jobs: Arc<Jobs>,
     store: Store,
+    keys: Arc<Keys>,
     addresses: (SocketAddr, SocketAddr),
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
@@ -79,15 +81,25 @@ impl Node {
             seal: SealKey::generate(party).map_err(|e| Error::Bug(e.to_string()))?,
             status: Box::new(status),
         });
+        let keys = KeysConfig {
+            cluster: cluster.id(),
+            identity: &identity,
+            store: store.clone(),
+            sessions: Box::new(MeshSessions::new(mesh.clone())),
+            signatures: limits.key_signatures,
+            client_keys: limits.client_keys,
+        };
+        let keys = Keys::new(party, keys).map_err(|e| Error::Bug(e.to_string()))?;
+        let keys_api = Arc::new(KeysApi { keys: keys.clone(), limits: limits.clone() });
         let tls = tls::api_server(&identity, &cluster)?;
-        let server = Server::new(listener, tls, cluster, api.router(), &limits);
+        let server = Server::new(listener, tls, cluster, api.router(keys_api.router()), &limits);
         let mesh_address = mesh.local_addr().map_err(Error::system("read the address of the mesh socket"))?;
         let addresses = (mesh_address, server.address()?);
         let (stop, stopped) = watch::channel(false);
         let sweeper = tokio::spawn(sweep(jobs.clone()));
         let server = tokio::spawn(server.run(stopped));
         info!("{party} listens for nodes on {} and for clients on {}", addresses.0, addresses.1);
-        Ok(Self { mesh, jobs, store, addresses, stop, server, sweeper })
+        Ok(Self { mesh, jobs, store, keys, addresses, stop, server, sweeper })
     }
 
     /// The addresses the mesh socket and the API are bound to.
@@ -98,6 +110,11 @@ impl Node {
     /// What the node keeps through restarts.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// The signing keys that live here.
+    pub fn keys(&self) -> &Arc<Keys> {
+        &self.keys
     }
 
     /// Returns when both other nodes are connected. Cancel safe.

@@ -76,7 +76,7 @@ impl Progress {
     /// Ends what is prepared, given what the next and the previous node have ever said.
     pub(super) fn resolve(&mut self, next: &[Self], prev: &[Self]) -> Result<Outcome, Error> {
         let Some(attempt) = self.prepared else { return Ok(Outcome::Idle) };
-        let mut said_prepared = 0;
+        let (mut said_prepared, mut said_over, mut said_never) = (0, false, false);
         for said in [next, prev] {
             let following = |other: &&Self| other.epoch == self.epoch + 1;
             if said.iter().any(|other| other.epoch > self.epoch + 1)
@@ -85,18 +85,26 @@ impl Progress {
                 let fault = "another node is in an epoch that this one took no part in";
                 return Err(Error::State { step: "resolution", fault });
             }
-            if said.iter().any(|other| following(&other)) {
-                return Ok(self.commit(attempt));
-            }
+            said_over |= said.iter().any(|other| following(&other));
             let here = || said.iter().filter(|other| other.epoch == self.epoch);
-            if here().any(|other| other.refused >= attempt && other.prepared != Some(attempt)) {
-                self.prepared = None;
-                self.refused = self.refused.max(attempt);
-                return Ok(Outcome::Abandoned);
-            }
+            said_never |= here().any(|other| other.refused >= attempt && other.prepared != Some(attempt));
             said_prepared += usize::from(here().any(|other| other.prepared == Some(attempt)));
         }
-        Ok(if said_prepared == 2 { self.commit(attempt) } else { Outcome::Waiting })
+        match (said_over, said_never) {
+            // Whoever of the two is right, this node has shares that fit: both stay.
+            (true, true) => {
+                let fault = "one node says that the step is over and another that it never took it, so one of them deviates or has lost its record";
+                Err(Error::State { step: "resolution", fault })
+            }
+            (false, true) => {
+                self.prepared = None;
+                self.refused = self.refused.max(attempt);
+                Ok(Outcome::Abandoned)
+            }
+            (true, false) => Ok(self.commit(attempt)),
+            (false, false) if said_prepared == 2 => Ok(self.commit(attempt)),
+            (false, false) => Ok(Outcome::Waiting),
+        }
     }
 
     fn commit(&mut self, attempt: u64) -> Outcome {

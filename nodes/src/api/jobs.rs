@@ -163,8 +163,10 @@ fn job_id(text: &str) -> Result<JobId, Problem> {
 pub(super) fn client(caller: &Caller) -> Result<&ClientName, Problem> {
     match &caller.role {
         Role::Client(name) => Ok(name),
-        Role::Node(_) => Err(ProblemKind::Forbidden
-            .because(format!("{} submits no jobs and stores no tables; use the certificate of a client", caller.role))),
+        Role::Node(_) => Err(ProblemKind::Forbidden.because(format!(
+            "{} submits no jobs and has no tables and keys; use the certificate of a client",
+            caller.role
+        ))),
     }
 }
 

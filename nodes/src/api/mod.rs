@@ -9,6 +9,12 @@
 //! | `PUT /v1/tables/{name}/{version}` | stores this node's share of a table: [`TableSpec`](crate::tables::TableSpec) as JSON with its length before it, then `own` and `next` of all columns. 201 and [`TableStatus`](crate::tables::TableStatus); 200 if this upload is complete |
 //! | `GET /v1/tables` | the caller's tables, a list of [`TableStatus`](crate::tables::TableStatus) |
 //! | `DELETE /v1/tables/{name}/{version}?upload=ID` | 204; forgets the table; with `upload`, only if it is of that upload |
+//! | `PUT /v1/keys/{name}?exchange=ID` | this node's share of a signing key, kept if the three nodes find that theirs fit; see [`KeySpec`](crate::keys::KeySpec). 201 and [`KeyStatus`](crate::keys::KeyStatus); 200 if this enrolment is complete |
+//! | `GET /v1/keys`, `GET /v1/keys/{name}?owner=NAME` | the caller's keys, or one that it may use: [`KeyStatus`](crate::keys::KeyStatus) |
+//! | `POST /v1/keys/{name}/sign?owner=NAME` | this node's part of a signature: [`SignRequest`](crate::keys::SignRequest) to [`Partials`](crate::keys::Partials) |
+//! | `POST /v1/keys/{name}/refresh?exchange=ID` | new shares at all three nodes; [`KeyStatus`](crate::keys::KeyStatus) |
+//! | `POST /v1/keys/{name}/settle?exchange=ID&owner=NAME` | ends a step that was interrupted; [`KeyStatus`](crate::keys::KeyStatus) |
+//! | `DELETE /v1/keys/{name}?enrolment=ID` | erases this node's shares; a signed [`Receipt`](crate::keys::Receipt) |
 //! | `GET /v1/seal-key` | [`SealPublic`](crate::seal::SealPublic): a body of any request may be [sealed](crate::seal) to it |
 //! | `GET /v1/status` | [`NodeStatus`] |
 //! | `GET /livez` | 200 while the node runs |
@@ -18,12 +24,14 @@
 //! by the name in its certificate.
 
 mod jobs;
+mod keys;
 mod linger;
 mod problem;
 mod sealed;
 mod server;
 mod tables;
 
+pub use keys::KeysApi;
 pub use problem::{PROBLEM_TYPE, Problem, ProblemKind};
 pub use server::Server;
 
@@ -63,8 +71,8 @@ pub struct Api {
 }
 
 impl Api {
-    /// The routes. Every request must carry a [`Caller`] as an extension; [`Server`] sees to that.
-    pub fn router(self: Arc<Self>) -> Router {
+    /// The routes, with more beside them. Every request must carry a [`Caller`] as an extension; [`Server`] sees to that.
+    pub fn router(self: Arc<Self>, more: Router) -> Router {
         let job = routing::put(jobs::put).get(jobs::get).delete(jobs::delete);
         Router::new()
             .route("/v1/jobs/{id}", job)
@@ -75,9 +83,10 @@ impl Api {
             .route("/v1/seal-key", routing::get(sealed::key))
             .route("/livez", routing::get(async || "alive\n"))
             .route("/readyz", routing::get(ready))
+            .merge(more.with_state(()))
             .fallback(async || {
                 ProblemKind::NotFound
-                    .because("this API has /v1/jobs/{id}, /v1/jobs/{id}/outputs/{k}, /v1/tables, /v1/tables/{name}/{version}, /v1/seal-key, /v1/status, /livez and /readyz")
+                    .because("this API has /v1/jobs/{id}, /v1/jobs/{id}/outputs/{k}, /v1/tables, /v1/tables/{name}/{version}, /v1/keys, /v1/keys/{name}, /v1/seal-key, /v1/status, /livez and /readyz")
             })
             .method_not_allowed_fallback(async || ProblemKind::Method.because("this resource has other methods"))
             .layer(middleware::from_fn_with_state(self.clone(), sealed::open))

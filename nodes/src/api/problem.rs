@@ -47,6 +47,14 @@ pub enum ProblemKind {
     InvalidJob,
     /// The description of a table is not valid.
     InvalidTable,
+    /// The share of a key, or what is asked of the key, is not valid.
+    InvalidKey,
+    /// More is asked in a short time than the node does.
+    Rate,
+    /// The three nodes could not take a step together.
+    Together,
+    /// The node's store takes nothing now.
+    Storage,
     /// The owner of a table has not permitted the job, or there is no such table.
     Denied,
     /// The tables take up as much as they may.
@@ -72,7 +80,7 @@ pub enum ProblemKind {
 const PREFIX: &str = "urn:trefoil:problem:";
 
 impl ProblemKind {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 23] = [
         Self::BadRequest,
         Self::NotFound,
         Self::Method,
@@ -82,6 +90,10 @@ impl ProblemKind {
         Self::TooLarge,
         Self::InvalidJob,
         Self::InvalidTable,
+        Self::InvalidKey,
+        Self::Rate,
+        Self::Together,
+        Self::Storage,
         Self::Denied,
         Self::Full,
         Self::Conflict,
@@ -106,8 +118,12 @@ impl ProblemKind {
             Self::TooLarge => ("too-large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large for this node"),
             Self::InvalidJob => ("invalid-job", StatusCode::UNPROCESSABLE_ENTITY, "The job is not valid"),
             Self::InvalidTable => ("invalid-table", StatusCode::UNPROCESSABLE_ENTITY, "The table is not valid"),
+            Self::InvalidKey => ("invalid-key", StatusCode::UNPROCESSABLE_ENTITY, "The key does not allow this"),
+            Self::Rate => ("rate", StatusCode::TOO_MANY_REQUESTS, "Too much is asked in a short time"),
+            Self::Together => ("together", StatusCode::BAD_GATEWAY, "The nodes could not do it together"),
+            Self::Storage => ("storage", StatusCode::INSUFFICIENT_STORAGE, "The node cannot store anything"),
             Self::Denied => ("denied", StatusCode::FORBIDDEN, "The table may not be used for this"),
-            Self::Full => ("full", StatusCode::INSUFFICIENT_STORAGE, "There is no room for the table"),
+            Self::Full => ("full", StatusCode::INSUFFICIENT_STORAGE, "There is no room for it"),
             Self::Conflict => ("conflict", StatusCode::CONFLICT, "The name is taken"),
             Self::Uploading => ("uploading", StatusCode::CONFLICT, "It is being uploaded"),
             Self::Slow => ("slow", StatusCode::REQUEST_TIMEOUT, "The request did not arrive in time"),

@@ -99,7 +99,7 @@ impl Node {
             seal: SealKey::generate(Party::P0).expect("randomness"),
             status: Box::new(status),
         };
-        Self { jobs, router: Arc::new(api).router() }
+        Self { jobs, router: Arc::new(api).router(Router::new()) }
     }
 
     async fn call(&self, caller: Caller, request: axum::http::request::Builder, body: impl Into<Body>) -> Answer {

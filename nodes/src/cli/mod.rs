@@ -32,6 +32,7 @@ mod mode;
 mod node;
 mod output;
 mod plan;
+mod rsa;
 mod signals;
 mod target;
 mod up;
@@ -78,6 +79,9 @@ enum Command {
     /// Score, train and report on customers that institutions do not show to each other
     #[command(subcommand)]
     Credit(Box<credit::CreditCommand>),
+    /// Sign with keys that the three nodes have between them, and no one of them
+    #[command(subcommand)]
+    Rsa(Box<rsa::RsaCommand>),
     /// Say whether a cluster works, and what to do if it does not
     Doctor(doctor::DoctorArgs),
     /// Say what a circuit will cost: rounds, bits, memory, time
@@ -108,6 +112,7 @@ impl Command {
             Self::Aes(_)
             | Self::Circuit(_)
             | Self::Credit(_)
+            | Self::Rsa(_)
             | Self::Demo(_)
             | Self::Cluster(_)
             | Self::Doctor(_)
@@ -126,6 +131,7 @@ impl Command {
             Self::Aes(args) => aes::run(&args),
             Self::Circuit(command) => circuit::run(command),
             Self::Credit(command) => credit::run(&command),
+            Self::Rsa(command) => rsa::run(*command),
             Self::Doctor(args) => doctor::run(&args),
             Self::Plan(args) => plan::run(&args),
             Self::Bench(args) => bench::run(&args),

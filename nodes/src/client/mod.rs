@@ -15,6 +15,7 @@
 pub mod credit;
 mod ctr;
 mod job;
+mod keys;
 mod node;
 mod plain;
 mod tables;
@@ -22,6 +23,7 @@ mod upload;
 
 pub use ctr::{AesKey, Ctr, CtrReport};
 pub use job::{JobHandle, Outcome};
+pub use keys::{KeyReport, Signature, SigningKey};
 pub use plain::{Plain, PlainVector};
 pub use tables::NewTable;
 

@@ -6,6 +6,7 @@ use crate::{
     api::{Problem, ProblemKind},
     config::{Address, Cluster},
     job::{JobId, JobStatus, MEDIA_TYPE},
+    keys::{ExchangeId, KEY_MEDIA_TYPE, KeyName, KeyStatus, Partials, Receipt, SignRequest},
     pki::Identity,
     status::NodeStatus,
     tables::{TABLE_MEDIA_TYPE, TableName, TableStatus, UploadId},
@@ -27,6 +28,9 @@ const REFUSAL: Duration = Duration::from_secs(1);
 
 /// How long an answer may take that needs no work.
 const ANSWER: Duration = Duration::from_secs(10);
+
+/// How long a step may take that the nodes take together. They wait for each other.
+const STEP: Duration = Duration::from_mins(1);
 
 /// How long a body may take, either way.
 const TRANSFER: Duration = Duration::from_mins(5);
@@ -166,6 +170,61 @@ impl NodeClient {
         self.gone(self.persist(|| self.http.delete(&url).timeout(ANSWER)).await?).await
     }
 
+    /// Hands in one share of a key, which the node keeps when the three have found that theirs fit. The parts can be sent more than once: the node takes an enrolment once.
+    pub(super) async fn put_key(
+        &self,
+        name: &KeyName,
+        exchange: ExchangeId,
+        parts: &[Bytes],
+    ) -> Result<KeyStatus, Error> {
+        let length: usize = parts.iter().map(Bytes::len).sum();
+        let url = self.url(&format!("keys/{name}?exchange={exchange}"));
+        let request = || {
+            let parts = stream::iter(parts.to_vec()).map(Ok::<_, Infallible>);
+            self.http
+                .put(&url)
+                .timeout(STEP)
+                .header(header::CONTENT_TYPE, KEY_MEDIA_TYPE)
+                .header(header::CONTENT_LENGTH, length)
+                .body(Body::wrap_stream(parts))
+        };
+        self.json(self.answer(self.persist(request).await?).await?).await
+    }
+
+    /// The client's own keys.
+    pub(super) async fn keys(&self) -> Result<Vec<KeyStatus>, Error> {
+        let request = || self.http.get(self.url("keys")).timeout(ANSWER);
+        self.json(self.answer(self.persist(request).await?).await?).await
+    }
+
+    /// A key, by its place below `keys`.
+    pub(super) async fn key(&self, path: &str) -> Result<KeyStatus, Error> {
+        let request = || self.http.get(self.url(&format!("keys/{path}"))).timeout(ANSWER);
+        self.json(self.answer(self.persist(request).await?).await?).await
+    }
+
+    /// A step that the nodes take together.
+    pub(super) async fn key_step(&self, path: String) -> Result<KeyStatus, Error> {
+        let request = || self.http.post(self.url(&format!("keys/{path}"))).timeout(STEP);
+        self.json(self.answer(self.persist(request).await?).await?).await
+    }
+
+    /// The node's part of a signature.
+    pub(super) async fn sign(&self, path: &str, what: &SignRequest) -> Result<Partials, Error> {
+        let request = || self.http.post(self.url(&format!("keys/{path}"))).timeout(ANSWER).json(what);
+        self.json(self.answer(self.persist(request).await?).await?).await
+    }
+
+    /// Erases the node's share of a key; if an enrolment is given, only if it is of that one.
+    pub(super) async fn delete_key(&self, name: &KeyName, enrolment: Option<ExchangeId>) -> Result<Receipt, Error> {
+        let mut url = self.url(&format!("keys/{name}"));
+        if let Some(enrolment) = enrolment {
+            url = format!("{url}?enrolment={enrolment}");
+        }
+        let request = || self.http.delete(&url).timeout(ANSWER);
+        self.json(self.answer(self.persist(request).await?).await?).await
+    }
+
     pub(super) async fn delete(&self, id: JobId) -> Result<(), Error> {
         self.gone(self.persist(|| self.http.delete(self.job(id)).timeout(ANSWER)).await?).await
     }
@@ -249,7 +308,7 @@ impl NodeClient {
         Ok(body)
     }
 
-    fn nonsense(&self, what: &str) -> Error {
+    pub(super) fn nonsense(&self, what: &str) -> Error {
         let cause = format!("it sent {what}; install the same version of Trefoil on all machines");
         Error::Unreachable { node: self.name.clone(), cause }
     }

@@ -93,7 +93,7 @@ fn serve(files: &ClusterFiles, party: Party, listener: TcpListener, limits: &Lim
     let api = Arc::new(Api { jobs: jobs.clone(), runner, tables, seal, status: Box::new(status) });
     let tls = tls::api_server(&config.identity, &config.cluster).expect("TLS");
     let (stop, stopped) = watch::channel(false);
-    let server = Server::new(listener, tls, config.cluster, api.router(), limits);
+    let server = Server::new(listener, tls, config.cluster, api.router(axum::Router::new()), limits);
     Node { jobs, server: tokio::spawn(server.run(stopped)), _stop: stop }
 }
 

@@ -190,6 +190,11 @@ where
         if self.left == bytes { Ok(()) } else { Err(BodyFault::Length { expected, got: self.announced }) }
     }
 
+    /// The announced bytes that have not been read.
+    pub(crate) fn left(&self) -> u64 {
+        self.left
+    }
+
     pub(crate) async fn fill(&mut self, mut into: &mut [u8]) -> Result<(), BodyFault> {
         while !into.is_empty() {
             if self.chunk.is_empty() {

@@ -38,6 +38,12 @@ pub struct Limits {
     /// Bytes of the tables of all clients. Default 1 GiB.
     #[serde(deserialize_with = "nonzero")]
     pub all_table_bytes: u64,
+    /// Signing keys of one client. Default 1,024.
+    #[serde(deserialize_with = "nonzero")]
+    pub client_keys: u32,
+    /// Signatures a second that one client may have with one key. Default 1,000.
+    #[serde(deserialize_with = "nonzero")]
+    pub key_signatures: u32,
     /// Strands that compute at the same time: a large job has four, a small one has one. More of them hide longer round trips
     /// and fill the caches. The value of node 0 counts for the whole cluster. Left out: four for each of its worker threads.
     pub running_strands: Option<NonZeroU32>,
@@ -76,6 +82,8 @@ impl Default for Limits {
             client_tables: 64,
             client_table_bytes: 512 << 20,
             all_table_bytes: 1 << 30,
+            client_keys: 1024,
+            key_signatures: 1000,
             running_strands: None,
             waiting_jobs: 256,
             finished_jobs: 1024,

@@ -37,8 +37,16 @@ impl NewFile {
     /// # Errors
     /// [`Error::System`] if it cannot be written.
     pub fn fill(&mut self, text: &str) -> Result<(), Error> {
+        self.fill_bytes(text.as_bytes())
+    }
+
+    /// As [`fill`](Self::fill), with bytes.
+    ///
+    /// # Errors
+    /// As [`fill`](Self::fill).
+    pub fn fill_bytes(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let file = self.file.as_file_mut();
-        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+        let written = file.write_all(bytes).and_then(|()| file.sync_all());
         written.map_err(Error::system(format!("write {}", self.path.display())))
     }
 

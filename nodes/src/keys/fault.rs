@@ -1,0 +1,51 @@
+//! Why a node does not do something with a key.
+
+use super::KeyId;
+use crate::{job::Failure, store::StoreError};
+
+/// Why a step with a key was not taken, by who must act. Unless a text says otherwise nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyFault {
+    /// There is no such key, or the caller has nothing to do with it.
+    #[error(
+        "there is no {0} here for you; its owner lists keys with `trefoil rsa list`, and names those who may sign when the key is enrolled"
+    )]
+    Missing(KeyId),
+    /// There is another key of that name.
+    #[error("{0} is there already{1}; choose another name, or delete that key first")]
+    Taken(KeyId, &'static str),
+    /// The request is not one.
+    #[error("{0}")]
+    Invalid(String),
+    /// The caller asks for more than the node takes.
+    #[error("{0}")]
+    Limit(String),
+    /// The key asks for too much in a short time.
+    #[error(
+        "too many signatures with {key}: this node makes {rate} a second for each client and key; wait {wait_ms} ms, or raise limits.key_signatures on every node"
+    )]
+    Rate {
+        /// Which key.
+        key: KeyId,
+        /// How many a second.
+        rate: u32,
+        /// When the next one is made.
+        wait_ms: u64,
+    },
+    /// The node takes as many steps as it may.
+    #[error("this node takes {0} steps with keys at a time already; try again in a moment")]
+    Busy(usize),
+    /// A rule of the key.
+    #[error(transparent)]
+    Key(#[from] trefoil_auth::Error),
+    /// The nodes could not take the step together.
+    #[error("{}", .0.cause)]
+    Together(Failure),
+    /// The node's store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The node broke one of its own rules.
+    #[error("internal error: {0}; please report this")]
+    Bug(String),
+}

@@ -1,0 +1,383 @@
+//! The keys of one node.
+
+use super::{
+    Enrolment, ExchangeId, KeyFault, KeyId, KeyStatus, Partials, Rate, Receipt, SignRequest,
+    exchange::Save,
+    receipt::Notary,
+    signers::Signers,
+    step::{Together, Work},
+    stored::Stored,
+};
+use crate::{
+    config::ClusterId,
+    job::{Failure, FailureKind, Sessions},
+    pki::{ClientName, Identity},
+    store::{Space, Store},
+};
+use std::{
+    collections::HashMap,
+    fmt,
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Instant,
+};
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+use trefoil_auth::rsa::{Message, NodePartials, PublicKey};
+use trefoil_engine::Party;
+
+/// The most steps with others that are under way or wait for them. One that the others do not come to waits for `transport.join_deadline`.
+const STEPS: usize = 64;
+
+/// What the keys of a node are kept and used with.
+pub struct KeysConfig<'a> {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The node's certificate and key, which sign receipts.
+    pub identity: &'a Identity,
+    /// Where records are.
+    pub store: Store,
+    /// How the node meets the others.
+    pub sessions: Box<dyn Sessions>,
+    /// Signatures a second, for each client and key.
+    pub signatures: u32,
+    /// The most keys of one client.
+    pub client_keys: u32,
+}
+
+/// The keys of one node.
+pub struct Keys {
+    me: Party,
+    store: Store,
+    sessions: Box<dyn Sessions>,
+    notary: Notary,
+    rate: Rate,
+    /// The most of one client.
+    most: u32,
+    signers: Arc<Signers>,
+    /// As many signatures at once as there are cores.
+    cores: Arc<Semaphore>,
+    room: Arc<Semaphore>,
+    /// Held through a step with a key.
+    steps: Mutex<HashMap<KeyId, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// A node's part of a signature.
+#[derive(Debug)]
+pub struct Signed {
+    /// The key.
+    pub public: PublicKey,
+    /// The part.
+    pub partials: NodePartials,
+    /// Whether a step was interrupted that the next one will settle.
+    pub unsettled: bool,
+}
+
+impl Keys {
+    /// The keys that are in the store.
+    ///
+    /// # Errors
+    /// [`KeyFault::Bug`] if the node's certificate cannot sign receipts.
+    pub fn new(me: Party, config: KeysConfig<'_>) -> Result<Arc<Self>, KeyFault> {
+        let KeysConfig { cluster, identity, store, sessions, signatures, client_keys } = config;
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        Ok(Arc::new(Self {
+            me,
+            store,
+            sessions,
+            notary: Notary::new(cluster, me, identity)?,
+            rate: Rate::new(signatures),
+            most: client_keys,
+            signers: Arc::default(),
+            cores: Arc::new(Semaphore::new(cores)),
+            room: Arc::new(Semaphore::new(STEPS)),
+            steps: Mutex::default(),
+        }))
+    }
+
+    /// Takes this node's share of a key, when the three nodes have found that theirs fit. Returns the key, and whether it is new: a repeated enrolment finds it there.
+    ///
+    /// Goes on if it is dropped.
+    ///
+    /// # Errors
+    /// [`KeyFault`]; no node has the key then, or a later attempt finds that all have it.
+    pub async fn enrol(
+        self: &Arc<Self>,
+        id: KeyId,
+        enrolment: Enrolment,
+        exchange: ExchangeId,
+    ) -> Result<(KeyStatus, bool), KeyFault> {
+        enrolment.spec.check().map_err(KeyFault::Invalid)?;
+        if enrolment.share.party() != self.me {
+            let fault = format!("this is the share of {}, and this node is {}", enrolment.share.party(), self.me);
+            return Err(KeyFault::Invalid(fault));
+        }
+        let (this, room) = (self.clone(), self.room()?);
+        detached(async move {
+            let (_room, _step) = (room, this.step(&id).await);
+            let Some(mut stored) = this.begin(&id, &enrolment).await? else {
+                let there = Stored::load(&this.store, &id).await?.ok_or_else(|| KeyFault::Missing(id.clone()))?;
+                return Ok((there.status()?, false));
+            };
+            this.take(&mut stored, Work::Enrol(enrolment.share), exchange).await?;
+            if stored.record.current().is_none() {
+                return Err(KeyFault::Taken(id, " at another node, from an earlier enrolment"));
+            }
+            tracing::info!("enrolled {id}");
+            Ok((stored.status()?, true))
+        })
+        .await
+    }
+
+    /// New shares of a key at all three nodes, with which the old ones are of no use. Goes on if it is dropped.
+    ///
+    /// # Errors
+    /// [`KeyFault`]; the shares in use are the old ones at all nodes, or a later step finds that they are the new ones.
+    pub async fn refresh(
+        self: &Arc<Self>,
+        caller: &ClientName,
+        id: KeyId,
+        exchange: ExchangeId,
+    ) -> Result<KeyStatus, KeyFault> {
+        if *caller != id.owner {
+            return Err(KeyFault::Missing(id));
+        }
+        self.with_others(id, Work::Refresh, exchange).await
+    }
+
+    /// Ends a step that was interrupted, at all three nodes. Goes on if it is dropped.
+    ///
+    /// # Errors
+    /// [`KeyFault`].
+    pub async fn settle(
+        self: &Arc<Self>,
+        caller: &ClientName,
+        id: KeyId,
+        exchange: ExchangeId,
+    ) -> Result<KeyStatus, KeyFault> {
+        self.usable(caller, &id).await?;
+        self.with_others(id, Work::Settle, exchange).await
+    }
+
+    /// This node's part of a signature of a document, for the owner and those whom it names.
+    ///
+    /// # Errors
+    /// [`KeyFault`]: the caller may not, the key is a device's, or asks for too much.
+    pub async fn sign_document(
+        &self,
+        caller: &ClientName,
+        id: &KeyId,
+        request: &SignRequest,
+    ) -> Result<Partials, KeyFault> {
+        let message = request.message().map_err(KeyFault::Invalid)?;
+        let changes = self.signers.changes();
+        let stored = self.usable(caller, id).await?;
+        self.rate.take(caller, id, Instant::now()).map_err(|wait| KeyFault::Rate {
+            key: id.clone(),
+            rate: self.rate.per_second(),
+            wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_add(1),
+        })?;
+        let Signed { public, partials, unsettled } = self.sign_with(stored, message, request.epoch, changes).await?;
+        Ok(Partials { epoch: partials.epoch(), unsettled, partials: hex::encode(partials.encode(&public)) })
+    }
+
+    /// This node's part of a signature, for other parts of the node: who may have what signed was decided by the caller. With the shares in use, unless an epoch is named.
+    ///
+    /// # Errors
+    /// [`KeyFault::Missing`]; [`KeyFault::Key`] if a key with a device is to sign a document.
+    pub async fn sign(&self, id: &KeyId, message: Message, epoch: Option<u64>) -> Result<Signed, KeyFault> {
+        let changes = self.signers.changes();
+        let stored = self.load(id).await?;
+        self.sign_with(stored, message, epoch, changes).await
+    }
+
+    /// The public key.
+    ///
+    /// # Errors
+    /// [`KeyFault::Missing`], or of the store.
+    pub async fn public(&self, id: &KeyId) -> Result<PublicKey, KeyFault> {
+        Ok(self.load(id).await?.public)
+    }
+
+    /// A key, for its owner and those who may use it.
+    ///
+    /// # Errors
+    /// [`KeyFault::Missing`], or of the store.
+    pub async fn get(&self, caller: &ClientName, id: &KeyId) -> Result<KeyStatus, KeyFault> {
+        self.usable(caller, id).await?.status()
+    }
+
+    /// The keys of a client, by name. What is left of enrolments that came to nothing is not among them.
+    ///
+    /// # Errors
+    /// [`KeyFault::Store`].
+    pub async fn list(&self, owner: &ClientName) -> Result<Vec<KeyStatus>, KeyFault> {
+        let mut keys = Vec::new();
+        for record in self.store.list(Space::Keys, prefix(owner)).await? {
+            let Some(id) = KeyId::of_record(&record) else { continue };
+            if let Some(stored) = Stored::load(&self.store, &id).await?
+                && (stored.record.current().is_some() || stored.unsettled())
+            {
+                keys.push(stored.status()?);
+            }
+        }
+        Ok(keys)
+    }
+
+    /// Erases a key of the caller at this node; if an enrolment is given, only if it is of that one. Goes on if it is dropped.
+    ///
+    /// # Errors
+    /// [`KeyFault::Missing`], or of the store.
+    pub async fn delete(
+        self: &Arc<Self>,
+        caller: &ClientName,
+        id: KeyId,
+        only: Option<ExchangeId>,
+    ) -> Result<Receipt, KeyFault> {
+        if *caller != id.owner {
+            return Err(KeyFault::Missing(id));
+        }
+        let this = self.clone();
+        detached(async move {
+            let _step = this.step(&id).await;
+            let stored = this.load(&id).await?;
+            if only.is_some_and(|only| only != stored.spec.enrolment) {
+                return Err(KeyFault::Missing(id));
+            }
+            stored.remove(&this.store).await?;
+            this.signers.forget(&stored);
+            tracing::info!("deleted {id}");
+            this.notary.deleted(&stored)
+        })
+        .await
+    }
+
+    async fn with_others(self: &Arc<Self>, id: KeyId, work: Work, exchange: ExchangeId) -> Result<KeyStatus, KeyFault> {
+        let (this, room) = (self.clone(), self.room()?);
+        detached(async move {
+            let (_room, _step) = (room, this.step(&id).await);
+            let mut stored = this.load(&id).await?;
+            this.take(&mut stored, work, exchange).await?;
+            stored.status()
+        })
+        .await
+    }
+
+    /// The record that an enrolment goes on with; `None` if the key is there already.
+    async fn begin(&self, id: &KeyId, enrolment: &Enrolment) -> Result<Option<Stored>, KeyFault> {
+        let public = enrolment.share.public();
+        let fresh = || Stored::new(id, &enrolment.spec, public, self.me);
+        let Some(mut stored) = Stored::load(&self.store, id).await? else {
+            let keys = self.store.list(Space::Keys, prefix(&id.owner)).await?.len();
+            if keys >= self.most as usize {
+                return Err(KeyFault::Limit(format!(
+                    "{} has {keys} keys, and this node takes {}; delete keys, or raise limits.client_keys on every node",
+                    id.owner, self.most
+                )));
+            }
+            return Ok(Some(fresh()));
+        };
+        let same = stored.public == *public;
+        match stored.record.current() {
+            Some(_) if same && stored.spec == enrolment.spec => Ok(None),
+            Some(_) => Err(KeyFault::Taken(id.clone(), "")),
+            // What this node has promised never to prepare stays promised.
+            None if same => {
+                stored.spec = enrolment.spec.clone();
+                Ok(Some(stored))
+            }
+            None if stored.unsettled() => {
+                Err(KeyFault::Taken(id.clone(), ", from an enrolment of another key that was interrupted"))
+            }
+            None => Ok(Some(fresh())),
+        }
+    }
+
+    async fn take(&self, stored: &mut Stored, work: Work, exchange: ExchangeId) -> Result<(), KeyFault> {
+        let together = Together { me: self.me, sessions: &*self.sessions, save: self };
+        let done = together.take(stored, work, exchange).await;
+        if let Err(fault) = &done {
+            tracing::warn!("a step with {} failed: {fault}", stored.id);
+        }
+        done
+    }
+
+    async fn sign_with(
+        &self,
+        stored: Stored,
+        message: Message,
+        epoch: Option<u64>,
+        changes: u64,
+    ) -> Result<Signed, KeyFault> {
+        let in_use = stored.record.status().epoch();
+        if in_use == 0 && epoch.is_none() {
+            return Err(KeyFault::Missing(stored.id));
+        }
+        let closed = |_| KeyFault::Bug("no place to sign".to_owned());
+        let core = self.cores.clone().acquire_owned().await.map_err(closed)?;
+        let signers = self.signers.clone();
+        let signed = tokio::task::spawn_blocking(move || {
+            let _core = core;
+            let partials = signers.sign(&stored, epoch.unwrap_or(in_use), &message, changes)?;
+            Ok(Signed { unsettled: stored.unsettled(), public: stored.public, partials })
+        });
+        signed.await.unwrap_or_else(|e| Err(KeyFault::Bug(format!("a signature failed: {e}"))))
+    }
+
+    async fn load(&self, id: &KeyId) -> Result<Stored, KeyFault> {
+        Stored::load(&self.store, id).await?.ok_or_else(|| KeyFault::Missing(id.clone()))
+    }
+
+    /// A key that the caller may use. For others it does not exist.
+    async fn usable(&self, caller: &ClientName, id: &KeyId) -> Result<Stored, KeyFault> {
+        let stored = self.load(id).await?;
+        if *caller == id.owner || stored.spec.signers.contains(caller) {
+            Ok(stored)
+        } else {
+            Err(KeyFault::Missing(id.clone()))
+        }
+    }
+
+    fn room(&self) -> Result<OwnedSemaphorePermit, KeyFault> {
+        self.room.clone().try_acquire_owned().map_err(|_| KeyFault::Busy(STEPS))
+    }
+
+    /// One step with a key at a time.
+    async fn step(&self, id: &KeyId) -> OwnedMutexGuard<()> {
+        let lock = {
+            let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+            steps.retain(|_, lock| Arc::strong_count(lock) > 1);
+            steps.entry(id.clone()).or_default().clone()
+        };
+        lock.lock_owned().await
+    }
+}
+
+impl Save for Keys {
+    async fn save(&self, stored: &Stored) -> Result<(), KeyFault> {
+        let saved = stored.save(&self.store).await;
+        self.signers.forget(stored);
+        Ok(saved?)
+    }
+}
+
+/// Every record of a client begins so: no name has a slash.
+fn prefix(owner: &ClientName) -> String {
+    format!("{owner}/")
+}
+
+/// Runs to its end whether or not somebody waits for it.
+async fn detached<T: Send + 'static>(
+    work: impl Future<Output = Result<T, KeyFault>> + Send + 'static,
+) -> Result<T, KeyFault> {
+    tokio::spawn(work).await.unwrap_or_else(|ended| {
+        let cause = if ended.is_panic() { "a step with a key has failed" } else { "the node is ending" };
+        Err(KeyFault::Together(Failure::new(FailureKind::Stopped, cause)))
+    })
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys").field("party", &self.me).field("store", &self.store).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,235 @@
+//! What clients say and hear of keys.
+
+use crate::{Error, job::frame, pki::ClientName, tables::UploadId};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::{collections::BTreeSet, fmt, str::FromStr};
+use trefoil_auth::rsa::{Hash, Message, NodeKey, PublicKey};
+
+/// The media type of an enrolment: the length of the [`KeySpec`] in 4 bytes, little-endian, the specification as JSON, and the node's share.
+pub const KEY_MEDIA_TYPE: &str = "application/vnd.trefoil.key";
+
+/// The most clients that a key names as signers.
+pub const MAX_SIGNERS: usize = 64;
+
+/// The name of a key: 1 to 64 of the letters, digits, `.`, `_` and `-`.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct KeyName(String);
+
+/// Which key.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct KeyId {
+    /// Whose it is.
+    pub owner: ClientName,
+    /// Its name among the owner's.
+    pub name: KeyName,
+}
+
+/// What tells one step with a key from another, the same at all three nodes. Written as 32 hexadecimal digits.
+pub type ExchangeId = UploadId;
+
+/// What the owner says of a key, the same to all three nodes.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeySpec {
+    /// Which enrolment it is: a repeated one is known by it.
+    pub enrolment: ExchangeId,
+    /// Who may have documents signed, beside the owner.
+    #[serde(default)]
+    pub signers: BTreeSet<ClientName>,
+}
+
+/// A node's part of an enrolment.
+#[derive(Debug)]
+pub struct Enrolment {
+    /// What the owner says of the key.
+    pub spec: KeySpec,
+    /// The node's share.
+    pub share: NodeKey,
+}
+
+/// What a key is for. It follows from its shares.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyUse {
+    /// Documents; the three nodes have the whole key.
+    Documents,
+    /// Ceremonies of a device, which takes part in each signature.
+    Device,
+}
+
+/// A key as a node describes it to those who may use it.
+///
+/// A client of another version may read this, so unknown fields are ignored.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct KeyStatus {
+    /// Whose it is.
+    pub owner: ClientName,
+    /// Its name.
+    pub name: KeyName,
+    /// Which enrolment it is of.
+    pub enrolment: ExchangeId,
+    /// Who may have documents signed, beside the owner.
+    pub signers: BTreeSet<ClientName>,
+    /// The public key: `SubjectPublicKeyInfo` in DER, hexadecimal.
+    pub public: String,
+    /// What it is for; `None` before there are shares in use.
+    pub usage: Option<KeyUse>,
+    /// How often its shares were made, from 1; 0 before there are shares in use.
+    pub epoch: u64,
+    /// Whether a step was interrupted that the next one will settle.
+    pub unsettled: bool,
+}
+
+/// A hash function by the name that requests have for it.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum HashName {
+    /// SHA-256.
+    #[serde(rename = "SHA-256")]
+    Sha256,
+    /// SHA-384.
+    #[serde(rename = "SHA-384")]
+    Sha384,
+    /// SHA-512.
+    #[serde(rename = "SHA-512")]
+    Sha512,
+}
+
+/// What is to be signed.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignRequest {
+    /// The hash function.
+    pub hash: HashName,
+    /// The digest, hexadecimal.
+    pub digest: String,
+    /// The epoch of the shares to sign with; left out, that in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
+}
+
+/// A node's part of a signature.
+///
+/// A client of another version may read this, so unknown fields are ignored.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Partials {
+    /// The epoch of the shares it was made with.
+    pub epoch: u64,
+    /// Whether a step was interrupted that the next one will settle.
+    pub unsettled: bool,
+    /// The two partial signatures, hexadecimal, as [`trefoil_auth::rsa::NodePartials`] encodes them.
+    pub partials: String,
+}
+
+/// The body of an enrolment at one node. It is a secret of that node.
+///
+/// # Errors
+/// [`Error::Bug`] if the specification has no form as JSON, which does not happen.
+pub fn encode_enrolment(spec: &KeySpec, share: &NodeKey) -> Result<[Bytes; 2], Error> {
+    let spec = serde_json::to_vec(spec).map_err(|e| Error::Bug(format!("a key's specification as JSON: {e}")))?;
+    Ok([frame(&spec), Bytes::from_owner(share.encode())])
+}
+
+impl KeyId {
+    /// As the store names it.
+    pub(super) fn record(&self) -> Vec<u8> {
+        format!("{}/{}", self.owner, self.name).into_bytes()
+    }
+
+    pub(super) fn of_record(record: &[u8]) -> Option<Self> {
+        let (owner, name) = std::str::from_utf8(record).ok()?.split_once('/')?;
+        Some(Self { owner: owner.parse().ok()?, name: name.parse().ok()? })
+    }
+}
+
+impl KeySpec {
+    /// Checks what its form alone does not.
+    ///
+    /// # Errors
+    /// A text for the client.
+    pub fn check(&self) -> Result<(), String> {
+        if self.signers.len() > MAX_SIGNERS {
+            return Err(format!("a key names {MAX_SIGNERS} signers at most, and this one {}", self.signers.len()));
+        }
+        Ok(())
+    }
+
+    /// What a key is bound to, beside its public key: every byte of it is the same at all nodes.
+    pub(super) fn digest(&self, id: &KeyId, public: &PublicKey) -> [u8; 32] {
+        let mut digest = Sha256::new_with_prefix(b"trefoil key v1\0");
+        digest.update(format!("{}\n{}\n{}\n{}\n", id.owner, id.name, self.enrolment, self.signers.len()));
+        for signer in &self.signers {
+            digest.update(format!("{signer}\n"));
+        }
+        digest.update(public.id());
+        digest.finalize().into()
+    }
+}
+
+impl SignRequest {
+    /// The message, made by whoever signs.
+    ///
+    /// # Errors
+    /// A text for the client.
+    pub fn message(&self) -> Result<Message, String> {
+        let digest = hex::decode(&self.digest).map_err(|e| format!("the digest is not hexadecimal ({e})"))?;
+        Message::digest(self.hash.into(), &digest).map_err(|e| e.to_string())
+    }
+}
+
+impl From<HashName> for Hash {
+    fn from(name: HashName) -> Self {
+        match name {
+            HashName::Sha256 => Self::Sha256,
+            HashName::Sha384 => Self::Sha384,
+            HashName::Sha512 => Self::Sha512,
+        }
+    }
+}
+
+impl FromStr for KeyName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        // Dots alone mean something else in a path.
+        if (1..=64).contains(&text.len()) && text.chars().all(allowed) && text.chars().any(|c| c != '.') {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(format!("`{text}` is not a key name; use 1 to 64 of the letters, digits, `.`, `_` and `-`"))
+        }
+    }
+}
+
+impl TryFrom<String> for KeyName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<KeyName> for String {
+    fn from(name: KeyName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for KeyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "key `{}` of {}", self.name, self.owner)
+    }
+}
+
+/// A public key from the form in which a status has it.
+pub(crate) fn public_from_hex(text: &str) -> Option<PublicKey> {
+    PublicKey::from_spki(&hex::decode(text).ok()?).ok()
+}
