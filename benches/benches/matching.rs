@@ -4,12 +4,12 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::{hint::black_box, sync::Arc, time::Duration};
 use trefoil_circuits::{
-    matching::{Answer, Kind, Match, Threshold},
+    matching::{Answer, Kind, Match, Templates, Threshold},
     program::Turns,
 };
 use trefoil_engine::{prelude::*, ring::Ring, testing::three};
 
-const TEMPLATES: usize = 128;
+const TEMPLATES: usize = 512;
 
 fn integers(n: usize, seed: u64) -> Vec<Z16> {
     (0..n as u64).map(|k| Z16((k ^ seed << 40).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()[0].into())).collect()
@@ -25,7 +25,12 @@ fn local(c: &mut Criterion) {
     let mut z = vec![Z16(0); TEMPLATES * rotations];
     let mut group = c.benchmark_group("codes of 12,800 bits, one party");
     group.throughput(Throughput::Elements((TEMPLATES * rotations) as u64));
-    group.bench_function("in registers", |b| b.iter(|| Z16::dots(black_box(&x), black_box(&y), &mut z)));
+    group.bench_function("of shares", |b| b.iter(|| Z16::dots(black_box(&x), black_box(&y), &mut z)));
+    let (x, y) = (integers(TEMPLATES * width, 1), integers(width + rotations * step, 2));
+    let rows = [[TEMPLATES, width], [rotations, step]];
+    group.bench_function("as they are kept", |b| {
+        b.iter(|| Z16::dots_plain(black_box([&x, &y]), rows, width, &mut z));
+    });
     let (p, t) = (integers(2 * width, 3), integers(2 * width, 4));
     group.throughput(Throughput::Elements(1));
     group.bench_function("plain loop", |b| {
@@ -45,7 +50,12 @@ fn identification(c: &mut Criterion) {
     let program = Match::identify(Kind::IRIS, Threshold::DEPLOYED, [TEMPLATES, 1], Answer::First).expect("a gallery");
     let templates: Vec<_> = Party::ALL
         .iter()
-        .map(|&p| Arc::new(Shares::public(p, &integers(TEMPLATES * Kind::IRIS.entries(), 5))))
+        .map(|&p| {
+            let mut kept = Templates::with_capacity(Kind::IRIS, TEMPLATES);
+            let template = Shares::public(p, &integers(Kind::IRIS.entries(), 5));
+            (0..TEMPLATES).for_each(|_| kept.push(template.view()).expect("a template"));
+            Arc::new(kept)
+        })
         .collect();
     let mut group = c.benchmark_group("identification, three parties");
     group.throughput(Throughput::Elements((TEMPLATES * Kind::IRIS.rotations()) as u64));
@@ -54,7 +64,7 @@ fn identification(c: &mut Criterion) {
             three::<SemiHonest, _, _>(async |ctx| {
                 let probe = Shares::public(ctx.me(), &vec![Lanes(5); Kind::IRIS.sent(1).elements()]);
                 let templates = templates[ctx.me().index()].clone();
-                Ok(program.run_on(ctx, probe, templates, &Turns).await?.cost())
+                Ok(program.run_in(ctx, probe, templates, &Turns).await?.cost())
             })
         });
     });

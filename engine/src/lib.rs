@@ -43,12 +43,12 @@ pub use party::Party;
 pub use protocol::{Masks, Site, Verified};
 pub use prss::{PairSecret, SessionBinding, SessionKeys};
 pub use ring::{Lanes, Z16, Z32, Z64};
-pub use share::{Apart, Matrix, Shares, Term, View, Windows};
+pub use share::{Apart, Kept, KeptRows, Matrix, Shares, Term, View, Windows};
 
 /// What a circuit is written with.
 pub mod prelude {
     pub use crate::{
-        Ctx, Error, Malicious, Matrix, Mode, Party, SemiHonest, Shares, Term, Verified, View, Windows,
+        Ctx, Error, Kept, Malicious, Matrix, Mode, Party, SemiHonest, Shares, Term, Verified, View, Windows,
         ring::{Algebra, Deg1, Deg2, Lanes, Linear, Quadratic, Ring, Z16, Z32, Z64},
     };
 }

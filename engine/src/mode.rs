@@ -5,7 +5,11 @@ mod malicious;
 use crate::{
     Ctx, Error,
     ring::{Quadratic, Ring},
-    share::{Matrix, Term, View, Windows, components, split_planes},
+    share::{
+        KeptRows, Matrix, Shares, Term, View, Windows, components,
+        kept::{Folded, Form},
+        split_planes,
+    },
 };
 use std::future::Future;
 
@@ -34,6 +38,8 @@ pub trait Steps: Send + Sync + Sized + 'static {
     type Gate: Send + Sync;
     /// Gates that share wires.
     type Site: Send + Sync;
+    /// A vector that is kept to be multiplied many times.
+    type Kept<R: Ring>: Form<R>;
     /// Whether doubly held components are compared.
     const COMPARES: bool;
 
@@ -102,6 +108,14 @@ pub trait Steps: Send + Sync + Sized + 'static {
     where
         Self: Mode;
 
+    /// The products of rows that are kept with others: see [`Ctx::dots_kept`].
+    fn dots_kept<R: Ring>(
+        ctx: &mut Ctx<Self>,
+        pairs: &[(KeptRows<'_, Self, R>, Windows<'_, R>)],
+    ) -> impl Future<Output = Result<Shares<R>, Error>> + Send
+    where
+        Self: Mode;
+
     /// Products in one sum at most; longer sums are sent in parts.
     const TERMS: usize;
 
@@ -148,6 +162,7 @@ impl Steps for SemiHonest {
     type Log = ();
     type Gate = ();
     type Site = ();
+    type Kept<R: Ring> = Folded<R>;
     const COMPARES: bool = false;
     const TERMS: usize = usize::MAX;
 
@@ -222,6 +237,22 @@ impl Steps for SemiHonest {
             rest = others;
         }
         Ok((z, ()))
+    }
+
+    async fn dots_kept<R: Ring>(
+        ctx: &mut Ctx<Self>,
+        pairs: &[(KeptRows<'_, Self, R>, Windows<'_, R>)],
+    ) -> Result<Shares<R>, Error> {
+        let mut z = ctx.prss.zero::<R>(pairs.iter().map(|(x, y)| x.count * y.count()).sum())?;
+        let mut rest = &mut z[..];
+        for (x, y) in pairs {
+            let (mine, others) = rest.split_at_mut(x.count * y.count());
+            let factors = Folded::factors(y.whole());
+            let rows = [[x.count, x.step], [y.count(), y.step()]];
+            R::dots_plain([&x.of.words()[x.from..], factors.words()], rows, x.width, mine);
+            rest = others;
+        }
+        ctx.reshare(z, &()).await
     }
 
     fn received<R: Ring>((): &mut (), (): &(), _: View<'_, R>) -> Result<(), Error> {

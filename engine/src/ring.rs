@@ -31,6 +31,8 @@ mod sealed {
 pub trait Ring: sealed::Sealed + crate::check::Checked + Algebra + Pod + Default + Eq + Debug {
     /// The name used in opaque `Debug` output.
     const NAME: &'static str;
+    /// What three times is one.
+    const THIRD: Self;
 
     /// Adds this party's additive share of `kernel(x)` to `acc`, element by element:
     /// `acc_j += q_j(own + next) - q_j(next)`. See [`Quadratic`] for why the three parties' shares sum to `q(x)`.
@@ -70,6 +72,14 @@ pub trait Ring: sealed::Sealed + crate::check::Checked + Algebra + Pod + Default
     /// Adds this party's additive share of the products of rows to `z`: of row `i` of `x` and row `j` of `y` to element `i * y.count() + j`. The rows have one width.
     fn dots(x: &Windows<'_, Self>, y: &Windows<'_, Self>, z: &mut [Self]) {
         dots_scalar(x, y, z);
+    }
+
+    /// Adds the products of rows that lie in two vectors, as [`dots`](Self::dots) those of shares: `[n, step]` says how many rows of each there are, and where they begin.
+    ///
+    /// # Panics
+    /// If a vector ends before its last row, or `z` is not of one element for each pair of rows.
+    fn dots_plain(vectors: [&[Self]; 2], rows: [[usize; 2]; 2], width: usize, z: &mut [Self]) {
+        dots_plain(vectors, rows, width, z);
     }
 }
 
@@ -219,6 +229,21 @@ pub(crate) fn dots_scalar<R: Ring>(x: &Windows<'_, R>, y: &Windows<'_, R>, z: &m
     }
 }
 
+/// The scalar twin of [`Ring::dots_plain`], and its definition.
+pub(crate) fn dots_plain<R: Ring>(
+    [x, y]: [&[R]; 2],
+    [[n, of_x], [m, of_y]]: [[usize; 2]; 2],
+    width: usize,
+    z: &mut [R],
+) {
+    for i in 0..n {
+        for j in 0..m {
+            let products = x[i * of_x..][..width].iter().zip(&y[j * of_y..][..width]);
+            z[i * m + j] = products.fold(z[i * m + j], |sum, (&x, &y)| sum + x * y);
+        }
+    }
+}
+
 /// The scalar twin of [`Ring::linear`], and its definition.
 pub(crate) fn linear_scalar<R: Ring, K: Linear<I, O>, const I: usize, const O: usize>(
     kernel: &K,
@@ -278,6 +303,7 @@ impl zeroize::DefaultIsZeroes for Lanes {}
 impl sealed::Sealed for Lanes {}
 impl Ring for Lanes {
     const NAME: &'static str = "Lanes";
+    const THIRD: Self = Self::ONES;
 
     fn quadratic<K: Quadratic<I, O>, const I: usize, const O: usize>(
         kernel: &K,
@@ -339,6 +365,7 @@ macro_rules! integer_ring {
         impl sealed::Sealed for $name {}
         impl Ring for $name {
             const NAME: &'static str = stringify!($name);
+            const THIRD: Self = Self(<$word>::MAX / 3 * 2 + 1);
             $($kernels)*
         }
     };
@@ -346,6 +373,10 @@ macro_rules! integer_ring {
 integer_ring!(Z16, u16, "16", {
     fn dots(x: &Windows<'_, Self>, y: &Windows<'_, Self>, z: &mut [Self]) {
         crate::simd::dots::dots(x, y, z);
+    }
+
+    fn dots_plain(vectors: [&[Self]; 2], rows: [[usize; 2]; 2], width: usize, z: &mut [Self]) {
+        crate::simd::dots::dots_plain(vectors, rows, width, z);
     }
 });
 integer_ring!(Z32, u32, "32", {});

@@ -8,11 +8,13 @@ use crate::{
 use std::fmt;
 
 mod components;
+pub(crate) mod kept;
 mod matrix;
 mod term;
 mod windows;
 
 pub use components::Apart;
+pub use kept::{Kept, KeptRows};
 pub use matrix::Matrix;
 pub use term::Term;
 pub use windows::Windows;

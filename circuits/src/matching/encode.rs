@@ -25,6 +25,11 @@ impl Kind {
         Shape::z16(templates * self.entries())
     }
 
+    /// Entries of the code and of the mask, and how many of them a column has.
+    pub(super) const fn parts(self) -> [(usize, usize); 2] {
+        [(self.code_bits(), self.covers() * self.height()), (self.mask_bits(), self.height())]
+    }
+
     /// The exact cost of [`encode`].
     pub const fn encode_cost(self, templates: usize) -> Cost {
         let (words, entries) = (templates * self.covers() * self.words(), templates * self.entries());
@@ -126,20 +131,52 @@ pub async fn encode<M: Mode>(
     }))
 }
 
+/// How wide rows are.
+#[derive(Clone, Copy)]
+pub(super) enum Width {
+    /// As many integers as there are.
+    Exact,
+    /// One more, a zero, if that is odd.
+    Even,
+}
+
 /// A probe written down so often that each rotation of its code and of its mask is a part of it: all columns from the one that most turns to one side put first, on.
-pub(super) fn around(kind: Kind, probe: View<'_, Z16>) -> Shares<Z16> {
-    let columns = kind.columns() + 2 * kind.turns();
-    let len = columns * (kind.covers() + 1) * kind.height();
-    Shares::rearrange(probe, len, |row, out| {
-        let (code, mask) = row.split_at(kind.code_bits().min(row.len()));
-        let (of_code, of_mask) = out.split_at_mut(columns * kind.covers() * kind.height());
-        for (part, out, step) in [(code, of_code, kind.covers() * kind.height()), (mask, of_mask, kind.height())] {
-            for (k, out) in out.chunks_exact_mut(step).enumerate() {
-                let c = (k + kind.columns() - kind.turns()) % kind.columns();
-                out.copy_from_slice(&part[c * step..][..step]);
-            }
-        }
-    })
+pub(super) struct Around {
+    kind: Kind,
+    /// Of the code and of the mask, with a zero at the end if the length is odd.
+    parts: [Shares<Z16>; 2],
+}
+
+impl Around {
+    pub(super) fn new(kind: Kind, probe: View<'_, Z16>) -> Self {
+        let columns = kind.columns() + 2 * kind.turns();
+        let mut from = 0;
+        let parts = kind.parts().map(|(len, height)| {
+            let part = Shares::rearrange(probe, (columns * height).next_multiple_of(2), |row, out| {
+                for (k, out) in out.chunks_exact_mut(height).take(columns).enumerate() {
+                    let c = (k + kind.columns() - kind.turns()) % kind.columns();
+                    out.copy_from_slice(&row[from + c * height..][..height]);
+                }
+            });
+            from += len;
+            part
+        });
+        Self { kind, parts }
+    }
+
+    /// The rotations of the code, then those of the mask.
+    pub(super) fn rotations(&self, width: Width) -> Result<[Windows<'_, Z16>; 2], Error> {
+        let [code, mask] = [0, 1].map(|k| {
+            let ((exact, height), part) = (self.kind.parts()[k], self.parts[k].view());
+            let due = match width {
+                Width::Exact => exact,
+                Width::Even => exact.next_multiple_of(2),
+            };
+            let step = if self.kind.rotations() == 1 { 0 } else { height };
+            Windows::new(part, step, self.kind.rotations(), due)
+        });
+        Ok([code?, mask?])
+    }
 }
 
 /// Enrolment: templates as devices send them to templates as nodes keep them.

@@ -18,6 +18,7 @@ pub mod reference;
 mod select;
 pub mod synthetic;
 mod template;
+mod templates;
 mod threshold;
 
 pub use embedding::{Embedding, MOST_DIMENSIONS, MatchEmbedding, Metric};
@@ -26,4 +27,5 @@ pub use error::MatchingError;
 pub use gallery::{Answer, MOST_TEMPLATES};
 pub use program::Match;
 pub use template::{Kind, Template};
+pub use templates::Templates;
 pub use threshold::Threshold;

@@ -3,9 +3,10 @@
 use super::{
     Answer, Kind, MatchingError, Threshold,
     compare::{Comparison, below},
-    encode::{around, encode},
+    encode::{Around, encode},
     gallery::{Gallery, sum},
     select::{any, any_cost},
+    templates::{Enrolled, Templates},
 };
 use crate::program::{Executor, Inputs, Program, Released, Shape, Tiling};
 use std::sync::Arc;
@@ -85,20 +86,43 @@ impl Match {
     /// [`Error::Shape`] for inputs of other shapes; whatever the protocol's rounds give. Not cancel safe.
     pub async fn run_on<M: Mode>(
         &self,
-        mut ctx: Ctx<M>,
+        ctx: Ctx<M>,
         probe: Shares<Lanes>,
         templates: Arc<Shares<Z16>>,
         executor: &impl Executor,
     ) -> Result<Released<M>, Error> {
-        let due = self.kind.stored(self.templates()).elements();
-        crate::arith::bits::same("the templates of a gallery", due, templates.len())?;
+        self.search(ctx, probe, Enrolled::Shared(templates), executor).await
+    }
+
+    /// As [`run_on`](Self::run_on), on templates in the form that is best for many probes.
+    ///
+    /// # Errors
+    /// As [`run_on`](Self::run_on). Not cancel safe.
+    pub async fn run_in<M: Mode>(
+        &self,
+        ctx: Ctx<M>,
+        probe: Shares<Lanes>,
+        templates: Arc<Templates<M>>,
+        executor: &impl Executor,
+    ) -> Result<Released<M>, Error> {
+        self.search(ctx, probe, Enrolled::Kept(templates), executor).await
+    }
+
+    async fn search<M: Mode>(
+        &self,
+        mut ctx: Ctx<M>,
+        probe: Shares<Lanes>,
+        enrolled: Enrolled<M>,
+        executor: &impl Executor,
+    ) -> Result<Released<M>, Error> {
+        enrolled.check(self.kind, self.templates())?;
         let probe = encode(&mut ctx, self.kind, 1, probe.view()).await?;
-        let around = Arc::new(around(self.kind, probe.view()));
+        let around = Arc::new(Around::new(self.kind, probe.view()));
         drop(probe);
         let me = *self;
         let batch = self.gallery.run(ctx, executor, move |strand, users| {
-            let (around, templates) = (around.clone(), templates.clone());
-            Box::pin(async move { me.batch(strand, around.view(), &templates, users).await })
+            let (around, enrolled) = (around.clone(), enrolled.clone());
+            Box::pin(async move { me.batch(strand, &around, &enrolled, users).await })
         });
         batch.await
     }
@@ -107,22 +131,13 @@ impl Match {
     async fn batch<M: Mode>(
         &self,
         ctx: &mut Ctx<M>,
-        around: View<'_, Z16>,
-        templates: &Shares<Z16>,
+        around: &Around,
+        enrolled: &Enrolled<M>,
         [from, users]: [usize; 2],
     ) -> Result<Shares<Lanes>, Error> {
         let Self { kind, gallery, .. } = *self;
-        let (rotations, entries, count) = (kind.rotations(), kind.entries(), users * gallery.each);
-        let templates = templates.view().slice(from * gallery.each * entries, count * entries)?;
-        let codes = Windows::new(templates, entries, count, kind.code_bits())?;
-        let rest = templates.slice(kind.code_bits(), count * entries - kind.code_bits())?;
-        let masks = Windows::new(rest, entries, count, kind.mask_bits())?;
-        let columns = kind.columns() + 2 * kind.turns();
-        let (of_code, of_mask) = (kind.covers() * kind.height(), kind.height());
-        let turned = Windows::new(around.slice(0, columns * of_code)?, of_code, rotations, kind.code_bits())?;
-        let turned_mask =
-            Windows::new(around.slice(columns * of_code, columns * of_mask)?, of_mask, rotations, kind.mask_bits())?;
-        let dots = ctx.dots(&[[codes, turned], [masks, turned_mask]]).await?;
+        let rotations = kind.rotations();
+        let dots = enrolled.dots(ctx, kind, around, [from, users].map(|k| k * gallery.each)).await?;
         // All users' products in one rotation with one of their templates side by side.
         let dots = Shares::rearrange(dots.view(), dots.len(), |dots, out| {
             let half = (dots.len() / 2).max(1);

@@ -11,7 +11,7 @@ use crate::{
     memory::{retire, zeros},
     protocol::parts,
     ring::{Product, Quadratic, Ring},
-    share::{Matrix, Term, View, Windows, components, split_planes},
+    share::{KeptRows, Matrix, Shares, Term, View, Windows, components, split_planes},
 };
 use std::ops::Range;
 
@@ -57,6 +57,7 @@ impl Steps for Malicious {
     type Log = Log;
     type Gate = Gate;
     type Site = Spot;
+    type Kept<R: Ring> = Shares<R>;
     const COMPARES: bool = true;
     const TERMS: usize = 64;
 
@@ -200,6 +201,14 @@ impl Steps for Malicious {
             }
         }
         Ok((z, Gate(places)))
+    }
+
+    async fn dots_kept<R: Ring>(
+        ctx: &mut Ctx<Self>,
+        pairs: &[(KeptRows<'_, Self, R>, Windows<'_, R>)],
+    ) -> Result<Shares<R>, Error> {
+        let pairs: Vec<_> = pairs.iter().map(|(x, y)| Ok([x.windows()?, *y])).collect::<Result<_, Error>>()?;
+        ctx.dots(&pairs).await
     }
 
     fn received<R: Ring>(log: &mut Log, gate: &Gate, z: View<'_, R>) -> Result<(), Error> {

@@ -225,7 +225,7 @@ impl<M: Mode> Ctx<M> {
     }
 
     /// Turns masked additive shares into replicated ones: sends mine to `prev`, takes `next`'s.
-    pub(super) async fn reshare<R: Ring>(&mut self, z: Vec<R>, gate: &M::Gate) -> Result<Shares<R>, Error> {
+    pub(crate) async fn reshare<R: Ring>(&mut self, z: Vec<R>, gate: &M::Gate) -> Result<Shares<R>, Error> {
         let n = z.len();
         let mut out = Shares::new(z, zeros(n));
         self.exchange(&out.own, &mut out.next).await?;

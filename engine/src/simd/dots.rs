@@ -7,7 +7,7 @@
 
 use crate::{
     memory::{retire, zeros},
-    ring::{Z16, dots_scalar},
+    ring::{self, Z16, dots_scalar},
     share::Windows,
 };
 
@@ -17,6 +17,11 @@ const COLUMNS: usize = 6400;
 /// See [`Ring::dots`](crate::ring::Ring::dots).
 pub(crate) fn dots(x: &Windows<'_, Z16>, y: &Windows<'_, Z16>, z: &mut [Z16]) {
     dots_at(Form::detect(), x, y, z);
+}
+
+/// See [`Ring::dots_plain`](crate::ring::Ring::dots_plain).
+pub(crate) fn dots_plain(vectors: [&[Z16]; 2], rows: [[usize; 2]; 2], width: usize, z: &mut [Z16]) {
+    dots_plain_at(Form::detect(), vectors, rows, width, z);
 }
 
 /// The instructions used.
@@ -55,32 +60,47 @@ fn dots_at(form: Form, x: &Windows<'_, Z16>, y: &Windows<'_, Z16>, z: &mut [Z16]
     if form == Form::Scalar {
         return dots_scalar(x, y, z);
     }
-    #[cfg(target_arch = "x86_64")]
-    {
-        // Once for all rows, which may overlap.
-        let mut both = zeros::<Z16>(y.whole().len());
-        for ((both, &own), &next) in both.iter_mut().zip(y.whole().own).zip(y.whole().next) {
-            *both = own + next;
-        }
-        let grid = Grid { x, y, factors: [&both, y.whole().own], width: x.width().min(y.width()) };
-        // SAFETY: the instructions were detected.
-        unsafe {
-            match form {
-                Form::Vnni => vnni::run(&grid, z),
-                Form::Avx512 => avx512::run(&grid, z),
-                Form::Avx2 | Form::Scalar => avx2::run(&grid, z),
-            }
-        }
-        retire(both);
+    // Once for all rows, which may overlap.
+    let mut both = zeros::<Z16>(y.whole().len());
+    for ((both, &own), &next) in both.iter_mut().zip(y.whole().own).zip(y.whole().next) {
+        *both = own + next;
+    }
+    // The own component of x with the sum of both of y, the next one with the own of y.
+    let (rows, width) = ([[x.count(), x.step()], [y.count(), y.step()]], x.width().min(y.width()));
+    let factors = [[x.whole().own, &both], [x.whole().next, y.whole().own]];
+    run(form, &Grid { factors: &factors, rows, width }, z);
+    retire(both);
+}
+
+fn dots_plain_at(form: Form, vectors: [&[Z16]; 2], rows: [[usize; 2]; 2], width: usize, z: &mut [Z16]) {
+    match form {
+        Form::Scalar => ring::dots_plain(vectors, rows, width, z),
+        _ => run(form, &Grid { factors: &[vectors], rows, width }, z),
     }
 }
 
-/// What is multiplied: the own component of `x` with the sum of both of `y`, the next one with the own of `y`.
-#[cfg(target_arch = "x86_64")]
+fn run(form: Form, grid: &Grid<'_>, z: &mut [Z16]) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the instructions were detected.
+    unsafe {
+        match form {
+            Form::Vnni => vnni::run(grid, z),
+            Form::Avx512 => avx512::run(grid, z),
+            Form::Avx2 | Form::Scalar => avx2::run(grid, z),
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    for [x, y] in grid.factors {
+        let _ = form;
+        ring::dots_plain([x, y], grid.rows, grid.width, z);
+    }
+}
+
+/// What is multiplied: rows of two vectors, or of two pairs of them, whose products are added up.
 struct Grid<'a> {
-    x: &'a Windows<'a, Z16>,
-    y: &'a Windows<'a, Z16>,
-    factors: [&'a [Z16]; 2],
+    factors: &'a [[&'a [Z16]; 2]],
+    /// Of the first and of the second vector of each pair, the number of rows and their distance.
+    rows: [[usize; 2]; 2],
     width: usize,
 }
 
@@ -104,7 +124,7 @@ macro_rules! tiles {
 
             #[target_feature(enable = $features)]
             pub fn run(grid: &Grid<'_>, z: &mut [Z16]) {
-                let (n, m) = (grid.x.count(), grid.y.count());
+                let [[n, _], [m, _]] = grid.rows;
                 let tiles = m.div_ceil(MOST);
                 let mut first = 0;
                 while first < grid.width {
@@ -115,7 +135,8 @@ macro_rules! tiles {
                         // About as many rows of y in each tile.
                         for t in 0..tiles {
                             let j = m * t / tiles;
-                            let at = [i, j];
+                            // What comes next is far away the first time; later it is not.
+                            let at = [i, j, if (1..=ROWS).contains(&t) { i + ROWS + t - 1 } else { i }];
                             match (rows, m * (t + 1) / tiles - j) {
                                 (ROWS, 6) => tile::<ROWS, 6>(grid, columns, at, z),
                                 (ROWS, 5) => tile::<ROWS, 5>(grid, columns, at, z),
@@ -137,43 +158,48 @@ macro_rules! tiles {
                 }
             }
 
-            /// Adds the products of some columns of `I` rows from `i` on and of `J` rows from `j` on.
+            /// Adds the products of some columns of `I` rows from `i` on and of `J` rows from `j` on. The row `ahead`, if there is one, is brought into the cache.
             #[target_feature(enable = $features)]
             fn tile<const I: usize, const J: usize>(
                 grid: &Grid<'_>,
                 [first, columns]: [usize; 2],
-                [i, j]: [usize; 2],
+                [i, j, ahead]: [usize; 3],
                 z: &mut [Z16],
             ) {
                 let mut sums = [[$zero(); J]; I];
-                for component in 0..2 {
+                let [[n, of_x], [m, of_y]] = grid.rows;
+                for [of_rows, of_others] in grid.factors {
                     let (mut x, mut y) = ([&[] as &[Z16]; I], [&[] as &[Z16]; J]);
                     for p in 0..I {
-                        let row = grid.x.row(i + p);
-                        x[p] = &[row.own, row.next][component][first..first + columns];
+                        x[p] = &of_rows[(i + p) * of_x + first..][..columns];
                     }
                     for q in 0..J {
-                        y[q] = &grid.factors[component][(j + q) * grid.y.step() + first..][..columns];
+                        y[q] = &of_others[(j + q) * of_y + first..][..columns];
                     }
+                    let ahead = if ahead < n { &of_rows[ahead * of_x + first..] } else { x[0] };
                     let whole = columns / WIDE;
                     // SAFETY: all rows have `columns` integers, at least as many as the registers hold.
-                    unsafe { add(x.map(<[Z16]>::as_ptr), y.map(<[Z16]>::as_ptr), whole, &mut sums) };
+                    unsafe {
+                        add(x.map(<[Z16]>::as_ptr), y.map(<[Z16]>::as_ptr), [whole, ahead.as_ptr().addr()], &mut sums)
+                    };
                     if whole * WIDE < columns {
                         let (x, y) = (x.map(|x| padded(&x[whole * WIDE..])), y.map(|y| padded(&y[whole * WIDE..])));
                         let of = |row: &zeroize::Zeroizing<[Z16; WIDE]>| row.as_ptr();
                         // SAFETY: these are rows of as many integers as a register holds.
-                        unsafe { add(x.each_ref().map(of), y.each_ref().map(of), 1, &mut sums) };
+                        unsafe {
+                            add(x.each_ref().map(of), y.each_ref().map(of), [1, ahead.as_ptr().addr()], &mut sums)
+                        };
                     }
                 }
                 for p in 0..I {
                     for q in 0..J {
-                        let z = &mut z[(i + p) * grid.y.count() + j + q];
+                        let z = &mut z[(i + p) * m + j + q];
                         *z = *z + super::low($total(sums[p][q]));
                     }
                 }
             }
 
-            /// Adds the products of so many registers of each row.
+            /// Adds the products of so many registers of each row, and prefetches as many from an address on.
             ///
             /// # Safety
             /// `x` and `y` are valid for reads of so many registers each.
@@ -182,11 +208,12 @@ macro_rules! tiles {
             unsafe fn add<const I: usize, const J: usize>(
                 x: [*const Z16; I],
                 y: [*const Z16; J],
-                registers: usize,
+                [registers, ahead]: [usize; 2],
                 sums: &mut [[$register; J]; I],
             ) {
                 let mut all = *sums;
                 for k in 0..registers {
+                    _mm_prefetch::<_MM_HINT_T1>(std::ptr::without_provenance(ahead + k * size_of::<$register>()));
                     let mut of_x = [$zero(); I];
                     for p in 0..I {
                         // SAFETY: see the function.
@@ -297,6 +324,10 @@ mod tests {
             let mut z = before.clone();
             dots_at(form, &x, &y, &mut z);
             assert_eq!(z, due, "{form:?}, {n} by {m}, {width}");
+            let (mut z, mut due, rows) = (before.clone(), before.clone(), [[n, x_step], [m, y_step]]);
+            ring::dots_plain([&a, &c], rows, width, &mut due);
+            dots_plain_at(form, [&a, &c], rows, width, &mut z);
+            assert_eq!(z, due, "{form:?}, plain, {n} by {m}, {width}");
         }
     }
 

@@ -4,14 +4,15 @@ use super::{
     inputs::{aside, finish, fork, share},
     scenario::{Measured, barrier},
 };
-use crate::executor::Tasks;
+use crate::{executor::Tasks, job::ModeSpec};
 use std::{
+    any::Any,
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 use trefoil_circuits::{
-    matching::{Answer, Kind, Match, MatchingError, Threshold, reference::Distance, synthetic::Irises},
+    matching::{Answer, Kind, Match, MatchingError, Templates, Threshold, reference::Distance, synthetic::Irises},
     program::Tiling,
 };
 use trefoil_engine::prelude::*;
@@ -23,18 +24,34 @@ pub(super) const ROTATIONS: f64 = Kind::IRIS.rotations() as f64;
 const PART: usize = 128;
 
 /// Bytes of a template in a party's memory.
-pub(super) const fn template_bytes() -> usize {
-    2 * size_of::<Z16>() * Kind::IRIS.entries()
+pub(super) const fn template_bytes(mode: ModeSpec) -> usize {
+    match mode {
+        ModeSpec::SemiHonest => Templates::<SemiHonest>::bytes(Kind::IRIS),
+        ModeSpec::Malicious => Templates::<Malicious>::bytes(Kind::IRIS),
+    }
 }
 
-/// Galleries by the number of their templates, made when one is first asked for.
+/// Galleries of irises by mode and the number of their templates, each made when it is first asked for.
 #[derive(Debug, Default)]
-pub struct Galleries(Mutex<BTreeMap<usize, Arc<Enrolled>>>);
+pub struct Galleries(Mutex<BTreeMap<(&'static str, usize), Kept>>);
+
+/// A gallery of one of the modes.
+type Kept = Arc<dyn Any + Send + Sync>;
+
+impl Galleries {
+    fn get<M: Mode>(&self, templates: usize) -> Option<Arc<Enrolled<M>>> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(&(M::NAME, templates))?.clone().downcast().ok()
+    }
+
+    fn insert<M: Mode>(&self, templates: usize, gallery: Arc<Enrolled<M>>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((M::NAME, templates), gallery);
+    }
+}
 
 /// A gallery, and a probe of which it is known who it is.
-#[derive(Debug)]
-struct Enrolled {
-    templates: Arc<Shares<Z16>>,
+struct Enrolled<M: Mode> {
+    templates: Arc<Templates<M>>,
     probe: Zeroizing<Vec<Lanes>>,
     due: Option<usize>,
 }
@@ -48,19 +65,18 @@ pub(super) async fn identification<M: Mode>(
 ) -> Result<Measured, Error> {
     let program = Match::identify(Kind::IRIS, Threshold::DEPLOYED, [templates, 1], Answer::First).map_err(refused)?;
     let program = program.tiled(tiling);
-    let known = galleries.0.lock().unwrap_or_else(PoisonError::into_inner).get(&templates).cloned();
-    let enrolled = match known {
+    let enrolled = match galleries.get(templates) {
         Some(enrolled) => enrolled,
         // All parties come here in the same run.
         None => Arc::new(enrol(ctx, templates).await?),
     };
-    galleries.0.lock().unwrap_or_else(PoisonError::into_inner).insert(templates, enrolled.clone());
+    galleries.insert(templates, enrolled.clone());
     let probe = share(ctx, enrolled.probe.to_vec()).await?;
     let mut child = fork(ctx, 1).await?.remove(0);
     barrier(&mut child).await?;
     let before = child.cost().bytes_sent;
     let start = Instant::now();
-    let mut released = program.run_on(child, probe, enrolled.templates.clone(), &Tasks).await?;
+    let mut released = program.run_in(child, probe, enrolled.templates.clone(), &Tasks).await?;
     let seconds = start.elapsed().as_secs_f64();
     let bytes = released.cost().bytes_sent - before;
     let output = released.strand.open(released.outputs[0].bits()?.view()).await?;
@@ -69,13 +85,13 @@ pub(super) async fn identification<M: Mode>(
 }
 
 /// Templates of as many eyes, and another code of one of them. Whom it matches is found out in plain.
-async fn enrol<M: Mode>(ctx: &mut Ctx<M>, templates: usize) -> Result<Enrolled, Error> {
+async fn enrol<M: Mode>(ctx: &mut Ctx<M>, templates: usize) -> Result<Enrolled<M>, Error> {
     let (kind, whose) = (Kind::IRIS, templates * 2 / 3);
     let mut camera = Irises::new(u64::MAX);
     let probe = camera.again(&eye(whose), 0.2, -6);
     let turns = kind.rotations().cast_signed() / 2;
     let turned: Arc<[_]> = (-turns..=turns).map(|by| probe.turned(by).to_bits()).collect();
-    let mut all = Shares::zeros(templates * kind.entries());
+    let mut all = Templates::with_capacity(kind, templates);
     let mut due = None;
     for from in (0..templates).step_by(PART) {
         let (of_part, turned) = (from..templates.min(from + PART), turned.clone());
@@ -94,7 +110,7 @@ async fn enrol<M: Mode>(ctx: &mut Ctx<M>, templates: usize) -> Result<Enrolled, 
         })
         .await?;
         due = due.or(first);
-        all.copy_from(from * kind.entries(), share(ctx, integers).await?.view())?;
+        all.push(share(ctx, integers).await?.view())?;
     }
     Ok(Enrolled { templates: Arc::new(all), probe: probe.to_bits(), due })
 }

@@ -90,7 +90,7 @@ impl Bench {
         let runs: Vec<Measured> = (1..=self.runs).filter_map(of_run).collect();
         let figures: Vec<f64> = runs.iter().map(|m| scenario.figure(m.items, m.seconds)).collect();
         let [median, min, max] = Row::spread(&figures);
-        let mut params: BTreeMap<&'static str, serde_json::Value> = scenario.params();
+        let mut params: BTreeMap<&'static str, serde_json::Value> = scenario.params(*mode);
         if *mode == ModeSpec::Malicious {
             params.insert("check_every", json!(check_every));
         }

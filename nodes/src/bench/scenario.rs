@@ -180,9 +180,9 @@ impl Scenario {
         }
     }
 
-    /// The parameters, for the result row.
+    /// The parameters, for the result row of a mode.
     #[must_use]
-    pub fn params(&self) -> BTreeMap<&'static str, serde_json::Value> {
+    pub fn params(&self, mode: ModeSpec) -> BTreeMap<&'static str, serde_json::Value> {
         match self {
             Self::Ring { frame, strands, frames } => {
                 BTreeMap::from([("frame", json!(frame)), ("strands", json!(strands)), ("frames", json!(frames))])
@@ -220,7 +220,7 @@ impl Scenario {
                     ("templates", json!(templates)),
                     ("batch", json!(batch)),
                     ("strands", json!(strands)),
-                    ("template_bytes", json!(matching::template_bytes())),
+                    ("template_bytes", json!(matching::template_bytes(mode))),
                 ])
             }
             Self::LatencyAes { .. } => BTreeMap::from([("what", json!("one AES-128 block, key expanded"))]),
