@@ -1,7 +1,7 @@
 //! Verification and identification on shares, against plain matching and the price.
 
 use trefoil_circuits::{
-    matching::{Answer, Enrol, Kind, Match, MatchingError, Template, Threshold, reference},
+    matching::{Answer, Enrol, Kind, Match, MatchingError, Template, Templates, Threshold, reference},
     program::{Inputs, Program, Tiling, Turns, Vector},
 };
 use trefoil_engine::{Cost, client, prelude::*, testing::three};
@@ -31,8 +31,17 @@ fn again(template: &Template, n: usize, turns: isize) -> Template {
     template.flipped(&flip).turned(turns)
 }
 
-/// What three parties find who share a probe and templates, and what it costs P0.
+/// What three parties find who share a probe and templates, and what it costs P0; the same if the templates are kept.
 fn run<M: Mode>(program: &Match, probe: &Template, templates: &[Template]) -> (Option<usize>, Cost) {
+    let [shared, kept] = [false, true].map(|kept| run_on::<M>(program, probe, templates, kept));
+    assert_eq!(shared.0, kept.0);
+    if M::NAME == SemiHonest::NAME {
+        assert_eq!(shared.1, kept.1);
+    }
+    shared
+}
+
+fn run_on<M: Mode>(program: &Match, probe: &Template, templates: &[Template], kept: bool) -> (Option<usize>, Cost) {
     let out = three::<M, _, _>(async |mut ctx| {
         let kind = probe.kind();
         let bits: Vec<Lanes> = templates.iter().flat_map(|x| x.to_bits().to_vec()).collect();
@@ -42,8 +51,15 @@ fn run<M: Mode>(program: &Match, probe: &Template, templates: &[Template]) -> (O
         let stored = trefoil_circuits::matching::encode(&mut strand, kind, templates.len(), sent.view()).await?;
         ctx.join(strand)?;
         let before = ctx.cost();
-        let inputs: [Vector; 2] = [Shares::public(ctx.me(), &probe.to_bits()).into(), stored.into()];
-        let released = program.run(ctx, Inputs::new(inputs), &Turns).await?;
+        let probe = Shares::public(ctx.me(), &probe.to_bits());
+        let released = if kept {
+            let mut templates = Templates::with_capacity(kind, 1);
+            templates.push(stored.view())?;
+            program.run_in(ctx, probe, templates.into(), &Turns).await?
+        } else {
+            let inputs: [Vector; 2] = [probe.into(), stored.into()];
+            program.run(ctx, Inputs::new(inputs), &Turns).await?
+        };
         let cost = released.cost();
         let output = released.strand.output(released.outputs[0].bits()?.view())?;
         let cost = Cost {
