@@ -47,7 +47,8 @@ impl<M: Mode, R: Ring> Kept<M, R> {
             same(what, number.next_multiple_of(2), number)?;
         }
         let before = count.saturating_sub(1).checked_mul(step);
-        let end = before.and_then(|before| before.checked_add(width)).and_then(|len| len.checked_add(from));
+        let len = before.and_then(|before| before.checked_add(if count == 0 { 0 } else { width }));
+        let end = len.and_then(|len| len.checked_add(from));
         same("the end of kept rows at least", self.len().max(end.unwrap_or(usize::MAX)), self.len())?;
         Ok(KeptRows { of: &self.0, from, step, count, width })
     }
