@@ -284,7 +284,6 @@ mod tests {
 
     #[test]
     fn rows_are_within_the_vector_and_begin_at_even_places() {
-        let x = Shares::public(Party::P0, &[Z16(1); 30]);
         fn check<M: Mode>(x: &Shares<Z16>) {
             let mut kept = Kept::<M, Z16>::with_capacity(0);
             kept.push(x.view());
@@ -297,6 +296,7 @@ mod tests {
                 "Kept<Z16>[30] KeptRows<Z16>[3 x 10]"
             );
         }
+        let x = Shares::public(Party::P0, &[Z16(1); 30]);
         check::<SemiHonest>(&x);
         check::<Malicious>(&x);
     }
