@@ -100,7 +100,6 @@ fn views_of_narrow_integers_are_noise() {
     });
 }
 
-/// Rows that are in order and rows that are not: the same network.
 /// Zeros, of which every product is zero, and rows far from it.
 #[test]
 fn views_of_products_of_kept_rows_are_noise() {
@@ -114,17 +113,6 @@ fn views_of_products_of_kept_rows_are_noise() {
 }
 
 /// Rows that are in order and rows that are not: the same network.
-/// Zeros, of which every product is zero, and rows far from it.
-#[test]
-fn views_of_products_of_kept_rows_are_noise() {
-    let (zeros, other) = (vec![Z16(0); 40], (0..40).map(|k| Z16(k * 1021 + 7)).collect::<Vec<_>>());
-    private_only_if_masked(GATES, [&[&zeros, &zeros], &[&other, &other[..40]]], async |ctx, x| {
-        let mut kept = Kept::<SemiHonest, Z16>::with_capacity(40);
-        kept.push(x[0].view());
-        ctx.dots_kept(&[(kept.rows(0, 10, [4, 10])?, Windows::new(x[1].view(), 10, 4, 10)?)]).await
-    });
-}
-
 #[test]
 fn views_of_a_sort_are_noise() {
     let (ordered, other) = ([0, 3, 1 << 40, u64::MAX >> 2].map(Z64), [1 << 40, 1, 1, 0].map(Z64));
