@@ -7,8 +7,8 @@ use std::fmt;
 
 /// A growing vector of shared elements, kept to be multiplied many times: [`Ctx::dots_kept`](crate::Ctx::dots_kept).
 ///
-/// In malicious mode it is both components, as [`Shares`]. In semi-honest mode it takes half the memory, and half the multiplications: see [`Folded`]. A row of it that is multiplied
-/// begins at an even place. Wiped on drop; no element comes out of it.
+/// In malicious mode it is both components, as [`Shares`]. In semi-honest mode it is one element for each, this party's value in Shamir's sharing over a Galois ring,
+/// which takes half the memory and half the multiplications. A row of it that is multiplied begins at an even place. Wiped on drop; no element comes out of it.
 pub struct Kept<M: Mode, R: Ring>(pub(crate) M::Kept<R>);
 
 impl<M: Mode, R: Ring> Kept<M, R> {
