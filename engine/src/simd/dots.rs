@@ -73,10 +73,10 @@ fn dots_at(form: Form, x: &Windows<'_, Z16>, y: &Windows<'_, Z16>, z: &mut [Z16]
 }
 
 fn dots_plain_at(form: Form, vectors: [&[Z16]; 2], rows: [[usize; 2]; 2], width: usize, z: &mut [Z16]) {
-    match form {
-        Form::Scalar => ring::dots_plain(vectors, rows, width, z),
-        _ => run(form, &Grid { factors: &[vectors], rows, width }, z),
+    if form == Form::Scalar {
+        return ring::dots_plain(vectors, rows, width, z);
     }
+    run(form, &Grid { factors: &[vectors], rows, width }, z);
 }
 
 fn run(form: Form, grid: &Grid<'_>, z: &mut [Z16]) {
