@@ -99,9 +99,9 @@ mod tests {
     fn distances_of_words_are_those_of_bits() {
         let mut irises = super::super::synthetic::Irises::new(3);
         let eyes = [irises.enrol(), irises.enrol()];
-        let codes = [eyes[0].turned(0), eyes[1].turned(7), irises.again(&eyes[1], 0.2, -3)];
+        let codes = [eyes[0].turned(1), eyes[1].turned(7), irises.again(&eyes[1], 0.2, -3)];
         let bits = |n: usize, seed: usize| (0..n).map(|k| (k * k + seed) % 7 < 3).collect::<Vec<_>>();
-        let short = [1, 4].map(|k| Template::binary(&bits(100, k), Some(&bits(100, k + 1))).unwrap());
+        let short = [1, 4].map(|k| Template::binary(&bits(100, k), Some(&bits(100, 0))).unwrap());
         let pairs = codes.iter().flat_map(|a| eyes.iter().map(move |b| (a, b))).chain([(&short[0], &short[1])]);
         for (a, b) in pairs {
             let found = Distance::between_bits(a.kind(), &a.to_bits(), &b.to_bits());
