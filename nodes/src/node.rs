@@ -4,9 +4,10 @@ mod sessions;
 
 use crate::{
     Error,
-    api::{Api, KeysApi, Server},
+    api::{Api, KeysApi, Server, auth_router},
+    auth::Auth,
     config::{Address, NodeConfig},
-    job::{Jobs, Runner, Turns},
+    job::{Jobs, Runner, Sessions, Turns},
     keys::{Keys, KeysConfig},
     mesh::{ALPN, Mesh, MeshConfig, MeshError},
     seal::SealKey,
@@ -54,11 +55,12 @@ impl Node {
         let mesh = Arc::new(Mesh::start(MeshConfig::of_node(&config)?).map_err(cannot_start)?);
         // Those who wait for their turn hear of it well before they would take the coordinator for dead.
         let heartbeat = config.transport.stall_deadline / 4;
-        let turns = Turns::new(config.party, config.limits.strands(config.threads), heartbeat);
+        let turns = Arc::new(Turns::new(config.party, config.limits.strands(config.threads), heartbeat));
         let NodeConfig { party, cluster, identity, store, listen, limits, .. } = config;
         let store = Store::open(&store, Whose { cluster: cluster.id(), party }).await?;
         let jobs = Jobs::new(limits.clone());
-        let runner = Runner::new(jobs.clone(), Box::new(MeshSessions::new(mesh.clone())), turns);
+        let sessions: Arc<dyn Sessions> = Arc::new(MeshSessions::new(mesh.clone()));
+        let runner = Runner::new(jobs.clone(), sessions.clone(), turns.clone());
         let status = {
             let (mesh, cluster_digest) = (mesh.clone(), cluster.digest());
             let certificate = CertificateStatus { not_after: identity.facts().not_after };
@@ -92,7 +94,9 @@ impl Node {
         let keys = Keys::new(party, keys).map_err(|e| Error::Bug(e.to_string()))?;
         let keys_api = Arc::new(KeysApi { keys: keys.clone(), limits: limits.clone() });
         let tls = tls::api_server(&identity, &cluster)?;
-        let server = Server::new(listener, tls, cluster, api.router(keys_api.router()), &limits);
+        let auth = Auth::new(store.clone(), Box::new(keys.clone()), sessions, turns);
+        let more = keys_api.router().merge(auth_router(auth, limits.clone()));
+        let server = Server::new(listener, tls, cluster, api.router(more), &limits);
         let mesh_address = mesh.local_addr().map_err(Error::system("read the address of the mesh socket"))?;
         let addresses = (mesh_address, server.address()?);
         let (stop, stopped) = watch::channel(false);

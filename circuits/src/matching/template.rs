@@ -95,10 +95,6 @@ impl Template {
         let kind = Kind::IRIS;
         MatchingError::length("an iris code", kind.code_bits() / 8, code.len())?;
         MatchingError::length("the mask of an iris code", kind.mask_bits() / 8, mask.len())?;
-        let usual = |c: usize, i: usize| {
-            let (row, in_row) = (i / (IRIS_BITS / 2), i % (IRIS_BITS / 2));
-            (row * kind.columns + c) * (IRIS_BITS / 2) + in_row
-        };
         let mut template = Self::empty(kind);
         for c in 0..kind.columns {
             for i in 0..IRIS_ROWS * IRIS_BITS / 2 {
@@ -121,6 +117,30 @@ impl Template {
         let mask = mask.map_or_else(|| vec![true; bits.len()], <[bool]>::to_vec);
         MatchingError::length("the mask of a binary template", bits.len(), mask.len())?;
         Ok(Self { kind, code: Zeroizing::new(bits.to_vec()), mask: Zeroizing::new(mask) })
+    }
+
+    /// The code and the mask of an iris, as [`iris`](Self::iris) reads them.
+    ///
+    /// # Errors
+    /// [`MatchingError::Length`] for a template of another kind.
+    pub fn to_iris(&self) -> Result<[Zeroizing<Vec<u8>>; 2], MatchingError> {
+        let kind = Kind::IRIS;
+        if self.kind != kind {
+            let got = self.kind.code_bits() / 8;
+            return Err(MatchingError::Length { what: "an iris code", expected: kind.code_bits() / 8, got });
+        }
+        let mut parts = [kind.code_bits(), kind.mask_bits()].map(|bits| Zeroizing::new(vec![0_u8; bits / 8]));
+        let mut set = |part: usize, place: usize, bit: bool| parts[part][place / 8] |= u8::from(bit) << (place % 8);
+        for c in 0..kind.columns {
+            for i in 0..kind.height {
+                let place = usual(c, i);
+                set(1, place, self.mask[kind.mask_at(c, i)]);
+                for s in 0..kind.covers {
+                    set(0, kind.covers * place + s, self.code[kind.code_at(c, s, i)]);
+                }
+            }
+        }
+        Ok(parts)
     }
 
     /// Of a kind.
@@ -183,6 +203,12 @@ impl Kind {
     }
 }
 
+/// Where mask bit `i` of a column is in the usual order of an iris code.
+fn usual(column: usize, i: usize) -> usize {
+    let (row, in_row) = (i / (IRIS_BITS / 2), i % (IRIS_BITS / 2));
+    (row * Kind::IRIS.columns + column) * (IRIS_BITS / 2) + in_row
+}
+
 fn bit(bytes: &[u8], place: usize) -> bool {
     bytes[place / 8] >> (place % 8) & 1 == 1
 }
@@ -216,6 +242,10 @@ mod tests {
     fn wrong_lengths_are_refused() {
         assert!(matches!(Template::iris(&[0; 1599], &[0; 800]), Err(MatchingError::Length { expected: 1600, .. })));
         assert!(matches!(Template::iris(&[0; 1600], &[0; 1600]), Err(MatchingError::Length { expected: 800, .. })));
+        let iris: Vec<u8> = (0..2400_u32).map(|k| (k * k / 7) as u8).collect();
+        let [code, mask] = Template::iris(&iris[..1600], &iris[1600..]).unwrap().to_iris().unwrap();
+        assert_eq!([code.as_slice(), &mask].concat(), iris);
+        assert!(Template::binary(&[true; 5], None).unwrap().to_iris().is_err());
         assert!(Template::binary(&[], None).is_err());
         assert!(Template::binary(&[true; 16_001], None).is_err());
         assert!(Template::binary(&[true; 5], Some(&[true; 4])).is_err());

@@ -16,6 +16,14 @@
 //! | `POST /v1/keys/{name}/settle?exchange=ID&owner=NAME` | ends a step that was interrupted; [`KeyStatus`](crate::keys::KeyStatus) |
 //! | `DELETE /v1/keys/{name}?enrolment=ID` | erases this node's shares; a signed [`Receipt`](crate::keys::Receipt) |
 //! | `GET /v1/seal-key` | [`SealPublic`](crate::seal::SealPublic): a body of any request may be [sealed](crate::seal) to it |
+//! | `PUT /v1/auth/users/{user}/templates/{name}` | enrols a template: [`EnrolSpec`](crate::auth::EnrolSpec) as JSON with its length before it, then `own` and `next`. 201 and [`TemplateStatus`](crate::auth::TemplateStatus), when all three nodes have it |
+//! | `DELETE /v1/auth/users/{user}/templates/{name}`, `DELETE /v1/auth/users/{user}` | erases a template, or all of a user: a list of [`TemplateStatus`](crate::auth::TemplateStatus), what was erased here |
+//! | `POST /v1/auth/users/{user}/refresh` | replaces all shares of the user's templates: [`RefreshSpec`](crate::auth::RefreshSpec); a list of [`TemplateStatus`](crate::auth::TemplateStatus) |
+//! | `GET /v1/auth/users` | the caller's users, a list of [`UserStatus`](crate::auth::UserStatus) |
+//! | `PUT /v1/auth/credentials/{id}` | stores a credential: [`CredentialSpec`](crate::auth::CredentialSpec). 201; 200 if it was there |
+//! | `GET /v1/auth/credentials` | the caller's credentials, a list of [`CredentialStatus`](crate::auth::CredentialStatus) |
+//! | `DELETE /v1/auth/credentials/{id}` | 204; forgets a credential |
+//! | `PUT /v1/auth/logins/{id}` | a login: [`LoginSpec`](crate::auth::LoginSpec) as JSON with its length before it, then `own` and `next` of the probe if there is one. [`Answer`](crate::auth::Answer), when the nodes have matched and this one has signed |
 //! | `GET /v1/status` | [`NodeStatus`] |
 //! | `GET /livez` | 200 while the node runs |
 //! | `GET /readyz` | 200 while both other nodes are connected, 503 otherwise |
@@ -23,6 +31,7 @@
 //! Everything else is a [`Problem`]. A job is there for the client that has submitted it and for those whom it names as recipients: for others it does not exist. A client is known
 //! by the name in its certificate.
 
+mod auth;
 mod jobs;
 mod keys;
 mod linger;
@@ -31,6 +40,7 @@ mod sealed;
 mod server;
 mod tables;
 
+pub use auth::auth_router;
 pub use keys::KeysApi;
 pub use problem::{PROBLEM_TYPE, Problem, ProblemKind};
 pub use server::Server;
@@ -86,7 +96,7 @@ impl Api {
             .merge(more.with_state(()))
             .fallback(async || {
                 ProblemKind::NotFound
-                    .because("this API has /v1/jobs/{id}, /v1/jobs/{id}/outputs/{k}, /v1/tables, /v1/tables/{name}/{version}, /v1/keys, /v1/keys/{name}, /v1/seal-key, /v1/status, /livez and /readyz")
+                    .because("this API has /v1/jobs/{id}, /v1/jobs/{id}/outputs/{k}, /v1/tables, /v1/tables/{name}/{version}, /v1/keys, /v1/keys/{name}, /v1/auth (docs/api.md), /v1/seal-key, /v1/status, /livez and /readyz")
             })
             .method_not_allowed_fallback(async || ProblemKind::Method.because("this resource has other methods"))
             .layer(middleware::from_fn_with_state(self.clone(), sealed::open))

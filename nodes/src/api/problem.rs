@@ -73,6 +73,14 @@ pub enum ProblemKind {
     Unfinished,
     /// There will never be an output.
     Failed,
+    /// The probe does not match.
+    NoMatch,
+    /// The user may not try now.
+    Locked,
+    /// A number was signed before.
+    Counter,
+    /// The rules of a ceremony do not hold.
+    InvalidLogin,
     /// The node broke one of its own rules.
     Internal,
 }
@@ -80,7 +88,7 @@ pub enum ProblemKind {
 const PREFIX: &str = "urn:trefoil:problem:";
 
 impl ProblemKind {
-    const ALL: [Self; 23] = [
+    const ALL: [Self; 27] = [
         Self::BadRequest,
         Self::NotFound,
         Self::Method,
@@ -103,6 +111,10 @@ impl ProblemKind {
         Self::Unready,
         Self::Unfinished,
         Self::Failed,
+        Self::NoMatch,
+        Self::Locked,
+        Self::Counter,
+        Self::InvalidLogin,
         Self::Internal,
     ];
 
@@ -131,6 +143,10 @@ impl ProblemKind {
             Self::Unready => ("unready", StatusCode::SERVICE_UNAVAILABLE, "The node cannot run jobs now"),
             Self::Unfinished => ("unfinished", StatusCode::CONFLICT, "The job has not ended yet"),
             Self::Failed => ("failed", StatusCode::CONFLICT, "The job has failed"),
+            Self::NoMatch => ("no-match", StatusCode::FORBIDDEN, "The probe does not match"),
+            Self::Locked => ("locked", StatusCode::TOO_MANY_REQUESTS, "The user is locked"),
+            Self::Counter => ("counter", StatusCode::CONFLICT, "The signature counter is not above the last one"),
+            Self::InvalidLogin => ("invalid-login", StatusCode::UNPROCESSABLE_ENTITY, "The ceremony is not allowed"),
             Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "The node broke one of its own rules"),
         }
     }

@@ -91,7 +91,8 @@ fn bob() -> Caller {
 impl Node {
     fn new(limits: Limits) -> Self {
         let (jobs, tables) = (Jobs::new(limits.clone()), TableStore::new(limits));
-        let runner = Runner::new(jobs.clone(), Box::new(Alone), Turns::new(Party::P0, 1, Duration::from_mins(1)));
+        let runner =
+            Runner::new(jobs.clone(), Arc::new(Alone), Arc::new(Turns::new(Party::P0, 1, Duration::from_mins(1))));
         let api = Api {
             jobs: jobs.clone(),
             runner,

@@ -20,6 +20,7 @@
 //! [`block_on`].
 
 mod aes;
+mod auth;
 mod bench;
 mod circuit;
 mod cluster;
@@ -82,6 +83,9 @@ enum Command {
     /// Sign with keys that the three nodes have between them, and no one of them
     #[command(subcommand)]
     Rsa(Box<rsa::RsaCommand>),
+    /// Log in with a biometric and a key that exist nowhere whole
+    #[command(subcommand)]
+    Auth(Box<auth::AuthCommand>),
     /// Say whether a cluster works, and what to do if it does not
     Doctor(doctor::DoctorArgs),
     /// Say what a circuit will cost: rounds, bits, memory, time
@@ -113,6 +117,7 @@ impl Command {
             | Self::Circuit(_)
             | Self::Credit(_)
             | Self::Rsa(_)
+            | Self::Auth(_)
             | Self::Demo(_)
             | Self::Cluster(_)
             | Self::Doctor(_)
@@ -132,6 +137,7 @@ impl Command {
             Self::Circuit(command) => circuit::run(command),
             Self::Credit(command) => credit::run(&command),
             Self::Rsa(command) => rsa::run(*command),
+            Self::Auth(command) => auth::run(&command),
             Self::Doctor(args) => doctor::run(&args),
             Self::Plan(args) => plan::run(&args),
             Self::Bench(args) => bench::run(&args),

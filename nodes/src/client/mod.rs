@@ -12,6 +12,7 @@
 //! # Ok(()) }
 //! ```
 
+mod auth;
 pub mod credit;
 mod ctr;
 mod job;
@@ -21,6 +22,7 @@ mod plain;
 mod tables;
 mod upload;
 
+pub use auth::{Device, Page, Probe};
 pub use ctr::{AesKey, Ctr, CtrReport};
 pub use job::{JobHandle, Outcome};
 pub use keys::{KeyReport, Signature, SigningKey};

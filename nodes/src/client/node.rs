@@ -14,7 +14,7 @@ use crate::{
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use reqwest::{Body, RequestBuilder, Response, StatusCode, header};
+use reqwest::{Body, Method, RequestBuilder, Response, StatusCode, header};
 use serde::de::DeserializeOwned;
 use std::{convert::Infallible, future::Future, time::Duration};
 use trefoil_engine::Party;
@@ -34,6 +34,9 @@ const STEP: Duration = Duration::from_mins(1);
 
 /// How long a body may take, either way.
 const TRANSFER: Duration = Duration::from_mins(5);
+
+/// How long an answer may take for which the nodes compute together.
+const TOGETHER: Duration = Duration::from_secs(45);
 
 /// Requests that fail on the way are sent again this often.
 const ATTEMPTS: u32 = 3;
@@ -227,6 +230,44 @@ impl NodeClient {
 
     pub(super) async fn delete(&self, id: JobId) -> Result<(), Error> {
         self.gone(self.persist(|| self.http.delete(self.job(id)).timeout(ANSWER)).await?).await
+    }
+
+    /// A request under `/v1/` whose body may be sent more than once, and whose answer is JSON.
+    pub(super) async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&'static str, &[Bytes])>,
+    ) -> Result<T, Error> {
+        self.json(self.answer(self.send(method, path, body).await?).await?).await
+    }
+
+    /// The same for an answer that says no more than that it is done.
+    pub(super) async fn done(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&'static str, &[Bytes])>,
+    ) -> Result<(), Error> {
+        self.answer(self.send(method, path, body).await?).await.map(drop)
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&'static str, &[Bytes])>,
+    ) -> Result<Response, Error> {
+        let url = self.url(path);
+        let request = || {
+            let request = self.http.request(method.clone(), &url).timeout(TOGETHER);
+            let Some((media_type, parts)) = body else { return request };
+            let length: usize = parts.iter().map(Bytes::len).sum();
+            let parts = stream::iter(parts.to_vec()).map(Ok::<_, Infallible>);
+            let request = request.header(header::CONTENT_TYPE, media_type).header(header::CONTENT_LENGTH, length);
+            request.body(Body::wrap_stream(parts))
+        };
+        self.persist(request).await
     }
 
     /// What is not there is gone.

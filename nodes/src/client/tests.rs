@@ -73,7 +73,7 @@ async fn world(limits: [Limits; 3]) -> World {
 fn serve(files: &ClusterFiles, party: Party, listener: TcpListener, limits: &Limits) -> Node {
     let config = NodeConfig::load(&files.node(party)).expect("a configuration");
     let jobs = Jobs::new(limits.clone());
-    let runner = Runner::new(jobs.clone(), Box::new(Alone), Turns::new(party, 1, Duration::from_mins(1)));
+    let runner = Runner::new(jobs.clone(), Arc::new(Alone), Arc::new(Turns::new(party, 1, Duration::from_mins(1))));
     let cluster_digest = config.cluster.digest();
     let status = move || NodeStatus {
         version: "0".to_owned(),

@@ -21,6 +21,7 @@ pub use id::{JobId, NotAJobId};
 pub use jobs::{Admission, Job, Jobs, Outputs, Refusal, Room, Upload};
 pub use limits::{Limits, TooLarge};
 pub use prepare::{PrepareFault, Prepared, RunFault};
+pub(crate) use run::failure;
 pub use run::{Runner, Seat, Session, Sessions};
 pub use sources::{Input, KeepFault, Keeping, Kept, Source, SourceFault, TableSource, fill, keep, resolve, spend};
 pub use spec::{

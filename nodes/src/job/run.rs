@@ -58,13 +58,13 @@ pub trait Session: Send {
 /// Runs the jobs of one node.
 pub struct Runner {
     jobs: Arc<Jobs>,
-    sessions: Box<dyn Sessions>,
-    turns: Turns,
+    sessions: Arc<dyn Sessions>,
+    turns: Arc<Turns>,
 }
 
 impl Runner {
-    /// A runner that records what becomes of its jobs in `jobs`.
-    pub fn new(jobs: Arc<Jobs>, sessions: Box<dyn Sessions>, turns: Turns) -> Arc<Self> {
+    /// A runner that records what becomes of its jobs in `jobs`, and takes turns with all that `turns` are shared with.
+    pub fn new(jobs: Arc<Jobs>, sessions: Arc<dyn Sessions>, turns: Arc<Turns>) -> Arc<Self> {
         Arc::new(Self { jobs, sessions, turns })
     }
 
@@ -207,7 +207,7 @@ impl fmt::Debug for Runner {
 }
 
 /// What a failed protocol step means for the job.
-fn failure(me: Party, error: &Error) -> Failure {
+pub(crate) fn failure(me: Party, error: &Error) -> Failure {
     let again = "submit the job again";
     match error {
         Error::Peer { peer, fault } => Failure::new(

@@ -100,7 +100,7 @@ fn runners(limits: &Limits, patience: Duration) -> [Arc<Runner>; 3] {
 
 fn runner(node: InMemory, limits: &Limits) -> Arc<Runner> {
     let turns = Turns::new(node.me, limits.strands(NonZeroUsize::MIN), STALL);
-    Runner::new(Jobs::new(limits.clone()), Box::new(node), turns)
+    Runner::new(Jobs::new(limits.clone()), Arc::new(node), Arc::new(turns))
 }
 
 fn places(n: u32) -> Limits {

@@ -1,0 +1,278 @@
+//! The handlers of `/v1/auth`.
+
+use super::{Caller, Problem, ProblemKind, jobs::announced_as, jobs::client};
+use crate::{
+    auth::{
+        AUTH_MEDIA_TYPE, Answer, Auth, AuthFault, CredentialSpec, CredentialStatus, EnrolSpec, LoginSpec, RefreshSpec,
+        TemplateKind, TemplateName, TemplateStatus, UserName, UserStatus,
+    },
+    job::{FailureKind, Intake, JobId, Limits, MAX_SPEC_BYTES, NotAJobId, read_spec},
+    keys::KeyFault,
+};
+use axum::{
+    Extension, Json, Router,
+    body::Body,
+    extract::{DefaultBodyLimit, Path, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing,
+};
+use bytes::Bytes;
+use futures_util::Stream;
+use serde::{Serialize, de::DeserializeOwned};
+use std::{fmt, future::Future, str::FromStr, sync::Arc};
+use tokio::sync::Semaphore;
+use tracing::info;
+use trefoil_circuits::program::InputVector;
+use zeroize::Zeroizing;
+
+/// What the handlers work on.
+#[derive(Debug)]
+pub(super) struct AuthApi {
+    auth: Arc<Auth>,
+    limits: Limits,
+    /// For sessions at the same time.
+    places: Arc<Semaphore>,
+}
+
+/// The routes, to be merged with those of [`Api`](super::Api).
+pub fn auth_router(auth: Arc<Auth>, limits: Limits) -> Router {
+    Router::new()
+        .route("/v1/auth/users", routing::get(users))
+        .route("/v1/auth/users/{user}", routing::delete(delete_user))
+        .route("/v1/auth/users/{user}/refresh", routing::post(refresh))
+        .route("/v1/auth/users/{user}/templates/{name}", routing::put(enrol).delete(delete_template))
+        .route("/v1/auth/credentials", routing::get(credentials))
+        .route("/v1/auth/credentials/{id}", routing::put(put_credential).delete(delete_credential))
+        .route("/v1/auth/logins/{id}", routing::put(login))
+        .layer(DefaultBodyLimit::disable())
+        .with_state(Arc::new(AuthApi { auth, places: Arc::new(Semaphore::new(limits.waiting_jobs as usize)), limits }))
+}
+
+/// `PUT /v1/auth/users/{user}/templates/{name}`: enrols a template with the other nodes.
+async fn enrol(
+    State(api): State<Arc<AuthApi>>,
+    Extension(caller): Extension<Caller>,
+    Path((user, name)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let (owner, user, name): (_, UserName, TemplateName) = (client(&caller)?.clone(), parse(&user)?, parse(&name)?);
+    let (spec, rest): (EnrolSpec, _) = read(&api, &headers, body).await?;
+    let sent = vector(rest, Some(spec.matching.kind)).await?.ok_or_else(missing)?;
+    let told = format!("{user}/{name} of {owner}");
+    let done = apart(&api, async move |auth| auth.enrol(&owner, (user, name), spec, sent).await).await?;
+    info!("enrolled the template {told}");
+    Ok(answer(StatusCode::CREATED, &done))
+}
+
+/// `POST /v1/auth/users/{user}/refresh`: replaces the shares of all templates of a user, with the other nodes.
+async fn refresh(
+    State(api): State<Arc<AuthApi>>,
+    Extension(caller): Extension<Caller>,
+    Path(user): Path<String>,
+    body: Body,
+) -> Result<Response, Problem> {
+    let (owner, user): (_, UserName) = (client(&caller)?.clone(), parse(&user)?);
+    let spec: RefreshSpec = json(body).await?;
+    let templates: Vec<TemplateStatus> = apart(&api, async move |auth| auth.refresh(&owner, user, spec).await).await?;
+    Ok(answer(StatusCode::OK, &templates))
+}
+
+/// `GET /v1/auth/users`: the caller's users.
+async fn users(State(api): State<Arc<AuthApi>>, Extension(caller): Extension<Caller>) -> Result<Response, Problem> {
+    let users: Vec<UserStatus> = api.auth.list(client(&caller)?).await?;
+    Ok(answer(StatusCode::OK, &users))
+}
+
+/// `DELETE /v1/auth/users/{user}/templates/{name}`: erases a template.
+async fn delete_template(
+    State(api): State<Arc<AuthApi>>,
+    Extension(caller): Extension<Caller>,
+    Path((user, name)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    erase(&api, &caller, (parse(&user)?, Some(parse(&name)?))).await
+}
+
+/// `DELETE /v1/auth/users/{user}`: erases all templates of a user.
+async fn delete_user(
+    State(api): State<Arc<AuthApi>>,
+    Extension(caller): Extension<Caller>,
+    Path(user): Path<String>,
+) -> Result<Response, Problem> {
+    erase(&api, &caller, (parse(&user)?, None)).await
+}
+
+/// `PUT /v1/auth/credentials/{id}`: stores a credential.
+async fn put_credential(
+    State(api): State<Arc<AuthApi>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    body: Body,
+) -> Result<StatusCode, Problem> {
+    let (owner, id) = (client(&caller)?, credential_id(&id)?);
+    let spec: CredentialSpec = json(body).await?;
+    let new = api.auth.put_credential(owner, &id, spec).await?;
+    Ok(if new { StatusCode::CREATED } else { StatusCode::OK })
+}
+
+/// `GET /v1/auth/credentials`: the caller's credentials.
+async fn credentials(
+    State(api): State<Arc<AuthApi>>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Response, Problem> {
+    let all: Vec<CredentialStatus> = api.auth.credentials(client(&caller)?).await?;
+    Ok(answer(StatusCode::OK, &all))
+}
+
+/// `DELETE /v1/auth/credentials/{id}`: forgets a credential.
+async fn delete_credential(
+    State(api): State<Arc<AuthApi>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let (owner, id) = (client(&caller)?, credential_id(&id)?);
+    if api.auth.delete_credential(owner, &id).await? {
+        info!("{owner} has deleted the credential {}", hex::encode(&id));
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(AuthFault::Absent("credential").into())
+    }
+}
+
+/// `PUT /v1/auth/logins/{id}`: a login with the other nodes. The answer comes when it has ended.
+async fn login(
+    State(api): State<Arc<AuthApi>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let caller = client(&caller)?.clone();
+    let id: JobId = id.parse().map_err(|e: NotAJobId| ProblemKind::BadRequest.because(e.to_string()))?;
+    let (spec, rest): (LoginSpec, _) = read(&api, &headers, body).await?;
+    let probe = vector(rest, spec.probe).await?;
+    let parts: Answer = apart(&api, async move |auth| auth.login(&caller, id, spec, probe).await).await?;
+    Ok(answer(StatusCode::OK, &parts))
+}
+
+async fn erase(
+    api: &AuthApi,
+    caller: &Caller,
+    (user, name): (UserName, Option<TemplateName>),
+) -> Result<Response, Problem> {
+    let owner = client(caller)?;
+    let erased = api.auth.delete(owner, user.clone(), name).await?;
+    if erased.is_empty() {
+        return Err(AuthFault::Absent("template").into());
+    }
+    info!("{owner} has erased {} templates of {user}", erased.len());
+    Ok(answer(StatusCode::OK, &erased))
+}
+
+/// In a task of its own: a session goes on if the client goes away, or it would be cut off in the middle of a write.
+async fn apart<T, F>(api: &AuthApi, work: impl FnOnce(Arc<Auth>) -> F) -> Result<T, Problem>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, AuthFault>> + Send + 'static,
+{
+    let busy =
+        |_| ProblemKind::Busy.because("the node has as many logins under way as it takes; come back in a moment");
+    let place = api.places.clone().try_acquire_owned().map_err(busy)?;
+    let work = work(api.auth.clone());
+    let task = tokio::spawn(async move {
+        let done = work.await;
+        drop(place);
+        done
+    });
+    let done = task.await.map_err(|e| ProblemKind::Internal.because(format!("{e}; please report this")))?;
+    Ok(done?)
+}
+
+async fn read<T: DeserializeOwned>(
+    api: &AuthApi,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(T, Intake<axum::body::BodyDataStream>), Problem> {
+    let limits = &api.limits;
+    let length = announced_as(headers, AUTH_MEDIA_TYPE)?;
+    limits.check_body(length).map_err(|e| ProblemKind::TooLarge.because(e.to_string()))?;
+    Ok(read_spec(body.into_data_stream(), length, limits).await?)
+}
+
+/// The shares that follow a specification.
+async fn vector<S, E>(mut rest: Intake<S>, kind: Option<TemplateKind>) -> Result<Option<InputVector>, Problem>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+    E: fmt::Display,
+{
+    let Some(kind) = kind else {
+        rest.check_left(0)?;
+        rest.end().await?;
+        return Ok(None);
+    };
+    let shape = kind.sent().map_err(AuthFault::from)?;
+    rest.check_left(2 * shape.component_bytes() as u64)?;
+    let mut components = [(); 2].map(|()| Zeroizing::new(vec![0; shape.component_bytes()]));
+    for component in &mut components {
+        rest.fill(component).await?;
+    }
+    rest.end().await?;
+    let [own, next] = components;
+    Ok(Some(InputVector::from_bytes(shape, &own, &next).map_err(AuthFault::from)?))
+}
+
+async fn json<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
+    let bad = |e: &dyn fmt::Display| ProblemKind::BadRequest.because(format!("{e}; write it as docs/api.md says"));
+    let bytes = axum::body::to_bytes(body, MAX_SPEC_BYTES).await.map_err(|e| bad(&e))?;
+    serde_json::from_slice(&bytes).map_err(|e| bad(&e))
+}
+
+fn parse<T: FromStr<Err = String>>(text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|e| ProblemKind::BadRequest.because(e))
+}
+
+/// The id of a credential as it is written in paths: base64url without padding.
+fn credential_id(text: &str) -> Result<Vec<u8>, Problem> {
+    let quoted = serde_json::Value::String(text.to_owned());
+    let id: trefoil_auth::webauthn::Bytes = serde_json::from_value(quoted)
+        .map_err(|e| ProblemKind::BadRequest.because(format!("the credential's id: {e}")))?;
+    Ok(id.0)
+}
+
+fn missing() -> Problem {
+    ProblemKind::Internal.because("a template has shares and they were not read; please report this")
+}
+
+fn answer(status: StatusCode, body: &impl Serialize) -> Response {
+    (status, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
+}
+
+impl From<AuthFault> for Problem {
+    fn from(fault: AuthFault) -> Self {
+        let fault = match fault {
+            AuthFault::Key(fault) => return fault.into(),
+            AuthFault::Store(fault) => return KeyFault::Store(fault).into(),
+            other => other,
+        };
+        let kind = match &fault {
+            AuthFault::Absent(_) => ProblemKind::NotFound,
+            AuthFault::Invalid(_) | AuthFault::Matching(_) => ProblemKind::BadRequest,
+            AuthFault::Rule(trefoil_auth::Error::Counter { .. }) => ProblemKind::Counter,
+            AuthFault::Rule(_) | AuthFault::Expired | AuthFault::Ahead { .. } | AuthFault::NoTemplate => {
+                ProblemKind::InvalidLogin
+            }
+            AuthFault::Taken(_) | AuthFault::Known | AuthFault::Replayed | AuthFault::Changed => ProblemKind::Conflict,
+            AuthFault::UnderWay => ProblemKind::Busy,
+            AuthFault::Locked { .. } => ProblemKind::Locked,
+            AuthFault::NoMatch => ProblemKind::NoMatch,
+            AuthFault::Failed(failure) if failure.kind == FailureKind::Missing => ProblemKind::Unready,
+            AuthFault::Failed(_) => ProblemKind::Failed,
+            AuthFault::Engine(_) | AuthFault::Record(_) | AuthFault::Key(_) | AuthFault::Store(_) => {
+                tracing::error!("{fault}");
+                ProblemKind::Internal
+            }
+        };
+        kind.because(fault.to_string())
+    }
+}

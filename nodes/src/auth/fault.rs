@@ -1,0 +1,105 @@
+//! What can go wrong, sorted by who must act.
+
+use super::TemplateName;
+use crate::{
+    job::{Failure, FailureKind},
+    keys::KeyFault,
+    store::StoreError,
+};
+use trefoil_circuits::matching::MatchingError;
+
+/// Why a request about authentication is not met.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuthFault {
+    /// Not there for this caller. Whether it is there for others is not told.
+    #[error(
+        "there is no such {0} for you; its owner stores it at all three nodes, and names the devices that may log in"
+    )]
+    Absent(&'static str),
+    /// A value of the request.
+    #[error("{0}")]
+    Invalid(String),
+    /// A size of a template.
+    #[error(transparent)]
+    Matching(#[from] MatchingError),
+    /// The rules of a ceremony, or a signature.
+    #[error(transparent)]
+    Rule(#[from] trefoil_auth::Error),
+    /// The key of a credential.
+    #[error(transparent)]
+    Key(#[from] KeyFault),
+    /// The user has a template of that name.
+    #[error("the user has a template `{0}` already; delete it, or give another name")]
+    Taken(TemplateName),
+    /// A credential of that id is there, and is another one.
+    #[error("there is a credential of this id already; draw a new random id")]
+    Known,
+    /// Nothing to compare with.
+    #[error("the user has no template of this kind; enrol one")]
+    NoTemplate,
+    /// Too many probes failed.
+    #[error("too many probes of this user did not match; come back in {seconds} s")]
+    Locked {
+        /// Until then.
+        seconds: u64,
+    },
+    /// The probe is not of this user.
+    #[error("the probe does not match; take another one, for another challenge")]
+    NoMatch,
+    /// The ceremony took place before, or a login of this id.
+    #[error("this challenge or login id was used before; ask the relying party for a new challenge, and draw a new id")]
+    Replayed,
+    /// Another login of the same user.
+    #[error("another login of this user is under way; wait for its end")]
+    UnderWay,
+    /// The time is over, or too far away.
+    #[error(
+        "the login has expired, or would in more than ten minutes; take the time of now, and see that the clocks are right"
+    )]
+    Expired,
+    /// The counter is ahead of the clock.
+    #[error(
+        "the signature counter {proposed} is ahead of the clock of this node, which takes up to {most}; see that the clocks are right"
+    )]
+    Ahead {
+        /// What was proposed.
+        proposed: u32,
+        /// What is taken.
+        most: u64,
+    },
+    /// Something was deleted or replaced meanwhile.
+    #[error("the user's templates were changed meanwhile; try again")]
+    Changed,
+    /// The session failed.
+    #[error("{}", .0.cause)]
+    Failed(Failure),
+    /// A step of the protocol failed.
+    #[error(transparent)]
+    Engine(#[from] trefoil_engine::Error),
+    /// The node's store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A record cannot be read, or not be written.
+    #[error("a record of this node cannot be used: {0}; restore the store from a backup")]
+    Record(String),
+}
+
+impl From<Failure> for AuthFault {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl AuthFault {
+    /// Why a session ends, as the peers are told.
+    pub(super) fn as_failure(&self) -> Failure {
+        match self {
+            Self::Failed(failure) => failure.clone(),
+            Self::Store(_) | Self::Record(_) => {
+                Failure::new(FailureKind::Internal, "its store failed; its operator looks into its log")
+            }
+            other => Failure::new(FailureKind::Cancelled, other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Users' templates at one node: what is stored, and what is kept in memory.
+
+use super::{
+    Auth, AuthFault, TemplateName, TemplateStatus, UserName,
+    records::{read, written},
+    spec::digest,
+    vote::Version,
+};
+use crate::{
+    pki::ClientName,
+    store::{Space, Value},
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use trefoil_circuits::program::{InputVector, Vector};
+use trefoil_engine::{Ctx, Error, Mode, Shares, Z16, Z64};
+
+/// Templates of a user at most.
+pub(super) const MOST_EACH: usize = 16;
+
+/// Users of an owner at most.
+const MOST_USERS: usize = 1 << 16;
+
+/// Templates whose shares stay in memory: about 300 MB of iris codes.
+const CACHED: usize = 4096;
+
+/// A user of an owner.
+#[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize)]
+pub(super) struct UserKey {
+    pub(super) owner: ClientName,
+    pub(super) user: UserName,
+}
+
+/// Which templates a user has. Their shares are records of their own.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(super) struct Gallery {
+    /// Those in use.
+    pub(super) current: Vec<TemplateStatus>,
+    /// Those before, until this node knows that all three have the current ones: a node that crashed may have no others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) before: Option<Vec<TemplateStatus>>,
+}
+
+/// A template with this node's share of it.
+pub(super) type New = (TemplateStatus, [Value; 2]);
+
+/// Shares of a template in memory, of which the nodes have compared their copies.
+#[derive(Clone, Debug)]
+pub(super) enum Checked {
+    Z16(Arc<Shares<Z16>>),
+    Z64(Arc<Shares<Z64>>),
+}
+
+/// Templates in memory, by the names of their records.
+#[derive(Default)]
+pub(super) struct Cache(Mutex<HashMap<Vec<u8>, Checked>>);
+
+impl UserKey {
+    fn record(&self) -> Vec<u8> {
+        format!("{}{}", self.all_users(), self.user).into_bytes()
+    }
+
+    fn all_users(&self) -> String {
+        format!("user/{}/", self.owner)
+    }
+
+    fn shares(&self, template: &TemplateStatus) -> Vec<u8> {
+        format!("{}{}/{}", self.all_shares(), template.enrolment, template.epoch).into_bytes()
+    }
+
+    fn all_shares(&self) -> String {
+        format!("share/{}/{}/", self.owner, self.user)
+    }
+
+    /// The digest that stands for some templates of the user.
+    pub(super) fn version(&self, templates: &[TemplateStatus]) -> Version {
+        digest("templates", &(self, templates))
+    }
+}
+
+impl Gallery {
+    /// What this node has, for [`common`](super::vote::common).
+    pub(super) fn versions(&self, key: &UserKey) -> [Version; 2] {
+        [&self.current, self.before.as_ref().unwrap_or(&self.current)].map(|templates| key.version(templates))
+    }
+
+    /// The templates of a version, if this node has it.
+    pub(super) fn of(&self, key: &UserKey, version: &Version) -> Option<&[TemplateStatus]> {
+        let all = [Some(&self.current), self.before.as_ref()];
+        all.into_iter().flatten().find(|templates| key.version(templates) == *version).map(Vec::as_slice)
+    }
+
+    fn has(&self, template: &TemplateStatus) -> bool {
+        self.current.iter().chain(self.before.iter().flatten()).any(|held| held == template)
+    }
+}
+
+impl Auth {
+    /// The templates of a user.
+    pub(super) async fn gallery(&self, key: &UserKey) -> Result<Gallery, AuthFault> {
+        let record = self.store.get(Space::Templates, key.record()).await?;
+        record.map_or_else(|| Ok(Gallery::default()), |record| read(&record))
+    }
+
+    /// The users of an owner who have templates, or had.
+    pub(super) async fn users(&self, owner: &ClientName) -> Result<Vec<UserName>, AuthFault> {
+        let prefix = format!("user/{owner}/");
+        let names = self.store.list(Space::Templates, prefix.as_bytes()).await?;
+        let user = |name: Vec<u8>| std::str::from_utf8(&name).ok()?.strip_prefix(&prefix)?.parse().ok();
+        Ok(names.into_iter().filter_map(user).collect())
+    }
+
+    /// Puts other templates in the place of a version that all three nodes have. That one stays until [`settle`](Self::settle).
+    pub(super) async fn replace(
+        &self,
+        key: &UserKey,
+        base: Version,
+        (current, new): (Vec<TemplateStatus>, Vec<New>),
+    ) -> Result<(), AuthFault> {
+        let key = key.clone();
+        let write = self.store.write(move |records| {
+            let name = key.record();
+            let old: Gallery =
+                records.get(Space::Templates, &name)?.map_or_else(|| Ok(Gallery::default()), |r| read(&r))?;
+            let before = old.of(&key, &base).ok_or(AuthFault::Changed)?.to_vec();
+            if before.is_empty() && records.list(Space::Templates, key.all_users().as_bytes())?.len() >= MOST_USERS {
+                let cause = format!("an owner has {MOST_USERS} users at most; revoke some first");
+                return Err(AuthFault::Invalid(cause));
+            }
+            let next = Gallery { current, before: Some(before) };
+            for (template, [own, following]) in &new {
+                let both = Value::new([own.as_slice(), following].concat());
+                records.put(Space::Templates, &key.shares(template), &both)?;
+            }
+            for gone in old.current.iter().chain(old.before.iter().flatten()).filter(|held| !next.has(held)) {
+                records.remove(Space::Templates, &key.shares(gone))?;
+            }
+            records.put(Space::Templates, &name, &written(&next)?)?;
+            Ok::<_, AuthFault>(())
+        });
+        write.await
+    }
+
+    /// All three nodes have this version in use: the one before is erased.
+    pub(super) async fn settle(&self, key: &UserKey, version: Version) -> Result<(), AuthFault> {
+        let key = key.clone();
+        let gone = self.store.write(move |records| {
+            let name = key.record();
+            let Some(record) = records.get(Space::Templates, &name)? else { return Ok(Vec::new()) };
+            let mut gallery: Gallery = read(&record)?;
+            if key.version(&gallery.current) != version {
+                return Ok(Vec::new());
+            }
+            let before = gallery.before.take().unwrap_or_default();
+            let gone: Vec<_> = before.iter().filter(|held| !gallery.has(held)).map(|held| key.shares(held)).collect();
+            for name in &gone {
+                records.remove(Space::Templates, name)?;
+            }
+            records.put(Space::Templates, &name, &written(&gallery)?)?;
+            Ok::<_, AuthFault>(gone)
+        });
+        self.cache.forget(&gone.await?);
+        Ok(())
+    }
+
+    /// Erases a template, or all of a user, in every version. Gives what was erased.
+    pub(super) async fn erase(
+        &self,
+        key: &UserKey,
+        name: Option<TemplateName>,
+    ) -> Result<Vec<TemplateStatus>, AuthFault> {
+        let key = key.clone();
+        let erased = self.store.write(move |records| {
+            let record = key.record();
+            let Some(old) = records.get(Space::Templates, &record)? else { return Ok(Vec::new()) };
+            let mut gallery: Gallery = read(&old)?;
+            let stays = |template: &TemplateStatus| name.as_ref().is_some_and(|name| template.name != *name);
+            let mut erased: Vec<TemplateStatus> = Vec::new();
+            for templates in [Some(&mut gallery.current), gallery.before.as_mut()].into_iter().flatten() {
+                erased.extend(templates.extract_if(.., |template| !stays(template)));
+            }
+            if gallery.current.is_empty() && gallery.before.as_ref().is_none_or(Vec::is_empty) {
+                records.remove(Space::Templates, &record)?;
+            } else {
+                records.put(Space::Templates, &record, &written(&gallery)?)?;
+            }
+            let mut gone: Vec<_> = Vec::new();
+            for template in erased {
+                records.remove(Space::Templates, &key.shares(&template))?;
+                gone.push((key.shares(&template), template));
+            }
+            Ok::<_, AuthFault>(gone)
+        });
+        let (names, mut erased): (Vec<_>, Vec<TemplateStatus>) = erased.await?.into_iter().unzip();
+        self.cache.forget(&names);
+        erased.dedup();
+        Ok(erased)
+    }
+
+    /// Reads the shares of a template, and compares them with the other nodes' copies.
+    ///
+    /// Not cancel safe: end the session if this is dropped.
+    pub(super) async fn load<M: Mode>(
+        &self,
+        ctx: &mut Ctx<M>,
+        key: &UserKey,
+        template: &TemplateStatus,
+    ) -> Result<Checked, AuthFault> {
+        let name = key.shares(template);
+        let bytes = self.store.get(Space::Templates, name.clone()).await?.ok_or(AuthFault::Changed)?;
+        let shape = template.matching.kind.stored()?;
+        let (own, next) = bytes.split_at(bytes.len() / 2);
+        let vector = InputVector::from_bytes(shape, own, next)?;
+        let checked = Checked::of(vector.receive(ctx).await?)?;
+        self.cache.hold(name, checked.clone());
+        Ok(checked)
+    }
+
+    /// The shares of templates, if all are in memory.
+    pub(super) fn cached(&self, key: &UserKey, templates: &[TemplateStatus]) -> Option<Vec<Checked>> {
+        templates.iter().map(|template| self.cache.get(&key.shares(template))).collect()
+    }
+
+    /// Keeps the shares of a new template in memory.
+    pub(super) fn hold(&self, key: &UserKey, template: &TemplateStatus, checked: Checked) {
+        self.cache.hold(key.shares(template), checked);
+    }
+}
+
+impl Checked {
+    /// Of a vector over a ring in which templates are kept.
+    pub(super) fn of(vector: Vector) -> Result<Self, Error> {
+        match vector {
+            Vector::Z16(shares) => Ok(Self::Z16(Arc::new(shares))),
+            Vector::Z64(shares) => Ok(Self::Z64(Arc::new(shares))),
+            Vector::Bits(_) => Err(Error::Shape { what: "templates that are integers", expected: 1, got: 0 }),
+        }
+    }
+}
+
+impl Cache {
+    fn get(&self, name: &[u8]) -> Option<Checked> {
+        self.lock().get(name).cloned()
+    }
+
+    fn hold(&self, name: Vec<u8>, checked: Checked) {
+        let mut held = self.lock();
+        if held.len() >= CACHED
+            && let Some(some) = held.keys().next().cloned()
+        {
+            held.remove(&some);
+        }
+        held.insert(name, checked);
+    }
+
+    fn forget(&self, names: &[Vec<u8>]) {
+        let mut held = self.lock();
+        for name in names {
+            held.remove(name);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Checked>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cache({} templates)", self.lock().len())
+    }
+}

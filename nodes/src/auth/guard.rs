@@ -1,0 +1,224 @@
+//! How often a user may try, and what was asked for before: kept by every node on its own, through restarts.
+
+use super::{
+    Auth, AuthFault,
+    gallery::UserKey,
+    records::{read, written},
+};
+use crate::store::{Space, WriteTransaction};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use trefoil_auth::webauthn::{Count, SignatureCounter};
+
+/// Probes in a row that may fail before the user is locked for the first time.
+pub(super) const FREE: u32 = 5;
+/// The first lock; each failure after it doubles the time.
+const FIRST_LOCK: Duration = Duration::from_secs(30);
+const LONGEST_LOCK: Duration = Duration::from_hours(1);
+
+/// Ceremonies of a user that are remembered, the newest ones.
+const REMEMBERED: usize = 64;
+
+/// How far ahead of a node's clock a signature counter may be, in seconds.
+const CLOCKS_APART: u64 = 60;
+
+/// How a user stands.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Lockout {
+    /// Probes since the last match that have not matched, or of which this node does not know.
+    pub failures: u32,
+    /// Until when no login is taken, in milliseconds since 1970.
+    pub locked_until_ms: u64,
+    /// Hashes of the client data of the last ceremonies.
+    recent: VecDeque<[u8; 32]>,
+}
+
+/// Users of whom a login is under way.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Busy(Arc<Mutex<HashSet<UserKey>>>);
+
+/// A login of a user is under way until this is dropped.
+pub(super) struct Place(Busy, UserKey);
+
+impl Lockout {
+    /// Whether a ceremony may begin.
+    fn check(&self, now_ms: u64, ceremony: &[u8; 32]) -> Result<(), AuthFault> {
+        if now_ms < self.locked_until_ms {
+            return Err(AuthFault::Locked { seconds: (self.locked_until_ms - now_ms).div_ceil(1000) });
+        }
+        if self.recent.contains(ceremony) { Err(AuthFault::Replayed) } else { Ok(()) }
+    }
+
+    /// A ceremony happens: it will not again.
+    fn remember(&mut self, ceremony: [u8; 32]) {
+        if !self.recent.contains(&ceremony) {
+            self.recent.push_back(ceremony);
+            if self.recent.len() > REMEMBERED {
+                self.recent.pop_front();
+            }
+        }
+    }
+
+    /// A probe is about to be decided on. It counts as failed until it has matched.
+    fn attempt(&mut self, now_ms: u64) {
+        self.failures = self.failures.saturating_add(1);
+        if self.failures >= FREE {
+            let doubled = FIRST_LOCK.saturating_mul(1 << (self.failures - FREE).min(16)).min(LONGEST_LOCK);
+            self.locked_until_ms = now_ms.saturating_add(u64::try_from(doubled.as_millis()).unwrap_or(u64::MAX));
+        }
+    }
+}
+
+impl Busy {
+    /// Takes the place of a user, unless it is taken.
+    pub(super) fn take(&self, key: &UserKey) -> Result<Place, AuthFault> {
+        let mut busy = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if busy.insert(key.clone()) { Ok(Place(self.clone(), key.clone())) } else { Err(AuthFault::UnderWay) }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
+    }
+}
+
+impl Auth {
+    /// How a user stands at this node.
+    pub(super) async fn lockout(&self, key: &UserKey) -> Result<Lockout, AuthFault> {
+        let record = self.store.get(Space::Counters, name(key)).await?;
+        record.map_or_else(|| Ok(Lockout::default()), |record| read(&record))
+    }
+
+    /// Whether a ceremony may begin.
+    pub(super) async fn admit(&self, key: &UserKey, ceremony: &[u8; 32]) -> Result<(), AuthFault> {
+        self.lockout(key).await?.check(now_ms(), ceremony)
+    }
+
+    /// A probe is about to be decided on. Written down before anybody learns the bit: a node or a client that goes away when it has learned it
+    /// has used up a try all the same.
+    pub(super) async fn attempt(&self, key: &UserKey, ceremony: [u8; 32]) -> Result<(), AuthFault> {
+        let key = key.clone();
+        let write = self.store.write(move |records| {
+            let (mut lockout, now) = (of(records, &key)?, now_ms());
+            lockout.check(now, &ceremony)?;
+            lockout.remember(ceremony);
+            lockout.attempt(now);
+            records.put(Space::Counters, &name(&key), &written(&lockout)?)?;
+            Ok::<_, AuthFault>(())
+        });
+        write.await
+    }
+
+    /// Takes a number for a signature and forgets failures, if the probe has matched; without a probe, remembers the ceremony. Written down before anything is signed.
+    pub(super) async fn count(
+        &self,
+        key: &UserKey,
+        credential: &str,
+        (ceremony, proposed, matched): ([u8; 32], u32, bool),
+    ) -> Result<Count, AuthFault> {
+        let (key, counter) = (key.clone(), counter(key, credential));
+        let write = self.store.write(move |records| {
+            let now = now_ms();
+            let most = now / 1000 + CLOCKS_APART;
+            if u64::from(proposed) > most {
+                return Err(AuthFault::Ahead { proposed, most });
+            }
+            let mut lockout = of(records, &key)?;
+            if matched {
+                lockout = Lockout { recent: lockout.recent, ..Lockout::default() };
+            } else {
+                lockout.check(now, &ceremony)?;
+                lockout.remember(ceremony);
+            }
+            let last = records.get(Space::Counters, &counter)?;
+            let last = last.and_then(|last| last.as_slice().try_into().ok()).map_or(0, u32::from_be_bytes);
+            let mut counts = SignatureCounter::stored(last);
+            let count = counts.take(proposed)?;
+            records.put(Space::Counters, &counter, &counts.last().to_be_bytes())?;
+            records.put(Space::Counters, &name(&key), &written(&lockout)?)?;
+            Ok::<_, AuthFault>(count)
+        });
+        write.await
+    }
+
+    /// Whether a number could be taken now.
+    pub(super) async fn countable(&self, key: &UserKey, credential: &str, proposed: u32) -> Result<(), AuthFault> {
+        let last = self.store.get(Space::Counters, counter(key, credential)).await?;
+        let last = last.and_then(|last| last.as_slice().try_into().ok()).map_or(0, u32::from_be_bytes);
+        let most = now_ms() / 1000 + CLOCKS_APART;
+        if u64::from(proposed) > most {
+            return Err(AuthFault::Ahead { proposed, most });
+        }
+        SignatureCounter::stored(last).take(proposed)?;
+        Ok(())
+    }
+}
+
+/// Milliseconds since 1970; zero for a clock before.
+pub(super) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn name(key: &UserKey) -> Vec<u8> {
+    format!("user/{}/{}", key.owner, key.user).into_bytes()
+}
+
+fn counter(key: &UserKey, credential: &str) -> Vec<u8> {
+    format!("credential/{}/{credential}", key.owner).into_bytes()
+}
+
+fn of(records: &WriteTransaction<'_>, key: &UserKey) -> Result<Lockout, AuthFault> {
+    records.get(Space::Counters, &name(key))?.map_or_else(|| Ok(Lockout::default()), |record| read(&record))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_after_the_free_ones_doubles_the_time() {
+        let mut lockout = Lockout::default();
+        let mut now = 1_000_000;
+        for _ in 0..FREE - 1 {
+            lockout.attempt(now);
+            assert!(lockout.check(now, &[0; 32]).is_ok());
+        }
+        for seconds in [30, 60, 120, 240, 480, 960, 1920, 3600, 3600] {
+            lockout.attempt(now);
+            assert!(matches!(lockout.check(now, &[0; 32]), Err(AuthFault::Locked { seconds: s }) if s == seconds));
+            now += 1000 * seconds;
+            assert!(lockout.check(now, &[0; 32]).is_ok());
+        }
+        lockout.failures = u32::MAX;
+        lockout.attempt(now);
+        assert_eq!(lockout.locked_until_ms, now + 3_600_000);
+    }
+
+    #[test]
+    fn a_ceremony_is_remembered_among_the_last() {
+        let mut lockout = Lockout::default();
+        for k in 0..=REMEMBERED as u8 {
+            lockout.remember([k; 32]);
+            assert!(matches!(lockout.check(0, &[k; 32]), Err(AuthFault::Replayed)));
+        }
+        assert!(lockout.check(0, &[0; 32]).is_ok());
+        assert_eq!(lockout.recent.len(), REMEMBERED);
+    }
+
+    #[test]
+    fn one_login_of_a_user_at_a_time() {
+        let busy = Busy::default();
+        let key = |user: &str| UserKey { owner: "bank".parse().unwrap(), user: user.parse().unwrap() };
+        let place = busy.take(&key("alice")).unwrap_or_else(|_| panic!("free"));
+        assert!(matches!(busy.take(&key("alice")), Err(AuthFault::UnderWay)));
+        assert!(busy.take(&key("bob")).is_ok());
+        drop(place);
+        assert!(busy.take(&key("alice")).is_ok());
+    }
+}

@@ -1,0 +1,251 @@
+//! What a node does for owners and devices.
+
+use super::{
+    Answer, AuthFault, Ceremony, EnrolSpec, LoginSpec, RefreshSpec, TemplateName, TemplateStatus, UserName, UserStatus,
+    Verification,
+    credentials::{CredentialSpec, hosts},
+    gallery::{Cache, UserKey},
+    guard::{Busy, now_ms},
+    session::{Done, Task},
+    spec::digest,
+};
+use crate::{
+    job::{JobId, Sessions, Turns},
+    keys::{KeyId, Keys},
+    pki::ClientName,
+    store::Store,
+};
+use std::{fmt, sync::Arc};
+use trefoil_auth::{
+    rsa::{Message, NodePartials, PublicKey},
+    webauthn::{Assertion, Bytes, Client, ClientData, Count, CredentialId, Match, NewCredential, Origin, Registration},
+};
+use trefoil_circuits::program::InputVector;
+use trefoil_engine::transport::BoxFuture;
+
+/// How far away the end of a login may be.
+const LONGEST_LOGIN_MS: u64 = 600_000;
+
+/// This node's shares of signing keys.
+pub trait Parts: Send + Sync + 'static {
+    /// The public key of a key.
+    ///
+    /// # Errors
+    /// [`AuthFault::Key`] if there is none.
+    fn public<'a>(&'a self, key: &'a KeyId) -> BoxFuture<'a, Result<PublicKey, AuthFault>>;
+
+    /// This node's parts of a signature.
+    ///
+    /// # Errors
+    /// [`AuthFault::Key`] if there is no such key.
+    fn sign<'a>(&'a self, key: &'a KeyId, message: Message) -> BoxFuture<'a, Result<NodePartials, AuthFault>>;
+}
+
+impl Parts for Arc<Keys> {
+    fn public<'a>(&'a self, key: &'a KeyId) -> BoxFuture<'a, Result<PublicKey, AuthFault>> {
+        Box::pin(async { Ok(Keys::public(self, key).await?) })
+    }
+
+    fn sign<'a>(&'a self, key: &'a KeyId, message: Message) -> BoxFuture<'a, Result<NodePartials, AuthFault>> {
+        Box::pin(async { Ok(Keys::sign(self, key, message, None).await?.partials) })
+    }
+}
+
+/// Templates, credentials and logins at one node.
+pub struct Auth {
+    pub(super) store: Store,
+    pub(super) parts: Box<dyn Parts>,
+    pub(super) sessions: Arc<dyn Sessions>,
+    pub(super) turns: Arc<Turns>,
+    pub(super) cache: Cache,
+    busy: Busy,
+}
+
+/// A login whose rules hold as far as they can be checked before a probe is compared.
+struct Begun {
+    credential: CredentialSpec,
+    public: PublicKey,
+    user: UserKey,
+    client: Client,
+    client_data: ClientData,
+}
+
+impl Auth {
+    /// With a store, the shares of keys, the sessions of the nodes, and the turns that all sessions of this node take.
+    pub fn new(store: Store, parts: Box<dyn Parts>, sessions: Arc<dyn Sessions>, turns: Arc<Turns>) -> Arc<Self> {
+        Arc::new(Self { store, parts, sessions, turns, cache: Cache::default(), busy: Busy::default() })
+    }
+
+    /// Enrols a template of a user, together with the other nodes, which have been sent their shares of it.
+    ///
+    /// # Errors
+    /// [`AuthFault`].
+    pub async fn enrol(
+        &self,
+        owner: &ClientName,
+        (user, name): (UserName, TemplateName),
+        spec: EnrolSpec,
+        sent: InputVector,
+    ) -> Result<TemplateStatus, AuthFault> {
+        spec.matching.check()?;
+        let key = UserKey { owner: owner.clone(), user };
+        let _place = self.busy.take(&key)?;
+        let agreed = digest("enrol", &(&key, &name, &spec));
+        let EnrolSpec { session, matching } = spec;
+        let template = TemplateStatus { name, enrolment: session, epoch: 0, matching };
+        self.together((session, agreed), &key, Task::Enrol(template.clone(), sent)).await?;
+        Ok(template)
+    }
+
+    /// Replaces all shares of a user's templates, together with the other nodes. The templates stay what they are.
+    ///
+    /// # Errors
+    /// [`AuthFault`].
+    pub async fn refresh(
+        &self,
+        owner: &ClientName,
+        user: UserName,
+        spec: RefreshSpec,
+    ) -> Result<Vec<TemplateStatus>, AuthFault> {
+        let key = UserKey { owner: owner.clone(), user };
+        let _place = self.busy.take(&key)?;
+        let agreed = digest("refresh", &(&key, &spec));
+        match self.together((spec.session, agreed), &key, Task::Refresh).await? {
+            Done::Replaced(templates) => Ok(templates),
+            Done::Matched(_) => Err(AuthFault::Changed),
+        }
+    }
+
+    /// The users of an owner.
+    ///
+    /// # Errors
+    /// [`AuthFault`] of the store.
+    pub async fn list(&self, owner: &ClientName) -> Result<Vec<UserStatus>, AuthFault> {
+        let mut all = Vec::new();
+        for user in self.users(owner).await? {
+            let key = UserKey { owner: owner.clone(), user };
+            let (gallery, lockout) = (self.gallery(&key).await?, self.lockout(&key).await?);
+            let (failures, locked_until_ms) = (lockout.failures, lockout.locked_until_ms);
+            all.push(UserStatus { user: key.user, templates: gallery.current, failures, locked_until_ms });
+        }
+        Ok(all)
+    }
+
+    /// Erases one template of a user, or all, with every share of them. Gives what was erased at this node.
+    ///
+    /// # Errors
+    /// [`AuthFault`] of the store.
+    pub async fn delete(
+        &self,
+        owner: &ClientName,
+        user: UserName,
+        name: Option<TemplateName>,
+    ) -> Result<Vec<TemplateStatus>, AuthFault> {
+        self.erase(&UserKey { owner: owner.clone(), user }, name).await
+    }
+
+    /// A login: this node's parts of the signature, if everything holds.
+    ///
+    /// Not cancel safe: run it in a task of its own.
+    ///
+    /// # Errors
+    /// [`AuthFault`].
+    pub async fn login(
+        &self,
+        caller: &ClientName,
+        id: JobId,
+        spec: LoginSpec,
+        probe: Option<InputVector>,
+    ) -> Result<Answer, AuthFault> {
+        let now = now_ms();
+        if spec.expires_ms <= now || spec.expires_ms > now.saturating_add(LONGEST_LOGIN_MS) {
+            return Err(AuthFault::Expired);
+        }
+        let begun = self.begin(caller, &spec).await?;
+        let (ceremony, counted) = (begun.client_data.hash(), hex::encode(&spec.credential.0));
+        let _place = self.busy.take(&begun.user)?;
+        self.admit(&begun.user, &ceremony).await?;
+        self.countable(&begun.user, &counted, spec.count).await?;
+        let matched = match (spec.probe, probe) {
+            (Some(kind), Some(probe)) => {
+                let task = Task::Match { kind, probe, ceremony };
+                match self.together((id, spec.digest(id, caller)), &begun.user, task).await? {
+                    Done::Matched(bit) => Some(Match::opened(ceremony, bit)),
+                    Done::Replaced(_) => return Err(AuthFault::Changed),
+                }
+            }
+            (None, None)
+                if begun.credential.verification == Verification::Optional && !spec.ceremony.requires_probe() =>
+            {
+                None
+            }
+            (None, None) => {
+                let cause = "the owner of this credential or the relying party requires a probe; share one";
+                return Err(AuthFault::Invalid(cause.to_owned()));
+            }
+            _ => return Err(AuthFault::Invalid("the shares of the probe are not those announced".to_owned())),
+        };
+        if matched == Some(Match::opened(ceremony, trefoil_auth::webauthn::Bit::Zero)) {
+            return Err(AuthFault::NoMatch);
+        }
+        let proposed = (ceremony, spec.count, matched.is_some());
+        let count = self.count(&begun.user, &counted, proposed).await?;
+        let message = begun.message(&spec, count, matched.as_ref())?;
+        let parts = self.parts.sign(&begun.credential.key_of(&spec.owner), message).await?;
+        Ok(Answer { parts: Bytes(parts.encode(&begun.public)) })
+    }
+
+    /// What does not depend on the probe: whose credential it is, whether the page fits.
+    async fn begin(&self, caller: &ClientName, spec: &LoginSpec) -> Result<Begun, AuthFault> {
+        let (credential, user) = self.permitted(caller, &spec.owner, &spec.credential.0).await?;
+        let public = self.parts.public(&credential.key_of(&spec.owner)).await?;
+        let client = Client::page(Origin::parse(&spec.origin, hosts(&credential.rp_id))?);
+        let client_data = match &spec.ceremony {
+            Ceremony::Get(options) => ClientData::get(options, &client)?,
+            Ceremony::Create(options) => ClientData::create(options, &client)?,
+        };
+        let begun = Begun { credential, public, user, client, client_data };
+        begun.fits(spec)?;
+        Ok(begun)
+    }
+}
+
+impl Begun {
+    /// Whether the page may use the credential, before anything is computed or counted.
+    fn fits(&self, spec: &LoginSpec) -> Result<(), AuthFault> {
+        let held = [self.credential.credential(&spec.credential.0, self.public.clone())?];
+        match &spec.ceremony {
+            Ceremony::Get(options) => Assertion::candidates(options, &self.client, &held).map(drop)?,
+            Ceremony::Create(options) => {
+                let same = options.user.id == self.credential.handle
+                    && options.rp.id.as_deref().unwrap_or(self.client.origin.host()) == self.credential.rp_id;
+                if !same {
+                    let cause = "the registration is of another user or relying party than the credential";
+                    return Err(AuthFault::Invalid(cause.to_owned()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What this node signs: it puts every byte of it together itself.
+    fn message(&self, spec: &LoginSpec, count: Count, matched: Option<&Match>) -> Result<Message, AuthFault> {
+        let credential = self.credential.credential(&spec.credential.0, self.public.clone())?;
+        Ok(match &spec.ceremony {
+            Ceremony::Get(options) => {
+                Assertion::begin(options, &self.client, &credential, count, matched)?.message()?
+            }
+            Ceremony::Create(options) => {
+                let id = CredentialId::new(&spec.credential.0)?;
+                let new = NewCredential { id, public: self.public.clone(), backup: credential.backup, count };
+                Registration::begin(options, &self.client, new, &[], matched)?.message()?
+            }
+        })
+    }
+}
+
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Auth").field("cache", &self.cache).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,250 @@
+//! Three nodes in one process: their stores are files, their network is memory.
+
+mod world;
+
+use super::*;
+use crate::{
+    job::FailureKind,
+    store::{Space, tests::When},
+};
+use trefoil_auth::webauthn::{Bit, UserVerification};
+use world::{Probe, World, finish, matching, spec};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_match_signs_and_nothing_else_does() {
+    let world = World::start(Verification::Required).await;
+    let response = world.verified(&spec(1), Probe::Right).await;
+    assert!(response.to_json().expect("JSON").contains("authenticatorData"));
+
+    // Another eye: no node signs, each counts.
+    for answer in world.login(&spec(2), Probe::Wrong).await {
+        assert!(matches!(answer, Err(AuthFault::NoMatch)), "{answer:?}");
+    }
+    assert_eq!(world.failures().await, [1; 3]);
+    // No eye at all: a thief who has the device's share and its certificate.
+    for answer in world.login(&spec(3), Probe::None).await {
+        assert!(matches!(answer, Err(AuthFault::Invalid(_))), "{answer:?}");
+    }
+    world.verified(&spec(4), Probe::Right).await;
+    assert_eq!(world.failures().await, [0; 3]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_asked_for_twice_too_late_or_with_another_counter_is_refused() {
+    let world = World::start(Verification::Required).await;
+    let first = spec(1);
+    world.verified(&first, Probe::Right).await;
+    // The same challenge, with any later counter: a replay.
+    let again = LoginSpec { count: first.count + 1, ..first.clone() };
+    for answer in world.login(&again, Probe::Right).await {
+        assert!(matches!(answer, Err(AuthFault::Replayed)), "{answer:?}");
+    }
+    for count in [first.count, first.count - 1, 0] {
+        for answer in world.login(&LoginSpec { count, ..spec(2) }, Probe::Right).await {
+            assert!(matches!(answer, Err(AuthFault::Rule(trefoil_auth::Error::Counter { .. }))), "{answer:?}");
+        }
+    }
+    // A counter that would use up all numbers at once.
+    for answer in world.login(&LoginSpec { count: u32::MAX, ..spec(3) }, Probe::Right).await {
+        assert!(matches!(answer, Err(AuthFault::Ahead { .. })), "{answer:?}");
+    }
+    for expires_ms in [0, guard::now_ms() - 1, u64::MAX] {
+        for answer in world.login(&LoginSpec { expires_ms, ..spec(4) }, Probe::Right).await {
+            assert!(matches!(answer, Err(AuthFault::Expired)), "{answer:?}");
+        }
+    }
+    // A page of somebody else.
+    for origin in ["https://example.org.evil.com", "https://evil.com", "http://example.org"] {
+        for answer in world.login(&LoginSpec { origin: origin.to_owned(), ..spec(5) }, Probe::Right).await {
+            assert!(matches!(answer, Err(AuthFault::Rule(_))), "{answer:?}");
+        }
+    }
+    assert_eq!(world.failures().await, [0; 3]);
+}
+
+/// A node whose counter is behind, or whose operator sets it to anything, does not make the others sign a number twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_node_keeps_its_own_counter() {
+    let world = World::start(Verification::Required).await;
+    let first = spec(1);
+    world.verified(&first, Probe::Right).await;
+    world.forget_counter(2).await;
+    let lower = LoginSpec { count: first.count - 5, ..spec(2) };
+    let answers = world.login(&lower, Probe::Right).await;
+    for answer in &answers[..2] {
+        assert!(matches!(answer, Err(AuthFault::Rule(trefoil_auth::Error::Counter { .. }))), "{answer:?}");
+    }
+    // Alone it does not get as far as the probe.
+    assert!(matches!(&answers[2], Err(AuthFault::Failed(f)) if f.kind == FailureKind::Missing), "{:?}", answers[2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_probes_lock_the_user_even_for_the_right_one() {
+    let world = World::start(Verification::Required).await;
+    for k in 0..guard::FREE {
+        for answer in world.login(&spec(10 + k as u8), Probe::Wrong).await {
+            assert!(matches!(answer, Err(AuthFault::NoMatch)), "{answer:?}");
+        }
+    }
+    for probe in [Probe::Wrong, Probe::Right] {
+        for answer in world.login(&spec(50), probe).await {
+            assert!(matches!(answer, Err(AuthFault::Locked { seconds: 1..=30 })), "{answer:?}");
+        }
+    }
+    // Nor after a restart of all nodes.
+    let world = world.restarted();
+    for answer in world.login(&spec(51), Probe::Right).await {
+        assert!(matches!(answer, Err(AuthFault::Locked { .. })), "{answer:?}");
+    }
+    assert_eq!(world.failures().await, [guard::FREE; 3]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_one_node_there_is_no_match_and_what_needs_none_goes_on() {
+    let world = World::start(Verification::Optional).await;
+    let asked = spec(1);
+    let answers = world.login_at(&[0, 2], &asked, Probe::Right).await;
+    for (_, answer) in answers {
+        assert!(matches!(&answer, Err(AuthFault::Failed(f)) if f.kind == FailureKind::Missing), "{answer:?}");
+    }
+    assert_eq!(world.failures().await, [0; 3]);
+    // The same challenge may be asked for again: nothing was decided on.
+    let asked = LoginSpec { probe: None, ..asked };
+    let answers = world.login_at(&[0, 2], &asked, Probe::None).await;
+    finish(&asked, None, answers).expect("two nodes and the device sign without a match");
+    // Not if the relying party wants the user to be verified.
+    let mut asked = spec(2);
+    let Ceremony::Get(options) = &mut asked.ceremony else { panic!() };
+    options.user_verification = UserVerification::Required;
+    for (_, answer) in world.login_at(&[0, 2], &asked, Probe::None).await {
+        assert!(matches!(answer, Err(AuthFault::Invalid(_))), "{answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_not_named_finds_nothing_and_a_device_enrols_nobody() {
+    let world = World::start(Verification::Required).await;
+    let stranger = "stranger".parse().expect("a name");
+    for answer in world.login_as(&stranger, &spec(1), Probe::Right).await {
+        assert!(matches!(answer, Err(AuthFault::Absent(_))), "{answer:?}");
+    }
+    let answers = world.login_as(&"phone".parse().expect("a name"), &spec(2), Probe::Right).await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    // What the thief of a device enrols is of a user of the device, not of its owner.
+    world.enrol_as("phone", "alice", "left", Probe::Wrong).await.expect("its own user");
+    for answer in world.login(&spec(3), Probe::Wrong).await {
+        assert!(matches!(answer, Err(AuthFault::NoMatch)), "{answer:?}");
+    }
+    assert_eq!(world.nodes[0].list(&"bank".parse().expect("a name")).await.expect("a list").len(), 1);
+}
+
+/// Whoever changes one component of a probe: nothing is opened, nothing counted, nothing signed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_lies_in_the_match_gets_no_signature() {
+    let world = World::start(Verification::Required).await;
+    for answer in world.login(&spec(1), Probe::Torn).await {
+        assert!(matches!(&answer, Err(AuthFault::Failed(f)) if f.kind != FailureKind::Internal), "{answer:?}");
+    }
+    assert_eq!(world.failures().await, [0; 3]);
+    world.verified(&spec(2), Probe::Right).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refreshed_shares_are_new_and_the_old_ones_gone() {
+    let world = World::start(Verification::Required).await;
+    let before = world.stored().await;
+    for templates in world.refresh(21).await {
+        assert_eq!(templates.expect("refreshed").iter().map(|t| t.epoch).collect::<Vec<_>>(), [1]);
+    }
+    let after = world.stored().await;
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!((before.len(), after.len()), (1, 1));
+        assert_ne!(before[0].0, after[0].0);
+        let (x, y) = (&before[0].1, &after[0].1);
+        assert_eq!(x.len(), y.len());
+        assert!(x.chunks(16).zip(y.chunks(16)).all(|(x, y)| x != y));
+    }
+    world.verified(&spec(1), Probe::Right).await;
+    let world = world.restarted();
+    world.verified(&spec(2), Probe::Right).await;
+    for answer in world.login(&spec(3), Probe::Wrong).await {
+        assert!(matches!(answer, Err(AuthFault::NoMatch)), "{answer:?}");
+    }
+}
+
+/// One node loses what it was about to write, at each write of a refresh and of an enrolment.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_in_the_middle_leaves_templates_that_all_have() {
+    let world = World::start(Verification::Required).await;
+    let mut challenge = 30;
+    for party in [0, 1, 2] {
+        world.nodes[party].store.fail_after(0, When::Before);
+        let refreshed = world.refresh(challenge).await;
+        assert!(refreshed[party].is_err());
+        assert!(world.nodes[party].store.heal());
+        world.verified(&spec(challenge), Probe::Right).await;
+        challenge += 1;
+        world.nodes[party].store.fail_after(0, When::Before);
+        assert!(world.enrol_as("bank", "alice", "right", Probe::Wrong).await.is_err());
+        assert!(world.nodes[party].store.heal());
+        world.verified(&spec(challenge), Probe::Right).await;
+        for node in &world.nodes {
+            let name = Some("right".parse().expect("a name"));
+            node.delete(&"bank".parse().expect("a name"), "alice".parse().expect("a name"), name)
+                .await
+                .expect("a disk");
+        }
+        challenge += 1;
+        let refreshed = world.refresh(challenge).await;
+        assert!(refreshed.iter().all(Result::is_ok), "{refreshed:?}");
+        world.verified(&spec(challenge), Probe::Right).await;
+        challenge += 1;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_templates_match_each_and_erased_ones_do_not() {
+    let world = World::start(Verification::Required).await;
+    let second = world.enrol_as("bank", "alice", "right", Probe::Wrong).await.expect("a second template");
+    assert!(matches!(world.enrol_as("bank", "alice", "right", Probe::Wrong).await, Err(AuthFault::Taken(_))));
+    world.verified(&spec(1), Probe::Wrong).await;
+    world.verified(&spec(2), Probe::Right).await;
+    let bank = "bank".parse().expect("a name");
+    let alice = || "alice".parse().expect("a name");
+    for node in &world.nodes {
+        let erased = node.delete(&bank, alice(), Some("right".parse().expect("a name"))).await.expect("a disk");
+        assert_eq!(erased, std::slice::from_ref(&second));
+    }
+    for answer in world.login(&spec(3), Probe::Wrong).await {
+        assert!(matches!(answer, Err(AuthFault::NoMatch)), "{answer:?}");
+    }
+    for node in &world.nodes {
+        assert_eq!(node.delete(&bank, alice(), None).await.expect("a disk").len(), 1);
+        assert!(node.store.list(Space::Templates, "").await.expect("a disk").is_empty());
+    }
+    for answer in world.login(&spec(4), Probe::Right).await {
+        assert!(matches!(answer, Err(AuthFault::NoTemplate)), "{answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn faces_are_matched_as_irises_are() {
+    let world = World::start(Verification::Required).await;
+    let face = matching(r#"{"kind":{"embedding":{"dimensions":8,"metric":"cosine"}},"threshold":"0.9"}"#);
+    let (own, other) = ([1.0, 0.2, 0.0, -0.3, 0.5, 0.1, 0.0, 0.9], [-1.0, 0.2, 0.7, 0.3, 0.5, -0.1, 0.0, 0.2]);
+    world.enrol_embedding(face, &own).await.expect("a face");
+    for (entries, challenge, due) in [(own, 1, Bit::One), (other, 2, Bit::Zero)] {
+        let asked = LoginSpec { probe: Some(face.kind), ..spec(challenge) };
+        for answer in world.login_with(&asked, || world::embedding(&entries)).await {
+            match due {
+                Bit::One => assert!(answer.is_ok(), "{answer:?}"),
+                Bit::Zero => assert!(matches!(answer, Err(AuthFault::NoMatch)), "{answer:?}"),
+            }
+        }
+    }
+    // A vector that is larger than one would be close to many.
+    let asked = LoginSpec { probe: Some(face.kind), ..spec(3) };
+    for answer in world.login_with(&asked, || world::integers(&[1 << 15; 8])).await {
+        assert!(matches!(answer, Err(AuthFault::Invalid(_))), "{answer:?}");
+    }
+}

@@ -1,0 +1,64 @@
+//! `trefoil auth`: logins with a biometric and a key that exist nowhere whole.
+
+mod biometric;
+mod device;
+mod owner;
+
+use super::{ClusterArgs, Exit, interruptible};
+use crate::{Error, client::Client};
+
+const EXAMPLES: &str = "\
+docs/auth.md says who holds what. The options are what a relying party's WebAuthn library makes, and what is printed is what it verifies.
+
+Examples:
+  trefoil auth sample --seed 7 --out left.iris
+  trefoil auth enrol --cluster demo/cluster.toml --user u-1041 --template left --iris left.iris
+  trefoil auth register --cluster demo/cluster.toml --user u-1041 --options creation.json --origin https://login.example.org --iris left.iris --device phone.json --recovery-out recovery.key
+  trefoil auth sample --seed 7 --noise 0.2 --turned 3 --out probe.iris
+  trefoil auth login --cluster demo/cluster.toml --device phone.json --options request.json --origin https://login.example.org --iris probe.iris
+  trefoil auth list --cluster demo/cluster.toml
+  trefoil auth refresh --cluster demo/cluster.toml --user u-1041
+  trefoil auth revoke --cluster demo/cluster.toml --user u-1041";
+
+/// Subcommands of `trefoil auth`.
+#[derive(Debug, clap::Subcommand)]
+#[command(after_help = EXAMPLES)]
+pub enum AuthCommand {
+    /// Share a template among the nodes
+    Enrol(owner::EnrolArgs),
+    /// Make a key for a device, share it, and register a credential with a relying party
+    Register(device::RegisterArgs),
+    /// Have the nodes match a probe and sign, with the device's part
+    Login(device::LoginArgs),
+    /// List users with their templates, and credentials
+    List(owner::ListArgs),
+    /// Replace the shares of a user's templates at all nodes
+    Refresh(owner::RefreshArgs),
+    /// Erase templates of a user, or forget a credential
+    Revoke(owner::RevokeArgs),
+    /// Write a synthetic iris to try things with
+    Sample(owner::SampleArgs),
+}
+
+/// Runs a subcommand of `trefoil auth`.
+///
+/// # Errors
+/// As those of the subcommand.
+pub fn run(command: &AuthCommand) -> Result<Exit, Error> {
+    match command {
+        AuthCommand::Enrol(args) => owner::enrol(args),
+        AuthCommand::Register(args) => device::register(args),
+        AuthCommand::Login(args) => device::login(args),
+        AuthCommand::List(args) => owner::list(args),
+        AuthCommand::Refresh(args) => owner::refresh(args),
+        AuthCommand::Revoke(args) => owner::revoke(args),
+        AuthCommand::Sample(args) => owner::sample(args),
+    }
+}
+
+/// Runs work with a client that has not called any node yet: a login without a match needs two nodes alone.
+fn called<T>(args: &ClusterArgs, work: impl AsyncFnOnce(Client) -> Result<T, Error>) -> Result<T, Error> {
+    let target = args.resolve()?;
+    let client = Client::new(&target.cluster, &target.identity)?;
+    interruptible(work(client))
+}

@@ -1,0 +1,230 @@
+//! What an owner does: enrol, list, refresh, revoke.
+
+use super::{
+    biometric::{BiometricArgs, write_iris},
+    called,
+};
+use crate::{
+    Error,
+    auth::{CredentialStatus, Matching, TemplateKind, TemplateName, TemplateStatus, UserName, UserStatus},
+    cli::{ClusterArgs, Exit, ModeArgs, OutputArgs},
+};
+use serde::Serialize;
+use std::path::PathBuf;
+use trefoil_auth::webauthn::{Bytes, CredentialId};
+use trefoil_circuits::matching::Threshold;
+use trefoil_engine::Party;
+
+/// Arguments of `trefoil auth enrol`, as typed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The template is split here; no node sees it. All templates of a user that are of one kind have the same threshold.
+
+Examples:
+  trefoil auth enrol --cluster demo/cluster.toml --user u-1041 --template left --iris left.iris
+  trefoil auth enrol --cluster demo/cluster.toml --user u-1041 --template face --embedding face.f32 --threshold 0.8")]
+pub struct EnrolArgs {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// The user, as the nodes know her: a random name tells them nothing
+    #[arg(long)]
+    user: UserName,
+    /// What to call the template
+    #[arg(long, value_name = "NAME")]
+    template: TemplateName,
+    #[command(flatten)]
+    biometric: BiometricArgs,
+    /// The distance that a probe has to be below, or the cosine that it has to be above [default: 0.345 for an iris]
+    #[arg(long, value_name = "FRACTION")]
+    threshold: Option<Threshold>,
+    #[command(flatten)]
+    mode: ModeArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Arguments of `trefoil auth list`, as typed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  trefoil auth list --cluster demo/cluster.toml --json")]
+pub struct ListArgs {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Arguments of `trefoil auth refresh`, as typed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Whoever had the shares of one node before has nothing that fits those of another after. The user need not be there.
+
+Example:
+  trefoil auth refresh --cluster demo/cluster.toml --user u-1041")]
+pub struct RefreshArgs {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// The user
+    #[arg(long)]
+    user: UserName,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Arguments of `trefoil auth revoke`, as typed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  trefoil auth revoke --cluster demo/cluster.toml --user u-1041
+  trefoil auth revoke --cluster demo/cluster.toml --user u-1041 --template left
+  trefoil auth revoke --cluster demo/cluster.toml --credential AAECAwQFBgcICQoLDA0ODw")]
+pub struct RevokeArgs {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// The user whose templates are erased
+    #[arg(long, required_unless_present = "credential", conflicts_with = "credential")]
+    user: Option<UserName>,
+    /// The one template that is erased [default: all]
+    #[arg(long, value_name = "NAME", requires = "user")]
+    template: Option<TemplateName>,
+    /// The credential that is forgotten, by its id in base64url
+    #[arg(long, value_name = "ID")]
+    credential: Option<String>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Arguments of `trefoil auth sample`, as typed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  trefoil auth sample --seed 7 --out left.iris
+  trefoil auth sample --seed 7 --noise 0.2 --turned 3 --out probe.iris")]
+pub struct SampleArgs {
+    /// Whose iris
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Another picture of it, with this part of the bits wrong
+    #[arg(long)]
+    noise: Option<f64>,
+    /// By how many columns that picture is turned
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true, requires = "noise")]
+    turned: isize,
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+/// What a node has erased, in the JSON form of the result.
+#[derive(Debug, Serialize)]
+struct Erased<'a> {
+    node: u8,
+    user: &'a UserName,
+    templates: Vec<TemplateStatus>,
+}
+
+/// The JSON form of a list.
+#[derive(Debug, Serialize)]
+struct Listed {
+    node: u8,
+    users: Vec<UserStatus>,
+    credentials: Vec<CredentialStatus>,
+}
+
+/// Runs `trefoil auth enrol`.
+pub(super) fn enrol(args: &EnrolArgs) -> Result<Exit, Error> {
+    let template = args.biometric.read()?.ok_or_else(|| {
+        Error::Usage("there is no template; name a file with --iris, --bits or --embedding".to_owned())
+    })?;
+    let threshold = match (args.threshold, template.kind()) {
+        (Some(threshold), _) => threshold,
+        (None, TemplateKind::Iris) => Threshold::DEPLOYED,
+        (None, _) => return Err(Error::Usage("give the threshold for this kind with --threshold".to_owned())),
+    };
+    let matching = Matching { kind: template.kind(), threshold, mode: args.mode.mode };
+    let status = called(&args.cluster, async |client| {
+        client.enrol_template((&args.user, &args.template), matching, template.plain()).await
+    })?;
+    let text = format!("enrolled the template `{}` of {}: each node has its share", status.name, args.user);
+    args.output.resolve().print(&status, text)?;
+    Ok(Exit::Ok)
+}
+
+/// Runs `trefoil auth list`.
+pub(super) fn list(args: &ListArgs) -> Result<Exit, Error> {
+    let (users, credentials) =
+        called(&args.cluster, async |client| Ok((client.auth_users().await, client.credentials().await)))?;
+    let mut nodes = Vec::new();
+    for ((party, users), credentials) in Party::ALL.into_iter().zip(users).zip(credentials) {
+        nodes.push(Listed { node: party.index() as u8, users: users?, credentials: credentials? });
+    }
+    let output = args.output.resolve();
+    for node in &nodes {
+        let mut text = format!("P{}:", node.node);
+        for user in &node.users {
+            let templates: Vec<String> =
+                user.templates.iter().map(|t| format!("{} (epoch {})", t.name, t.epoch)).collect();
+            text = format!("{text}\n  {}: {}; {} failures", user.user, templates.join(", "), user.failures);
+        }
+        for credential in &node.credentials {
+            let (id, spec) = (credential.id.to_base64url(), &credential.spec);
+            text = format!("{text}\n  credential {id} of {} with {}", spec.user, spec.rp_id);
+        }
+        output.print(node, text)?;
+    }
+    Ok(Exit::Ok)
+}
+
+/// Runs `trefoil auth refresh`.
+pub(super) fn refresh(args: &RefreshArgs) -> Result<Exit, Error> {
+    let templates = called(&args.cluster, async |client| client.refresh_templates(&args.user).await)?;
+    let text = format!("all shares of {} templates of {} are new", templates.len(), args.user);
+    args.output.resolve().print(&templates, text)?;
+    Ok(Exit::Ok)
+}
+
+/// Runs `trefoil auth revoke`.
+pub(super) fn revoke(args: &RevokeArgs) -> Result<Exit, Error> {
+    let output = args.output.resolve();
+    if let Some(text) = &args.credential {
+        let id = credential_id(text)?;
+        called(&args.cluster, async |client| client.delete_credential(&id).await)?;
+        output.print(
+            &serde_json::json!({ "credential": text }),
+            format!("no node knows the credential {text} any more"),
+        )?;
+        return Ok(Exit::Ok);
+    }
+    let user = args.user.as_ref().ok_or_else(|| Error::Usage("name the user, or a credential".to_owned()))?;
+    let results =
+        called(&args.cluster, async |client| Ok(client.delete_templates(user, args.template.as_ref()).await))?;
+    let mut failed = None;
+    for (party, result) in Party::ALL.into_iter().zip(results) {
+        match result {
+            Ok(erased) => {
+                let names: Vec<String> = erased.iter().map(|template| template.name.to_string()).collect();
+                let text = format!("{party} has erased {} of {user}", names.join(", "));
+                output.print(&Erased { node: party.index() as u8, user, templates: erased }, text)?;
+            }
+            // The others are told of all the same.
+            Err(e) => failed = Some(failed.unwrap_or(e)),
+        }
+    }
+    failed.map_or(Ok(Exit::Ok), Err)
+}
+
+/// Runs `trefoil auth sample`.
+pub(super) fn sample(args: &SampleArgs) -> Result<Exit, Error> {
+    if args.noise.is_some_and(|noise| !(0.0..=1.0).contains(&noise)) {
+        return Err(Error::Usage("the noise is a part of the bits, from 0 to 1".to_owned()));
+    }
+    write_iris(&args.out, args.seed, args.noise.map(|noise| (noise, args.turned)))?;
+    Ok(Exit::Ok)
+}
+
+fn credential_id(text: &str) -> Result<CredentialId, Error> {
+    let wrong = |e: &dyn std::fmt::Display| Error::Usage(format!("`{text}` is no id of a credential: {e}"));
+    let bytes: Bytes = serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(|e| wrong(&e))?;
+    CredentialId::new(&bytes.0).map_err(|e| wrong(&e))
+}

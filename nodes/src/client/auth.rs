@@ -1,0 +1,337 @@
+//! Templates, credentials and logins, from the owner's and the device's side.
+
+mod device;
+
+pub use device::Device;
+
+use super::{Client, Plain, node::all, upload::components};
+use crate::{
+    Error,
+    api::ProblemKind,
+    auth::{
+        AUTH_MEDIA_TYPE, Answer, Ceremony, CredentialSpec, CredentialStatus, EnrolSpec, LoginSpec, Matching,
+        RefreshSpec, TemplateKind, TemplateName, TemplateStatus, UserName, UserStatus,
+    },
+    job::{JobId, frame},
+};
+use bytes::Bytes;
+use device::Signing;
+use reqwest::Method;
+use serde::Serialize;
+use trefoil_auth::{
+    rsa::{DeviceSigner, NodePartials, combine, randomness},
+    webauthn::{
+        Assertion, Attestation, AuthenticationResponse, Bit, Conveyance, CreationOptions, CredentialId, Match,
+        NewCredential, Registration, RegistrationResponse, RequestOptions,
+    },
+};
+use trefoil_engine::Party;
+
+/// A probe, in plain at the device, about to be split.
+#[derive(Clone, Copy, Debug)]
+pub struct Probe<'a> {
+    /// What it is.
+    pub kind: TemplateKind,
+    /// Its bits, or its integers.
+    pub plain: Plain<'a>,
+}
+
+/// A page that asks for a ceremony.
+#[derive(Clone, Copy, Debug)]
+pub struct Page<'a> {
+    /// Its origin, such as `https://login.example.org`.
+    pub origin: &'a str,
+}
+
+/// The media type of JSON.
+const JSON: &str = "application/json";
+
+/// How long a login may take, in milliseconds.
+const LOGIN_MS: u64 = 60_000;
+
+/// How many numbers are tried.
+const COUNTS: u32 = 4;
+
+impl Client {
+    /// Splits a template and enrols it at the three nodes. If a node does not have it in the end, it is erased at the others.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] or [`Error::Unreachable`] names the node and the remedy; [`Error::Usage`] if the template is not of its kind.
+    pub async fn enrol_template(
+        &self,
+        (user, name): (&UserName, &TemplateName),
+        matching: Matching,
+        template: Plain<'_>,
+    ) -> Result<TemplateStatus, Error> {
+        check(matching.kind, template)?;
+        let spec = EnrolSpec { session: JobId::random()?, matching };
+        let bodies = bodies(&spec, Some(template))?;
+        let path = format!("auth/users/{user}/templates/{name}");
+        let enrolled = all(&self.nodes, async |node| {
+            let body = &bodies[node.party().index()];
+            node.call::<TemplateStatus>(Method::PUT, &path, Some((AUTH_MEDIA_TYPE, body))).await
+        });
+        match enrolled.await {
+            [Ok(a), Ok(b), Ok(c)] if a == b && b == c => Ok(a),
+            [Ok(_), Ok(_), Ok(_)] => Err(Error::Integrity(
+                "the nodes describe the template differently; one of them deviates from the protocol".to_owned(),
+            )),
+            results => {
+                let errors: Vec<Error> = results.into_iter().filter_map(Result::err).collect();
+                let first = worst(errors);
+                // One that was there before is not touched.
+                if !matches!(&first, Error::Refused { problem, .. } if problem.kind() == Some(ProblemKind::Conflict)) {
+                    let _ = self.delete_templates(user, Some(name)).await;
+                }
+                Err(first)
+            }
+        }
+    }
+
+    /// The users of this client who have templates, at each node. Cancel safe.
+    pub async fn auth_users(&self) -> [Result<Vec<UserStatus>, Error>; 3] {
+        all(&self.nodes, async |node| node.call(Method::GET, "auth/users", None).await).await
+    }
+
+    /// Replaces all shares of a user's templates at the three nodes.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] or [`Error::Unreachable`] names the node and the remedy. The templates can be used all the same.
+    pub async fn refresh_templates(&self, user: &UserName) -> Result<Vec<TemplateStatus>, Error> {
+        let spec = json(&RefreshSpec { session: JobId::random()? })?;
+        let path = format!("auth/users/{user}/refresh");
+        let refreshed = all(&self.nodes, async |node| {
+            node.call(Method::POST, &path, Some((JSON, std::slice::from_ref(&spec)))).await
+        });
+        let [a, b, c] = refreshed.await;
+        let (a, b, c): (Vec<TemplateStatus>, Vec<TemplateStatus>, Vec<TemplateStatus>) = (a?, b?, c?);
+        if a == b && b == c {
+            return Ok(a);
+        }
+        Err(Error::Integrity(
+            "the nodes describe the refreshed templates differently; one of them deviates from the protocol".to_owned(),
+        ))
+    }
+
+    /// Erases a template of a user, or all, at every node that answers: what each has erased. Cancel safe.
+    pub async fn delete_templates(
+        &self,
+        user: &UserName,
+        name: Option<&TemplateName>,
+    ) -> [Result<Vec<TemplateStatus>, Error>; 3] {
+        let path = match name {
+            Some(name) => format!("auth/users/{user}/templates/{name}"),
+            None => format!("auth/users/{user}"),
+        };
+        all(&self.nodes, async |node| node.call(Method::DELETE, &path, None).await).await
+    }
+
+    /// Stores a credential at the three nodes. Its key has to be there.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] or [`Error::Unreachable`] names the node and the remedy.
+    pub async fn put_credential(&self, id: &CredentialId, spec: &CredentialSpec) -> Result<(), Error> {
+        let (path, body) = (credential(id), json(spec)?);
+        let stored = all(&self.nodes, async |node| {
+            node.done(Method::PUT, &path, Some((JSON, std::slice::from_ref(&body)))).await
+        });
+        let [a, b, c] = stored.await;
+        a.and(b).and(c)
+    }
+
+    /// The credentials of this client at each node. Cancel safe.
+    pub async fn credentials(&self) -> [Result<Vec<CredentialStatus>, Error>; 3] {
+        all(&self.nodes, async |node| node.call(Method::GET, "auth/credentials", None).await).await
+    }
+
+    /// Forgets a credential at the three nodes. Cancel safe.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] or [`Error::Unreachable`] names a node that may still have it.
+    pub async fn delete_credential(&self, id: &CredentialId) -> Result<(), Error> {
+        let path = credential(id);
+        let [a, b, c] = all(&self.nodes, async |node| node.done(Method::DELETE, &path, None).await).await;
+        a.and(b).and(c)
+    }
+
+    /// Logs in: shares the probe, has the nodes match it and sign, adds the device's part, and verifies what comes out.
+    ///
+    /// Without a probe two nodes are enough, if the credential and the relying party allow it. Not to be repeated with the same challenge once a probe has been compared.
+    ///
+    /// # Errors
+    /// [`Error::Refused`]: the probe does not match, the user is locked, a rule does not hold; [`Error::Unreachable`]; [`Error::Usage`] for a page or options that do not
+    /// fit; [`Error::Integrity`] if the parts make no signature.
+    pub async fn login(
+        &self,
+        device: &Device,
+        (options, page): (&RequestOptions, Page<'_>),
+        probe: Option<Probe<'_>>,
+    ) -> Result<AuthenticationResponse, Error> {
+        let mut signing = Signing::begin(device, Ceremony::Get(options.clone()), page.origin)?;
+        let parts = self.parts(device, &mut signing, probe).await?;
+        let matched = probe.map(|_| Match::opened(signing.ceremony, Bit::One));
+        let credential = device.credential().map_err(rule)?;
+        let assertion = Assertion::begin(options, &signing.client, &credential, signing.count()?, matched.as_ref())
+            .map_err(rule)?;
+        let message = assertion.message().map_err(rule)?;
+        let signature = sign(device, &message, &parts)?;
+        assertion.finish(&signature).map_err(broken)
+    }
+
+    /// Registers a credential with a relying party, once the nodes have its key and know of it. With a probe they match it and sign, whether or not the relying party wants to see that.
+    ///
+    /// # Errors
+    /// As [`login`](Self::login).
+    pub async fn register(
+        &self,
+        device: &Device,
+        (options, page): (&CreationOptions, Page<'_>),
+        probe: Option<Probe<'_>>,
+    ) -> Result<RegistrationResponse, Error> {
+        let mut signing = Signing::begin(device, Ceremony::Create(options.clone()), page.origin)?;
+        let attested = matches!(options.attestation, Conveyance::Direct | Conveyance::Enterprise);
+        let parts =
+            if probe.is_some() || attested { self.parts(device, &mut signing, probe).await? } else { Vec::new() };
+        let held = device.credential().map_err(rule)?;
+        let matched = probe.map(|_| Match::opened(signing.ceremony, Bit::One));
+        let (id, public, backup, count) = (held.id, held.public, held.backup, signing.count()?);
+        let new = NewCredential { id, public, backup, count };
+        let registration = Registration::begin(options, &signing.client, new, &[], matched.as_ref()).map_err(rule)?;
+        if parts.is_empty() {
+            return Ok(registration.finish().map_err(rule)?.1);
+        }
+        // That two nodes and the device sign it says that they have matched, even if nobody sees the signature.
+        let signature = sign(device, &registration.message().map_err(rule)?, &parts)?;
+        let done = if registration.attestation() == Attestation::PackedSelf {
+            registration.finish_attested(&signature)
+        } else {
+            registration.finish()
+        };
+        Ok(done.map_err(broken)?.1)
+    }
+
+    /// The nodes' parts of a signature. A number that was signed in the same second is counted up.
+    async fn parts(
+        &self,
+        device: &Device,
+        signing: &mut Signing,
+        probe: Option<Probe<'_>>,
+    ) -> Result<Vec<NodePartials>, Error> {
+        let mut attempt = 1;
+        loop {
+            match self.parts_at(signing, probe).await {
+                Err(Error::Refused { problem, .. })
+                    if attempt < COUNTS && problem.kind() == Some(ProblemKind::Counter) =>
+                {
+                    signing.counted = device.next_count();
+                    attempt += 1;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// The nodes' parts of a signature, for one number.
+    async fn parts_at(&self, signing: &Signing, probe: Option<Probe<'_>>) -> Result<Vec<NodePartials>, Error> {
+        if let Some(probe) = probe {
+            check(probe.kind, probe.plain)?;
+        }
+        let spec = LoginSpec {
+            owner: signing.owner.clone(),
+            credential: signing.credential.clone(),
+            ceremony: signing.asked.clone(),
+            origin: signing.client.origin.as_str().to_owned(),
+            count: signing.counted,
+            expires_ms: device::now_ms().saturating_add(LOGIN_MS),
+            probe: probe.map(|probe| probe.kind),
+        };
+        let (path, bodies) =
+            (format!("auth/logins/{}", JobId::random()?), bodies(&spec, probe.map(|probe| probe.plain))?);
+        let answers = all(&self.nodes, async |node| {
+            let body = &bodies[node.party().index()];
+            node.call::<Answer>(Method::PUT, &path, Some((AUTH_MEDIA_TYPE, body))).await
+        });
+        let (mut parts, mut errors) = (Vec::new(), Vec::new());
+        for (party, answer) in Party::ALL.into_iter().zip(answers.await) {
+            match answer {
+                Ok(answer) => match NodePartials::decode(&answer.parts.0, party) {
+                    Ok(part) => parts.push(part),
+                    Err(e) => errors.push(Error::Integrity(format!("{}: {e}", self.node(party).name()))),
+                },
+                Err(e) => errors.push(e),
+            }
+        }
+        for error in &errors {
+            tracing::debug!("a node has not signed: {error}");
+        }
+        if parts.len() >= 2 { Ok(parts) } else { Err(worst(errors)) }
+    }
+}
+
+/// The device's part and the nodes' together.
+fn sign(device: &Device, message: &trefoil_auth::rsa::Message, parts: &[NodePartials]) -> Result<Vec<u8>, Error> {
+    let mut rng = randomness().map_err(rule)?;
+    let part = DeviceSigner::new(device.key()).sign(message, &mut rng).map_err(rule)?;
+    let signed = combine(device.key().public(), message, Some(&part), parts).map_err(broken)?;
+    if !signed.wrong.is_empty() {
+        let wrong: Vec<String> = signed.wrong.iter().map(ToString::to_string).collect();
+        tracing::warn!("wrong parts of a signature: {}; find out what runs there", wrong.join(" or "));
+    }
+    Ok(signed.signature)
+}
+
+/// What each node is sent.
+fn bodies(spec: &impl Serialize, plain: Option<Plain<'_>>) -> Result<[Vec<Bytes>; 3], Error> {
+    let head = frame(&json(spec)?);
+    let mut bodies = [(); 3].map(|()| vec![head.clone()]);
+    if let Some(plain) = plain {
+        bodies.iter_mut().zip(plain.split()?).for_each(|(body, share)| body.extend(components(share)));
+    }
+    Ok(bodies)
+}
+
+fn check(kind: TemplateKind, plain: Plain<'_>) -> Result<(), Error> {
+    let shape = kind.sent().map_err(|e| Error::Usage(e.to_string()))?;
+    if plain.fits(shape) {
+        return Ok(());
+    }
+    let (due, got) = (shape.elements(), plain.elements());
+    Err(Error::Usage(format!(
+        "a template of this kind has {due} words of {:?}, and {got} of {:?} were given",
+        shape.ring,
+        plain.ring()
+    )))
+}
+
+/// The error that says most: that a node misses another is a consequence.
+fn worst(errors: Vec<Error>) -> Error {
+    let rank = |error: &Error| match error {
+        Error::Refused { problem, .. } => match problem.kind() {
+            Some(ProblemKind::Unready | ProblemKind::Failed) => 1,
+            _ => 0,
+        },
+        _ => 2,
+    };
+    let none = || Error::Bug("a refusal without a cause".to_owned());
+    errors.into_iter().min_by_key(rank).unwrap_or_else(none)
+}
+
+fn credential(id: &CredentialId) -> String {
+    format!("auth/credentials/{}", trefoil_auth::webauthn::Bytes::from(id.as_bytes()).to_base64url())
+}
+
+fn json(what: &impl Serialize) -> Result<Bytes, Error> {
+    serde_json::to_vec(what).map(Bytes::from).map_err(|e| Error::Bug(format!("a specification as JSON: {e}")))
+}
+
+/// A rule of a ceremony does not hold: the caller acts.
+#[allow(clippy::needless_pass_by_value, reason = "for `map_err`")]
+fn rule(error: trefoil_auth::Error) -> Error {
+    Error::Usage(error.to_string())
+}
+
+/// What came together is no signature.
+#[allow(clippy::needless_pass_by_value, reason = "for `map_err`")]
+fn broken(error: trefoil_auth::Error) -> Error {
+    Error::Integrity(error.to_string())
+}

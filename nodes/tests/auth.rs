@@ -1,0 +1,182 @@
+//! A user is enrolled, registered and logged in by the commands, against three real node processes.
+
+use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+use tempfile::TempDir;
+use trefoil_auth::webauthn::{AuthenticatorData, Bytes};
+use trefoil_engine::Party;
+use trefoil_nodes::{
+    client::Device,
+    local::{LocalCluster, LocalOptions},
+    pki::Lifetime,
+};
+
+const ORIGIN: &str = "https://login.example.org";
+
+/// What a relying party stores of a credential.
+struct Registered {
+    modulus: Vec<u8>,
+    count: u32,
+}
+
+struct World {
+    cluster: LocalCluster,
+    options: LocalOptions,
+    dir: TempDir,
+    challenge: u8,
+}
+
+impl World {
+    async fn start() -> Self {
+        let options = LocalOptions::of(env!("CARGO_BIN_EXE_trefoil"));
+        let cluster = LocalCluster::start(&options).await.expect("a cluster");
+        let dir = tempfile::tempdir().expect("a directory");
+        cluster.files().add_client(&"phone".parse().expect("a name"), Lifetime::days(1)).expect("a certificate");
+        Self { cluster, options, dir, challenge: 0 }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn run(&self, line: &str, more: &[&Path]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trefoil"));
+        command.arg("auth").args(line.split(' ')).args(more).current_dir(self.dir.path());
+        command.output().expect("the program")
+    }
+
+    /// Of the owner, or of the phone, at the cluster.
+    fn at(&self, line: &str) -> Output {
+        self.run(line, &["--cluster".as_ref(), &self.cluster.cluster_file()])
+    }
+
+    fn phone(&self, line: &str) -> Output {
+        let identity = self.cluster.files().client(&"phone".parse().expect("a name"));
+        self.run(line, &["--cluster".as_ref(), &self.cluster.cluster_file(), "--identity".as_ref(), &identity])
+    }
+
+    /// New options of the relying party, in `name`.
+    fn ask(&mut self, name: &str, creation: bool) {
+        self.challenge += 1;
+        let challenge = Bytes(vec![self.challenge; 32]).to_base64url();
+        let options = if creation {
+            json!({
+                "rp": {"id": "example.org", "name": "Example"},
+                "user": {"id": "AQIDBAUGBwgJCgsMDQ4PEA", "name": "alice", "displayName": "Alice"},
+                "challenge": challenge,
+                "pubKeyCredParams": [{"type": "public-key", "alg": -257}],
+                "authenticatorSelection": {"residentKey": "required", "userVerification": "required"},
+                "attestation": "direct",
+            })
+        } else {
+            json!({"challenge": challenge, "rpId": "example.org", "userVerification": "required"})
+        };
+        fs::write(self.file(name), options.to_string()).expect("room");
+    }
+
+    /// What a relying party does with an assertion.
+    fn verify(&self, output: &Output, registered: &mut Registered) {
+        let response = &stdout(output)["response"];
+        let client_data = bytes(&response["clientDataJSON"]);
+        let said: Value = serde_json::from_slice(&client_data).expect("JSON");
+        assert_eq!(said["type"], "webauthn.get");
+        assert_eq!(said["challenge"], Bytes(vec![self.challenge; 32]).to_base64url());
+        assert_eq!(said["origin"], ORIGIN);
+        let signed = bytes(&response["authenticatorData"]);
+        let data = AuthenticatorData::decode(&signed).expect("authenticator data");
+        assert!(data.user_present() && data.user_verified());
+        assert_eq!(data.rp_id_hash(), <[u8; 32]>::from(Sha256::digest("example.org")));
+        assert!(data.sign_count() > registered.count);
+        registered.count = data.sign_count();
+        let key = RsaPublicKeyComponents { n: registered.modulus.as_slice(), e: [1, 0, 1].as_slice() };
+        let mut message = [signed, Sha256::digest(&client_data).to_vec()].concat();
+        let signature = bytes(&response["signature"]);
+        key.verify(&RSA_PKCS1_2048_8192_SHA256, &message, &signature).expect("a signature");
+        message[40] ^= 1;
+        key.verify(&RSA_PKCS1_2048_8192_SHA256, &message, &signature).expect_err("of something else");
+    }
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    serde_json::from_value::<Bytes>(value.clone()).expect("base64url").0
+}
+
+fn stdout(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+fn refused(output: &Output, because: &str) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && text.contains(because), "{because}: {text}");
+    assert!(output.stdout.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_is_enrolled_registers_and_logs_in() {
+    let mut world = World::start().await;
+    for sample in
+        ["--seed 7 --out left.iris", "--seed 7 --noise 0.2 --turned 3 --out probe.iris", "--seed 8 --out other.iris"]
+    {
+        let output = world.run(&format!("sample {sample}"), &[]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let enrolled = stdout(&world.at("enrol --user alice --template left --iris left.iris --json"));
+    assert_eq!((&enrolled["name"], &enrolled["epoch"]), (&json!("left"), &json!(0)));
+    refused(&world.at("enrol --user alice --template left --iris left.iris"), "already");
+
+    world.ask("creation.json", true);
+    let register = format!(
+        "register --user alice --options creation.json --origin {ORIGIN} --device phone.json --recovery-out recovery.key --may-log-in phone"
+    );
+    let output = world.at(&format!("{register} --iris probe.iris"));
+    let response = stdout(&output);
+    let data = AuthenticatorData::decode(&bytes(&response["response"]["authenticatorData"])).expect("data");
+    assert!(data.user_verified());
+    let attested = data.attested().expect("data").expect("a credential");
+    let device = Device::load(&world.file("phone.json")).expect("a device");
+    assert_eq!(attested.id, *device.id());
+    let mut registered = Registered { modulus: attested.public.modulus(), count: data.sign_count() };
+
+    let login = format!("login --device phone.json --options request.json --origin {ORIGIN}");
+    let with = |probe: &str| format!("{login} --iris {probe}.iris");
+    world.ask("request.json", false);
+    world.verify(&world.phone(&with("probe")), &mut registered);
+    refused(&world.phone(&with("probe")), "used before");
+    world.ask("request.json", false);
+    refused(&world.phone(&with("other")), "does not match");
+    world.ask("request.json", false);
+    refused(&world.phone(&login), "requires");
+    refused(&world.phone("refresh --user alice"), "no template");
+    refused(
+        &world.phone("login --device phone.json --options request.json --origin https://evil.com --iris probe.iris"),
+        "evil.com",
+    );
+
+    // Everything is there after a restart, and after new shares of the template.
+    for party in Party::ALL {
+        world.cluster.restart(party, &world.options.clone()).await.expect("a node");
+    }
+    let refreshed = stdout(&world.at("refresh --user alice --json"));
+    assert_eq!(refreshed[0]["epoch"], 1);
+    world.ask("request.json", false);
+    world.verify(&world.phone(&with("probe")), &mut registered);
+
+    let lines = world.at("list --json");
+    let lines: Vec<Value> =
+        lines.stdout.split(|b| *b == b'\n').filter_map(|l| serde_json::from_slice(l).ok()).collect();
+    assert_eq!(lines.len(), 3);
+    assert!(lines.iter().all(|node| node["users"][0]["user"] == "alice" && node["users"][0]["failures"] == 0));
+    assert!(lines.iter().all(|node| node["credentials"][0]["rp_id"] == "example.org"));
+    let revoked = world.at("revoke --user alice");
+    assert_eq!(String::from_utf8_lossy(&revoked.stdout).matches("has erased left of alice").count(), 3);
+    world.ask("request.json", false);
+    refused(&world.phone(&with("probe")), "no template");
+    world.cluster.shutdown().await;
+}
