@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`rsa`] | RSA signatures whose private exponent is split between a device and the three nodes |
 //! | [`webauthn`] | `WebAuthn` registrations and assertions with such keys, and the rules of what is signed |
+//! | [`scripts`] | the device's part for pages |
 //!
 //! The crate computes; it opens no socket and no file. What a node stores and what it sends are types here, with
 //! `encode` and `decode` functions of a versioned binary form; `trefoil-nodes` moves them.
@@ -14,6 +15,7 @@
 
 mod error;
 pub mod rsa;
+pub mod scripts;
 pub mod webauthn;
 
 pub use error::Error;

@@ -64,7 +64,8 @@ export async function generate(bits = 2048) {
   const pair = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
   const jwk = await crypto.subtle.exportKey('jwk', pair.privateKey);
   const [modulus, p, q] = [jwk.n, jwk.p, jwk.q].map((text) => toNumber(fromBase64url(text)));
-  return { bits, modulus, p, q };
+  const spki = new Uint8Array(await crypto.subtle.exportKey('spki', pair.publicKey));
+  return { bits, modulus, p, q, spki };
 }
 
 /**

@@ -17,6 +17,7 @@ pub mod keys;
 pub mod local;
 pub mod mesh;
 pub mod node;
+pub mod page;
 pub mod pki;
 pub mod seal;
 pub mod status;

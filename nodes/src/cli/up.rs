@@ -1,9 +1,11 @@
 //! `trefoil up`: a cluster of three processes on this machine.
 
-use super::{Exit, OutputArgs, block_on};
+use super::{ClusterArgs, Exit, OutputArgs, block_on};
 use crate::{
     Error,
+    client::Client,
     local::{LocalCluster, LocalOptions, Logs},
+    page::Page,
 };
 use serde::Serialize;
 use std::path::PathBuf;
@@ -13,9 +15,13 @@ Examples:
   trefoil up
   trefoil up --dir demo --json
   trefoil up --log debug
+  trefoil up --page 8080
 
 While it runs, in another terminal:
-  trefoil doctor --cluster demo/cluster.toml";
+  trefoil doctor --cluster demo/cluster.toml
+
+and in a browser on this machine, the address that it prints: a page that registers and logs in with a signing key
+and a template that are nowhere whole.";
 
 /// What `trefoil up` is given.
 #[derive(Debug, clap::Args)]
@@ -24,6 +30,9 @@ pub struct UpArgs {
     /// Where the cluster's files are, or are to be created [default: a temporary directory, removed at the end]
     #[arg(long)]
     dir: Option<PathBuf>,
+    /// The port of this machine at which browsers find the page for registering and logging in; 0 for a free one
+    #[arg(long, default_value_t = 0)]
+    page: u16,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -43,10 +52,20 @@ pub fn run(args: UpArgs, filter: &str) -> Result<Exit, Error> {
             _ = signal.received() => return Ok(Exit::Ok),
         };
         let files = cluster.files();
-        let up = Up { event: "ready", cluster: files.cluster(), identity: files.identity(), pids: cluster.pids() };
+        let target = ClusterArgs { cluster: files.cluster(), identity: None }.resolve()?;
+        let client = Client::new(&target.cluster, &target.identity)?;
+        let page = Page::bind(client, args.page).await?;
+        let up = Up {
+            event: "ready",
+            cluster: files.cluster(),
+            identity: files.identity(),
+            pids: cluster.pids(),
+            page: page.url().to_owned(),
+        };
         output.print(&up, up.text())?;
         let ended = tokio::select! {
             error = cluster.failed() => Err(error),
+            served = page.serve() => served.map(|()| Exit::Ok),
             _ = signal.received() => Ok(Exit::Ok),
         };
         cluster.shutdown().await;
@@ -61,12 +80,16 @@ struct Up {
     cluster: PathBuf,
     identity: PathBuf,
     pids: [u32; 3],
+    page: String,
 }
 
 impl Up {
     fn text(&self) -> String {
         let [a, b, c] = self.pids;
         let cluster = self.cluster.display();
-        format!("three nodes are ready (processes {a}, {b} and {c})\ncluster file: {cluster}\nend them with Ctrl-C")
+        let page = &self.page;
+        format!(
+            "three nodes are ready (processes {a}, {b} and {c})\ncluster file: {cluster}\nin a browser: {page}\nend them with Ctrl-C"
+        )
     }
 }

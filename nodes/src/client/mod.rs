@@ -18,6 +18,7 @@ mod ctr;
 mod job;
 mod keys;
 mod node;
+mod passing;
 mod plain;
 mod tables;
 mod upload;
@@ -26,6 +27,7 @@ pub use auth::{Device, Page, Probe};
 pub use ctr::{AesKey, Ctr, CtrReport};
 pub use job::{JobHandle, Outcome};
 pub use keys::{KeyReport, Signature, SigningKey};
+pub(crate) use passing::Passed;
 pub use plain::{Plain, PlainVector};
 pub use tables::NewTable;
 

@@ -14,7 +14,7 @@ use crate::{
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use reqwest::{Body, Method, RequestBuilder, Response, StatusCode, header};
+use reqwest::{Body, Method, RequestBuilder, Response, StatusCode, header, header::HeaderValue};
 use serde::de::DeserializeOwned;
 use std::{convert::Infallible, future::Future, time::Duration};
 use trefoil_engine::Party;
@@ -268,6 +268,27 @@ impl NodeClient {
             request.body(Body::wrap_stream(parts))
         };
         self.persist(request).await
+    }
+
+    /// Sends a request that the caller has put together: a path without the slash before it, headers and a body.
+    pub(super) async fn pass(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: &[(&'static str, HeaderValue)],
+        body: &Bytes,
+    ) -> Result<Response, Error> {
+        let url = format!("https://{}/{path}", self.address);
+        let request = || {
+            let request = self.http.request(method.clone(), &url).timeout(TRANSFER).body(body.clone());
+            headers.iter().fold(request, |request, (name, value)| request.header(*name, value))
+        };
+        self.persist(request).await
+    }
+
+    /// The body of an answer, good or bad.
+    pub(super) async fn answer_of(&self, response: Response) -> Result<Zeroizing<Vec<u8>>, Error> {
+        self.body(response, MAX_ANSWER).await
     }
 
     /// What is not there is gone.
