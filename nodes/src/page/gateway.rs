@@ -6,7 +6,7 @@ use crate::{
     seal::{MAX_SEALED_BYTES, SEALED_MEDIA_TYPE, SEALED_TYPE},
 };
 use axum::{
-    extract::{Path, State},
+    extract::{Path, RawQuery, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -25,6 +25,7 @@ const SEAL_KEY: &str = "v1/seal-key";
 pub(super) async fn pass_on(
     State(site): State<Arc<Site>>,
     Path((party, path)): Path<(usize, String)>,
+    RawQuery(query): RawQuery,
     method: Method,
     headers: HeaderMap,
     body: Bytes,
@@ -40,7 +41,8 @@ pub(super) async fn pass_on(
     }
     let passed = ["content-type", SEALED_TYPE];
     let headers = passed.into_iter().filter_map(|name| Some((name, headers.get(name)?.clone()))).collect();
-    match site.client.pass_on(party, (method, &path), headers, body).await {
+    let target = query.map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
+    match site.client.pass_on(party, (method, &target), headers, body).await {
         Ok(Passed { status, content_type, body }) => {
             let kind = content_type.unwrap_or(HeaderValue::from_static("application/octet-stream"));
             (status, [(header::CONTENT_TYPE, kind)], body).into_response()

@@ -122,7 +122,7 @@ export async function register(account, eyeName, { options, name }, say) {
   say('splitting it: one share for this browser, one for each node; the key itself is forgotten');
   const enrolment = toHex(random(16));
   const keys = nodes.map((node) => body({ enrolment }, node));
-  all(await toNodes('PUT', `/v1/keys/${name}`, KEY, keys));
+  all(await toNodes('PUT', `/v1/keys/${name}?exchange=${toHex(random(16))}`, KEY, keys));
   say('the nodes have compared their shares: copies are equal, and together with this browser they sign');
   const shares = share(await look(eyeName));
   const bodies = shares.map((bits) => body({ session: enrolment, matching: MATCHING }, bits));
