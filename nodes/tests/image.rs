@@ -181,7 +181,8 @@ async fn no_node_ever_has_a_key_or_a_template() {
     let probe = irises.again(&eye, 0.15, 3);
     needles.template("the template", &eye);
     needles.template("the probe", &probe);
-    let (user, key, left) = ("alice".parse().expect("a user"), "alice".parse().expect("a key"), "left".parse().expect("a name"));
+    let (user, key, left) =
+        ("alice".parse().expect("a user"), "alice".parse().expect("a key"), "left".parse().expect("a name"));
     client.enrol_key(&key, &std::collections::BTreeSet::new(), &nodes).await.expect("enrolled");
     let kind = TemplateKind::Iris;
     let plain = eye.to_bits();
@@ -193,7 +194,7 @@ async fn no_node_ever_has_a_key_or_a_template() {
         user: user.clone(),
         key: key.clone(),
         verification: Verification::Required,
-        discoverable: false,
+        discoverable: true,
         backup: Backing::BackedUp,
         devices: Vec::new(),
     };
@@ -219,7 +220,10 @@ async fn no_node_ever_has_a_key_or_a_template() {
         with_exponents(&whole[1], [&zero, &zero]),
         with_exponents(&whole[2], [&zero, &total]),
     ];
-    client.enrol_key(&"broken".parse().expect("a key"), &std::collections::BTreeSet::new(), &broken).await.expect("its shares sign");
+    client
+        .enrol_key(&"broken".parse().expect("a key"), &std::collections::BTreeSet::new(), &broken)
+        .await
+        .expect("its shares sign");
     let [at_0, at_1, at_2] = cluster.pids().map(|pid| needles.found(pid, &directory));
     assert!(at_0.iter().any(|name| name.starts_with("the total")), "{at_0:?}");
     assert_eq!(at_1, Vec::<&str>::new());

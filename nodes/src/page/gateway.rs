@@ -36,7 +36,8 @@ pub(super) async fn pass_on(
     let reads = method != Method::PUT;
     let permitted = if reads { path == SEAL_KEY } else { is_sealed(&headers) && site.permits(&path) };
     if !permitted {
-        let detail = "this is not passed on: a page sends sealed keys and templates while it registers, and sealed logins";
+        let detail =
+            "this is not passed on: a page sends sealed keys and templates while it registers, and sealed logins";
         return (StatusCode::FORBIDDEN, problem(detail)).into_response();
     }
     let passed = ["content-type", SEALED_TYPE];

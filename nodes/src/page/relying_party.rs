@@ -208,8 +208,7 @@ impl RelyingParty {
             return Err("too many ceremonies are under way; try again in some minutes");
         }
         let challenge = random()?.to_vec();
-        let ceremony =
-            Ceremony { account: account.to_owned(), handle: handle.to_vec(), kind, begun: Instant::now() };
+        let ceremony = Ceremony { account: account.to_owned(), handle: handle.to_vec(), kind, begun: Instant::now() };
         self.ceremonies.insert(challenge.clone(), ceremony);
         Ok(Bytes(challenge))
     }
@@ -250,9 +249,8 @@ pub(super) fn random() -> Result<[u8; 32], Refused> {
 
 /// `RSAPublicKey` in a `SubjectPublicKeyInfo`: what aws-lc-rs takes.
 fn rsa_public_key(spki: &[u8]) -> Result<&[u8], Refused> {
-    let (_, read) =
-        <x509_parser::x509::SubjectPublicKeyInfo<'_> as x509_parser::prelude::FromDer<_>>::from_der(spki)
-            .map_err(|_: x509_parser::nom::Err<x509_parser::error::X509Error>| "the key is malformed")?;
+    let (_, read) = <x509_parser::x509::SubjectPublicKeyInfo<'_> as x509_parser::prelude::FromDer<_>>::from_der(spki)
+        .map_err(|_: x509_parser::nom::Err<x509_parser::error::X509Error>| "the key is malformed")?;
     let length = read.subject_public_key.data.len();
     // What was read is the end of what was given.
     spki.get(spki.len() - length..).ok_or("the key is malformed")
