@@ -10,4 +10,5 @@ pub mod plot;
 pub mod row;
 pub mod runner;
 pub mod scenario;
+pub mod service;
 pub mod worker;

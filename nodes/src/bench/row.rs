@@ -22,9 +22,9 @@ pub struct Row {
     pub max: f64,
     /// The number of runs.
     pub runs: usize,
-    /// Payload bytes that the party which sends most sends for one item. Exact.
+    /// Payload bytes that the party which sends most sends for one item. Exact; 0 where requests to nodes are measured.
     pub bytes_per_item: f64,
-    /// Rounds in sequence of one batch. Exact.
+    /// Rounds in sequence of one batch. Exact; 0 where requests to nodes are measured.
     pub rounds: u64,
     /// The processor and the number of its cores.
     pub cpu: String,

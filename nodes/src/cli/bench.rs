@@ -9,6 +9,7 @@ use crate::{
         row::Row,
         runner::{Bench, Carrier},
         scenario::{Comparison, Item, Scenario},
+        service::{self, Service},
         worker,
     },
     config::NodeConfig,
@@ -30,6 +31,7 @@ Examples:
   trefoil bench train --columns 100 --scale 10
   trefoil bench iris --templates 16384 --mode semi-honest
   trefoil bench identify --templates 100000 --mode semi-honest --runs 3
+  trefoil bench login --mode semi-honest
   trefoil bench all --csv results.csv
 
 Figures are medians over the runs, each run being as slow as its slowest party. All three parties share this machine.";
@@ -44,7 +46,7 @@ pub struct BenchArgs {
     /// The security mode: semi-honest or malicious; both in turns unless told
     #[arg(long, value_enum)]
     mode: Vec<ModeSpec>,
-    /// Measured runs; one more warms up
+    /// Measured runs; one more warms up. At most 25 of `login`: a user's logins are numbered by seconds
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
     runs: u16,
     /// How S-boxes are computed: tower17, tower18 or boyar-peralta
@@ -114,6 +116,10 @@ enum Named {
     Iris,
     /// The same: how long it takes to know whose iris it is
     Identify,
+    /// Logins with an iris and a split signing key: the time of one, and how many a second of eight users
+    Login,
+    /// Signatures of the nodes alone: the time of one, and how many a second, eight at once
+    RsaSign,
     /// One AES block, and one AND round, after the other
     Latency,
     /// All of these in turns
@@ -153,7 +159,7 @@ pub fn run(args: &BenchArgs) -> Result<Exit, Error> {
         tokio::select! {
             biased;
             _ = stop.received() => Err(Unavailable::Failed(Error::Interrupted)),
-            rows = bench.run() => Ok(rows?),
+            rows = args.measure(&bench) => Ok(rows?),
         }
     });
     // What still computes in memory has nothing to remove.
@@ -213,6 +219,30 @@ fn number(x: f64) -> String {
 }
 
 impl BenchArgs {
+    fn modes(&self) -> &[ModeSpec] {
+        if self.mode.is_empty() { &ModeSpec::ALL } else { &self.mode }
+    }
+
+    /// What is asked of nodes over HTTPS. In `all`, only where nodes are.
+    fn services(&self) -> &'static [Service] {
+        let nodes = matches!(self.link, Link::Quic) && self.network.is_none();
+        match self.scenario {
+            Named::Login => &[Service::Login],
+            Named::RsaSign => &[Service::RsaSign],
+            Named::All if nodes => &[Service::Login, Service::RsaSign],
+            _ => &[],
+        }
+    }
+
+    async fn measure(&self, bench: &Bench) -> Result<Vec<Row>, Error> {
+        let mut rows = if bench.items.is_empty() { Vec::new() } else { bench.run().await? };
+        let services = self.services();
+        if !services.is_empty() {
+            rows.extend(service::measure(services, self.modes(), bench.runs).await?);
+        }
+        Ok(rows)
+    }
+
     fn resolve(&self) -> Result<Bench, Error> {
         if !(self.scale > 0.0 && self.scale <= 1000.0) {
             return Err(Error::Usage("--scale must be above 0 and at most 1000".into()));
@@ -220,13 +250,19 @@ impl BenchArgs {
         if self.plot.is_some() && !matches!(self.scenario, Named::Sweep) {
             return Err(Error::Usage("--plot draws the scenario `sweep` only".into()));
         }
+        let of_nodes = matches!(self.scenario, Named::Login | Named::RsaSign);
+        if of_nodes && (matches!(self.link, Link::Memory) || self.network.is_some()) {
+            return Err(Error::Usage(
+                "this scenario runs three nodes on this machine: leave out --link and --network".into(),
+            ));
+        }
         let scenarios = self.scenarios();
         let carrier = match self.link {
             Link::Quic => Carrier::Quic,
             Link::Memory => Carrier::Memory,
         };
         let runs = usize::from(self.runs);
-        let modes = if self.mode.is_empty() { &ModeSpec::ALL[..] } else { &self.mode };
+        let modes = self.modes();
         let items = scenarios.into_iter().flat_map(|scenario| {
             // Nothing is computed there, in either mode.
             let modes = if matches!(scenario, Scenario::Ring { .. }) { &modes[..1] } else { modes };
@@ -286,6 +322,7 @@ impl BenchArgs {
             Named::Train => vec![train],
             Named::Iris => vec![iris],
             Named::Identify => vec![identify],
+            Named::Login | Named::RsaSign => Vec::new(),
             Named::Latency => latency.to_vec(),
             // Small batches are slow: fewer of them take as long.
             Named::Sweep => (6..=16).step_by(2).map(|log| aes(1 << log, if log < 10 { 50e3 } else { 500e3 })).collect(),

@@ -1,6 +1,7 @@
 //! `trefoil demo`: three node processes, real work, every result checked.
 
 mod aes;
+mod auth;
 mod circuit;
 mod credit;
 
@@ -18,8 +19,8 @@ use std::{collections::BTreeMap, io::Write, path::Path};
 
 const EXAMPLES: &str = "\
 Starts a cluster of three processes in a temporary directory, encrypts and decrypts this very program file through it under a
-key that no node holds, evaluates a circuit on shared inputs, scores the applicants of a real data set, and checks every result against the
-same in the clear.
+key that no node holds, evaluates a circuit on shared inputs, scores the applicants of a real data set, logs in with a biometric and a split
+signing key, and checks every result against the same in the clear.
 
 Examples:
   trefoil demo
@@ -83,6 +84,8 @@ async fn demonstrate(output: Output, mode: ModeSpec) -> Result<Vec<Row>, Error> 
     rows.push(report(output, circuit::run(&client, mode).await?)?);
     tell(output, "scoring real applicants with a logistic regression on shares");
     rows.push(report(output, credit::run(&client, mode).await?)?);
+    tell(output, "logging in with an eye and a signing key that are nowhere whole");
+    rows.push(report(output, auth::run(&client, mode).await?)?);
     cluster.shutdown().await;
     Ok(rows)
 }

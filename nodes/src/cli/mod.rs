@@ -90,7 +90,7 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Say what a circuit will cost: rounds, bits, memory, time
     Plan(plan::PlanArgs),
-    /// Measure: ring, AND gates, AES, latency
+    /// Measure: ring, gates, AES, integers, scores, training, matching, logins, latency
     Bench(bench::BenchArgs),
     /// One party of a benchmark
     #[command(hide = true)]

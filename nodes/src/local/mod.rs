@@ -5,8 +5,10 @@
 
 mod child;
 mod ports;
+mod user;
 
 pub use child::{Logs, ReadyLine};
+pub use user::{LocalUser, Seen};
 
 use crate::{
     Error,

@@ -46,7 +46,7 @@ pub struct RegisterArgs {
     /// The file that the device keeps: a new one
     #[arg(long, value_name = "FILE")]
     device: PathBuf,
-    /// The file for the recovery share, which belongs elsewhere: a new one. Without it a lost device cannot be replaced
+    /// The file for the recovery share, which belongs elsewhere: a new one. With it the credential says that it is backed up. No command recovers a device yet: the library trefoil-auth does
     #[arg(long, value_name = "FILE")]
     recovery_out: Option<PathBuf>,
     /// Sign without a probe too, if the relying party does not require one
@@ -60,7 +60,8 @@ pub struct RegisterArgs {
 /// Arguments of `trefoil auth login`, as typed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-What is printed goes to the relying party: AuthenticationResponseJSON. Exit code 3 if the nodes refuse, as they do if the probe does not match.
+What is printed goes to the relying party: AuthenticationResponseJSON. Exit code 1 if the nodes refuse,
+as they do if the probe does not match; 3 if they cannot be reached.
 
 Example:
   trefoil auth login --cluster demo/cluster.toml --device phone.json --options request.json --origin https://login.example.org --iris probe.iris")]

@@ -12,12 +12,7 @@ const KEY = 'application/vnd.trefoil.key';
 const MATCHING = { kind: 'iris', threshold: '69/200' };
 
 /** What failed at a node, in its own words. */
-export class NodeError extends Error {
-  constructor(party, problem) {
-    super(`P${party}: ${problem.detail ?? problem.title ?? 'no answer'}`);
-    this.party = party;
-  }
-}
+const nodeError = (party, problem) => new Error(`P${party}: ${problem.detail ?? problem.title ?? 'no answer'}`);
 
 /** An eye that a name stands for: its iris code and mask. */
 async function eye(name) {
@@ -52,7 +47,7 @@ async function toNodes(method, path, mediaType, bodies) {
     const at = `/nodes/${party}${path}`;
     const key = await (await fetch(`/nodes/${party}/v1/seal-key`)).json();
     if (key.party !== party) {
-      throw new NodeError(party, key);
+      throw nodeError(party, key);
     }
     const sealed = await sealRequest(key, method, path, mediaType, bodies[party]);
     const headers = { 'Content-Type': 'application/vnd.trefoil.sealed', 'Sealed-Type': mediaType };
@@ -60,7 +55,7 @@ async function toNodes(method, path, mediaType, bodies) {
     const text = await answer.text();
     const told = text ? JSON.parse(text) : {};
     if (!answer.ok) {
-      throw new NodeError(party, told);
+      throw nodeError(party, told);
     }
     return told;
   };
@@ -105,15 +100,23 @@ async function vault() {
       const device = await crypto.subtle.decrypt({ name: 'AES-GCM', iv: found.iv }, found.key, found.sealed);
       return { ...found, device: new Uint8Array(device) };
     },
+    /** The number for a signature: the time in seconds, or one more than the last one if that is larger. */
+    async count(account) {
+      const kept = await run('readonly', (devices) => devices.get(account));
+      const count = Math.max(Math.floor(Date.now() / 1000), (kept.count ?? 0) + 1);
+      await run('readwrite', (devices) => devices.put({ ...kept, count }, account));
+      return count;
+    },
   };
 }
 
 /**
  * Registers: a new key, its shares and the template at the nodes, and what the relying party is told.
  *
- * @param {object} options `PublicKeyCredentialCreationOptionsJSON`
- * @param {string} name under which the nodes keep template and key
- * @param {(text: string) => void} say
+ * @param {string} account
+ * @param {string} eyeName what stands for an eye
+ * @param {{options: object, name: string}} asked `PublicKeyCredentialCreationOptionsJSON`, and the name under which the nodes keep template and key
+ * @param {(text: string) => void} say tells the user what happens
  */
 export async function register(account, eyeName, { options, name }, say) {
   say('making an RSA key of 2,048 bits in this browser');
@@ -132,25 +135,28 @@ export async function register(account, eyeName, { options, name }, say) {
   const key = readDevice(device);
   const data = await authenticatorData(options.rp.id, 0);
   const client = clientData('webauthn.create', options.challenge, location.origin);
-  await (await vault()).put(account, { device, id, user: fromBase64url(options.user.id), owner: null });
+  await (await vault()).put(account, { device, id, user: fromBase64url(options.user.id) });
   return registration({ id, modulus: modulusBytes(key), spki: whole.spki, clientData: client, data });
 }
 
 /**
  * Logs in: a probe for the nodes, and a signature of theirs and this browser's.
  *
- * @param {object} options `PublicKeyCredentialRequestOptionsJSON`
- * @param {string} owner whose client the nodes know the credential from
+ * @param {string} account
+ * @param {string} eyeName what stands for an eye
+ * @param {{options: object, owner: string}} asked `PublicKeyCredentialRequestOptionsJSON`, and the client whose credential it is at the nodes
+ * @param {(text: string) => void} say tells the user what happens
  */
 export async function login(account, eyeName, { options, owner }, say) {
-  const kept = await (await vault()).get(account);
+  const devices = await vault();
+  const kept = await devices.get(account);
   const known = kept && allowed(options).some((id) => toBase64url(id) === toBase64url(kept.id));
   if (!known) {
     throw new Error('this browser has no share of that account’s key: register here, or use the browser that did');
   }
   say('looking at the eye and splitting the probe');
   const shares = share(await look(eyeName));
-  const count = Math.floor(Date.now() / 1000);
+  const count = await devices.count(account);
   const credential = toBase64url(kept.id);
   const ceremony = { get: options };
   const origin = location.origin;
