@@ -39,7 +39,9 @@ pub enum Service {
 /// [`Error::Cluster`] if the nodes cannot be started; [`Error::Usage`] for too many runs; else as the client's requests.
 pub async fn measure(services: &[Service], modes: &[ModeSpec], runs: usize) -> Result<Vec<Row>, Error> {
     if services.contains(&Service::Login) && runs > MOST_RUNS {
-        return Err(Error::Usage(format!("logins are measured in at most {MOST_RUNS} runs; ask for fewer with --runs")));
+        return Err(Error::Usage(format!(
+            "logins are measured in at most {MOST_RUNS} runs; ask for fewer with --runs"
+        )));
     }
     let options = LocalOptions::new()?;
     let cluster = LocalCluster::start(&options).await?;
