@@ -96,6 +96,28 @@ fn an_iris_is_verified_in_malicious_mode() {
     assert_eq!(run::<Malicious>(&program, &again(&enrolled[0], 8, -2), &enrolled).0, Some(0));
 }
 
+/// A mask with one bit leaves two code bits to compare, and in one of 31 rotations they agree by chance.
+#[test]
+fn few_valid_bits_match_nothing() {
+    let enrolled = [iris(1)];
+    let few = |bits: usize| {
+        let mut mask = [0; 800];
+        (0..bits).for_each(|k| mask[k / 8] |= 1 << (k % 8));
+        Template::iris(&[0; 1600], &mask).unwrap()
+    };
+    assert!(reference::matches(Threshold::DEPLOYED, &few(1), &enrolled));
+    let program = Match::verify(Kind::IRIS, Threshold::DEPLOYED, 1).unwrap();
+    assert!(run::<SemiHonest>(&program, &few(1), &enrolled).0.is_some());
+    let covered = program.covered(3200).unwrap();
+    let own = again(&enrolled[0], 8, -2);
+    for (probe, due) in [(few(1), None), (few(2), None), (few(64), None), (few(3199), None), (own, Some(0))] {
+        let (found, cost) = run::<SemiHonest>(&covered, &probe, &enrolled);
+        assert_eq!((found, cost), (due, covered.cost()));
+    }
+    assert_eq!(run::<Malicious>(&covered, &few(1), &enrolled).0, None);
+    assert!(program.covered(0).is_err() && program.covered(6401).is_err());
+}
+
 #[test]
 fn the_first_user_that_matches_is_found_as_in_plain() {
     const USERS: usize = 70;

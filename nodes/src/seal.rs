@@ -23,7 +23,7 @@ pub const SEALED_TYPE: &str = "sealed-type";
 pub const SEAL_SUITE: &str = "DHKEM(P-256, HKDF-SHA256), HKDF-SHA256, AES-128-GCM";
 
 /// The longest sealed body, in bytes: room for a probe or a key, not for a table.
-pub const MAX_SEALED_BYTES: u64 = 1 << 20;
+pub const MAX_SEALED_BYTES: u64 = 1 << 17;
 
 /// An ephemeral public key on P-256, uncompressed.
 const ENCAPSULATED: usize = 65;

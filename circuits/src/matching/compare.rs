@@ -27,9 +27,10 @@ const BITS: usize = 16;
 /// How distances of a kind are compared with a threshold.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Comparison {
-    /// The factors of `a` and of `b`.
+    /// The factors of `a` and of `b`, and what is added.
     u: i64,
     v: i64,
+    plus: i64,
     /// Bits of `N` in two's complement.
     width: usize,
     /// Highest bits that are added up.
@@ -43,14 +44,23 @@ impl Comparison {
         let (p, q) = (threshold.numerator(), threshold.denominator());
         let v = kind.covers() as i64 * (i64::from(q) - 2 * i64::from(p));
         let by = super::threshold::gcd(q, v.unsigned_abs() as u32);
-        let (u, v) = (i64::from(q / by), v / i64::from(by));
-        let largest = kind.code_bits() as i64 * u + kind.mask_bits() as i64 * v.abs();
+        Self::of(kind, [i64::from(q / by), v / i64::from(by), 0])
+    }
+
+    /// Whether at least so many mask bits are valid in both: `N = least - 1 - b` is negative. `least` is from 1 to all of them.
+    pub(super) fn covered(kind: Kind, least: usize) -> Self {
+        Self::of(kind, [0, -1, least as i64 - 1])
+    }
+
+    /// Whether `v b - u a + plus` is negative.
+    fn of(kind: Kind, [u, v, plus]: [i64; 3]) -> Self {
+        let largest = kind.code_bits() as i64 * u + kind.mask_bits() as i64 * v.abs() + plus;
         let width = (largest.ilog2() as usize + 2).max(BITS + 2);
         // Templates of at most 16,000 bits need three.
         let fits = |top: &usize| 2 * kind.code_bits() + lost(*top) < (1 << BITS);
         let top = (2..BITS).find(fits).unwrap_or(BITS);
         let offsets = [kind.code_bits() + lost(top), lost(top)].map(|offset| offset as u16);
-        Self { u, v, width, top, offsets }
+        Self { u, v, plus, width, top, offsets }
     }
 
     /// The exact cost of [`below`] for one pair of integers.
@@ -76,7 +86,7 @@ impl Comparison {
         let [of_a, of_b] = if holds_public { self.offsets } else { [0; 2] };
         let [a, b] = [a.0.wrapping_add(of_a), b.0.wrapping_add(of_b)];
         let combined = |a: u16, b: u16| self.v * i64::from(b) - self.u * i64::from(a);
-        let n = combined(a, b) - combined(of_a, of_b);
+        let n = combined(a, b) - combined(of_a, of_b) + if holds_public { self.plus } else { 0 };
         let mut row = n.cast_unsigned() & ((1 << self.width) - 1);
         for k in 0..self.top {
             let of = |x: u16| u64::from(x >> (BITS - self.top + k) & 1);
@@ -253,6 +263,30 @@ mod tests {
             for (&(d, b), found) in pairs.iter().zip(found::<SemiHonest>(c, &pairs, 2, seed).0) {
                 let due = Distance { differ: d as usize, valid: 2 * b as usize }.is_below(t);
                 assert_eq!(found, due, "{d} {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_valid_in_both_is_counted_exactly() {
+        for (kind, least) in [
+            (Kind::IRIS, 1),
+            (Kind::IRIS, 3200),
+            (Kind::IRIS, 6400),
+            (Kind::binary(16_000).unwrap(), 8000),
+            (Kind::binary(1).unwrap(), 1),
+        ] {
+            let (c, covers, most) = (Comparison::covered(kind, least), kind.covers() as i64, kind.mask_bits() as i64);
+            let at = least as i64;
+            let valid =
+                [0, 1, 2, at - 2, at - 1, at, at + 1, most - 1, most].into_iter().filter(|b| (0..=most).contains(b));
+            let pairs: Vec<(i64, i64)> = valid.flat_map(|b| [0, b, covers * b].map(|d| (d, b))).collect();
+            for seed in 0..8 {
+                let (found, cost) = found::<SemiHonest>(c, &pairs, covers, seed);
+                assert_eq!(cost, c.cost().over(Lanes::words(pairs.len())));
+                for (&(d, b), found) in pairs.iter().zip(found) {
+                    assert_eq!(found, b >= at, "{d} of {covers} * {b}, {least}");
+                }
             }
         }
     }

@@ -8,6 +8,7 @@ use super::{
     select::{any, any_cost},
     templates::{Enrolled, Templates},
 };
+use crate::boolean::LaneCost;
 use crate::program::{Executor, Inputs, Program, Released, Shape, Tiling};
 use std::sync::Arc;
 use trefoil_engine::{Cost, prelude::*};
@@ -21,6 +22,7 @@ use trefoil_engine::{Cost, prelude::*};
 pub struct Match {
     kind: Kind,
     comparison: Comparison,
+    covered: Option<Comparison>,
     gallery: Gallery,
 }
 
@@ -45,13 +47,25 @@ impl Match {
     ) -> Result<Self, MatchingError> {
         // Products of a batch are about half a megabyte.
         let gallery = Gallery::new(users_each, answer, 512)?;
-        Ok(Self { kind, comparison: Comparison::new(kind, threshold), gallery })
+        Ok(Self { kind, comparison: Comparison::new(kind, threshold), covered: None, gallery })
     }
 
     /// Cuts the users in another way than into batches of 512 templates on four strands. A batch is rounded up to a multiple of 64 users.
     #[must_use]
     pub fn tiled(self, tiling: Tiling) -> Self {
         Self { gallery: self.gallery.tiled(tiling), ..self }
+    }
+
+    /// With at least so many mask bits valid in both templates in the rotation that matches: of a few bits that are compared, chance has all agree.
+    ///
+    /// Who is not trusted to make honest masks has to be held to this.
+    ///
+    /// # Errors
+    /// [`MatchingError::Setting`] for none, or more than there are.
+    pub fn covered(self, least: usize) -> Result<Self, MatchingError> {
+        let holds = (1..=self.kind.mask_bits()).contains(&least);
+        MatchingError::setting(holds, "the least number of valid mask bits", least, "it is from 1 to all mask bits")?;
+        Ok(Self { covered: Some(Comparison::covered(self.kind, least)), ..self })
     }
 
     /// Templates compared.
@@ -76,7 +90,9 @@ impl Match {
             let products = 2 * rotations as u64;
             let dots = Cost { rounds: 1, bytes_sent: size_of::<Z16>() as u64 * products, products };
             let any = any_cost(self.gallery.each * self.kind.rotations(), users).over(1);
-            sum([dots, self.comparison.cost().over(Lanes::words(rotations)), any])
+            let both = |covered: Comparison| covered.cost().then(LaneCost { rounds: 1, bits: 1 });
+            let covered = self.covered.map(|covered| both(covered).over(Lanes::words(rotations)));
+            sum([dots, self.comparison.cost().over(Lanes::words(rotations)), covered.unwrap_or_default(), any])
         })
     }
 
@@ -151,8 +167,12 @@ impl Match {
                 }
             }
         });
-        let below = below(ctx, self.comparison, dots.view()).await?;
-        any(ctx, gallery.each * rotations, users, below.view()).await
+        let mut near = below(ctx, self.comparison, dots.view()).await?;
+        if let Some(covered) = self.covered {
+            let covered = below(ctx, covered, dots.view()).await?;
+            near = ctx.mul(near.view(), covered.view()).await?;
+        }
+        any(ctx, gallery.each * rotations, users, near.view()).await
     }
 }
 

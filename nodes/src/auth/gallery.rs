@@ -69,7 +69,7 @@ impl UserKey {
     }
 
     fn shares(&self, template: &TemplateStatus) -> Vec<u8> {
-        format!("{}{}/{}", self.all_shares(), template.enrolment, template.epoch).into_bytes()
+        format!("{}{}/{}", self.all_shares(), template.enrolment, template.shares).into_bytes()
     }
 
     fn all_shares(&self) -> String {

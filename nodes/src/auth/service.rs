@@ -92,7 +92,7 @@ impl Auth {
         let _place = self.busy.take(&key)?;
         let agreed = digest("enrol", &(&key, &name, &spec));
         let EnrolSpec { session, matching } = spec;
-        let template = TemplateStatus { name, enrolment: session, epoch: 0, matching };
+        let template = TemplateStatus { name, enrolment: session, epoch: 0, shares: session, matching };
         self.together((session, agreed), &key, Task::Enrol(template.clone(), sent)).await?;
         Ok(template)
     }
@@ -110,7 +110,7 @@ impl Auth {
         let key = UserKey { owner: owner.clone(), user };
         let _place = self.busy.take(&key)?;
         let agreed = digest("refresh", &(&key, &spec));
-        match self.together((spec.session, agreed), &key, Task::Refresh).await? {
+        match self.together((spec.session, agreed), &key, Task::Refresh(spec.session)).await? {
             Done::Replaced(templates) => Ok(templates),
             Done::Matched(_) => Err(AuthFault::Changed),
         }
@@ -187,6 +187,10 @@ impl Auth {
         };
         if matched == Some(Match::opened(ceremony, trefoil_auth::webauthn::Bit::Zero)) {
             return Err(AuthFault::NoMatch);
+        }
+        // What the owner has revoked while the nodes compared signs nothing any more.
+        if self.permitted(caller, &spec.owner, &spec.credential.0).await?.0 != begun.credential {
+            return Err(AuthFault::Changed);
         }
         let proposed = (ceremony, spec.count, matched.is_some());
         let count = self.count(&begun.user, &counted, proposed).await?;

@@ -32,8 +32,8 @@ const LARGEST: u64 = 1 << 14;
 pub(super) enum Task {
     /// A template as it was sent becomes one as it is kept.
     Enrol(TemplateStatus, InputVector),
-    /// All shares of the user's templates are replaced.
-    Refresh,
+    /// All shares of the user's templates are replaced, in this session.
+    Refresh(JobId),
     /// A probe is compared with the user's templates of its kind, for the ceremony of this client data.
     Match { kind: TemplateKind, probe: InputVector, ceremony: [u8; 32] },
 }
@@ -106,6 +106,7 @@ impl Auth {
             Ok(plan) => plan,
             Err(fault) => return Ok(Err(fault)),
         };
+        let refreshes = matches!(task, Task::Refresh(_));
         let turn = self.turns.wait(id.session(), &*net, strands).await.map_err(failed)?;
         let seat = session.seat().map_err(failed)?;
         let outcome = match mode {
@@ -131,8 +132,15 @@ impl Auth {
             let version = key.version(templates);
             let mine = Ballot { versions: [version; 2], in_memory: true };
             let after = common(me, (id.session(), AFTER), &*session.network(), mine).await.map_err(failed)?;
-            if after.is_ok_and(|agreed| agreed.settled) {
-                self.settle(key, version).await?;
+            match after {
+                Ok(agreed) if agreed.settled => self.settle(key, version).await?,
+                // What is enrolled is there; what a refresh was to remove has to be gone.
+                Ok(_) if !refreshes => {}
+                Ok(_) => {
+                    let cause = "the new shares are in use, and a node has not said that it has them, so the old ones stay; refresh again";
+                    return Ok(Err(Failure::new(FailureKind::Link, cause.to_owned()).into()));
+                }
+                Err(failure) => return Ok(Err(failure.into())),
             }
         }
         Ok(verdict)
@@ -155,14 +163,15 @@ impl Auth {
                 self.hold(key, &template, Checked::of(vector)?);
                 Ok(Done::Replaced(templates))
             }
-            Task::Refresh => {
+            Task::Refresh(session) => {
                 let held = self.shares(&mut ctx, key, &chosen).await?;
                 let mut fresh = Vec::with_capacity(held.len());
                 for old in held {
                     fresh.push(reshared(&mut ctx, old).await?);
                 }
                 let strand = ctx.verify().await?;
-                let renewed = |old: &TemplateStatus| TemplateStatus { epoch: old.epoch + 1, ..old.clone() };
+                let renewed =
+                    |old: &TemplateStatus| TemplateStatus { epoch: old.epoch + 1, shares: session, ..old.clone() };
                 let templates: Vec<TemplateStatus> = chosen.templates.iter().map(renewed).collect();
                 let new = templates.iter().cloned().zip(&fresh);
                 let new = new.map(|(template, vector)| Ok((template, bytes(&strand, vector)?)));
@@ -228,7 +237,7 @@ fn plan(task: &Task, chosen: &Chosen) -> Result<(ModeSpec, u32), AuthFault> {
             }
             Ok((template.matching.mode, 1))
         }
-        Task::Refresh => {
+        Task::Refresh(_) => {
             let semi_honest = !chosen.templates.is_empty() && of(&|t| t.matching.mode == ModeSpec::Malicious) == 0;
             let mode = if semi_honest { ModeSpec::SemiHonest } else { ModeSpec::Malicious };
             if chosen.templates.is_empty() { Err(AuthFault::NoTemplate) } else { Ok((mode, 1)) }
@@ -269,7 +278,7 @@ async fn compare<M: Mode>(
             Checked::Z64(_) => None,
         });
         let probe = Inputs::from(probe).bits(0)?;
-        let program = Match::verify(kind, matching.threshold, each)?;
+        let program = Match::verify(kind, matching.threshold, each)?.covered(kind.mask_bits().div_ceil(2))?;
         return Ok(program.run_on(ctx, probe, one(templates.collect()), &Tasks).await?);
     }
     let TemplateKind::Embedding { dimensions, metric } = matching.kind else { return Err(Error::Poisoned.into()) };

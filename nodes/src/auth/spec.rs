@@ -84,6 +84,8 @@ pub struct TemplateStatus {
     pub enrolment: JobId,
     /// How often its shares have been replaced.
     pub epoch: u64,
+    /// The session that its shares are from: two refreshes that broke off made different ones.
+    pub shares: JobId,
     /// What it is.
     pub matching: Matching,
 }

@@ -202,6 +202,24 @@ async fn a_crash_in_the_middle_leaves_templates_that_all_have() {
     }
 }
 
+/// They have made different shares for the same epoch, which nobody takes for the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refreshes_that_broke_off_at_different_nodes_do_no_harm() {
+    let world = World::start(Verification::Required).await;
+    for (challenge, party) in [(60, 0), (61, 1)] {
+        world.nodes[party].store.fail_after(0, When::Before);
+        let refreshed = world.refresh(challenge).await;
+        assert!(refreshed[party].is_err());
+        assert!(world.nodes[party].store.heal());
+    }
+    world.verified(&spec(60), Probe::Right).await;
+    let world = world.restarted();
+    world.verified(&spec(61), Probe::Right).await;
+    let refreshed = world.refresh(62).await;
+    assert!(refreshed.iter().all(Result::is_ok), "{refreshed:?}");
+    world.verified(&spec(62), Probe::Right).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_templates_match_each_and_erased_ones_do_not() {
     let world = World::start(Verification::Required).await;

@@ -64,7 +64,8 @@ impl Client {
         template: Plain<'_>,
     ) -> Result<TemplateStatus, Error> {
         check(matching.kind, template)?;
-        let spec = EnrolSpec { session: JobId::random()?, matching };
+        let session = JobId::random()?;
+        let spec = EnrolSpec { session, matching };
         let bodies = bodies(&spec, Some(template))?;
         let path = format!("auth/users/{user}/templates/{name}");
         let enrolled = all(&self.nodes, async |node| {
@@ -79,8 +80,11 @@ impl Client {
             results => {
                 let errors: Vec<Error> = results.into_iter().filter_map(Result::err).collect();
                 let first = worst(errors);
-                // One that was there before is not touched.
-                if !matches!(&first, Error::Refused { problem, .. } if problem.kind() == Some(ProblemKind::Conflict)) {
+                // One that was there before is not touched: whatever some node answers, each of those that tell has this one or none.
+                let held =
+                    self.auth_users().await.into_iter().flatten().flatten().filter(|status| status.user == *user);
+                let mut of_name = held.flat_map(|status| status.templates).filter(|template| template.name == *name);
+                if of_name.all(|template| template.enrolment == session) {
                     let _ = self.delete_templates(user, Some(name)).await;
                 }
                 Err(first)

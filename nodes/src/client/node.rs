@@ -280,7 +280,7 @@ impl NodeClient {
     ) -> Result<Response, Error> {
         let url = format!("https://{}/{path}", self.address);
         let request = || {
-            let request = self.http.request(method.clone(), &url).timeout(TRANSFER).body(body.clone());
+            let request = self.http.request(method.clone(), &url).timeout(TOGETHER).body(body.clone());
             headers.iter().fold(request, |request, (name, value)| request.header(*name, value))
         };
         self.persist(request).await

@@ -132,7 +132,14 @@ impl Exchange {
         save: &impl Save,
         statuses: &[Status; 3],
     ) -> Result<Outcome, Broken> {
-        let others = self.me.peers().map(|peer| statuses[peer.index()]);
+        let (mine, others) = (stored.record.status(), self.me.peers().map(|peer| statuses[peer.index()]));
+        // Nobody honest is ahead before all three have prepared, and who has prepared says so until it is ahead as well.
+        let over = others.iter().any(|other| other.epoch() > mine.epoch());
+        let never = others.iter().any(|other| other.epoch() == mine.epoch() && other.prepared() != mine.prepared());
+        if mine.prepared().is_some() && over && never {
+            let fault = "one node says that it is over, and the other that it has not taken it: one of them deviates, and both the old and the new share stay";
+            return Err(AuthError::State { step: "settlement", fault }.into());
+        }
         let outcome = stored.record.resolve(&others)?;
         if matches!(outcome, Outcome::Committed | Outcome::Abandoned) {
             save.save(stored).await?;

@@ -33,7 +33,8 @@ use relying_party::{Refused, RelyingParty};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{
-    net::Ipv4Addr,
+    io::ErrorKind,
+    net::{Ipv4Addr, Ipv6Addr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::net::TcpListener;
@@ -49,6 +50,8 @@ const MOST_JSON: usize = 64 << 10;
 #[derive(Debug)]
 pub struct Page {
     listener: TcpListener,
+    /// The same port of the loopback address of IPv6, where there is one: browsers may try it first, and whoever had it would be this page.
+    other: Option<TcpListener>,
     site: Arc<Site>,
 }
 
@@ -74,12 +77,11 @@ impl Page {
     pub async fn bind(client: Client, port: u16) -> Result<Self, Error> {
         let owner = client.name().cloned();
         let owner = owner.ok_or_else(|| Error::Usage("the page needs the identity of a client".to_owned()))?;
-        let action = || format!("listen for browsers on port {port} (free it, or choose another with --page)");
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(Error::system(action()))?;
+        let (listener, other) = listeners(port).await?;
         let port = listener.local_addr().map_err(Error::system("read the address of the page's socket"))?.port();
         let origin = format!("http://{HOST}:{port}");
         let relying_party = Mutex::new(RelyingParty::new(HOST, &origin));
-        Ok(Self { listener, site: Arc::new(Site { client, owner, origin, relying_party }) })
+        Ok(Self { listener, other, site: Arc::new(Site { client, owner, origin, relying_party }) })
     }
 
     /// Where a browser finds it.
@@ -93,7 +95,33 @@ impl Page {
     /// [`Error::System`] if the socket fails.
     pub async fn serve(self) -> Result<(), Error> {
         let router = router(self.site);
-        axum::serve(self.listener, router).await.map_err(Error::system("serve the page"))
+        let serve =
+            async |listener, router| axum::serve(listener, router).await.map_err(Error::system("serve the page"));
+        match self.other {
+            None => serve(self.listener, router).await,
+            Some(other) => tokio::try_join!(serve(self.listener, router.clone()), serve(other, router)).map(drop),
+        }
+    }
+}
+
+/// How often another free port is tried.
+const ATTEMPTS: u32 = 8;
+
+/// Both loopback addresses at one port, or the one of IPv4 where there is no IPv6.
+async fn listeners(port: u16) -> Result<(TcpListener, Option<TcpListener>), Error> {
+    let failed = Error::system(format!("listen for browsers on port {port} (free it, or choose another with --page)"));
+    let mut attempt = 1;
+    loop {
+        let listener = match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+            Ok(listener) => listener,
+            Err(e) => return Err(failed(e)),
+        };
+        let chosen = listener.local_addr().map_err(Error::system("read the address of the page's socket"))?.port();
+        match TcpListener::bind((Ipv6Addr::LOCALHOST, chosen)).await {
+            Err(e) if e.kind() == ErrorKind::AddrInUse && (port != 0 || attempt == ATTEMPTS) => return Err(failed(e)),
+            Err(e) if e.kind() == ErrorKind::AddrInUse => attempt += 1,
+            other => return Ok((listener, other.ok())),
+        }
     }
 }
 

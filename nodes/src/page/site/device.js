@@ -163,7 +163,14 @@ export async function login(account, eyeName, { options, owner }, say) {
   const specification = { owner, credential, ceremony, origin, count, expires_ms: Date.now() + 60_000, probe: 'iris' };
   const bodies = shares.map((bits) => body(specification, bits));
   const answers = await toNodes('PUT', `/v1/auth/logins/${toHex(random(16))}`, AUTH, bodies);
-  const signed = answers.map(({ status, value }) => (status === 'fulfilled' ? fromBase64url(value.parts) : null));
+  const part = ({ status, value }) => {
+    try {
+      return status === 'fulfilled' ? fromBase64url(value.parts) : null;
+    } catch {
+      return null;
+    }
+  };
+  const signed = answers.map(part);
   if (signed.filter(Boolean).length < 2) {
     all(answers);
   }
