@@ -12,7 +12,11 @@ use crate::{
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use std::{collections::BTreeMap, future::Future, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    time::Instant,
+};
 use trefoil_auth::rsa::{KeySize, PrivateKey, randomness};
 
 /// Users who log in, first one after the other, then all at once. The nodes take one login of a user at a time, and one for each second of a user in the long run.
@@ -52,7 +56,7 @@ pub async fn measure(services: &[Service], modes: &[ModeSpec], runs: usize) -> R
         match service {
             Service::Login => {
                 for mode in modes {
-                    rows.extend(logins(&client, *mode, runs).await?);
+                    rows.extend(Box::pin(logins(&client, *mode, runs)).await?);
                 }
             }
             Service::RsaSign => rows.extend(signatures(&client, runs).await?),
@@ -100,7 +104,7 @@ async fn signatures(client: &Client, runs: usize) -> Result<[Row; 2], Error> {
     });
     let shares = made.await.map_err(|e| bug(&e))?.map_err(|e| bug(&e))?;
     let name = "bench".parse().map_err(|e| bug(&e))?;
-    client.enrol_key(&name, &Default::default(), &shares).await?;
+    client.enrol_key(&name, &BTreeSet::default(), &shares).await?;
     let key = client.signing_key(None, &name).await?;
     let (mut one, mut many) = (Vec::new(), Vec::new());
     for run in 0..=runs {
@@ -129,7 +133,7 @@ async fn sign(key: &SigningKey, run: usize, documents: std::ops::Range<usize>) -
 
 async fn timed(work: impl Future<Output = Result<(), Error>>) -> Result<f64, Error> {
     let start = Instant::now();
-    work.await?;
+    Box::pin(work).await?;
     Ok(start.elapsed().as_secs_f64())
 }
 

@@ -238,7 +238,7 @@ impl BenchArgs {
         let mut rows = if bench.items.is_empty() { Vec::new() } else { bench.run().await? };
         let services = self.services();
         if !services.is_empty() {
-            rows.extend(service::measure(services, self.modes(), bench.runs).await?);
+            rows.extend(Box::pin(service::measure(services, self.modes(), bench.runs)).await?);
         }
         Ok(rows)
     }
