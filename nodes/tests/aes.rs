@@ -246,7 +246,7 @@ fn the_demonstration_checks_everything_it_shows() {
     let rows: Vec<Value> =
         done(&output).split_inclusive(|b| *b == b'\n').map(|l| serde_json::from_slice(l).expect("JSON")).collect();
     let jobs: Vec<_> = rows.iter().map(|row| row["job"].as_str().expect("a name")).collect();
-    assert_eq!(jobs, ["aes", "circuit", "credit"]);
+    assert_eq!(jobs, ["aes", "circuit", "credit", "auth"]);
     // As scikit-learn has it on the same rows.
     let figures = &rows[2]["figures"];
     assert_eq!((rows[2]["items"].as_u64(), figures["rows"].as_f64()), (Some(12_404), Some(12_404.0)));
