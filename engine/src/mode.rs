@@ -93,7 +93,7 @@ pub trait Steps: Send + Sync + Sized + 'static {
     where
         Self: Mode;
 
-    /// The local half of a product of a matrix and a vector, the sums of its parts one after the other: see [`Ctx::matrix_vector`].
+    /// The local half of a product of a matrix and a vector, see [`Ctx::matrix_vector`].
     fn matrix_vector<R: Ring>(
         ctx: &mut Ctx<Self>,
         matrix: &Matrix<'_, R>,
@@ -102,8 +102,7 @@ pub trait Steps: Send + Sync + Sized + 'static {
     where
         Self: Mode;
 
-    /// The local half of the products of all rows of one matrix with all of another, for each pair of matrices, the sums of a pair's parts one after the other: see
-    /// [`Ctx::dots`].
+    /// The local half of the products of all rows of one matrix with all of another, for each pair of matrices: see [`Ctx::dots`].
     fn dots<R: Ring>(ctx: &mut Ctx<Self>, pairs: &[[Windows<'_, R>; 2]]) -> Result<(Vec<R>, Self::Gate), Error>
     where
         Self: Mode;
@@ -116,7 +115,9 @@ pub trait Steps: Send + Sync + Sized + 'static {
     where
         Self: Mode;
 
-    /// Products in one sum at most; longer sums are sent in parts.
+    /// Whether gates are recorded.
+    const RECORDS: bool;
+    /// Products in one sum of vectors at most; longer sums are sent in parts.
     const TERMS: usize;
 
     /// Takes the result of a gate into the record.
@@ -164,6 +165,7 @@ impl Steps for SemiHonest {
     type Site = ();
     type Kept<R: Ring> = Folded<R>;
     const COMPARES: bool = false;
+    const RECORDS: bool = false;
     const TERMS: usize = usize::MAX;
 
     fn quadratic<R: Ring, K: Quadratic<I, O>, const I: usize, const O: usize>(

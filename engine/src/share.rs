@@ -15,6 +15,7 @@ mod windows;
 
 pub use components::Apart;
 pub use kept::{Kept, KeptRows};
+pub(crate) use matrix::Block;
 pub use matrix::Matrix;
 pub use term::Term;
 pub use windows::Windows;

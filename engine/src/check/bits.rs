@@ -83,15 +83,14 @@ impl Bits {
 }
 
 impl Statement<Lanes> for Bits {
-    fn new(mut gates: Gates<Lanes>, coin: [u8; 16]) -> Result<Self, Error> {
+    fn new(mut gates: Gates<Lanes>, stream: &mut Stream) -> Result<Self, Error> {
         gates.classes.iter_mut().flat_map(|c| &mut c.chunks).for_each(Chunk::finish);
         let r = variables(gates.classes.iter().map(|c| c.blocks(1)).sum(), VARIABLES);
-        let mut stream = Stream::with_key(coin);
-        let odd = points(&mut stream, 1)?[0];
+        let odd = points(stream, 1)?[0];
         let mut weights = Vec::new();
         for class in &gates.classes {
-            let planes = points(&mut stream, class.form.outputs())?;
-            let blocks = points(&mut stream, BLOCK_WEIGHTS * class.blocks(LINE << r))?;
+            let planes = points(stream, class.form.outputs())?;
+            let blocks = points(stream, BLOCK_WEIGHTS * class.blocks(LINE << r))?;
             let products = products(class, &planes);
             weights.push(Weights { planes, blocks, products });
         }

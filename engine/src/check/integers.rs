@@ -78,10 +78,9 @@ impl<R> Statement<R> for Integers<R>
 where
     R: Integer<Weight = Z64, Ext = Galois<R>, Grid = self::Grid<R>>,
 {
-    fn new(mut gates: Gates<R>, coin: [u8; 16]) -> Result<Self, Error> {
+    fn new(mut gates: Gates<R>, stream: &mut Stream) -> Result<Self, Error> {
         gates.classes.iter_mut().flat_map(|c| &mut c.chunks).for_each(Chunk::finish);
         let r = variables(gates.classes.iter().map(|c| c.blocks(1)).sum(), VARIABLES);
-        let mut stream = Stream::with_key(coin);
         let mut weights = Vec::new();
         for class in &gates.classes {
             let mut of_class = vec![Z64(0); LINE * class.form.outputs() * class.blocks(LINE << r)];

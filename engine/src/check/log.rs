@@ -1,6 +1,6 @@
 //! The record of a strand's gates: what each held, kept until it is checked.
 
-use super::form::Form;
+use super::{form::Form, matrix::Product};
 use crate::{
     memory::{retire, zeros},
     ring::{Lanes, Ring, Z16, Z32, Z64},
@@ -67,12 +67,14 @@ pub enum Kind {
 /// The gates of one ring, by kind in the order of first use, which is the same on all parties.
 pub struct Gates<R: Ring> {
     pub classes: Vec<Class<R>>,
+    /// Products of matrices.
+    pub products: Vec<Product<R>>,
     bytes: usize,
 }
 
 impl<R: Ring> Default for Gates<R> {
     fn default() -> Self {
-        Self { classes: Vec::new(), bytes: 0 }
+        Self { classes: Vec::new(), products: Vec::new(), bytes: 0 }
     }
 }
 
@@ -111,8 +113,16 @@ impl<R: Ring> Drop for Chunk<R> {
 }
 
 impl<R: Ring> Gates<R> {
+    /// Whether there are none, but for products of matrices.
     pub fn is_empty(&self) -> bool {
         self.classes.iter().all(|c| c.chunks.is_empty())
+    }
+
+    /// Records a product of matrices, and gives its number.
+    pub fn push(&mut self, product: Product<R>) -> usize {
+        self.bytes += product.bytes();
+        self.products.push(product);
+        self.products.len() - 1
     }
 
     /// Takes back gates that were checked, with so many bytes of their memory.
@@ -169,6 +179,7 @@ impl<R: Ring> Gates<R> {
 
     fn absorb(&mut self, child: Self) {
         self.bytes += child.bytes;
+        self.products.extend(child.products);
         for mut class in child.classes {
             class.free.clear();
             match self.classes.iter_mut().find(|c| c.kind == class.kind) {

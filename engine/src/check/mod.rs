@@ -22,6 +22,7 @@ pub mod grid;
 mod integers;
 pub mod last;
 pub mod log;
+pub mod matrix;
 mod prove;
 mod rings;
 mod statement;
@@ -36,6 +37,7 @@ use crate::{
 };
 use ext::Ext;
 use form::Block;
+use matrix::Layout;
 use statement::Statement;
 use std::{
     marker::PhantomData,
@@ -55,6 +57,9 @@ pub trait Checked: log::Recorded + Copy + 'static {
     where
         Self: Ring;
 
+    /// Elements that a word is, if products of words are to be products of elements: one of an integer, one of each lane.
+    const ELEMENTS: usize;
+
     /// One or zero.
     fn bit(one: bool) -> Self;
     /// Whether the residue modulo two is one. For [`Lanes`](crate::Lanes), of lane 0.
@@ -66,6 +71,13 @@ pub trait Checked: log::Recorded + Copy + 'static {
         to: &mut Self::Grid,
     ) where
         Self: Ring;
+
+    /// The sums of the rows of a matrix, each word with the weight of its row, whose coefficients are the bits of `weights`.
+    fn weighted(words: &[Self], layout: Layout, weights: &[u64], out: &mut [Self::Ext]);
+    /// As [`Ext::combined_products`], the first vectors of words.
+    fn word_products(a: [&[Self]; 2], b: [&[Self::Ext]; 2]) -> [Self::Ext; 27];
+    /// As [`Ext::fold`], of eight parts, from words.
+    fn fold_words(v: &[Self], eq: &[Self::Ext; 8], out: &mut [Self::Ext]);
 }
 
 /// A vector of folded shares, wiped when it is dropped. Kept as words, of which all elements are made: that is memory to be used again.

@@ -8,18 +8,18 @@ use super::{
     coin::Coins,
     ext::Ext,
     grid,
-    last::Last,
+    last::{Last, PAIRS},
     log::{Gates, Recorded},
-    statement::{Statement as _, padded},
+    matrix,
+    statement::{Statement as _, Vectors, fit},
 };
 use crate::{
     Ctx, Error, Malicious,
     error::Deviation,
+    prss::Stream,
     ring::{Lanes, Ring, Z16, Z32, Z64},
 };
 
-/// A vector this short is no longer folded but opened under a mask.
-const SHORT: usize = super::last::PAIRS;
 /// Variables of the later grids.
 const R: u32 = 3;
 
@@ -36,6 +36,7 @@ pub async fn check(ctx: &mut Ctx<Malicious>) -> Result<(), Error> {
 }
 
 /// A party's halves of a claim of each of the two proofs it verifies.
+#[derive(Clone, Copy, Default)]
 struct Halves<E> {
     /// As `prev` of prover `i + 1`.
     prev: E,
@@ -44,38 +45,50 @@ struct Halves<E> {
 }
 
 async fn check_ring<R: Ring>(ctx: &mut Ctx<Malicious>) -> Result<(), Error> {
-    let gates: Gates<R> = std::mem::take(<R as Recorded>::gates(&mut ctx.log));
-    if gates.is_empty() {
+    let mut gates: Gates<R> = std::mem::take(<R as Recorded>::gates(&mut ctx.log));
+    let products = std::mem::take(&mut gates.products);
+    if gates.is_empty() && products.is_empty() {
         return Ok(());
     }
     let mut coins = Coins::new();
-    let mut statement = R::Statement::new(gates, coins.after_gates(ctx).await?)?;
-
-    let first = statement.first_level(&mut *ctx.link).await;
-    let r = statement.variables();
-    let between = grid::between(r);
-    let proof: Vec<_> = between.iter().map(|&at| first.grid[at]).collect();
-    let sent = share(ctx, &proof).await?;
-    let t = coins.challenge::<R::Ext>(ctx, r).await?;
-    let at = grid::At::new(&t);
-    let whole = |rows: &[R::Ext], sent: &[R::Ext]| {
-        let mut values = vec![R::Ext::default(); first.grid.len()];
-        between.iter().zip(sent).for_each(|(&at, &v)| values[at] = v);
-        rows.iter().enumerate().for_each(|(l, &v)| values[grid::position(l, r)] = v);
-        at.value(&values)
+    let mut weights = Stream::with_key(coins.after_gates(ctx).await?);
+    let mut gates = match gates.is_empty() {
+        true => None,
+        false => Some(Begun::<R>::new(ctx, &mut coins, R::Statement::new(gates, &mut weights)?).await?),
     };
-    let mut claim = Halves { prev: whole(&first.for_prev, &sent.prev), next: whole(&first.for_next, &sent.next) };
+    let matrices = match products.is_empty() {
+        true => None,
+        false => Some(matrix::Claim::new(&products, &mut weights, &mut *ctx.link).await?),
+    };
+    drop(products);
 
-    let rows = grid::weights(&t);
-    let values = statement.second_level(&mut *ctx.link, &rows).await;
+    let (mut claim, mut values) = (Halves::default(), [R::Ext::default(); 27]);
+    if let Some(Begun { statement, rows, claim: begun, .. }) = &mut gates {
+        (claim, values) = (*begun, statement.second_level(&mut *ctx.link, rows).await);
+    }
+    // Errors of gates and of matrices have to cancel at a factor that nobody knew.
+    let factor = gates.as_ref().map_or(R::Ext::default(), |gates| gates.factor);
+    if let Some(matrices) = &matrices {
+        let [prev, next] = matrices.halves;
+        claim = Halves { prev: factor * claim.prev + prev, next: factor * claim.next + next };
+        values.iter_mut().zip(matrices.products()).for_each(|(value, of)| *value = factor * *value + of);
+    }
     let eq = level(ctx, &mut coins, &values, &mut claim).await?;
-    let (mut v, gates) = statement.fold(&mut *ctx.link, &rows, &eq).await;
-    let most = ctx.check_every;
-    <R as Recorded>::gates(&mut ctx.log).recycle(gates, most);
-    while v.own.len() > SHORT {
+    let mut v = Vectors::zeros(0);
+    if let Some(Begun { statement, rows, .. }) = gates {
+        let gates;
+        (v, gates) = statement.fold(&mut *ctx.link, &rows, &eq).await;
+        let most = ctx.check_every;
+        <R as Recorded>::gates(&mut ctx.log).recycle(gates, most);
+    }
+    if let Some(matrices) = matrices {
+        v.scale(factor);
+        v = matrices.fold(&eq, &v);
+    }
+    while v.own.len() > PAIRS {
         let values = v.products();
         let eq = level(ctx, &mut coins, &values, &mut claim).await?;
-        let len = next_length(v.own.len());
+        let len = fit(v.own.len() / 8);
         v.fold(&eq, len);
     }
 
@@ -101,6 +114,37 @@ async fn check_ring<R: Ring>(ctx: &mut Ctx<Malicious>) -> Result<(), Error> {
         return Err(Error::Abort { what: Deviation::Product, suspects: [me.prev(), me.next()] });
     }
     Ok(())
+}
+
+/// A statement about gates whose first level is done.
+struct Begun<R: Ring> {
+    statement: R::Statement,
+    /// The weights of the rows.
+    rows: Vec<R::Ext>,
+    claim: Halves<R::Ext>,
+    /// What its claim is multiplied with beside others.
+    factor: R::Ext,
+}
+
+impl<R: Ring> Begun<R> {
+    async fn new(ctx: &mut Ctx<Malicious>, coins: &mut Coins, statement: R::Statement) -> Result<Self, Error> {
+        let first = statement.first_level(&mut *ctx.link).await;
+        let r = statement.variables();
+        let between = grid::between(r);
+        let proof: Vec<_> = between.iter().map(|&at| first.grid[at]).collect();
+        let sent = share(ctx, &proof).await?;
+        let mut t = coins.challenge::<R::Ext>(ctx, r + 1).await?;
+        let factor = t.pop().unwrap_or_default();
+        let at = grid::At::new(&t);
+        let whole = |rows: &[R::Ext], sent: &[R::Ext]| {
+            let mut values = vec![R::Ext::default(); first.grid.len()];
+            between.iter().zip(sent).for_each(|(&at, &v)| values[at] = v);
+            rows.iter().enumerate().for_each(|(l, &v)| values[grid::position(l, r)] = v);
+            at.value(&values)
+        };
+        let claim = Halves { prev: whole(&first.for_prev, &sent.prev), next: whole(&first.for_next, &sent.next) };
+        Ok(Self { statement, rows: grid::weights(&t), claim, factor })
+    }
 }
 
 /// The halves of values that provers share between their verifiers: this party's own go out, masked, to `next`.
@@ -139,10 +183,4 @@ fn next_claim<E: Ext>(claim: E, sent: &[E], at: &grid::At<E>) -> E {
     values[1..].copy_from_slice(sent);
     values[0] = (1..8).fold(claim, |left, row| left - values[grid::position(row, R)]);
     at.value(&values)
-}
-
-/// The length of a vector after a level, ready for the next.
-fn next_length(len: usize) -> usize {
-    let folded = len / 8;
-    if folded > SHORT { padded(folded) } else { folded }
 }

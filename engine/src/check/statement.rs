@@ -4,17 +4,18 @@ use super::{
     Folded,
     ext::Ext,
     form::{Form, Part},
+    last::PAIRS,
     log::{Chunk, Class, Gates, LINE},
 };
-use crate::{Error, ring::Ring, transport::Link};
+use crate::{Error, prss::Stream, ring::Ring, transport::Link};
 
 /// A batch of gates under random weights.
 ///
 /// Each word of an output plane has a weight, the same in every row of its block. A row's claim is the weighted sum of its words.
 #[allow(async_fn_in_trait)] // of this module alone
 pub trait Statement<R: Ring>: Sized {
-    /// Draws the weights from a coin that was thrown after the gates' messages had been sent.
-    fn new(gates: Gates<R>, coin: [u8; 16]) -> Result<Self, Error>;
+    /// Draws the weights, from a coin that was thrown after the gates' messages had been sent.
+    fn new(gates: Gates<R>, weights: &mut Stream) -> Result<Self, Error>;
     /// Variables of the first grid.
     fn variables(&self) -> u32;
     /// Computes all sums of the first level in one pass.
@@ -48,6 +49,13 @@ impl<E: Ext> Vectors<E> {
     /// The products on the grid of a level.
     pub fn products(&self) -> [E; 27] {
         E::combined_products([&self.own, &self.next], [&self.form_own, &self.form_next])
+    }
+
+    /// Multiplies what is claimed.
+    pub fn scale(&mut self, by: E) {
+        for form in [&mut self.form_own, &mut self.form_next] {
+            form.iter_mut().for_each(|x| *x = *x * by);
+        }
     }
 
     /// Folds the eighths of all vectors to `len` elements, of which those that are too many are zero.
@@ -103,6 +111,11 @@ pub fn places<'a, R: Ring>(
 pub fn padded(len: usize) -> usize {
     let part = len.div_ceil(8);
     8 * if part < 64 { part } else { part.next_multiple_of(LINE) | LINE }
+}
+
+/// The length of a vector that is to be folded on, if that many elements are left.
+pub fn fit(len: usize) -> usize {
+    if len > PAIRS { padded(len) } else { len }
 }
 
 /// A product of an input and of a linear form in the inputs, which depends on the output it is for.

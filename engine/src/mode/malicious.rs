@@ -7,11 +7,12 @@ use crate::{
         self,
         form::{Of, Products},
         log::{Chunk, Kind, Log},
+        matrix::{Layout, Product as MatrixProduct, Rows},
     },
-    memory::{retire, zeros},
-    protocol::parts,
+    memory::zeros,
     ring::{Product, Quadratic, Ring},
-    share::{KeptRows, Matrix, Shares, Term, View, Windows, components, split_planes},
+    share::{Block, KeptRows, Matrix, Shares, Term, View, Windows, components, split_planes},
+    simd::words,
 };
 use std::ops::Range;
 
@@ -27,9 +28,14 @@ impl Mode for Malicious {
     const NAME: &'static str = "malicious";
 }
 
-/// The places in the record of a gate whose round is under way: in the order of its outputs.
-#[derive(Debug)]
-pub struct Gate(Vec<Place>);
+/// The places in the record of a gate whose round is under way.
+#[derive(Debug, Default)]
+pub struct Gate {
+    /// Of gates of kernels, in the order of their outputs.
+    places: Vec<Place>,
+    /// Of products of matrices, in the order of their outputs, one after the other: their numbers.
+    products: Vec<usize>,
+}
 
 /// Neighbouring outputs of a gate.
 #[derive(Debug)]
@@ -59,6 +65,7 @@ impl Steps for Malicious {
     type Site = Spot;
     type Kept<R: Ring> = Shares<R>;
     const COMPARES: bool = true;
+    const RECORDS: bool = true;
     const TERMS: usize = 64;
 
     fn quadratic<R: Ring, K: Quadratic<I, O>, const I: usize, const O: usize>(
@@ -106,7 +113,7 @@ impl Steps for Malicious {
             *mask = &mut std::mem::take(mask)[at..at + n];
         }
         R::quadratic_recorded(kernel, components(&x).into(), masks, split_planes::<R, O>(&mut z, n));
-        Ok((z, Gate(vec![Place { from: 0, planes: O, first, words: n, spot: *site, wires }])))
+        Ok((z, Gate::of(vec![Place { from: 0, planes: O, first, words: n, spot: *site, wires }])))
     }
 
     fn products<R: Ring>(
@@ -132,7 +139,7 @@ impl Steps for Malicious {
             places.push(Place { from: j * words, planes: 1, first: 0, words, spot: sum.spot, wires: None });
             first += terms;
         }
-        Ok((z, Gate(places)))
+        Ok((z, Gate::of(places)))
     }
 
     fn terms<R: Ring>(ctx: &mut Ctx<Self>, terms: &[Term<'_, R>], sums: &Sums<'_>) -> Result<(Vec<R>, Gate), Error> {
@@ -149,58 +156,39 @@ impl Steps for Malicious {
         matrix: &Matrix<'_, R>,
         y: View<'_, R>,
     ) -> Result<(Vec<R>, Gate), Error> {
-        let rows = matrix.rows();
-        let sums: Vec<usize> = parts(y.len(), Self::TERMS).collect();
-        let mut z = zeros::<R>(sums.len() * rows);
-        let mut places = Vec::with_capacity(sums.len() * matrix.blocks().len());
-        let mut first = 0;
-        for (j, &terms) in sums.iter().enumerate() {
-            let mut from = j * rows;
-            for block in matrix.blocks() {
-                let words = block.rows();
-                let mut sum = Sum::reserve(ctx, terms, words)?;
-                let z = &mut z[from..from + words];
-                sum.begin(z);
-                for (k, x) in block.columns()[first..first + terms].iter().enumerate() {
-                    let y = [y.own[first + k], y.next[first + k]];
-                    sum.add(k, *x, |_| y, z);
-                    sum.chunk.fill_wire(2 * k + 1, sum.spot.at, words, y);
-                }
-                places.push(Place { from, planes: 1, first: 0, words, spot: sum.spot, wires: None });
-                from += words;
+        let mut z = zeros::<R>(matrix.rows());
+        let (mut gate, mut rest) = (Gate::default(), &mut z[..]);
+        for block in matrix.blocks() {
+            let (mine, others) = rest.split_at_mut(block.rows());
+            rest = others;
+            let layout = Layout { row: 1, column: block.rows() };
+            let x =
+                Rows { own: concat(block, |c| c.own), next: concat(block, |c| c.next), count: block.rows(), layout };
+            let mut product = masked(ctx, x, rows(&Windows::new(y, 0, 1, y.len())?), y.len())?;
+            begin(&product, mine);
+            words::matrix_vector(block.columns(), [y.own, y.next], mine);
+            for (column, &y) in block.columns().iter().zip(y.own) {
+                product.for_next.iter_mut().zip(column.own).for_each(|(m, &x)| *m = *m + x * y);
             }
-            first += terms;
+            gate.products.push(R::gates(&mut ctx.log).push(product));
         }
-        Ok((z, Gate(places)))
+        Ok((z, gate))
     }
 
     fn dots<R: Ring>(ctx: &mut Ctx<Self>, pairs: &[[Windows<'_, R>; 2]]) -> Result<(Vec<R>, Gate), Error> {
-        let sums = |[x, y]: &[Windows<'_, R>; 2]| x.count() * y.count() * parts(x.width(), Self::TERMS).count();
-        let mut z = zeros::<R>(pairs.iter().map(sums).sum());
-        let (mut places, mut from) = (Vec::new(), 0);
+        let mut z = zeros::<R>(pairs.iter().map(|[x, y]| x.count() * y.count()).sum());
+        let (mut gate, mut rest) = (Gate::default(), &mut z[..]);
         for [x, y] in pairs {
-            let (words, mut first) = (y.count(), 0);
-            for terms in parts(x.width(), Self::TERMS) {
-                let [own, next] = columns(y, first, terms);
-                for row in 0..x.count() {
-                    let row = x.row(row);
-                    let mut sum = Sum::reserve(ctx, terms, words)?;
-                    let z = &mut z[from..from + words];
-                    sum.begin(z);
-                    for k in 0..terms {
-                        let (x, at) = ([row.own[first + k], row.next[first + k]], k * words..(k + 1) * words);
-                        sum.add(k, View { own: &own[at.clone()], next: &next[at] }, |_| x, z);
-                        sum.chunk.fill_wire(2 * k + 1, sum.spot.at, words, x);
-                    }
-                    places.push(Place { from, planes: 1, first: 0, words, spot: sum.spot, wires: None });
-                    from += words;
-                }
-                first += terms;
-                retire(own);
-                retire(next);
-            }
+            let (mine, others) = rest.split_at_mut(x.count() * y.count());
+            rest = others;
+            let mut product = masked(ctx, rows(x), rows(y), x.width())?;
+            begin(&product, mine);
+            R::dots(x, y, mine);
+            let places = [[x.count(), x.step()], [y.count(), y.step()]];
+            R::dots_plain([x.whole().own, y.whole().own], places, x.width(), &mut product.for_next);
+            gate.products.push(R::gates(&mut ctx.log).push(product));
         }
-        Ok((z, Gate(places)))
+        Ok((z, gate))
     }
 
     async fn dots_kept<R: Ring>(
@@ -212,7 +200,7 @@ impl Steps for Malicious {
     }
 
     fn received<R: Ring>(log: &mut Log, gate: &Gate, z: View<'_, R>) -> Result<(), Error> {
-        for place in &gate.0 {
+        for place in &gate.places {
             let Spot { kind, chunk, at } = place.spot;
             let chunk = R::gates(log).chunk(kind, chunk).ok_or(Error::Poisoned)?;
             for k in 0..place.planes {
@@ -229,6 +217,13 @@ impl Steps for Malicious {
                     (*half, *to) = (z - *half, z);
                 }
             }
+        }
+        let mut from = 0;
+        for &number in &gate.products {
+            let product = R::gates(log).products.get_mut(number).ok_or(Error::Poisoned)?;
+            let z = z.slice(from, product.for_prev.len())?;
+            product.for_prev.iter_mut().zip(z.next).for_each(|(half, &z)| *half = z - *half);
+            from += z.len();
         }
         Ok(())
     }
@@ -247,17 +242,43 @@ impl Steps for Malicious {
     }
 }
 
-/// Both components of some columns of a matrix that is given by its rows, column after column.
-fn columns<R: Ring>(rows: &Windows<'_, R>, first: usize, count: usize) -> [Vec<R>; 2] {
-    let n = rows.count();
-    let [mut own, mut next] = [zeros::<R>(n * count), zeros(n * count)];
-    for j in 0..n {
-        let row = rows.row(j);
-        for k in 0..count {
-            (own[k * n + j], next[k * n + j]) = (row.own[first + k], row.next[first + k]);
-        }
+impl Gate {
+    fn of(places: Vec<Place>) -> Self {
+        Self { places, products: Vec::new() }
     }
-    [own, next]
+}
+
+/// A copy of rows, with what lies between them.
+fn rows<R: Ring>(of: &Windows<'_, R>) -> Rows<R> {
+    let View { own, next } = of.whole();
+    let layout = Layout { row: of.step(), column: 1 };
+    Rows { own: own.to_vec(), next: next.to_vec(), count: of.count(), layout }
+}
+
+/// A copy of one component of a block's columns.
+fn concat<'a, R: Ring>(block: &Block<'a, R>, component: impl Fn(&View<'a, R>) -> &'a [R]) -> Vec<R> {
+    let mut all = zeros::<R>(block.rows() * block.columns().len());
+    for (all, column) in all.chunks_exact_mut(block.rows().max(1)).zip(block.columns()) {
+        all.copy_from_slice(component(column));
+    }
+    all
+}
+
+/// The record of a product of matrices, with its masks.
+fn masked<R: Ring>(ctx: &mut Ctx<Malicious>, x: Rows<R>, y: Rows<R>, width: usize) -> Result<MatrixProduct<R>, Error> {
+    let mut product =
+        MatrixProduct { for_next: zeros(x.count * y.count), for_prev: zeros(x.count * y.count), x, y, width };
+    let (own, next) = ctx.prss.streams();
+    own.fill(&mut product.for_next)?;
+    next.fill(&mut product.for_prev)?;
+    Ok(product)
+}
+
+/// The mask of what is sent.
+fn begin<R: Ring>(product: &MatrixProduct<R>, z: &mut [R]) {
+    for ((z, &m), &n) in z.iter_mut().zip(&product.for_next).zip(&product.for_prev) {
+        *z = m - n;
+    }
 }
 
 /// A sum of products on its way into the record.

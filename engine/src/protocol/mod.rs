@@ -23,4 +23,3 @@ pub use open::Verified;
 use open::copies_agree;
 pub use product::Site;
 pub(crate) use product::digest;
-pub(crate) use product::parts;

@@ -189,8 +189,8 @@ impl<M: Mode> Ctx<M> {
 
     /// A matrix times a vector, read where it lies: the sum of the columns, each times an element of `y`.
     ///
-    /// **Shape** a matrix of as many columns as `y` has elements, to one element for each row. **Cost** one round, one element to `prev` for each row; in malicious mode for every 64
-    /// columns of each. **Security** and **Source** as [`quadratic`](Self::quadratic).
+    /// **Shape** a matrix of as many columns as `y` has elements, to one element for each row. **Cost** one round, one element to `prev` for each row. **Security** and **Source** as
+    /// [`quadratic`](Self::quadratic).
     ///
     /// # Errors
     /// As [`quadratic`](Self::quadratic).
@@ -199,17 +199,9 @@ impl<M: Mode> Ctx<M> {
             same("the columns of a matrix", y.len(), block.columns().len())?;
         }
         let (z, gate) = M::matrix_vector(self, matrix, y)?;
-        let partial = self.reshare(z, &gate).await?;
+        let z = self.reshare(z, &gate).await?;
         self.check_if_due().await?;
-        let rows = matrix.rows();
-        if partial.len() == rows {
-            return Ok(partial);
-        }
-        let mut sums = partial.view().slice(0, rows)?.to_shares();
-        for part in 1..partial.len() / rows {
-            sums.add_assign(partial.view().slice(part * rows, rows)?)?;
-        }
-        Ok(sums)
+        Ok(z)
     }
 
     /// The dot product `sum_k x_k y_k` of two vectors.
@@ -290,7 +282,7 @@ pub(crate) fn digest<R: Ring>(component: &[R]) -> [u8; 32] {
 }
 
 /// A sum in parts of at most `most` terms. A sum of nothing is one part.
-pub(crate) fn parts(terms: usize, most: usize) -> impl Iterator<Item = usize> {
+fn parts(terms: usize, most: usize) -> impl Iterator<Item = usize> {
     (0..terms.div_ceil(most).max(1)).map(move |k| (terms - k * most).min(most))
 }
 

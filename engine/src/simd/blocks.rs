@@ -28,7 +28,7 @@ pub trait Width<R>: Copy {
     type Block: Block<R>;
 
     /// # Safety
-    /// The processor has AVX-512F and AVX-512DQ, and the caller is compiled for them.
+    /// The processor has AVX-512F, BW, DQ and VL, and the caller is compiled for them.
     unsafe fn assume() -> Self;
     fn load(self, from: &[R; WORDS]) -> Self::Block;
     fn splat(self, x: R) -> Self::Block;
@@ -128,108 +128,10 @@ macro_rules! integers {
         })*
     };
 }
-integers!(Z16: Anywhere, Z32: Anywhere);
 #[cfg(not(target_arch = "x86_64"))]
-integers!(Z64: Anywhere);
+integers!(Z16: Anywhere, Z32: Anywhere, Z64: Anywhere);
 #[cfg(target_arch = "x86_64")]
-integers!(Z64: x86::Avx512);
+integers!(Z16: x86::Avx512, Z32: x86::Avx512, Z64: x86::Avx512);
 
 #[cfg(target_arch = "x86_64")]
-mod x86 {
-    use super::{Add, Algebra, Block, Mul, Sub, WORDS, Width, Z64};
-    use std::arch::x86_64::{
-        __m512i, _mm512_add_epi64, _mm512_alignr_epi64, _mm512_loadu_si512, _mm512_mask_add_epi64, _mm512_mullo_epi64,
-        _mm512_set1_epi64, _mm512_shuffle_i64x2, _mm512_storeu_si512, _mm512_sub_epi64, _mm512_unpackhi_epi64,
-        _mm512_unpacklo_epi64,
-    };
-
-    /// The processor has AVX-512F and AVX-512DQ.
-    #[derive(Clone, Copy)]
-    pub struct Avx512(());
-
-    // Made by `Avx512` alone: where there is one, the instructions are there.
-    #[derive(Clone, Copy)]
-    pub struct Words(__m512i);
-
-    macro_rules! element_wise {
-        ($operation:ident, $method:ident, $instruction:ident) => {
-            impl $operation for Words {
-                type Output = Self;
-                #[inline(always)]
-                fn $method(self, o: Self) -> Self {
-                    // SAFETY: see the type.
-                    Self(unsafe { $instruction(self.0, o.0) })
-                }
-            }
-        };
-    }
-    element_wise!(Add, add, _mm512_add_epi64);
-    element_wise!(Sub, sub, _mm512_sub_epi64);
-    element_wise!(Mul, mul, _mm512_mullo_epi64);
-    impl Algebra for Words {}
-
-    impl Width<Z64> for Avx512 {
-        type Block = Words;
-        #[inline(always)]
-        unsafe fn assume() -> Self {
-            Self(())
-        }
-        #[inline(always)]
-        fn load(self, from: &[Z64; WORDS]) -> Words {
-            // SAFETY: `self` proves the instructions; the array is 64 bytes, and the load is unaligned.
-            Words(unsafe { _mm512_loadu_si512(from.as_ptr().cast()) })
-        }
-        #[inline(always)]
-        fn splat(self, x: Z64) -> Words {
-            // SAFETY: `self` proves the instructions.
-            Words(unsafe { _mm512_set1_epi64(x.0.cast_signed()) })
-        }
-    }
-
-    impl Block<Z64> for Words {
-        #[inline(always)]
-        fn store(self, to: &mut [Z64; WORDS]) {
-            // SAFETY: see the type; the array is 64 bytes, and the store is unaligned.
-            unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), self.0) }
-        }
-        #[inline(always)]
-        fn add_if(self, add: bool, o: Self) -> Self {
-            // SAFETY: see the type.
-            Self(unsafe { _mm512_mask_add_epi64(self.0, u8::from(add).wrapping_neg(), self.0, o.0) })
-        }
-        #[inline(always)]
-        fn window<const FROM: i32>(self, below: Self) -> Self {
-            // SAFETY: see the type.
-            Self(unsafe { _mm512_alignr_epi64::<FROM>(self.0, below.0) })
-        }
-        #[inline(always)]
-        fn transpose(b: [Self; WORDS]) -> [Self; WORDS] {
-            // SAFETY: see the type.
-            unsafe {
-                let (mut pairs, mut fours, mut out) = (b, b, b);
-                for i in 0..4 {
-                    let (x, y) = (b[2 * i].0, b[2 * i + 1].0);
-                    // Words 0, 2, 4, 6 of two blocks, and words 1, 3, 5, 7.
-                    pairs[i].0 = _mm512_unpacklo_epi64(x, y);
-                    pairs[4 + i].0 = _mm512_unpackhi_epi64(x, y);
-                }
-                for odd in [0, 4] {
-                    for half in 0..2 {
-                        let (x, y) = (pairs[odd + 2 * half].0, pairs[odd + 2 * half + 1].0);
-                        // Quarters 0 and 2 of both, and quarters 1 and 3.
-                        fours[odd + half].0 = _mm512_shuffle_i64x2::<0b10_00_10_00>(x, y);
-                        fours[odd + 2 + half].0 = _mm512_shuffle_i64x2::<0b11_01_11_01>(x, y);
-                    }
-                }
-                for odd in 0..2 {
-                    for quarter in 0..2 {
-                        let (x, y) = (fours[4 * odd + 2 * quarter].0, fours[4 * odd + 2 * quarter + 1].0);
-                        out[2 * quarter + odd].0 = _mm512_shuffle_i64x2::<0b10_00_10_00>(x, y);
-                        out[4 + 2 * quarter + odd].0 = _mm512_shuffle_i64x2::<0b11_01_11_01>(x, y);
-                    }
-                }
-                out
-            }
-        }
-    }
-}
+mod x86;

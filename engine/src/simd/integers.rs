@@ -8,9 +8,6 @@
 // An index is of several arrays, and iterators over arrays are closures.
 #![allow(clippy::needless_range_loop)]
 
-#[cfg(test)]
-mod tests;
-
 use super::blocks::{Anywhere, Block as _, Integer, WORDS, Width};
 use crate::{
     check::{
@@ -65,6 +62,12 @@ macro_rules! vectorized {
         }
     )*};
 }
+
+mod matrix;
+#[cfg(test)]
+mod tests;
+
+pub use matrix::{fold_words, weighted, word_products};
 
 vectorized! {
     /// Adds words of a weighted form, one for each of `weights`, to elements of `sums` that are `stride` apart: the product of the sum of `c x_l` over the terms

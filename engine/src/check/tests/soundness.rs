@@ -81,7 +81,7 @@ impl<R: Ring> Prover<R> {
         let kernel = Product;
         let (chunk, at, _) = gates.reserve(Of::<Product, 2, 1>::KIND, || Box::new(Of::<Product, 2, 1>(kernel)) as _, N);
         chunk.for_prev[at + WRONG] = self.wrong;
-        let statement = R::Statement::new(gates, coin).unwrap();
+        let statement = R::Statement::new(gates, &mut Stream::with_key(coin)).unwrap();
         let off = block_on(statement.first_level(&mut Nobody)).for_prev[0];
         // (1 - t)(1 - t / 2): one at 0, zero at 1 and at 2.
         let (one, half) = (R::Ext::point(1), R::Ext::point(2).inverse());

@@ -1,0 +1,234 @@
+//! Products of matrices, each proved as one product of two vectors.
+//!
+//! Every element of a product `z_{tj} = <X_t, Y_j>` is a claim. With a weight for each row of either matrix they are one claim, about as many products as a row is long:
+//!
+//! ```text
+//! sum_{t,j} a_t b_j z_{tj} = <sum_t a_t X_t, sum_j b_j Y_j>
+//! ```
+//!
+//! The idea is Freivalds' (1977). The weights are points, so that rows are weighted with additions alone. A matrix of a single row has no weights, and its words stay
+//! words until the first fold is done.
+
+use super::{
+    Folded,
+    ext::Ext,
+    statement::{Vectors, fit},
+};
+use crate::{
+    Error,
+    memory::{retire, zeros},
+    prss::Stream,
+    ring::{Ring, Z64},
+    transport::Link,
+};
+use std::ops::Range;
+
+/// A product of all rows of one matrix with all rows of another, as this party has it in its record.
+pub struct Product<R: Ring> {
+    pub x: Rows<R>,
+    pub y: Rows<R>,
+    pub width: usize,
+    /// `rho_i + <x_i, y_i>` for each pair of rows, those of a row of `x` one after the other: see [`Chunk`](super::log::Chunk).
+    pub for_next: Vec<R>,
+    /// First `rho_{i+1}`, then `z_{i+1}` minus it.
+    pub for_prev: Vec<R>,
+}
+
+/// The rows of a matrix, in both components.
+pub struct Rows<R: Ring> {
+    pub own: Vec<R>,
+    pub next: Vec<R>,
+    pub count: usize,
+    pub layout: Layout,
+}
+
+/// Where the words of a matrix lie: how far a row is from the next, and a column.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout {
+    pub row: usize,
+    pub column: usize,
+}
+
+impl<R: Ring> Drop for Product<R> {
+    fn drop(&mut self) {
+        let (x, y) = (&mut self.x, &mut self.y);
+        for words in [&mut x.own, &mut x.next, &mut y.own, &mut y.next, &mut self.for_next, &mut self.for_prev] {
+            retire(std::mem::take(words));
+        }
+    }
+}
+
+impl<R: Ring> Product<R> {
+    pub fn bytes(&self) -> usize {
+        2 * size_of::<R>() * (self.x.own.len() + self.y.own.len() + self.for_prev.len())
+    }
+
+    /// The matrix of a single row, if there is one, and the other.
+    fn single(&self) -> Option<[&Rows<R>; 2]> {
+        match (&self.x, &self.y) {
+            (one, others) | (others, one) if one.count == 1 => Some([one, others]),
+            _ => None,
+        }
+    }
+}
+
+/// All products of a batch as vectors whose product is claimed. The first are words beside elements.
+pub struct Claim<R: Ring> {
+    /// This party's half as `prev` of prover `i + 1`, and as `next` of prover `i - 1`.
+    pub halves: [R::Ext; 2],
+    own: Vec<R>,
+    next: Vec<R>,
+    form_own: Folded<R::Ext>,
+    form_next: Folded<R::Ext>,
+    others: Vectors<R::Ext>,
+}
+
+impl<R: Ring> Drop for Claim<R> {
+    fn drop(&mut self) {
+        retire(std::mem::take(&mut self.own));
+        retire(std::mem::take(&mut self.next));
+    }
+}
+
+impl<R: Ring> Claim<R> {
+    /// Draws the weights, and weights everything.
+    pub async fn new(products: &[Product<R>], weights: &mut Stream, link: &mut dyn Link) -> Result<Self, Error> {
+        let width = |single| products.iter().filter(|p| p.single().is_some() == single).map(|p| p.width).sum();
+        let [of_words, of_others] = [true, false].map(|single| usize::next_multiple_of(width(single), 8));
+        let elements = || Folded::zeros(R::ELEMENTS * of_words);
+        let mut claim = Self {
+            halves: Default::default(),
+            own: zeros(of_words),
+            next: zeros(of_words),
+            form_own: elements(),
+            form_next: elements(),
+            others: Vectors::zeros(R::ELEMENTS * of_others),
+        };
+        let mut done = [0; 2];
+        for product in products {
+            let single = product.single();
+            let from = &mut done[usize::from(single.is_none())];
+            let at = *from..*from + product.width;
+            *from = at.end;
+            match single {
+                Some(rows) => claim.add_single(product, rows, at, weights, link).await?,
+                None => claim.add(product, at, weights, link).await?,
+            }
+        }
+        Ok(claim)
+    }
+
+    async fn add_single(
+        &mut self,
+        product: &Product<R>,
+        [one, others]: [&Rows<R>; 2],
+        at: Range<usize>,
+        weights: &mut Stream,
+        link: &mut dyn Link,
+    ) -> Result<(), Error> {
+        let (of_rows, of_parts) = (coins(weights, others.count)?, Parts::<R>::draw(weights)?);
+        for (words, to) in [(&one.own, &mut self.own), (&one.next, &mut self.next)] {
+            let words = words.iter().step_by(one.layout.column);
+            to[at.clone()].iter_mut().zip(words).for_each(|(to, &word)| *to = word);
+        }
+        for (words, form) in [(&others.own, &mut self.form_own), (&others.next, &mut self.form_next)] {
+            link.pause().await;
+            let form = &mut form[R::ELEMENTS * at.start..R::ELEMENTS * at.end];
+            R::weighted(words, others.layout, &of_rows, form);
+            of_parts.weight(form);
+        }
+        for (half, claims) in self.halves.iter_mut().zip([&product.for_prev, &product.for_next]) {
+            let mut sum = vec![R::Ext::default(); R::ELEMENTS];
+            R::weighted(claims, Layout { row: 1, column: 1 }, &of_rows, &mut sum);
+            *half = *half + of_parts.sum(&sum);
+        }
+        Ok(())
+    }
+
+    async fn add(
+        &mut self,
+        product: &Product<R>,
+        at: Range<usize>,
+        weights: &mut Stream,
+        link: &mut dyn Link,
+    ) -> Result<(), Error> {
+        let Product { x, y, .. } = product;
+        let (a, b, of_parts) = (coins(weights, x.count)?, coins(weights, y.count)?, Parts::<R>::draw(weights)?);
+        let at = R::ELEMENTS * at.start..R::ELEMENTS * at.end;
+        let v = &mut self.others;
+        for (words, to) in [(&x.own, &mut v.own), (&x.next, &mut v.next)] {
+            link.pause().await;
+            R::weighted(words, x.layout, &a, &mut to[at.clone()]);
+        }
+        for (words, form) in [(&y.own, &mut v.form_own), (&y.next, &mut v.form_next)] {
+            link.pause().await;
+            R::weighted(words, y.layout, &b, &mut form[at.clone()]);
+            of_parts.weight(&mut form[at.clone()]);
+        }
+        let mut of_rows = vec![R::Ext::default(); R::ELEMENTS * x.count];
+        for (half, claims) in self.halves.iter_mut().zip([&product.for_prev, &product.for_next]) {
+            R::weighted(claims, Layout { row: 1, column: y.count }, &b, &mut of_rows);
+            for (row, &a) in of_rows.chunks_exact(R::ELEMENTS).zip(&a) {
+                *half = *half + R::Ext::point(a) * of_parts.sum(row);
+            }
+        }
+        Ok(())
+    }
+
+    /// The products on the grid of a level.
+    pub fn products(&self) -> [R::Ext; 27] {
+        let words = R::word_products([&self.own, &self.next], [&self.form_own, &self.form_next]);
+        let others = self.others.products();
+        std::array::from_fn(|at| words[at] + others[at])
+    }
+
+    /// Folds the eighths of all vectors, and puts what is left behind `first`.
+    pub fn fold(mut self, eq: &[R::Ext; 8], first: &Vectors<R::Ext>) -> Vectors<R::Ext> {
+        let [words, others] = [self.form_own.len(), self.others.own.len()].map(|len| len / 8);
+        let from = first.own.len();
+        let mut all = Vectors::zeros(fit(from + words + others));
+        let at = from..from + words;
+        R::fold_words(&self.own, eq, &mut all.own[at.clone()]);
+        R::fold_words(&self.next, eq, &mut all.next[at.clone()]);
+        R::Ext::fold(&self.form_own, eq, &mut all.form_own[at.clone()]);
+        R::Ext::fold(&self.form_next, eq, &mut all.form_next[at]);
+        self.others.fold(eq, others);
+        for (first, others, all) in [
+            (&first.own, &self.others.own, &mut all.own),
+            (&first.next, &self.others.next, &mut all.next),
+            (&first.form_own, &self.others.form_own, &mut all.form_own),
+            (&first.form_next, &self.others.form_next, &mut all.form_next),
+        ] {
+            all[..from].copy_from_slice(first);
+            all[from + words..][..others.len()].copy_from_slice(others);
+        }
+        all
+    }
+}
+
+/// The weights of the elements that a word is, if it is more than one.
+struct Parts<R: Ring>(Vec<R::Ext>);
+
+impl<R: Ring> Parts<R> {
+    fn draw(weights: &mut Stream) -> Result<Self, Error> {
+        let n = if R::ELEMENTS == 1 { 0 } else { R::ELEMENTS };
+        Ok(Self(coins(weights, n)?.into_iter().map(R::Ext::point).collect()))
+    }
+
+    fn weight(&self, elements: &mut [R::Ext]) {
+        if !self.0.is_empty() {
+            elements.iter_mut().zip(self.0.iter().cycle()).for_each(|(x, &w)| *x = *x * w);
+        }
+    }
+
+    fn sum(&self, elements: &[R::Ext]) -> R::Ext {
+        if self.0.is_empty() { elements[0] } else { R::Ext::sum_of_products(elements, &self.0) }
+    }
+}
+
+/// So many random points, by their coefficients.
+fn coins(weights: &mut Stream, n: usize) -> Result<Vec<u64>, Error> {
+    let mut coins = vec![Z64::default(); n];
+    weights.fill(&mut coins)?;
+    Ok(coins.into_iter().map(|coin| coin.0).collect())
+}
