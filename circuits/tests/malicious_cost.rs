@@ -30,10 +30,16 @@ struct Form {
 }
 
 const BITS: Form = Form { value: 8, columns: 64, variables: 6 };
+const Z16S: Form = Form { value: 64 * 2, columns: 1, variables: 5 };
 const Z64S: Form = Form { value: 64 * 8, columns: 1, variables: 5 };
 
 /// The price of one check, of gates of so many products each, recorded in chunks of so many words.
 fn check(form: &Form, gates: &[(usize, Vec<usize>)]) -> Cost {
+    check_with(form, gates, &[])
+}
+
+/// The same with products of matrices that have so many rows each, and so many columns.
+fn check_with(form: &Form, gates: &[(usize, Vec<usize>)], matrices: &[([usize; 2], usize)]) -> Cost {
     let words: usize = gates.iter().flat_map(|(_, chunks)| chunks).sum();
     let r = (3..=form.variables).rev().find(|r| words >= LINE * 3_usize.pow(*r)).unwrap_or(3);
     let blocks = |chunks: &[usize]| chunks.iter().map(|words| words.div_ceil(LINE << r)).sum::<usize>();
@@ -41,15 +47,21 @@ fn check(form: &Form, gates: &[(usize, Vec<usize>)]) -> Cost {
         let part = len.div_ceil(8);
         8 * if part < 64 { part } else { part.next_multiple_of(LINE) | LINE }
     };
+    let fit = |len: usize| if len > 8 { padded(len) } else { len };
     let mut left = padded(gates.iter().map(|(products, chunks)| form.columns * products * blocks(chunks)).sum());
-    let mut levels = 1;
+    if !matrices.is_empty() {
+        let width =
+            |single| matrices.iter().filter(|(rows, _)| rows.contains(&1) == single).map(|(_, w)| w).sum::<usize>();
+        left = fit(left + form.columns * (width(true).div_ceil(8) + width(false).div_ceil(8)));
+    }
+    let mut levels = 1_u64;
     while left > 8 {
         levels += 1;
-        left = if left / 8 > 8 { padded(left / 8) } else { left / 8 };
+        left = fit(left / 8);
     }
-    let grid = 3_u64.pow(r) - (1 << r);
-    let bytes_sent = 16 * (3 + levels) + form.value * (grid + 26 * levels + 16 + 6) + 65;
-    Cost { rounds: 7 + 2 * levels, bytes_sent, products: 0 }
+    let (coins, grid) = if gates.is_empty() { (2, 0) } else { (3, 3_u64.pow(r) - (1 << r)) };
+    let bytes_sent = 16 * (coins + levels) + form.value * (grid + 26 * levels + 16 + 6) + 65;
+    Cost { rounds: 2 * coins + 1 + 2 * levels, bytes_sent, products: 0 }
 }
 
 fn sum(costs: &[Cost]) -> Cost {
@@ -74,6 +86,30 @@ fn a_check_costs_what_the_formula_says() {
         let (_, cost) = on_shares::<Malicious, Z64, _>(&[&x], async |ctx, v| ctx.mul(v[0].view(), v[0].view()).await);
         let product = Cost { rounds: 1, bytes_sent: 8 * n as u64, products: n as u64 };
         assert_eq!(cost, sum(&[INPUT, product, check(&Z64S, &[(1, vec![n])]), ACCOUNT]), "{n}");
+    }
+}
+
+#[test]
+fn products_of_matrices_send_one_element_each_and_are_checked_together() {
+    for (rows, width) in [([1, 31], 19_200), ([1, 1], 5), ([40, 31], 70), ([300, 1], 26), ([3, 2], 64)] {
+        let x = vec![Z16(5); (rows.iter().max().unwrap() * width).max(70)];
+        let [n, m] = rows;
+        for gates in [0, 70] {
+            let (_, cost) = on_shares::<Malicious, Z16, _>(&[&x], async |ctx, v| {
+                let [x, y] = [n, m].map(|count| Windows::new(v[0].view(), width, count, width));
+                let products = ctx.dots(&[[x?, y?]]).await?;
+                if gates > 0 {
+                    let x = v[0].view().slice(0, gates)?;
+                    ctx.mul(x, x).await?;
+                }
+                Ok(products)
+            });
+            let product = |n: usize| Cost { rounds: 1, bytes_sent: 2 * n as u64, products: n as u64 };
+            let recorded = if gates > 0 { vec![(1, vec![gates])] } else { vec![] };
+            let due = [product(n * m), check_with(&Z16S, &recorded, &[(rows, width)]), INPUT, ACCOUNT];
+            let gates = if gates > 0 { product(gates) } else { Cost::default() };
+            assert_eq!(cost, sum(&[due[0], gates, due[1], due[2], due[3]]), "{rows:?}, {width}");
+        }
     }
 }
 

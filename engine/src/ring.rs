@@ -71,7 +71,7 @@ pub trait Ring: sealed::Sealed + crate::check::Checked + Algebra + Pod + Default
 
     /// Adds this party's additive share of the products of rows to `z`: of row `i` of `x` and row `j` of `y` to element `i * y.count() + j`. The rows have one width.
     fn dots(x: &Windows<'_, Self>, y: &Windows<'_, Self>, z: &mut [Self]) {
-        dots_scalar(x, y, z);
+        crate::simd::words::dots(x, y, z);
     }
 
     /// Adds the products of rows that lie in two vectors, as [`dots`](Self::dots) those of shares: `[n, step]` says how many rows of each there are, and where they begin.
@@ -79,7 +79,7 @@ pub trait Ring: sealed::Sealed + crate::check::Checked + Algebra + Pod + Default
     /// # Panics
     /// If a vector ends before its last row, or `z` is not of one element for each pair of rows.
     fn dots_plain(vectors: [&[Self]; 2], rows: [[usize; 2]; 2], width: usize, z: &mut [Self]) {
-        dots_plain(vectors, rows, width, z);
+        crate::simd::words::dots_plain(vectors, rows, width, z);
     }
 }
 

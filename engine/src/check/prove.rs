@@ -52,22 +52,23 @@ async fn check_ring<R: Ring>(ctx: &mut Ctx<Malicious>) -> Result<(), Error> {
     }
     let mut coins = Coins::new();
     let mut weights = Stream::with_key(coins.after_gates(ctx).await?);
-    let mut gates = match gates.is_empty() {
-        true => None,
-        false => Some(Begun::<R>::new(ctx, &mut coins, R::Statement::new(gates, &mut weights)?).await?),
-    };
-    let matrices = match products.is_empty() {
-        true => None,
-        false => Some(matrix::Claim::new(&products, &mut weights, &mut *ctx.link).await?),
-    };
+    let mut begun = None;
+    if !gates.is_empty() {
+        let statement = R::Statement::new(gates, &mut weights)?;
+        begun = Some(Begun::<R>::new(ctx, &mut coins, statement).await?);
+    }
+    let mut matrices = None;
+    if !products.is_empty() {
+        matrices = Some(matrix::Claim::new(&products, &mut weights, &mut *ctx.link).await?);
+    }
     drop(products);
 
     let (mut claim, mut values) = (Halves::default(), [R::Ext::default(); 27]);
-    if let Some(Begun { statement, rows, claim: begun, .. }) = &mut gates {
-        (claim, values) = (*begun, statement.second_level(&mut *ctx.link, rows).await);
+    if let Some(Begun { statement, rows, claim: of_gates, .. }) = &mut begun {
+        (claim, values) = (*of_gates, statement.second_level(&mut *ctx.link, rows).await);
     }
     // Errors of gates and of matrices have to cancel at a factor that nobody knew.
-    let factor = gates.as_ref().map_or(R::Ext::default(), |gates| gates.factor);
+    let factor = begun.as_ref().map_or(R::Ext::default(), |begun| begun.factor);
     if let Some(matrices) = &matrices {
         let [prev, next] = matrices.halves;
         claim = Halves { prev: factor * claim.prev + prev, next: factor * claim.next + next };
@@ -75,7 +76,7 @@ async fn check_ring<R: Ring>(ctx: &mut Ctx<Malicious>) -> Result<(), Error> {
     }
     let eq = level(ctx, &mut coins, &values, &mut claim).await?;
     let mut v = Vectors::zeros(0);
-    if let Some(Begun { statement, rows, .. }) = gates {
+    if let Some(Begun { statement, rows, .. }) = begun {
         let gates;
         (v, gates) = statement.fold(&mut *ctx.link, &rows, &eq).await;
         let most = ctx.check_every;

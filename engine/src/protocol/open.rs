@@ -16,7 +16,8 @@ impl<M: Mode> Ctx<M> {
     /// `2^k`. With `w` words recorded, a gate's inputs on one word of lanes being one, `r` is the largest number from 3 to 6 with `w >= 8 * 3^r`
     /// (at most 5 for integers; 3 if there is none). With `b` blocks of `8 * 2^r` words, `l` is one more than the number of times that an eighth is taken of
     /// `64 b p` values (`b p` for integers), `p` being the products as which a gate's terms of degree two are written (one for a product, 11 for an S-box), until at most 8 are left: about
-    /// `log_8(64 b p)`, so that a batch eight times as large has two rounds more.
+    /// `log_8(64 b p)`, so that a batch eight times as large has two rounds more. Products of matrices add an eighth of their width to what is left after the first eighth was taken; of a ring in which
+    /// nothing else is recorded, the first grid falls away: `5 + 2 l` rounds and `16 (l + 2) + v (26 l + 22) + 65` bytes.
     ///
     /// **Shape** nothing. **Security** a wrong gate is accepted with probability below `2^-57`; nobody learns anything (see the [manual](crate::manual)). **Source** Boneh et al.
     /// (CRYPTO 2019), Boyle et al. (CCS 2019).

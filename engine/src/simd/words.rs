@@ -7,7 +7,7 @@ use crate::{
     check::form::{Parts, parts},
     mode::Sums,
     ring::{Algebra, Deg1, Quadratic, Ring, Z64, quadratic_recorded_scalar, quadratic_scalar},
-    share::{Term, View},
+    share::{Term, View, Windows},
 };
 use std::ops::{Add, Mul, Sub};
 
@@ -245,6 +245,53 @@ fn dot<R: Ring>([a, b]: [&[R]; 2], [c, d]: [&[R]; 2]) -> R {
     sums.into_iter().fold(R::default(), |all, sum| all + sum)
 }
 
+/// See [`Ring::dots`].
+pub(crate) fn dots<R: Ring>(x: &Windows<'_, R>, y: &Windows<'_, R>, z: &mut [R]) {
+    widest!(dots_loop, dots_512, (x, y, z));
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq")]
+fn dots_512<R: Ring>(x: &Windows<'_, R>, y: &Windows<'_, R>, z: &mut [R]) {
+    dots_loop(x, y, z);
+}
+
+#[inline(always)]
+fn dots_loop<R: Ring>(x: &Windows<'_, R>, y: &Windows<'_, R>, z: &mut [R]) {
+    for i in 0..x.count() {
+        let of_x = x.row(i);
+        for j in 0..y.count() {
+            let (of_y, z) = (y.row(j), &mut z[i * y.count() + j]);
+            *z = *z + dot([of_x.own, of_x.next], [of_y.own, of_y.next]);
+        }
+    }
+}
+
+/// See [`Ring::dots_plain`].
+pub(crate) fn dots_plain<R: Ring>(vectors: [&[R]; 2], rows: [[usize; 2]; 2], width: usize, z: &mut [R]) {
+    widest!(dots_plain_loop, dots_plain_512, (vectors, rows, width, z));
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq")]
+fn dots_plain_512<R: Ring>(vectors: [&[R]; 2], rows: [[usize; 2]; 2], width: usize, z: &mut [R]) {
+    dots_plain_loop(vectors, rows, width, z);
+}
+
+#[inline(always)]
+fn dots_plain_loop<R: Ring>([x, y]: [&[R]; 2], [[n, of_x], [m, of_y]]: [[usize; 2]; 2], width: usize, z: &mut [R]) {
+    for i in 0..n {
+        for j in 0..m {
+            let (x, y) = (&x[i * of_x..][..width], &y[j * of_y..][..width]);
+            let mut sums = [R::default(); WIDE];
+            for (x, y) in x.chunks(WIDE).zip(y.chunks(WIDE)) {
+                sums.iter_mut().zip(x.iter().zip(y)).for_each(|(sum, (&x, &y))| *sum = *sum + x * y);
+            }
+            z[i * m + j] = sums.into_iter().fold(z[i * m + j], |all, sum| all + sum);
+        }
+    }
+}
+
 /// Rows whose sums stay in the first-level cache while the columns go by.
 const TILE: usize = 512;
 
@@ -276,7 +323,7 @@ fn matrix_vector_loop<R: Ring>(columns: &[View<'_, R>], [c, d]: [&[R]; 2], z: &m
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ring::{Deg2, Lanes};
+    use crate::ring::{self, Deg2, Lanes, dots_scalar};
     use proptest::prelude::*;
 
     /// Three inputs, two outputs, products, squares and linear terms.
@@ -348,6 +395,21 @@ mod tests {
         }
     }
 
+    fn dots_agree<R: Ring>(v: &[Vec<R>], [n, m]: [usize; 2], width: usize) {
+        let of = |own: usize| View { own: &v[own][..], next: &v[own + 1][..] };
+        let x = Windows::new(of(0), width + 1, n, width).expect("long enough");
+        let y = Windows::new(of(2), 2, m, width).expect("long enough");
+        let (mut due, mut plain) = (v[4][..n * m].to_vec(), v[5][..n * m].to_vec());
+        let (mut z, mut of_plain) = (due.clone(), plain.clone());
+        dots_scalar(&x, &y, &mut due);
+        dots(&x, &y, &mut z);
+        assert_eq!(z, due, "{n} by {m}, {width}");
+        let rows = [[n, width + 1], [m, 2]];
+        ring::dots_plain([&v[0], &v[2]], rows, width, &mut plain);
+        dots_plain([&v[0], &v[2]], rows, width, &mut of_plain);
+        assert_eq!(of_plain, plain, "plain, {n} by {m}, {width}");
+    }
+
     fn matrices_agree<R: Ring>(v: &[Vec<R>], rows: usize) {
         let columns: Vec<View<'_, R>> =
             v.chunks_exact(2).map(|x| View { own: &x[0][..rows], next: &x[1][..rows] }).collect();
@@ -386,6 +448,10 @@ mod tests {
                 sums_agree(&lanes, terms, words.min(20));
                 terms_agree(&integers, terms, words.min(20));
                 terms_agree(&lanes, terms, words.min(20));
+            }
+            for shape in [[3, 2], [1, 1], [0, 2], [2, 0]] {
+                dots_agree(&integers, shape, n % 12);
+                dots_agree(&lanes, shape, n % 12);
             }
         }
     }

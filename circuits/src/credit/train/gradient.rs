@@ -161,11 +161,6 @@ pub(super) async fn gradient<M: Mode>(
     round_shift(ctx, times(gradient.view(), scale.factor).view(), scale.shift).await
 }
 
-/// The errors of all rows, once for each column.
-pub(super) fn errors_for_columns(errors: View<'_, Z64>, columns: usize) -> Shares<Z64> {
-    Shares::concat(&vec![errors; columns])
-}
-
 /// The gradient as it is, as numbers.
 pub(super) async fn sums<M: Mode>(
     ctx: &mut Ctx<M>,
@@ -182,7 +177,7 @@ pub(super) async fn sums<M: Mode>(
     // For each column its chunks, one after the other.
     let mut terms = vec![CHUNK; n / CHUNK];
     terms.extend((n % CHUNK > 0).then_some(n % CHUNK));
-    let errors = errors_for_columns(errors, d);
+    let errors = Shares::concat(&vec![errors; d]);
     let sums = ctx.sums_of_products(rows, errors.view(), &terms.repeat(d), 1).await?;
     let penalty = times(at.slice(1, d)?, penalty);
     let sums = round_shift(ctx, Shares::concat(&[sums.view(), penalty.view()]).view(), FRACTIONAL).await?;

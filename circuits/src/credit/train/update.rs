@@ -1,6 +1,6 @@
 //! What a step of descent does to the coefficients: as few truncations one after the other as can be, since each takes rounds.
 
-use super::gradient::{errors_for_columns, factor, largest_sums, plain_sums, sums, times, truncated_sums_cost};
+use super::gradient::{factor, largest_sums, plain_sums, sums, times, truncated_sums_cost};
 use crate::{
     arith::{
         ElementCost,
@@ -132,8 +132,8 @@ impl Update {
             Form::Truncated => sums(ctx, rows, errors, at, self.penalty).await?,
             Form::Exact => {
                 let (n, d) = (errors.len(), at.len() - 1);
-                let all = errors_for_columns(errors, d);
-                let sums = ctx.sums_of_products(rows, all.view(), &vec![n; d], 1).await?;
+                let columns = [Windows::new(rows, n, d, n)?, Windows::new(errors, 0, 1, n)?];
+                let sums = ctx.dots(&[columns]).await?;
                 let mut gradient = Shares::rearrange(errors, d + 1, |errors, gradient| {
                     gradient[0] = Z64(errors.iter().fold(Z64(0), |sum, &e| sum + e).0 << FRACTIONAL);
                 });

@@ -1,6 +1,7 @@
 //! The check against parties that deviate.
 
 mod faults;
+mod matrices;
 mod soundness;
 
 use crate::{

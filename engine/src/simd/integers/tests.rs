@@ -7,6 +7,7 @@ use crate::{
         form::Soon,
         grid::extend_into,
         log::LINE,
+        matrix::Layout,
     },
     ring::{Deg1, Deg2, Z16, Z32, Z64, plain},
 };
@@ -126,7 +127,36 @@ where
         }
     }
 
+    fn matrices_agree(&self) {
+        // Fewer columns than a tile has, and more; rows one after the other, and columns; overlapping rows.
+        for (rows, columns, row, column) in
+            [(1, 3, 3, 1), (9, 300, 300, 1), (13, 40, 1, 13), (17, 33, 2, 1), (8, 5, 1, 1)]
+        {
+            let words = self.words(11, (rows - 1) * row + (columns - 1) * column + 1);
+            let weights: Vec<u64> = (1..=rows as u64).map(|t| t.wrapping_mul(0xd134_2543_de82_ef95)).collect();
+            let mut out = self.elements(0, columns);
+            weighted(&words, Layout { row, column }, &weights, &mut out);
+            for (k, out) in out.into_iter().enumerate() {
+                let of_row = |t: usize| Galois::point(weights[t]).times(words[t * row + k * column]);
+                assert_eq!(out, (0..rows).fold(Galois::default(), |sum, t| sum + of_row(t)), "column {k}");
+            }
+        }
+        for part in [1, 8, 11] {
+            let (a, b) =
+                ([5, 5000].map(|at| self.words(at, 8 * part)), [1, 1000].map(|at| self.elements(at, 8 * part)));
+            let element = |words: &Vec<R>| -> Vec<_> { words.iter().map(|&x| Galois::point(1).times(x)).collect() };
+            let expected = combined_products_scalar([&element(&a[0]), &element(&a[1])], [&b[0], &b[1]]);
+            assert_eq!(word_products([&a[0], &a[1]], [&b[0], &b[1]]), expected);
+            let eq = std::array::from_fn(|u| b[0][u % b[0].len()]);
+            let (mut x, mut y) = (self.elements(0, part), self.elements(0, part));
+            fold_words(&a[0], &eq, &mut x);
+            fold_scalar(&element(&a[0]), &eq, &mut y);
+            assert_eq!(x, y);
+        }
+    }
+
     fn agree(&self) {
+        self.matrices_agree();
         self.levels_agree();
         self.rows_agree();
         self.grids_agree();
