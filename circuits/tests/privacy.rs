@@ -100,6 +100,18 @@ fn views_of_narrow_integers_are_noise() {
     });
 }
 
+/// Zeros, of which every product is zero, and rows far from it.
+#[test]
+fn views_of_products_of_kept_rows_are_noise() {
+    let (zeros, other) = ([Z16(0); 16], std::array::from_fn::<_, 16, _>(|k| Z16(1021 * k as u16 + 7)));
+    private_only_if_masked(GATES, [&[&zeros, &zeros], &[&other, &other]], async |ctx, x| {
+        let mut kept = Kept::<SemiHonest, Z16>::with_capacity(16);
+        kept.push(x[0].view());
+        // Short rows: long ones would look like noise without a mask.
+        ctx.dots_kept(&[(kept.rows(0, 2, [8, 2])?, Windows::new(x[1].view(), 2, 8, 2)?)]).await
+    });
+}
+
 /// Rows that are in order and rows that are not: the same network.
 #[test]
 fn views_of_a_sort_are_noise() {

@@ -180,3 +180,56 @@ async fn a_user_is_enrolled_registers_and_logs_in() {
     refused(&world.phone(&with("probe")), "no template");
     world.cluster.shutdown().await;
 }
+
+/// What the commands have put together, looked at by the verifiers that relying parties use.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "installs the verifiers from PyPI and npm: `cargo test -p trefoil-nodes --test auth -- --ignored`"]
+async fn foreign_verifiers_accept_what_the_nodes_sign() {
+    let mut world = World::start().await;
+    for sample in ["--seed 7 --out left.iris", "--seed 7 --noise 0.2 --turned 3 --out probe.iris"] {
+        assert!(world.run(&format!("sample {sample}"), &[]).status.success());
+    }
+    stdout(&world.at("enrol --user alice --template left --iris left.iris --json"));
+    world.ask("creation.json", true);
+    let line = format!("register --user alice --options creation.json --origin {ORIGIN} --device phone.json");
+    let registration = stdout(&world.at(&format!("{line} --recovery-out recovery.key --iris probe.iris")));
+    // The verifiers are told one challenge for both: what nodes remember is the hash of the client data, which says which of the two it is.
+    world.challenge -= 1;
+    world.ask("request.json", false);
+    let line = format!("login --device phone.json --options request.json --origin {ORIGIN} --iris probe.iris");
+    let authentication = stdout(&world.at(&line));
+
+    let changed = |response: &Value, member: &str, at: usize| {
+        let mut changed = response.clone();
+        let mut all = bytes(&response["response"][member]);
+        all[at] ^= 1;
+        changed["response"][member] = Bytes(all).to_base64url().into();
+        changed
+    };
+    let cases = json!({
+        "origin": ORIGIN, "rpId": "example.org", "challenge": Bytes(vec![world.challenge; 32]).to_base64url(),
+        "registration": {"good": registration, "clientData": changed(&registration, "clientDataJSON", 20)},
+        "authentication": {
+            "good": authentication,
+            "signature": changed(&authentication, "signature", 100),
+            "signCount": changed(&authentication, "authenticatorData", 36),
+        },
+    });
+    world.cluster.shutdown().await;
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("verifiers");
+    fs::create_dir_all(&directory).expect("the target directory is there");
+    fs::write(directory.join("nodes.json"), cases.to_string()).expect("room");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../auth/tests/verifiers/run");
+    let output = Command::new(script).arg(&directory).arg(directory.join("nodes.json")).output().expect("bash");
+    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}{errors}");
+    for verifier in ["python-fido2", "py_webauthn", "@simplewebauthn/server"] {
+        for ceremony in ["registration", "authentication"] {
+            for name in cases[ceremony].as_object().expect("responses").keys() {
+                let due = if name == "good" { "accepted" } else { "refused" };
+                let line = format!("{verifier} {ceremony} {name} {due}");
+                assert!(said.lines().any(|said| said == line), "not said: {line}\n{said}{errors}");
+            }
+        }
+    }
+}

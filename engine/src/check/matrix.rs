@@ -59,8 +59,11 @@ impl<R: Ring> Drop for Product<R> {
 }
 
 impl<R: Ring> Product<R> {
+    /// What the record takes, and the vectors that it becomes when it is checked: these can be far longer.
     pub fn bytes(&self) -> usize {
-        2 * size_of::<R>() * (self.x.own.len() + self.y.own.len() + self.for_prev.len())
+        let record = 2 * size_of::<R>() * (self.x.own.len() + self.y.own.len() + self.for_prev.len());
+        let vectors = if self.single().is_some() { 2 } else { 4 };
+        record + vectors * R::ELEMENTS * self.width * size_of::<R::Ext>()
     }
 
     /// The matrix of a single row, if there is one, and the other.
