@@ -118,7 +118,7 @@ fn draw(rates: &[Vec<Operating>; 2], file: &Path) -> Result<(), Box<dyn Error>> 
         .y_label_formatter(&|rate| rate.to_string())
         .draw()?;
     for ((rates, (.., name)), color) in rates.iter().zip(NOISE).zip(&COLORS[1..]) {
-        // Where no error was seen of one kind, the rate is below the end of its interval.
+        // Where no error was seen of one kind, the rate is below the end of its interval, and the line ends.
         let point = |rate: Rate| shown(if rate.errors > 0 { rate.value().unwrap_or(0.0) } else { rate.interval()[1] });
         for r in rates {
             let (x, y) = (point(r.false_match), point(r.false_non_match));
@@ -127,7 +127,8 @@ fn draw(rates: &[Vec<Operating>; 2], file: &Path) -> Result<(), Box<dyn Error>> 
             chart.draw_series([PathElement::new([(left, y), (right, y)], color.mix(0.3))])?;
             chart.draw_series([PathElement::new([(x, low), (x, high)], color.mix(0.3))])?;
         }
-        let line = rates.iter().map(|r| (point(r.false_match), point(r.false_non_match)));
+        let seen = rates.iter().filter(|r| r.false_match.errors > 0 && r.false_non_match.errors > 0);
+        let line = seen.map(|r| (point(r.false_match), point(r.false_non_match)));
         let legend = move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color.stroke_width(2));
         chart.draw_series(LineSeries::new(line, color.stroke_width(2)))?.label(name).legend(legend);
     }
