@@ -222,13 +222,6 @@ impl<R: Ring> Chunk<R> {
         self.next[to..to + x.len()].copy_from_slice(x.next);
     }
 
-    /// Fills a wire of `words` elements with one element, of which `[own, next]` are the components.
-    pub fn fill_wire(&mut self, k: usize, at: usize, words: usize, [own, next]: [R; 2]) {
-        let to = k * self.stride + at;
-        self.own[to..to + words].fill(own);
-        self.next[to..to + words].fill(next);
-    }
-
     /// The part of plane `k` of `planes` from `at` on.
     pub fn block<'a>(&self, planes: &'a [R], k: usize, at: usize, words: usize) -> &'a [R] {
         &planes[k * self.stride + at..][..words]

@@ -133,8 +133,7 @@ impl Steps for Malicious {
             for k in 0..terms {
                 let from = (first + k) * words;
                 let (x, y) = (x.slice(from, words)?, y.slice(from, words)?);
-                sum.add(k, x, |e| [y.own[e], y.next[e]], z);
-                sum.chunk.wire(2 * k + 1, sum.spot.at, y);
+                sum.add(k, x, y, z);
             }
             places.push(Place { from: j * words, planes: 1, first: 0, words, spot: sum.spot, wires: None });
             first += terms;
@@ -306,16 +305,16 @@ impl<'a, R: Ring> Sum<'a, R> {
         }
     }
 
-    /// Adds the products of a vector and of what the second factor holds at each element, as `[own, next]`; the vector is recorded.
+    /// Adds the products of two vectors, which are recorded.
     #[inline]
-    fn add(&mut self, k: usize, x: View<'_, R>, y: impl Fn(usize) -> [R; 2], z: &mut [R]) {
+    fn add(&mut self, k: usize, x: View<'_, R>, y: View<'_, R>, z: &mut [R]) {
         let m = &mut self.chunk.for_next[self.spot.at..][..self.words];
         for e in 0..self.words {
-            let [own, next] = y(e);
-            z[e] = z[e] + (x.own[e] + x.next[e]) * (own + next) - x.next[e] * next;
-            m[e] = m[e] + x.own[e] * own;
+            z[e] = z[e] + (x.own[e] + x.next[e]) * (y.own[e] + y.next[e]) - x.next[e] * y.next[e];
+            m[e] = m[e] + x.own[e] * y.own[e];
         }
         self.chunk.wire(2 * k, self.spot.at, x);
+        self.chunk.wire(2 * k + 1, self.spot.at, y);
     }
 }
 
