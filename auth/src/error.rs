@@ -16,9 +16,9 @@ pub enum Error {
         /// The length passed.
         got: usize,
     },
-    /// A document was to be signed with a key of a device, which signs ceremonies alone.
+    /// Something else was to be signed with a key of a device, which signs ceremonies alone.
     #[error(
-        "this key belongs to a device and signs WebAuthn ceremonies, not documents; sign documents with a key of the nodes alone"
+        "this key belongs to a device and signs WebAuthn ceremonies, not documents or tokens; sign those with a key of the nodes alone"
     )]
     Purpose,
     /// A key that was brought in cannot be used here. Its owner has to bring another one.
@@ -170,6 +170,14 @@ pub enum Error {
     /// What should be the signature of a ceremony is not. Nothing was released.
     #[error("the signature is not that of this ceremony; combine the parts of this ceremony's message")]
     Signature,
+    /// A token is not to be taken, or cannot be made as it was asked for. Nothing was signed.
+    #[error("the token is refused: {fault}; {remedy}")]
+    Token {
+        /// What is wrong.
+        fault: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// The system gave no randomness.
     #[error("the system gives no randomness: {0}; nothing was made, try again when it does")]
     Entropy(String),

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`rsa`] | RSA signatures whose private exponent is split between a device and the three nodes |
 //! | [`webauthn`] | `WebAuthn` registrations and assertions with such keys, and the rules of what is signed |
+//! | [`token`] | signed tokens that say whom the nodes have recognised, and how they are checked |
 //! | [`scripts`] | the device's part for pages |
 //!
 //! The crate computes; it opens no socket and no file. What a node stores and what it sends are types here, with
@@ -16,6 +17,7 @@
 mod error;
 pub mod rsa;
 pub mod scripts;
+pub mod token;
 pub mod webauthn;
 
 pub use error::Error;

@@ -71,13 +71,15 @@ pub struct Message {
 }
 
 /// What a message is from. Keys with a device sign ceremonies alone: else whoever has a document signed could pass the digest of an assertion,
-/// with flags that the nodes would not have set.
+/// with flags that the nodes would not have set. Who keeps a key for tokens holds it to those for the same reason.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Purpose {
     /// A `WebAuthn` assertion or attestation, which the signer has hashed itself.
     Ceremony,
     /// A document, or the digest of one.
     Document,
+    /// A signed token, which the signer has put together and hashed itself.
+    Token,
 }
 
 impl Message {
@@ -97,6 +99,11 @@ impl Message {
         }
         let digest = Sha256::new().chain_update(authenticator_data).chain_update(client_data_hash).finalize();
         Ok(Self { purpose: Purpose::Ceremony, hash: Hash::Sha256, digest: digest.to_vec() })
+    }
+
+    /// What a signed token signs with RS256 (RFC 7515, section 5.1): the SHA-256 digest of its signing input.
+    pub(crate) fn token(signing_input: &str) -> Self {
+        Self { purpose: Purpose::Token, hash: Hash::Sha256, digest: Sha256::digest(signing_input).to_vec() }
     }
 
     /// A digest that was computed elsewhere, of a file for example. Only keys of the nodes alone sign it.

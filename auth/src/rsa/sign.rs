@@ -63,9 +63,9 @@ impl NodeSigner {
     ///
     /// # Errors
     ///
-    /// [`Error::Purpose`] if the key has a device and the message is a document.
+    /// [`Error::Purpose`] if the key has a device and the message is not of a ceremony.
     pub fn sign(&mut self, message: &Message, rng: &mut impl CryptoRng) -> Result<NodePartials, Error> {
-        if self.has_device && message.purpose() == Purpose::Document {
+        if self.has_device && message.purpose() != Purpose::Ceremony {
             return Err(Error::Purpose);
         }
         let base = base(&self.public, message)?;
@@ -87,7 +87,7 @@ impl DeviceSigner {
     ///
     /// As for [`NodeSigner::sign`].
     pub fn sign(&mut self, message: &Message, rng: &mut impl CryptoRng) -> Result<DevicePartial, Error> {
-        if message.purpose() == Purpose::Document {
+        if message.purpose() != Purpose::Ceremony {
             return Err(Error::Purpose);
         }
         let base = base(&self.public, message)?;

@@ -52,7 +52,7 @@ mod registration;
 mod response;
 #[cfg(test)]
 mod tests;
-mod verification;
+pub(crate) mod verification;
 
 pub use assertion::Assertion;
 pub use attestation::Attestation;

@@ -21,7 +21,7 @@ pub struct Match {
 
 /// Whether the flag UV is set.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Uv {
+pub(crate) enum Uv {
     Set,
     Unset,
 }
@@ -35,7 +35,7 @@ impl Match {
 
 /// UV is set if and only if this ceremony's match bit opened to 1. A probe that does not match ends the ceremony, whatever the relying party asks
 /// for: else a wrong biometric would still give a signature.
-pub(super) fn verify(required: UserVerification, matched: Option<&Match>, ceremony: &[u8; 32]) -> Result<Uv, Error> {
+pub(crate) fn verify(required: UserVerification, matched: Option<&Match>, ceremony: &[u8; 32]) -> Result<Uv, Error> {
     match matched {
         Some(matched) if matched.ceremony != *ceremony => Err(Error::Foreign { what: "match", of: "ceremony" }),
         Some(matched) if matched.bit == Bit::Zero => {
