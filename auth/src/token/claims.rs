@@ -18,7 +18,7 @@ const LONGEST: usize = 255;
 /// The shortest nonce: a shorter one can be guessed or comes again.
 const LEAST_NONCE: usize = 8;
 
-/// The claims of a token (RFC 7519, section 4.1, and OpenID Connect Core, section 2), in the order in which they are written.
+/// The claims of a token (RFC 7519, section 4.1, and `OpenID` Connect Core, section 2), in the order in which they are written.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Claims {

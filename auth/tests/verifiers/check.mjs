@@ -1,4 +1,4 @@
-// Verifies ceremonies with @simplewebauthn/server; see ../verifiers.rs, which makes them.
+// Verifies ceremonies with @simplewebauthn/server, and tokens with jose; see ../verifiers.rs, which makes them.
 //
 // Reads the path of a JSON file, and prints one line for each: `VERIFIER CEREMONY NAME accepted|refused`.
 import { readFileSync } from "node:fs";
@@ -6,8 +6,9 @@ import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 
 const [path, modules] = process.argv.slice(2);
-const resolved = createRequire(modules + "/").resolve("@simplewebauthn/server");
-const { verifyRegistrationResponse, verifyAuthenticationResponse } = await import(pathToFileURL(resolved));
+const load = (name) => import(pathToFileURL(createRequire(modules + "/").resolve(name)));
+const { verifyRegistrationResponse, verifyAuthenticationResponse } = await load("@simplewebauthn/server");
+const { createLocalJWKSet, jwtVerify } = await load("jose");
 
 const given = JSON.parse(readFileSync(path, "utf8"));
 const common = { expectedChallenge: given.challenge, expectedOrigin: given.origin, expectedRPID: given.rpId };
@@ -28,4 +29,19 @@ for (const [ceremony, verify] of Object.entries(verifiers)) {
     }
     console.log("@simplewebauthn/server", ceremony, name, verified ? "accepted" : "refused");
   }
+}
+
+const { issuer, audience, nonce, keys, tokens } = given.token;
+const requiredClaims = ["iss", "sub", "aud", "iat", "exp", "nonce", "jti", "auth_time"];
+for (const [name, token] of Object.entries(tokens)) {
+  let verified = false;
+  try {
+    const options = { issuer, audience, algorithms: ["RS256"], typ: "JWT", requiredClaims };
+    const { payload } = await jwtVerify(token, createLocalJWKSet(keys), options);
+    // What was asked for is the relying party's to compare.
+    verified = payload.nonce === nonce;
+  } catch (error) {
+    console.error("jose", "token", name, String(error));
+  }
+  console.log("jose", "token", name, verified ? "accepted" : "refused");
 }

@@ -1,4 +1,4 @@
-"""Verifies ceremonies with python-fido2 and py_webauthn; see ../verifiers.rs, which makes them.
+"""Verifies ceremonies with python-fido2 and py_webauthn, and tokens with PyJWT; see ../verifiers.rs, which makes them.
 
 Reads the path of a JSON file, and prints one line for each: `VERIFIER CEREMONY NAME accepted|refused`.
 """
@@ -6,6 +6,7 @@ Reads the path of a JSON file, and prints one line for each: `VERIFIER CEREMONY 
 import json
 import sys
 
+import jwt
 import webauthn
 from fido2.attestation import Attestation
 from fido2.server import Fido2Server
@@ -51,6 +52,21 @@ def with_py_webauthn(case, ceremony, response, known):
         )
 
 
+def with_pyjwt(case, token):
+    key = jwt.PyJWKSet.from_dict(case["keys"])[jwt.get_unverified_header(token)["kid"]]
+    claims = jwt.decode(
+        token,
+        key,
+        algorithms=["RS256"],
+        audience=case["audience"],
+        issuer=case["issuer"],
+        options={"require": ["iss", "sub", "aud", "iat", "exp", "nonce", "jti", "auth_time"]},
+    )
+    # What was asked for is the relying party's to compare.
+    if claims["nonce"] != case["nonce"]:
+        raise ValueError("another nonce")
+
+
 def main():
     case = json.load(open(sys.argv[1]))
     data = fido2_server(case).register_complete(
@@ -74,6 +90,14 @@ def main():
                     outcome = "refused"
                     print(verifier, ceremony, name, repr(error), file=sys.stderr)
                 print(verifier, ceremony, name, outcome)
+    for name, token in case["token"]["tokens"].items():
+        try:
+            with_pyjwt(case["token"], token)
+            outcome = "accepted"
+        except Exception as error:
+            outcome = "refused"
+            print("PyJWT", "token", name, repr(error), file=sys.stderr)
+        print("PyJWT", "token", name, outcome)
 
 
 main()

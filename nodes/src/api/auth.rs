@@ -1,5 +1,7 @@
 //! The handlers of `/v1/auth`.
 
+mod tokens;
+
 use super::{Caller, Problem, ProblemKind, jobs::announced_as, jobs::client};
 use crate::{
     auth::{
@@ -45,6 +47,13 @@ pub fn auth_router(auth: Arc<Auth>, limits: Limits) -> Router {
         .route("/v1/auth/credentials", routing::get(credentials))
         .route("/v1/auth/credentials/{id}", routing::put(put_credential).delete(delete_credential))
         .route("/v1/auth/logins/{id}", routing::put(login))
+        .route("/v1/auth/issuers", routing::get(tokens::issuers))
+        .route(
+            "/v1/auth/issuers/{name}",
+            routing::put(tokens::put_issuer).get(tokens::issuer).delete(tokens::delete_issuer),
+        )
+        .route("/v1/auth/tokens/{id}", routing::put(tokens::token))
+        .route("/v1/auth/jwks", routing::get(tokens::jwks))
         .layer(DefaultBodyLimit::disable())
         .with_state(Arc::new(AuthApi { auth, places: Arc::new(Semaphore::new(limits.waiting_jobs as usize)), limits }))
 }
@@ -259,10 +268,14 @@ impl From<AuthFault> for Problem {
             AuthFault::Absent(_) => ProblemKind::NotFound,
             AuthFault::Invalid(_) | AuthFault::Matching(_) => ProblemKind::BadRequest,
             AuthFault::Rule(trefoil_auth::Error::Counter { .. }) => ProblemKind::Counter,
-            AuthFault::Rule(_) | AuthFault::Expired | AuthFault::Ahead { .. } | AuthFault::NoTemplate => {
-                ProblemKind::InvalidLogin
+            AuthFault::Rule(_)
+            | AuthFault::Expired
+            | AuthFault::Ahead { .. }
+            | AuthFault::Clock { .. }
+            | AuthFault::NoTemplate => ProblemKind::InvalidLogin,
+            AuthFault::Taken(_) | AuthFault::Known(..) | AuthFault::Replayed | AuthFault::Changed => {
+                ProblemKind::Conflict
             }
-            AuthFault::Taken(_) | AuthFault::Known | AuthFault::Replayed | AuthFault::Changed => ProblemKind::Conflict,
             AuthFault::UnderWay => ProblemKind::Busy,
             AuthFault::Locked { .. } => ProblemKind::Locked,
             AuthFault::NoMatch => ProblemKind::NoMatch,

@@ -214,6 +214,7 @@ impl From<KeyFault> for Problem {
             KeyFault::Missing(_) => ProblemKind::NotFound,
             KeyFault::Taken(..) => ProblemKind::Conflict,
             KeyFault::Invalid(_)
+            | KeyFault::Use(_)
             | KeyFault::Key(
                 AuthError::Shares { .. }
                 | AuthError::Purpose

@@ -24,6 +24,11 @@
 //! | `GET /v1/auth/credentials` | the caller's credentials, a list of [`CredentialStatus`](crate::auth::CredentialStatus) |
 //! | `DELETE /v1/auth/credentials/{id}` | 204; forgets a credential |
 //! | `PUT /v1/auth/logins/{id}` | a login: [`LoginSpec`](crate::auth::LoginSpec) as JSON with its length before it, then `own` and `next` of the probe if there is one. [`Answer`](crate::auth::Answer), when the nodes have matched and this one has signed |
+//! | `PUT /v1/auth/issuers/{name}` | stores an issuer of tokens: [`IssuerSpec`](crate::auth::IssuerSpec). 201; 200 if it was there |
+//! | `GET /v1/auth/issuers`, `GET /v1/auth/issuers/{name}?owner=NAME` | the caller's issuers, or one that it may ask: [`IssuerStatus`](crate::auth::IssuerStatus) |
+//! | `DELETE /v1/auth/issuers/{name}` | 204; forgets an issuer |
+//! | `PUT /v1/auth/tokens/{id}` | a token: [`TokenSpec`](crate::auth::TokenSpec) as JSON with its length before it, then `own` and `next` of the probe. [`Answer`](crate::auth::Answer), when the nodes have matched and this one has signed |
+//! | `GET /v1/auth/jwks?owner=NAME` | the public keys of an owner's issuers, for anybody: a JWK Set (RFC 7517) |
 //! | `GET /v1/status` | [`NodeStatus`] |
 //! | `GET /livez` | 200 while the node runs |
 //! | `GET /readyz` | 200 while both other nodes are connected, 503 otherwise |

@@ -17,7 +17,7 @@ use trefoil_auth::{
 };
 
 /// Devices that may log in with a credential at most.
-const MOST_DEVICES: usize = 16;
+pub(super) const MOST_DEVICES: usize = 16;
 
 /// Credentials of an owner at most.
 const MOST_CREDENTIALS: usize = 1 << 17;
@@ -138,7 +138,7 @@ impl Auth {
                     Ok(true)
                 }
                 Some(old) if read::<CredentialSpec>(&old)? == spec => Ok(false),
-                Some(_) => Err(AuthFault::Known),
+                Some(_) => Err(AuthFault::Known("credential of this id", "draw a new random id")),
             })
             .await
     }

@@ -32,9 +32,9 @@ pub enum AuthFault {
     /// The user has a template of that name.
     #[error("the user has a template `{0}` already; delete it, or give another name")]
     Taken(TemplateName),
-    /// A credential of that id is there, and is another one.
-    #[error("there is a credential of this id already; draw a new random id")]
-    Known,
+    /// Something of that name is there, and is another one: what, and what to do.
+    #[error("there is a {0} already; {1}")]
+    Known(&'static str, &'static str),
     /// Nothing to compare with.
     #[error("the user has no template of this kind; enrol one")]
     NoTemplate,
@@ -67,6 +67,16 @@ pub enum AuthFault {
         proposed: u32,
         /// What is taken.
         most: u64,
+    },
+    /// A token of another time.
+    #[error(
+        "the token would be issued at {issued}, in seconds since 1970, and at this node it is {now}; see that the clocks are right"
+    )]
+    Clock {
+        /// What was proposed.
+        issued: u64,
+        /// The time here.
+        now: u64,
     },
     /// Something was deleted or replaced meanwhile.
     #[error("the user's templates were changed meanwhile; try again")]

@@ -24,7 +24,7 @@ const LONGEST_LOCK: Duration = Duration::from_hours(1);
 const REMEMBERED: usize = 64;
 
 /// How far ahead of a node's clock a signature counter may be, in seconds.
-const CLOCKS_APART: u64 = 60;
+pub(super) const CLOCKS_APART: u64 = 60;
 
 /// How a user stands.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -61,6 +61,11 @@ impl Lockout {
                 self.recent.pop_front();
             }
         }
+    }
+
+    /// After a match.
+    fn forgiven(self) -> Self {
+        Self { recent: self.recent, ..Self::default() }
     }
 
     /// A probe is about to be decided on. It counts as failed until it has matched.
@@ -130,7 +135,7 @@ impl Auth {
             }
             let mut lockout = of(records, &key)?;
             if matched {
-                lockout = Lockout { recent: lockout.recent, ..Lockout::default() };
+                lockout = lockout.forgiven();
             } else {
                 lockout.check(now, &ceremony)?;
                 lockout.remember(ceremony);
@@ -142,6 +147,17 @@ impl Auth {
             records.put(Space::Counters, &counter, &counts.last().to_be_bytes())?;
             records.put(Space::Counters, &name(&key), &written(&lockout)?)?;
             Ok::<_, AuthFault>(count)
+        });
+        write.await
+    }
+
+    /// Forgets failures: the probe has matched. Written down before anything is signed.
+    pub(super) async fn forgive(&self, key: &UserKey) -> Result<(), AuthFault> {
+        let key = key.clone();
+        let write = self.store.write(move |records| {
+            let lockout = of(records, &key)?.forgiven();
+            records.put(Space::Counters, &name(&key), &written(&lockout)?)?;
+            Ok::<_, AuthFault>(())
         });
         write.await
     }

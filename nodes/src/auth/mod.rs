@@ -4,12 +4,15 @@
 //! itself: whether the caller may, whether the user is locked, whether the counter goes forward, whether the probe matched for this very ceremony. Only then does it make its partial
 //! signature, of bytes that it has put together itself. Two such parts and the device's are a signature.
 //!
+//! Where no device takes part, the same session ends in a signed token: see [`IssuerSpec`].
+//!
 //! Everything belongs to the client that has stored it, its *owner*: an identity provider or relying party. Others do not see it; an owner may name the devices that log in.
 
 mod credentials;
 mod fault;
 mod gallery;
 mod guard;
+mod issuers;
 mod names;
 mod records;
 mod service;
@@ -17,15 +20,18 @@ mod session;
 mod spec;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod vote;
 
 pub use credentials::{Backing, CredentialSpec, CredentialStatus, Verification};
 pub use fault::AuthFault;
 pub use guard::Lockout;
-pub use names::{TemplateName, UserName};
+pub use issuers::{IssuerSpec, IssuerStatus};
+pub use names::{IssuerName, TemplateName, UserName};
 pub use service::{Auth, Parts};
 pub use spec::{
-    Answer, Ceremony, EnrolSpec, LoginSpec, Matching, MetricSpec, RefreshSpec, TemplateKind, TemplateStatus, UserStatus,
+    Answer, Ceremony, EnrolSpec, LoginSpec, Matching, MetricSpec, RefreshSpec, TemplateKind, TemplateStatus, TokenSpec,
+    UserStatus,
 };
 
 /// The media type of requests with shares: a specification in JSON with its length before it, then both components.

@@ -58,6 +58,11 @@ names! {
     TemplateName is "the name of a template"
 }
 
+names! {
+    /// The name of an issuer of tokens, among those of one owner: 1 to 64 of the letters, digits, `.`, `_` and `-`.
+    IssuerName is "the name of an issuer"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     job::{JobId, Sessions, Turns},
-    keys::{KeyId, Keys},
+    keys::{KeyFault, KeyId, KeyUse, Keys},
     pki::ClientName,
     store::Store,
 };
@@ -34,6 +34,12 @@ pub trait Parts: Send + Sync + 'static {
     /// [`AuthFault::Key`] if there is none.
     fn public<'a>(&'a self, key: &'a KeyId) -> BoxFuture<'a, Result<PublicKey, AuthFault>>;
 
+    /// The public key of a key for tokens.
+    ///
+    /// # Errors
+    /// [`AuthFault::Key`] if there is none, or it is for something else.
+    fn for_tokens<'a>(&'a self, key: &'a KeyId) -> BoxFuture<'a, Result<PublicKey, AuthFault>>;
+
     /// This node's parts of a signature.
     ///
     /// # Errors
@@ -44,6 +50,15 @@ pub trait Parts: Send + Sync + 'static {
 impl Parts for Arc<Keys> {
     fn public<'a>(&'a self, key: &'a KeyId) -> BoxFuture<'a, Result<PublicKey, AuthFault>> {
         Box::pin(async { Ok(Keys::public(self, key).await?) })
+    }
+
+    fn for_tokens<'a>(&'a self, key: &'a KeyId) -> BoxFuture<'a, Result<PublicKey, AuthFault>> {
+        Box::pin(async {
+            match self.usage(key).await? {
+                (KeyUse::Tokens, public) => Ok(public),
+                _ => Err(KeyFault::Use(key.clone()).into()),
+            }
+        })
     }
 
     fn sign<'a>(&'a self, key: &'a KeyId, message: Message) -> BoxFuture<'a, Result<NodePartials, AuthFault>> {
@@ -58,7 +73,7 @@ pub struct Auth {
     pub(super) sessions: Arc<dyn Sessions>,
     pub(super) turns: Arc<Turns>,
     pub(super) cache: Cache,
-    busy: Busy,
+    pub(super) busy: Busy,
 }
 
 /// A login whose rules hold as far as they can be checked before a probe is compared.
@@ -157,10 +172,7 @@ impl Auth {
         spec: LoginSpec,
         probe: Option<InputVector>,
     ) -> Result<Answer, AuthFault> {
-        let now = now_ms();
-        if spec.expires_ms <= now || spec.expires_ms > now.saturating_add(LONGEST_LOGIN_MS) {
-            return Err(AuthFault::Expired);
-        }
+        in_time(spec.expires_ms)?;
         let begun = self.begin(caller, &spec).await?;
         let (ceremony, counted) = (begun.client_data.hash(), hex::encode(&spec.credential.0));
         let _place = self.busy.take(&begun.user)?;
@@ -246,6 +258,15 @@ impl Begun {
             }
         })
     }
+}
+
+/// Whether a login that ends then may begin.
+pub(super) fn in_time(expires_ms: u64) -> Result<(), AuthFault> {
+    let now = now_ms();
+    if expires_ms <= now || expires_ms > now.saturating_add(LONGEST_LOGIN_MS) {
+        return Err(AuthFault::Expired);
+    }
+    Ok(())
 }
 
 impl fmt::Debug for Auth {

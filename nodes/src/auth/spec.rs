@@ -1,6 +1,6 @@
 //! What clients ask for: public, and the same at all three nodes.
 
-use super::{TemplateName, UserName};
+use super::{IssuerName, TemplateName, UserName};
 use crate::{
     job::{JobId, ModeSpec},
     pki::ClientName,
@@ -132,6 +132,28 @@ pub enum Ceremony {
     Get(RequestOptions),
     /// A registration that the key attests itself.
     Create(CreationOptions),
+}
+
+/// A token that is asked for. All of it but the shares of the probe.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenSpec {
+    /// Whose issuer it is.
+    pub owner: ClientName,
+    /// The issuer.
+    pub issuer: IssuerName,
+    /// The user that the probe is said to be of.
+    pub user: UserName,
+    /// The relying party.
+    pub audience: String,
+    /// What the relying party has drawn for this login: 8 to 255 visible characters of ASCII.
+    pub nonce: String,
+    /// When the token is issued, in seconds since 1970: each node takes a minute around its own time.
+    pub issued: u64,
+    /// When the login ends at the latest, in milliseconds since 1970: at most ten minutes from now.
+    pub expires_ms: u64,
+    /// The kind of the probe whose shares follow.
+    pub probe: TemplateKind,
 }
 
 /// What a node answers to a login that it has signed.

@@ -3,6 +3,7 @@
 mod biometric;
 mod device;
 mod owner;
+mod tokens;
 
 use super::{ClusterArgs, Exit, interruptible};
 use crate::{Error, client::Client};
@@ -16,6 +17,9 @@ Examples:
   trefoil auth register --cluster demo/cluster.toml --user u-1041 --options creation.json --origin https://login.example.org --iris left.iris --device phone.json --recovery-out recovery.key
   trefoil auth sample --seed 7 --noise 0.2 --turned 3 --out probe.iris
   trefoil auth login --cluster demo/cluster.toml --device phone.json --options request.json --origin https://login.example.org --iris probe.iris
+  trefoil auth issuer --cluster demo/cluster.toml --name main --url https://login.example.org --audience shop --may-ask kiosk-3
+  trefoil auth token --cluster demo/cluster.toml --issuer main --user u-1041 --audience shop --nonce n-0S6_WzA2Mj --iris probe.iris
+  trefoil auth jwks --cluster demo/cluster.toml
   trefoil auth list --cluster demo/cluster.toml
   trefoil auth refresh --cluster demo/cluster.toml --user u-1041
   trefoil auth revoke --cluster demo/cluster.toml --user u-1041";
@@ -30,11 +34,17 @@ pub enum AuthCommand {
     Register(device::RegisterArgs),
     /// Have the nodes match a probe and sign, with the device's part
     Login(device::LoginArgs),
-    /// List users with their templates, and credentials
+    /// Make a key for tokens and name those for whom and through whom they are issued
+    Issuer(tokens::IssuerArgs),
+    /// Have the nodes match a probe and sign a token, without a device
+    Token(tokens::TokenArgs),
+    /// Print the public keys that verify tokens, as a JWK Set
+    Jwks(tokens::JwksArgs),
+    /// List users with their templates, credentials and issuers
     List(owner::ListArgs),
     /// Replace the shares of a user's templates at all nodes
     Refresh(owner::RefreshArgs),
-    /// Erase templates of a user, or forget a credential
+    /// Erase templates of a user, or forget a credential or an issuer
     Revoke(owner::RevokeArgs),
     /// Write a synthetic iris to try things with
     Sample(owner::SampleArgs),
@@ -49,6 +59,9 @@ pub fn run(command: &AuthCommand) -> Result<Exit, Error> {
         AuthCommand::Enrol(args) => owner::enrol(args),
         AuthCommand::Register(args) => device::register(args),
         AuthCommand::Login(args) => device::login(args),
+        AuthCommand::Issuer(args) => tokens::issuer(args),
+        AuthCommand::Token(args) => tokens::token(args),
+        AuthCommand::Jwks(args) => tokens::jwks(args),
         AuthCommand::List(args) => owner::list(args),
         AuthCommand::Refresh(args) => owner::refresh(args),
         AuthCommand::Revoke(args) => owner::revoke(args),

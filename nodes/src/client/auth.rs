@@ -1,8 +1,10 @@
 //! Templates, credentials and logins, from the owner's and the device's side.
 
 mod device;
+mod tokens;
 
 pub use device::Device;
+pub use tokens::{Issuer, Login};
 
 use super::{Client, Plain, node::all, upload::components};
 use crate::{
@@ -19,7 +21,7 @@ use device::Signing;
 use reqwest::Method;
 use serde::Serialize;
 use trefoil_auth::{
-    rsa::{DeviceSigner, NodePartials, combine, randomness},
+    rsa::{DevicePartial, DeviceSigner, Message, NodePartials, PublicKey, combine, randomness},
     webauthn::{
         Assertion, Attestation, AuthenticationResponse, Bit, Conveyance, CreationOptions, CredentialId, Match,
         NewCredential, Registration, RegistrationResponse, RequestOptions,
@@ -255,8 +257,13 @@ impl Client {
             let body = &bodies[node.party().index()];
             node.call::<Answer>(Method::PUT, &path, Some((AUTH_MEDIA_TYPE, body))).await
         });
+        self.collected(answers.await)
+    }
+
+    /// The parts of a signature, of two nodes at least.
+    fn collected(&self, answers: [Result<Answer, Error>; 3]) -> Result<Vec<NodePartials>, Error> {
         let (mut parts, mut errors) = (Vec::new(), Vec::new());
-        for (party, answer) in Party::ALL.into_iter().zip(answers.await) {
+        for (party, answer) in Party::ALL.into_iter().zip(answers) {
             match answer {
                 Ok(answer) => match NodePartials::decode(&answer.parts.0, party) {
                     Ok(part) => parts.push(part),
@@ -273,10 +280,20 @@ impl Client {
 }
 
 /// The device's part and the nodes' together.
-fn sign(device: &Device, message: &trefoil_auth::rsa::Message, parts: &[NodePartials]) -> Result<Vec<u8>, Error> {
+fn sign(device: &Device, message: &Message, parts: &[NodePartials]) -> Result<Vec<u8>, Error> {
     let mut rng = randomness().map_err(rule)?;
     let part = DeviceSigner::new(device.key()).sign(message, &mut rng).map_err(rule)?;
-    let signed = combine(device.key().public(), message, Some(&part), parts).map_err(broken)?;
+    put_together(device.key().public(), message, Some(&part), parts)
+}
+
+/// A signature that verifies. Who has sent a wrong part is told to the operator.
+fn put_together(
+    public: &PublicKey,
+    message: &Message,
+    device: Option<&DevicePartial>,
+    parts: &[NodePartials],
+) -> Result<Vec<u8>, Error> {
+    let signed = combine(public, message, device, parts).map_err(broken)?;
     if !signed.wrong.is_empty() {
         let wrong: Vec<String> = signed.wrong.iter().map(ToString::to_string).collect();
         tracing::warn!("wrong parts of a signature: {}; find out what runs there", wrong.join(" or "));

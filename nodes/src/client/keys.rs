@@ -79,7 +79,20 @@ impl Client {
         signers: &BTreeSet<ClientName>,
         shares: &[NodeKey; 3],
     ) -> Result<KeyReport, Error> {
-        let spec = KeySpec { enrolment: ExchangeId::random()?, signers: signers.clone() };
+        let spec = KeySpec { enrolment: ExchangeId::random()?, signers: signers.clone(), usage: None };
+        self.enrol_as(name, spec, shares).await
+    }
+
+    /// As [`enrol_key`](Self::enrol_key), of a key of the nodes alone that signs tokens and nothing else.
+    ///
+    /// # Errors
+    /// As [`enrol_key`](Self::enrol_key).
+    pub async fn enrol_token_key(&self, name: &KeyName, shares: &[NodeKey; 3]) -> Result<KeyReport, Error> {
+        let (enrolment, signers) = (ExchangeId::random()?, BTreeSet::new());
+        self.enrol_as(name, KeySpec { enrolment, signers, usage: Some(KeyUse::Tokens) }, shares).await
+    }
+
+    async fn enrol_as(&self, name: &KeyName, spec: KeySpec, shares: &[NodeKey; 3]) -> Result<KeyReport, Error> {
         let bodies = [
             encode_enrolment(&spec, &shares[0])?,
             encode_enrolment(&spec, &shares[1])?,

@@ -15,6 +15,11 @@ pub enum KeyFault {
     /// There is another key of that name.
     #[error("{0} is there already{1}; choose another name, or delete that key first")]
     Taken(KeyId, &'static str),
+    /// The key is for something else.
+    #[error(
+        "{0} is not for this: a key for tokens signs nothing but tokens, and no other key signs any; use a key for each"
+    )]
+    Use(KeyId),
     /// The request is not one.
     #[error("{0}")]
     Invalid(String),

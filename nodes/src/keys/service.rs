@@ -1,7 +1,7 @@
 //! The keys of one node.
 
 use super::{
-    Enrolment, ExchangeId, KeyFault, KeyId, KeyStatus, Partials, Rate, Receipt, SignRequest,
+    Enrolment, ExchangeId, KeyFault, KeyId, KeyStatus, KeyUse, Partials, Rate, Receipt, SignRequest,
     exchange::Save,
     receipt::Notary,
     signers::Signers,
@@ -23,7 +23,7 @@ use std::{
     time::Instant,
 };
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
-use trefoil_auth::rsa::{Message, NodePartials, PublicKey};
+use trefoil_auth::rsa::{Message, NodeKey, NodePartials, PublicKey};
 use trefoil_engine::Party;
 
 /// The most steps with others that are under way or wait for them. One that the others do not come to waits for `transport.join_deadline`.
@@ -107,7 +107,11 @@ impl Keys {
         enrolment: Enrolment,
         exchange: ExchangeId,
     ) -> Result<(KeyStatus, bool), KeyFault> {
-        enrolment.spec.check().map_err(KeyFault::Invalid)?;
+        enrolment
+            .spec
+            .check()
+            .and_then(|()| enrolment.spec.check_share(&enrolment.share))
+            .map_err(KeyFault::Invalid)?;
         if enrolment.share.party() != self.me {
             let fault = format!("this is the share of {}, and this node is {}", enrolment.share.party(), self.me);
             return Err(KeyFault::Invalid(fault));
@@ -197,6 +201,16 @@ impl Keys {
     /// [`KeyFault::Missing`], or of the store.
     pub async fn public(&self, id: &KeyId) -> Result<PublicKey, KeyFault> {
         Ok(self.load(id).await?.public)
+    }
+
+    /// What a key of an owner is for, and its public key.
+    ///
+    /// # Errors
+    /// [`KeyFault::Missing`] if there is none in use, or of the store.
+    pub async fn usage(&self, id: &KeyId) -> Result<(KeyUse, PublicKey), KeyFault> {
+        let stored = self.load(id).await?;
+        let usage = stored.usage().ok_or_else(|| KeyFault::Missing(id.clone()))?;
+        Ok((usage, stored.public))
     }
 
     /// A key, for its owner and those who may use it.
@@ -312,6 +326,11 @@ impl Keys {
         let in_use = stored.record.status().epoch();
         if in_use == 0 && epoch.is_none() {
             return Err(KeyFault::Missing(stored.id));
+        }
+        // Also of shares that are prepared and not in use yet.
+        let usage = stored.spec.usage_of(stored.record.at(epoch.unwrap_or(in_use)).is_some_and(NodeKey::has_device));
+        if !usage.signs(message.purpose()) {
+            return Err(KeyFault::Use(stored.id));
         }
         let closed = |_| KeyFault::Bug("no place to sign".to_owned());
         let core = self.cores.clone().acquire_owned().await.map_err(closed)?;

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeSet, fmt, str::FromStr};
-use trefoil_auth::rsa::{Hash, Message, NodeKey, PublicKey};
+use trefoil_auth::rsa::{Hash, Message, NodeKey, PublicKey, Purpose};
 
 /// The media type of an enrolment: the length of the [`KeySpec`] in 4 bytes, little-endian, the specification as JSON, and the node's share.
 pub const KEY_MEDIA_TYPE: &str = "application/vnd.trefoil.key";
@@ -39,6 +39,9 @@ pub struct KeySpec {
     /// Who may have documents signed, beside the owner.
     #[serde(default)]
     pub signers: BTreeSet<ClientName>,
+    /// What it is for, if that does not follow from the shares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<KeyUse>,
 }
 
 /// A node's part of an enrolment.
@@ -50,7 +53,7 @@ pub struct Enrolment {
     pub share: NodeKey,
 }
 
-/// What a key is for. It follows from its shares.
+/// What a key is for. Of a key that signs one thing nobody gets a signature of another. It follows from the shares, unless the owner says that it is for tokens.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyUse {
@@ -58,6 +61,8 @@ pub enum KeyUse {
     Documents,
     /// Ceremonies of a device, which takes part in each signature.
     Device,
+    /// Tokens of an [issuer](crate::auth::IssuerSpec); the three nodes have the whole key.
+    Tokens,
 }
 
 /// A key as a node describes it to those who may use it.
@@ -153,18 +158,49 @@ impl KeySpec {
         if self.signers.len() > MAX_SIGNERS {
             return Err(format!("a key names {MAX_SIGNERS} signers at most, and this one {}", self.signers.len()));
         }
+        if self.usage == Some(KeyUse::Tokens) && !self.signers.is_empty() {
+            return Err("a key for tokens has no signers; the issuer names who may ask for tokens".to_owned());
+        }
         Ok(())
+    }
+
+    /// What a key of such shares is for.
+    pub(super) fn usage_of(&self, has_device: bool) -> KeyUse {
+        self.usage.unwrap_or(if has_device { KeyUse::Device } else { KeyUse::Documents })
+    }
+
+    /// Whether the shares are what the owner says that the key is for.
+    pub(super) fn check_share(&self, share: &NodeKey) -> Result<(), String> {
+        let device = self.usage_of(share.has_device()) == KeyUse::Device;
+        if device == share.has_device() {
+            return Ok(());
+        }
+        Err("the shares are not of a key for this use: a device takes part in its ceremonies, and in nothing else"
+            .to_owned())
     }
 
     /// What a key is bound to, beside its public key: every byte of it is the same at all nodes.
     pub(super) fn digest(&self, id: &KeyId, public: &PublicKey) -> [u8; 32] {
-        let mut digest = Sha256::new_with_prefix(b"trefoil key v1\0");
+        let mut digest = match self.usage {
+            None => Sha256::new_with_prefix(b"trefoil key v1\0"),
+            Some(usage) => Sha256::new_with_prefix(b"trefoil key for v1\0").chain_update([usage as u8]),
+        };
         digest.update(format!("{}\n{}\n{}\n{}\n", id.owner, id.name, self.enrolment, self.signers.len()));
         for signer in &self.signers {
             digest.update(format!("{signer}\n"));
         }
         digest.update(public.id());
         digest.finalize().into()
+    }
+}
+
+impl KeyUse {
+    /// Whether such a key signs such messages. Documents are digests of anything, so a key for documents is held to nothing but that it signs no tokens.
+    pub(super) fn signs(self, purpose: Purpose) -> bool {
+        match self {
+            Self::Tokens => purpose == Purpose::Token,
+            Self::Documents | Self::Device => purpose != Purpose::Token,
+        }
     }
 }
 

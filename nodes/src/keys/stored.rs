@@ -43,8 +43,13 @@ impl Stored {
         self.record.status().prepared().is_some()
     }
 
+    /// What it is for, if there are shares in use.
+    pub(super) fn usage(&self) -> Option<KeyUse> {
+        self.record.current().map(|key| self.spec.usage_of(key.has_device()))
+    }
+
     pub(super) fn status(&self) -> Result<KeyStatus, KeyFault> {
-        let usage = self.record.current().map(|key| if key.has_device() { KeyUse::Device } else { KeyUse::Documents });
+        let usage = self.usage();
         Ok(KeyStatus {
             owner: self.id.owner.clone(),
             name: self.id.name.clone(),

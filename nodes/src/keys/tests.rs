@@ -15,7 +15,7 @@ use aws_lc_rs::{
 };
 use sha2::{Digest, Sha256};
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fmt::Debug,
     future::Future,
     str::FromStr,
@@ -27,6 +27,8 @@ use tokio::sync::Barrier;
 use trefoil_auth::{
     Error as AuthError,
     rsa::{Hash, Message, NodeKey, NodePartials, PrivateKey, PublicKey, combine, randomness},
+    token::{Claims, Request, Times, Token},
+    webauthn::{Bit, Match},
 };
 use trefoil_engine::{
     Error, Party,
@@ -101,7 +103,7 @@ fn exchange() -> ExchangeId {
 }
 
 fn spec() -> KeySpec {
-    KeySpec { enrolment: exchange(), signers: [name("bob")].into() }
+    KeySpec { enrolment: exchange(), signers: [name("bob")].into(), usage: None }
 }
 
 impl World {
@@ -476,4 +478,49 @@ async fn one_client_has_so_many_signatures_a_second() {
     }
     assert!(matches!(refused, Some(KeyFault::Rate { rate: 1, .. })), "{refused:?}");
     slow.sign_document(&name("bob"), &id(), &request).await.expect("another client");
+}
+
+/// Nobody gets a token signed as a document, nor a document or an assertion with a key for tokens.
+#[tokio::test]
+async fn a_key_for_tokens_signs_nothing_else_and_no_other_key_signs_tokens() {
+    let world = World::start().await;
+    let spec = KeySpec { signers: BTreeSet::new(), usage: Some(KeyUse::Tokens), ..spec() };
+    let shares = shares();
+    let public = shares[0].public().clone();
+    for wrong in [
+        KeySpec { signers: [name("bob")].into(), ..spec.clone() },
+        KeySpec { usage: Some(KeyUse::Device), ..spec.clone() },
+    ] {
+        for fault in world.enrol(&wrong, &shares).await {
+            assert!(matches!(fault, Err(KeyFault::Invalid(_))), "{fault:?}");
+        }
+    }
+    for (status, _) in good(world.enrol(&spec, &shares).await) {
+        assert_eq!(status.usage, Some(KeyUse::Tokens));
+    }
+    let request = Request { audience: "shop", nonce: "nonce-01", id: "1" };
+    let claims =
+        Claims::new("https://login.example.org", "alice", request, Times { issued: 1_800_000_000, lifetime: 60 });
+    let claims = claims.expect("claims");
+    let token = Token::begin(&claims, &public, &Match::opened(claims.ceremony(), Bit::One)).expect("allowed").message();
+    let others = [Message::of(Hash::Sha256, b"document"), Message::webauthn(&[0; 37], &[0; 32]).expect("long enough")];
+    let request = SignRequest { hash: HashName::Sha256, digest: "00".repeat(32), epoch: None };
+    let parts = world.parts(&[Party::P0, Party::P1], &token).await;
+    combine(&public, &token, None, &parts).expect("a token");
+    for node in &world.nodes {
+        for epoch in [None, Some(1)] {
+            for other in &others {
+                let fault = node.sign(&id(), other.clone(), epoch).await;
+                assert!(matches!(fault, Err(KeyFault::Use(_))), "{fault:?}");
+            }
+        }
+        let fault = node.sign_document(&name("alice"), &id(), &request).await;
+        assert!(matches!(fault, Err(KeyFault::Use(_))), "{fault:?}");
+        node.delete(&name("alice"), id(), None).await.expect("deleted");
+    }
+    good(world.enrol(&self::spec(), &self::shares()).await);
+    for node in &world.nodes {
+        let fault = node.sign(&id(), token.clone(), None).await;
+        assert!(matches!(fault, Err(KeyFault::Use(_))), "{fault:?}");
+    }
 }

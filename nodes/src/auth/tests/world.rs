@@ -59,6 +59,8 @@ pub(super) struct World {
 struct Key {
     device: DeviceKey,
     nodes: [Mutex<NodeSigner>; 3],
+    /// Of the nodes alone, for tokens.
+    tokens: (PublicKey, [Mutex<NodeSigner>; 3]),
 }
 
 /// A node's shares of the one key.
@@ -68,8 +70,17 @@ struct Shares(Party);
 static KEY: LazyLock<Key> = LazyLock::new(|| {
     let mut rng = randomness().expect("randomness");
     let Split { device, nodes, .. } = PrivateKey::generate(KeySize::Rsa2048, &mut rng).expect("a key").split(&mut rng);
-    Key { device, nodes: nodes.each_ref().map(|key| Mutex::new(NodeSigner::new(key))) }
+    let key = PrivateKey::generate(KeySize::Rsa2048, &mut rng).expect("a key");
+    let public = key.public().clone();
+    let [nodes, alone] = [nodes, key.split_among_nodes(&mut rng)]
+        .map(|nodes| nodes.each_ref().map(|key| Mutex::new(NodeSigner::new(key))));
+    Key { device, nodes, tokens: (public, alone) }
 });
+
+/// The key for tokens.
+pub(super) fn token_key() -> &'static PublicKey {
+    &KEY.tokens.0
+}
 
 impl Parts for Shares {
     fn public<'a>(&'a self, key: &'a KeyId) -> BoxFuture<'a, Result<PublicKey, AuthFault>> {
@@ -78,8 +89,16 @@ impl Parts for Shares {
         Box::pin(async { key })
     }
 
-    fn sign<'a>(&'a self, _: &'a KeyId, message: Message) -> BoxFuture<'a, Result<NodePartials, AuthFault>> {
-        let mut signer = KEY.nodes[self.0.index()].lock().unwrap_or_else(PoisonError::into_inner);
+    fn for_tokens<'a>(&'a self, key: &'a KeyId) -> BoxFuture<'a, Result<PublicKey, AuthFault>> {
+        let tokens = key.owner.as_str() == "bank" && key.name.to_string() == "tokens";
+        Box::pin(async move {
+            if tokens { Ok(token_key().clone()) } else { Err(crate::keys::KeyFault::Use(key.clone()).into()) }
+        })
+    }
+
+    fn sign<'a>(&'a self, key: &'a KeyId, message: Message) -> BoxFuture<'a, Result<NodePartials, AuthFault>> {
+        let signers = if key.name.to_string() == "tokens" { &KEY.tokens.1 } else { &KEY.nodes };
+        let mut signer = signers[self.0.index()].lock().unwrap_or_else(PoisonError::into_inner);
         let parts = randomness().and_then(|mut rng| signer.sign(&message, &mut rng));
         Box::pin(async { Ok(parts?) })
     }
@@ -155,7 +174,7 @@ fn template(probe: Probe) -> Template {
     Template::binary(&(0..BITS).map(bit).collect::<Vec<_>>(), None).expect("a template")
 }
 
-fn shares(probe: Probe) -> [InputVector; 3] {
+pub(super) fn shares(probe: Probe) -> [InputVector; 3] {
     let [a, b, c] = split(&template(probe).to_bits()).expect("shares").map(InputVector::from);
     if probe == Probe::Torn {
         let [other, _, _] = split(&template(Probe::Wrong).to_bits()).expect("shares").map(InputVector::from);

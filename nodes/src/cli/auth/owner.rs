@@ -6,7 +6,10 @@ use super::{
 };
 use crate::{
     Error,
-    auth::{CredentialStatus, Matching, TemplateKind, TemplateName, TemplateStatus, UserName, UserStatus},
+    auth::{
+        CredentialStatus, IssuerName, IssuerStatus, Matching, TemplateKind, TemplateName, TemplateStatus, UserName,
+        UserStatus,
+    },
     cli::{ClusterArgs, Exit, ModeArgs, OutputArgs},
 };
 use serde::Serialize;
@@ -78,12 +81,13 @@ pub struct RefreshArgs {
 Examples:
   trefoil auth revoke --cluster demo/cluster.toml --user u-1041
   trefoil auth revoke --cluster demo/cluster.toml --user u-1041 --template left
-  trefoil auth revoke --cluster demo/cluster.toml --credential AAECAwQFBgcICQoLDA0ODw")]
+  trefoil auth revoke --cluster demo/cluster.toml --credential AAECAwQFBgcICQoLDA0ODw
+  trefoil auth revoke --cluster demo/cluster.toml --issuer main")]
 pub struct RevokeArgs {
     #[command(flatten)]
     cluster: ClusterArgs,
     /// The user whose templates are erased
-    #[arg(long, required_unless_present = "credential", conflicts_with = "credential")]
+    #[arg(long, required_unless_present_any = ["credential", "issuer"], conflicts_with_all = ["credential", "issuer"])]
     user: Option<UserName>,
     /// The one template that is erased [default: all]
     #[arg(long, value_name = "NAME", requires = "user")]
@@ -91,6 +95,9 @@ pub struct RevokeArgs {
     /// The credential that is forgotten, by its id in base64url
     #[arg(long, value_name = "ID")]
     credential: Option<String>,
+    /// The issuer of tokens that is forgotten
+    #[arg(long, value_name = "NAME", conflicts_with = "credential")]
+    issuer: Option<IssuerName>,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -130,6 +137,7 @@ struct Listed {
     node: u8,
     users: Vec<UserStatus>,
     credentials: Vec<CredentialStatus>,
+    issuers: Vec<IssuerStatus>,
 }
 
 /// Runs `trefoil auth enrol`.
@@ -153,11 +161,13 @@ pub(super) fn enrol(args: &EnrolArgs) -> Result<Exit, Error> {
 
 /// Runs `trefoil auth list`.
 pub(super) fn list(args: &ListArgs) -> Result<Exit, Error> {
-    let (users, credentials) =
-        called(&args.cluster, async |client| Ok((client.auth_users().await, client.credentials().await)))?;
+    let (users, credentials, issuers) = called(&args.cluster, async |client| {
+        Ok((client.auth_users().await, client.credentials().await, client.issuers().await))
+    })?;
     let mut nodes = Vec::new();
-    for ((party, users), credentials) in Party::ALL.into_iter().zip(users).zip(credentials) {
-        nodes.push(Listed { node: party.index() as u8, users: users?, credentials: credentials? });
+    for (((party, users), credentials), issuers) in Party::ALL.into_iter().zip(users).zip(credentials).zip(issuers) {
+        let node = party.index() as u8;
+        nodes.push(Listed { node, users: users?, credentials: credentials?, issuers: issuers? });
     }
     let output = args.output.resolve();
     for node in &nodes {
@@ -170,6 +180,10 @@ pub(super) fn list(args: &ListArgs) -> Result<Exit, Error> {
         for credential in &node.credentials {
             let (id, spec) = (credential.id.to_base64url(), &credential.spec);
             text = format!("{text}\n  credential {id} of {} with {}", spec.user, spec.rp_id);
+        }
+        for issuer in &node.issuers {
+            let for_whom = issuer.spec.audiences.join(", ");
+            text = format!("{text}\n  issuer {}: {} for {for_whom}", issuer.name, issuer.spec.url);
         }
         output.print(node, text)?;
     }
@@ -196,7 +210,13 @@ pub(super) fn revoke(args: &RevokeArgs) -> Result<Exit, Error> {
         )?;
         return Ok(Exit::Ok);
     }
-    let user = args.user.as_ref().ok_or_else(|| Error::Usage("name the user, or a credential".to_owned()))?;
+    if let Some(name) = &args.issuer {
+        called(&args.cluster, async |client| client.delete_issuer(name).await)?;
+        let text = format!("no node knows the issuer {name} any more; its key stays until `trefoil rsa delete`");
+        output.print(&serde_json::json!({ "issuer": name }), text)?;
+        return Ok(Exit::Ok);
+    }
+    let user = args.user.as_ref().ok_or_else(|| Error::Usage("name the user, a credential or an issuer".to_owned()))?;
     let results =
         called(&args.cluster, async |client| Ok(client.delete_templates(user, args.template.as_ref()).await))?;
     let mut failed = None;

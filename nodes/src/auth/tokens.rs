@@ -1,0 +1,68 @@
+//! A login without a device: the nodes match a probe and sign a token.
+
+use super::{
+    Answer, Auth, AuthFault, TokenSpec,
+    gallery::UserKey,
+    guard::{CLOCKS_APART, now_ms},
+    service::in_time,
+    session::{Done, Task},
+    spec::digest,
+};
+use crate::{job::JobId, pki::ClientName};
+use trefoil_auth::{
+    token::Token,
+    webauthn::{Bit, Bytes, Match},
+};
+use trefoil_circuits::program::InputVector;
+
+impl Auth {
+    /// A token: this node's parts of its signature, if the probe matches and everything holds.
+    ///
+    /// Not cancel safe: run it in a task of its own.
+    ///
+    /// # Errors
+    /// [`AuthFault`].
+    pub async fn token(
+        &self,
+        caller: &ClientName,
+        id: JobId,
+        spec: TokenSpec,
+        probe: InputVector,
+    ) -> Result<Answer, AuthFault> {
+        in_time(spec.expires_ms)?;
+        let issuer = self.asked_of(caller, &spec.owner, &spec.issuer).await?;
+        near(spec.issued)?;
+        let claims = issuer.claims(id, &spec)?;
+        let (key, ceremony) = (issuer.key_of(&spec.owner), claims.ceremony());
+        let public = self.parts.for_tokens(&key).await?;
+        let user = UserKey { owner: spec.owner.clone(), user: spec.user.clone() };
+        let _place = self.busy.take(&user)?;
+        self.admit(&user, &ceremony).await?;
+        // What the owner has stored at each node is the same, or they do not come together.
+        let agreed = digest("token", &(id, caller, &spec, &issuer));
+        let task = Task::Match { kind: spec.probe, probe, ceremony };
+        let Done::Matched(bit) = self.together((id, agreed), &user, task).await? else {
+            return Err(AuthFault::Changed);
+        };
+        if bit == Bit::Zero {
+            return Err(AuthFault::NoMatch);
+        }
+        // What the owner has revoked while the nodes compared signs nothing any more.
+        if self.asked_of(caller, &spec.owner, &spec.issuer).await? != issuer {
+            return Err(AuthFault::Changed);
+        }
+        self.forgive(&user).await?;
+        let message = Token::begin(&claims, &public, &Match::opened(ceremony, bit))?.message();
+        let parts = self.parts.sign(&key, message).await?;
+        Ok(Answer { parts: Bytes(parts.encode(&public)) })
+    }
+}
+
+/// The terminal proposes the time, and no node chooses it: each takes what its own clock says, give or take a minute.
+fn near(issued: u64) -> Result<(), AuthFault> {
+    let now = now_ms() / 1000;
+    if issued.abs_diff(now) > CLOCKS_APART {
+        return Err(AuthFault::Clock { issued, now });
+    }
+    Ok(())
+}
