@@ -10,9 +10,9 @@ use trefoil_nodes::{
     client::{Client, JobHandle, NewTable, Plain, PlainVector},
     config::Cluster,
     job::{
-        CountsSpec, FailureKind, InputSpec, JobSpec, KeptTable, MethodSpec, ModeSpec, ModelSpec, MomentsSpec,
-        OutputSpec, PooledSpec, ProgramKind, ProgramSpec, ReasonsSpec, ReportSpec, ScoreSpec, StopSpec, TableInput,
-        TrainSpec,
+        Checks, CountsSpec, FailureKind, InputSpec, JobCost, JobSpec, KeptTable, MethodSpec, ModeSpec, ModelSpec,
+        MomentsSpec, OutputSpec, PooledSpec, ProgramKind, ProgramSpec, ReasonsSpec, ReportSpec, ScoreSpec, StopSpec,
+        TableInput, TrainSpec, rehearse,
     },
     local::{LocalCluster, LocalOptions},
     pki::{ClientName, Identity, Lifetime},
@@ -150,6 +150,20 @@ async fn submit(client: &Client, spec: &JobSpec) -> Result<JobHandle, Error> {
     client.submit(spec, Bytes::new(), &[]).await
 }
 
+/// What was planned is what it has cost: each node's rounds, bytes and products.
+async fn cost_as_planned(spec: &JobSpec, checks: Checks, costs: [JobCost; 3]) {
+    let of = |costs: [JobCost; 3]| costs.map(|cost| (cost.rounds, cost.bytes_sent, cost.products));
+    // What the rehearsal has is not where tables lie.
+    let alone = JobSpec::new(spec.program.clone(), spec.mode);
+    assert_eq!(
+        of(rehearse(&alone, checks).await.expect("a plan")),
+        of(costs),
+        "{:?} {}",
+        spec.program.kind(),
+        spec.mode
+    );
+}
+
 fn problem<T: Debug>(result: Result<T, Error>) -> ProblemKind {
     match result {
         Err(Error::Refused { problem, .. }) => problem.kind().expect("a known one"),
@@ -162,7 +176,12 @@ async fn pool(world: &World, mode: ModeSpec, rate: u32) {
     let [bank_a, _, lead] = &world.clients;
     let spec = JobSpec { mode, ..train(rate, kept("model", vec![scored()])) };
     let job = submit(lead, &spec).await.expect("permitted");
-    assert_eq!(job.outcome().await.expect("done").outputs.iter().flatten().count(), 0, "nobody learns the model");
+    let outcome = job.outcome().await.expect("done");
+    assert_eq!(outcome.outputs.iter().flatten().count(), 0, "nobody learns the model");
+    if rate == 0 {
+        // In this mode the first job over these tables.
+        cost_as_planned(&spec, Checks::All, outcome.costs).await;
+    }
     job.delete().await;
     let ProgramSpec::CreditTrain(trained) = &spec.program else { panic!() };
     let both = [loans(0), loans(1)];
@@ -214,6 +233,7 @@ async fn pool(world: &World, mode: ModeSpec, rate: u32) {
         ..JobSpec::new(ProgramSpec::CreditCounts(counts), mode)
     };
     let outcome = lead.run(&spec, Bytes::new(), &[]).await.expect("done");
+    cost_as_planned(&spec, Checks::All, outcome.costs).await;
     for (k, expected) in expected.iter().enumerate() {
         assert_eq!(&outcome.z64(k).expect("for lead").iter().map(|x| x.0).collect::<Vec<_>>(), expected);
     }
@@ -269,6 +289,10 @@ async fn applicants_are_scored_by_a_public_and_by_a_secret_model_in_both_modes()
                 ..JobSpec::new(ProgramSpec::CreditScore(score), mode)
             };
             let outcome = bank_a.run(&spec, Bytes::new(), &[Plain::Z64(&features)]).await.expect("done");
+            if public {
+                // Its own customers, of whom nobody else learns.
+                cost_as_planned(&spec, Checks::Known, outcome.costs).await;
+            }
             assert_eq!(outcome.outputs[2].as_ref().map(PlainVector::ring), Some(RingKind::Bits));
             assert_eq!([0, 1].map(|k| signed(outcome.z64(k).expect("ours"))), [plain[0].clone(), plain[1].clone()]);
             assert_eq!(signed(outcome.z64(3).expect("ours")), plain[3]);

@@ -123,6 +123,9 @@ fn the_tutorial_works_as_it_is_written() {
     let told: Vec<_> = told.collect();
     // Ten of each of the three banks.
     assert!(told.len() > 2 && told.iter().flatten().all(|count| *count >= 30), "{told:?}");
+    // Where no bank has too few bad customers, bins have a twentieth of the customers each, as nearly as scores allow.
+    let sizes: Vec<f64> = told.iter().map(|[goods, bads]| (goods + bads) as f64 / rows as f64).collect();
+    assert!(sizes.last().is_some_and(|worst| (0.025..0.12).contains(worst)), "{sizes:?}");
     let plain = plainly(dir);
     let cells = &json(dir, "report.json")["confusion"];
     let cell = |name: &str| cells[name].as_u64().unwrap_or_else(|| panic!("{name} of {cells}"));

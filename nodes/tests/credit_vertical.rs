@@ -7,17 +7,17 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
 };
-use trefoil_circuits::credit::reference::{Matrix, Newton, Sample};
+use trefoil_circuits::credit::reference::{Matrix, Newton, Ranking, Sample};
 use trefoil_engine::Z64;
 use trefoil_nodes::{
     Error,
     api::ProblemKind,
     client::{
         Client, NewTable, Plain,
-        credit::{ModelFile, read_moments},
+        credit::{EvaluationFile, ModelFile, read_moments},
     },
     config::Cluster,
-    credit::{Features, Schema, read},
+    credit::{Features, NamedMoments, Schema, read},
     job::{
         FailureKind, InputSpec, JobSpec, JoinSpec, JoinedSpec, KeptTable, ModeSpec, MomentsSpec, OutputSpec,
         ProgramKind, ProgramSpec, TableInput,
@@ -73,6 +73,14 @@ impl World {
     fn refused(&self, client: &str, command: &str, told: &str) {
         let (well, printed) = self.run(client, command);
         assert!(!well && printed.contains(told), "{command}\n{told}\n{printed}");
+    }
+
+    /// What `trefoil plan` says.
+    fn planned(&self, command: &str) -> serde_json::Value {
+        let words = ["plan"].into_iter().chain(command.split_whitespace()).chain(["--json"]);
+        let mut process = Command::new(env!("CARGO_BIN_EXE_trefoil"));
+        let output = process.args(words).current_dir(self.dir.path()).output().expect("the program");
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"))
     }
 
     fn path(&self, file: &str) -> PathBuf {
@@ -147,7 +155,10 @@ async fn customers_in_any_order_are_pooled_as_plain_computation_pools_them() {
         words.iter().zip(&words[1..]).find(|(_, next)| **next == "customers").expect("a count").0.parse().expect("one")
     };
     let tables = format!("--tables lead/both --moments both.json {MODE}");
-    world.done("lead", &format!("train {tables} --release-to lead --out model.json"));
+    let trained = world.done("lead", &format!("train {tables} --release-to lead --out model.json --json"));
+    let trained: serde_json::Value = serde_json::from_str(&trained).expect("JSON");
+    let planned = world.planned(&format!("credit-train --rows {} --moments both.json {MODE}", trained["rows"]));
+    assert_eq!((&planned["rounds"], &planned["bytes_in_all"]), (&trained["rounds"], &trained["bytes_sent"]));
     let model = ModelFile::read(&world.path("model.json")).expect("a model");
 
     let [lender, bureau] = ["lender", "bureau"].map(|of| standardized(world.dir.path(), of));
@@ -196,6 +207,81 @@ async fn customers_in_any_order_are_pooled_as_plain_computation_pools_them() {
     world.refused("lead", &format!("train {tables} --release-to bureau"), "may not be used");
     world.refused("lead", &format!("train {tables} --model-table m --scores-to lender"), "may not be used");
     world.refused("lender", &format!("train {tables} --model-table m"), "has no table lead/both@1 that lender may use");
+    world.cluster.shutdown().await;
+}
+
+/// The same customers in the same order, with other columns each: their counts by score, and by columns of the table without labels, are those of plain computation.
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_of_tables_side_by_side_are_counted_as_plain_computation_counts_them() {
+    let world = World::start(&["lender", "bureau", "lead"]).await;
+    let text = fs::read_to_string(data("credit_risk_dataset.csv")).expect("the loans");
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+    let number = |loan: usize, column: usize| lines[loan][column].parse::<f64>().ok();
+    let whole = |loan: &usize| {
+        lines[*loan].iter().all(|cell| !cell.is_empty())
+            && number(*loan, 0) <= Some(100.0)
+            && number(*loan, 3) <= Some(60.0)
+    };
+    // Schemas drop none of these.
+    let loans: Vec<usize> = (1..400).filter(whole).collect();
+    world.write("lender.csv", &LENDER, loans.iter().copied());
+    world.write("bureau.csv", &BUREAU, loans.iter().copied());
+    for of in ["lender", "bureau"] {
+        let schema = schema(&format!("{of}.toml"));
+        let permits = "--pooled-with lender,bureau --minimum 5 --times 5 --analyst lead";
+        world.done(
+            of,
+            &format!("share --schema {schema} --data {of}.csv --table side --own-moments {of}.json {permits} {MODE}"),
+        );
+    }
+    let [lender, bureau] = ["lender", "bureau"].map(|of| standardized(world.dir.path(), of));
+    let keys: Vec<String> = loans.iter().map(|loan| format!("customer {loan}")).collect();
+    let rows: Vec<f64> = keys.iter().flat_map(|key| [&lender[key].0[..], &bureau[key].0[..]].concat()).collect();
+    let bad: Vec<bool> = keys.iter().map(|key| lender[key].1).collect();
+    let [first, second] = ["lender.json", "bureau.json"].map(|file| read_moments(&world.path(file)).expect("moments"));
+    let moments = NamedMoments {
+        features: [first.features, second.features].concat(),
+        mean: [first.mean, second.mean].concat(),
+        sd: [first.sd, second.sd].concat(),
+    };
+    let sample = Sample::new(Matrix::new(moments.features.len(), rows).expect("rows"), bad.clone()).expect("a sample");
+    let model = Newton::default().fit(&sample).expect("converges").model;
+    let scores = model.probabilities(sample.features()).expect("scores");
+    let file = serde_json::to_string(&ModelFile::new(moments, model)).expect("JSON");
+    fs::write(world.path("model.json"), file).expect("written");
+
+    let evaluate = "evaluate --tables lender/side,bureau/side --moments lender.json,bureau.json --model model.json --minimum 5 --bins 5 --threshold 0.3";
+    let columns = "--columns person_income,cb_person_default_on_file --out counts.json";
+    world.done("lead", &format!("{evaluate} {columns} {MODE}"));
+    let counts = EvaluationFile::read(&world.path("counts.json")).expect("counts");
+    let of = |bad_ones: bool, fits: &dyn Fn(usize) -> bool| {
+        (0..loans.len()).filter(|k| bad[*k] == bad_ones && fits(*k)).count() as u64
+    };
+    // What is told up to each end; a score that is all but there may be rounded to the other side.
+    let mut ends = 0;
+    for (k, cut) in counts.cuts.iter().enumerate().filter(|(k, _)| counts.goods[*k] > 0) {
+        let near = scores.iter().filter(|score| (*score - cut).abs() < 1e-4).count() as u64;
+        for (told, bad) in [(&counts.goods, false), (&counts.bads, true)] {
+            let plain = of(bad, &|k| scores[k] < *cut);
+            assert!(told[..=k].iter().sum::<u64>().abs_diff(plain) <= near && near < 3, "{counts:?}");
+        }
+        ends += 1;
+    }
+    assert!(ends > 0 && counts.rows == loans.len() as u64 && counts.left_out() == 0, "{counts:?}");
+    let plain = Ranking::new(&scores, &bad).expect("both labels");
+    let (area, error) = counts.area(&counts.histogram().expect("counts"));
+    assert!((area - plain.auc()).abs() <= error + 1e-4, "{area} {} {error}", plain.auc());
+    let mean = counts.mean_score().expect("a distribution");
+    assert!((mean.mean - scores.iter().sum::<f64>() / scores.len() as f64).abs() <= mean.error + 1e-4, "{mean:?}");
+    let [income, default] = &counts.columns[..] else { panic!("two columns") };
+    for (k, cut) in income.cuts.iter().enumerate().filter(|(k, _)| income.goods[*k] > 0) {
+        let told = [&income.goods, &income.bads].map(|counts| counts[..=k].iter().sum::<u64>());
+        assert_eq!(told, [false, true].map(|bad| of(bad, &|k| number(loans[k], 1) <= Some(*cut))), "{income:?}");
+    }
+    assert!(income.goods.iter().filter(|goods| **goods > 0).count() > 2, "{income:?}");
+    let place = default.levels.iter().position(|level| level == "Y").expect("a level");
+    let yes = |k: usize| lines[loans[k]][10] == "Y";
+    assert_eq!([default.goods[place], default.bads[place]], [of(false, &yes), of(true, &yes)]);
     world.cluster.shutdown().await;
 }
 

@@ -59,6 +59,34 @@ fn the_table_names_what_was_planned() {
 }
 
 #[test]
+fn jobs_of_credit_analysis_are_planned() {
+    let table =
+        String::from_utf8(plan(&["credit-train", "--rows", "90,60", "--columns", "4", "--iterations", "1"]).stdout);
+    let table = table.unwrap();
+    for part in
+        ["program    credit-train", "mode       malicious", "bounds     a logit: at most", "set aside by each node"]
+    {
+        assert!(table.contains(part), "no '{part}' in\n{table}");
+    }
+    for program in ["moments", "credit-score", "credit-counts", "credit-auc"] {
+        let rows = |rows: &str| json(&[program, "--rows", rows, "--mode", "semi-honest", "--json"]);
+        let (few, many) = (rows("64"), rows("320"));
+        let more = |what: &str| many[what].as_u64() > few[what].as_u64();
+        assert!(["bytes_sent", "input_bytes", "memory_bytes"].into_iter().all(more), "{few} {many}");
+        let known = json(&[program, "--rows", "64", "--checked", "--mode", "semi-honest", "--json"]);
+        let counts = matches!(program, "credit-counts" | "credit-auc");
+        assert_eq!(
+            known["rounds"].as_u64() < few["rounds"].as_u64(),
+            !counts,
+            "counts are of any values: {known} {few}"
+        );
+        assert_eq!(few["bounds"].as_array().is_some_and(|bounds| !bounds.is_empty()), program == "credit-score");
+    }
+    let join = json(&["credit-join", "--rows", "40,30", "--columns", "2,3", "--mode", "semi-honest", "--json"]);
+    assert!(join["rounds"].as_u64() > Some(100), "{join}");
+}
+
+#[test]
 fn mistakes_are_explained_and_exit_with_2() {
     for (args, says) in [
         (&["nothing.txt"][..], "aes-128, aes-192, aes-256"),
@@ -66,6 +94,13 @@ fn mistakes_are_explained_and_exit_with_2() {
         (&["aes-128", "--instances", "0"], "0 is not in 1.."),
         (&["aes-128", "--rtt", "fast"], "is no round-trip time"),
         (&["aes-128", "--bandwidth", "1GB"], "is no bandwidth"),
+        (&["aes-128", "--rows", "5"], "a circuit takes --instances"),
+        (&["credit-train"], "give the number of customers"),
+        (&["credit-train", "--rows", "1"], "plan for more rows"),
+        (&["credit-train", "--rows", "5,5", "--columns", "3,3"], "several numbers of --rows"),
+        (&["credit-join", "--rows", "5,5"], "rows and columns of each table"),
+        (&["credit-score", "--rows", "5", "--columns", "501"], "more than 500 features"),
+        (&["credit-score", "--rows", "1000000000", "--columns", "500"], "plan for fewer rows"),
     ] {
         let output = plan(args);
         assert_eq!(output.status.code(), Some(2), "{output:?}");

@@ -8,6 +8,8 @@ mod score;
 mod share;
 mod train;
 
+pub(super) use train::MethodArgs;
+
 use super::{ClusterArgs, Exit, interruptible};
 use crate::{
     Error,

@@ -1,7 +1,11 @@
-//! `trefoil plan`: what a circuit will cost, before anything runs.
+//! `trefoil plan`: what a circuit or a job of credit analysis will cost, before anything is sent.
+
+mod credit;
 
 use super::{Exit, ModeArgs, Output, OutputArgs};
 use crate::{Error, job::ModeSpec};
+use clap::ValueEnum;
+use credit::{CreditArgs, CreditProgram};
 use serde::Serialize;
 use std::{
     fmt::{self, Display, Write},
@@ -18,14 +22,20 @@ const EXAMPLES: &str = "\
 Examples:
   trefoil plan aes-128 --instances 1000000 --rtt 0.2ms --bandwidth 10Gbit
   trefoil plan circuits/data/bristol/sha256.txt --instances 100 --json
+  trefoil plan credit-train --rows 5400,5400,5400 --columns 26
+  trefoil plan credit-score --rows 1000000 --columns 26 --tell decision --mode semi-honest
+  trefoil plan credit-join --rows 1000,900 --columns 12,14
 
-Rounds, gates and bytes are exact, in malicious mode with its checks. Memory and time are estimates, of nodes with one core each.";
+Rounds, gates and bytes are exact, in malicious mode with its checks. Memory and time are estimates, of nodes with one core each.
+
+Jobs of credit analysis are run here on made-up customers, as many as are said, by all three parties in this process: it takes their computing time, and three times their memory. A training that stops early costs less. The bounds say how large
+numbers can become where they are truncated or compared: none of them can overflow.";
 
 /// Arguments of `trefoil plan`, as typed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct PlanArgs {
-    /// A circuit in Bristol Fashion, or one of aes-128, aes-192 and aes-256: counter mode under a shared key
+    /// A circuit in Bristol Fashion; or one of aes-128, aes-192 and aes-256, counter mode under a shared key; or one of moments, credit-join, credit-train, credit-score, credit-counts and credit-auc
     circuit: String,
     /// Instances evaluated together, or blocks of a cipher
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -40,14 +50,27 @@ pub struct PlanArgs {
     mode: ModeArgs,
     #[command(flatten)]
     output: OutputArgs,
+    #[command(flatten)]
+    credit: CreditArgs,
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// [`Error::Usage`] for a circuit that is neither built in nor a valid file.
+/// [`Error::Usage`] for a circuit that is neither built in nor a valid file, or a job that nodes would refuse.
 pub fn run(args: &PlanArgs) -> Result<Exit, Error> {
     let network = Network { rtt: args.rtt, bandwidth: args.bandwidth };
+    let output: Output = args.output.resolve();
+    if let Ok(program) = CreditProgram::from_str(&args.circuit, false) {
+        credit::run(program, &args.credit, (args.mode.mode, &network), output)?;
+        return Ok(Exit::Ok);
+    }
+    if args.credit.given() {
+        return Err(Error::Usage(format!(
+            "{}: rows, columns and what else belongs to credit analysis are for its programs; a circuit takes --instances",
+            args.circuit
+        )));
+    }
     let mode = args.mode.mode;
     let security = match mode {
         ModeSpec::SemiHonest => Security::SemiHonest,
@@ -58,7 +81,6 @@ pub fn run(args: &PlanArgs) -> Result<Exit, Error> {
         None => Plan::of_circuit(&read(&args.circuit)?, args.instances, security),
     };
     let row = Row::new(&args.circuit, mode, &plan, &network);
-    let output: Output = args.output.resolve();
     output.print(&row, Table { plan: &plan, network: &network, circuit: &args.circuit, mode })?;
     Ok(Exit::Ok)
 }
@@ -66,7 +88,9 @@ pub fn run(args: &PlanArgs) -> Result<Exit, Error> {
 fn read(name: &str) -> Result<Circuit, Error> {
     let file = File::open(name).map_err(|e| {
         let known = Plan::BUILT_IN.join(", ");
-        Error::Usage(format!("{name}: {e}; give a file in Bristol Fashion or one of {known}"))
+        Error::Usage(format!(
+            "{name}: {e}; give a file in Bristol Fashion, one of {known}, or a program of credit analysis"
+        ))
     })?;
     Circuit::read(BufReader::new(file), &Limits::default()).map_err(|e| Error::Usage(format!("{name}: {e}")))
 }

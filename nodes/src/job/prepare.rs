@@ -118,6 +118,7 @@ impl Prepared {
     /// # Errors
     /// [`PrepareFault`].
     pub fn new(spec: &JobSpec, attachment: &[u8], limits: &Limits) -> Result<Self, PrepareFault> {
+        limits.check_work(spec.program.work_bytes())?;
         let work = match &spec.program {
             ProgramSpec::AesCtr(aes) => Work::AesCtr(AesCtr {
                 size: aes.key_bits,
@@ -134,26 +135,11 @@ impl Prepared {
                 limit: moments.limit,
             }),
             ProgramSpec::Circuit(circuit) => Work::Circuit(prepare_circuit(circuit, attachment, limits)?),
-            ProgramSpec::CreditScore(score) => {
-                limits.check_work(score.memory())?;
-                Work::Score(score.resolve()?)
-            }
-            ProgramSpec::CreditTrain(train) => {
-                limits.check_work(train.memory())?;
-                Work::Train(train.resolve()?)
-            }
-            ProgramSpec::CreditCounts(counts) => {
-                limits.check_work(counts.memory())?;
-                Work::Counts(counts.resolve()?)
-            }
-            ProgramSpec::CreditAuc(auc) => {
-                limits.check_work(auc.memory())?;
-                Work::Auc(auc.resolve()?)
-            }
-            ProgramSpec::CreditJoin(join) => {
-                limits.check_work(join.memory())?;
-                Work::Join(join.resolve()?)
-            }
+            ProgramSpec::CreditScore(score) => Work::Score(score.resolve()?),
+            ProgramSpec::CreditTrain(train) => Work::Train(train.resolve()?),
+            ProgramSpec::CreditCounts(counts) => Work::Counts(counts.resolve()?),
+            ProgramSpec::CreditAuc(auc) => Work::Auc(auc.resolve()?),
+            ProgramSpec::CreditJoin(join) => Work::Join(join.resolve()?),
         };
         Ok(Self { mode: spec.mode, work })
     }

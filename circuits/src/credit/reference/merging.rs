@@ -137,6 +137,65 @@ mod tests {
         }
     }
 
+    /// The ends of ranges that are told, but the last one.
+    fn ends(cells: &[u64]) -> Vec<usize> {
+        (1..cells.len()).filter(|end| cells[end - 1] > 0).collect()
+    }
+
+    /// What two counts tell: one of customers without their class, and one by class between some of the ends that the first one tells, and the border if that is one of them.
+    fn told_twice(table: &[Vec<u64>], border: Option<usize>, (minimum, every): (u64, usize)) -> [Vec<Vec<u64>>; 2] {
+        let totals = table[0].iter().zip(&table[1]).map(|(good, bad)| good + bad).collect();
+        let first = merged(&[vec![totals]], border, minimum).unwrap();
+        let known = ends(&first[0]);
+        let chosen: Vec<usize> = (known.iter().enumerate())
+            .filter_map(|(k, end)| (k % every == 0 || Some(*end) == border).then_some(*end))
+            .chain([table[0].len()])
+            .collect();
+        let begins = || std::iter::once(0).chain(chosen.iter().copied());
+        let coarse =
+            |cells: &Vec<u64>| begins().zip(&chosen).map(|(from, end)| cells[from..*end].iter().sum()).collect();
+        let around = border.and_then(|border| chosen.iter().position(|end| *end == border)).map(|below| below + 1);
+        let second = merged(&[table.iter().map(coarse).collect()], around, minimum).unwrap();
+        let mut by_class = vec![vec![0; table[0].len()]; 2];
+        for (cells, all) in second.iter().zip(&mut by_class) {
+            cells.iter().zip(&chosen).for_each(|(cell, end)| all[end - 1] = *cell);
+        }
+        [first, by_class]
+    }
+
+    /// Nor does one from both counts of an evaluation: not of customers but those of whole ranges of the first one, and not of a class but those of whole ranges of the second.
+    #[test]
+    fn no_count_but_those_of_whole_ranges_follows_from_two_counts() {
+        const BINS: usize = 4;
+        let tables = tables(2, BINS, 5);
+        for (border, every) in [(None, 1), (None, 2), (Some(1), 1), (Some(2), 2), (Some(3), 1)] {
+            let mut seen = std::collections::BTreeMap::new();
+            for table in &tables {
+                seen.entry(told_twice(table, border, (2, every))).or_insert_with(Vec::new).push(table);
+            }
+            let mut fine = 0;
+            for ([first, second], tables) in seen.iter().filter(|([first, _], _)| first[0][BINS - 1] > 0) {
+                let known = |told: &[u64], at: usize| at == 0 || at == BINS || told[at - 1] > 0;
+                fine += usize::from(ends(&first[0]).len() > ends(&second[0]).len());
+                let by_class = second[0][BINS - 1] > 0;
+                for (from, end) in (0..BINS).flat_map(|from| (from + 1..=BINS).map(move |end| (from, end))) {
+                    let count = |table: &Vec<Vec<u64>>, class: usize| table[class][from..end].iter().sum::<u64>();
+                    let follows =
+                        |of: &dyn Fn(&Vec<Vec<u64>>) -> u64| tables.iter().all(|table| of(table) == of(tables[0]));
+                    if !known(&first[0], from) || !known(&first[0], end) {
+                        assert!(!follows(&|table| count(table, 0) + count(table, 1)), "{first:?}: {from}..{end}");
+                    }
+                    if !by_class || !known(&second[0], from) || !known(&second[0], end) {
+                        for class in 0..2 {
+                            assert!(!follows(&|table| count(table, class)), "{first:?} {second:?}: {from}..{end}");
+                        }
+                    }
+                }
+            }
+            assert!(fine > 10, "the first count tells more ranges");
+        }
+    }
+
     fn parts() -> impl Strategy<Value = Vec<Vec<Vec<u64>>>> {
         (1..4_usize, 1..3_usize, 1..12_usize).prop_flat_map(|(parts, classes, bins)| {
             let cells = prop::collection::vec(0..40_u64, bins);

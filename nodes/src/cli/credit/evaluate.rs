@@ -16,7 +16,7 @@ use std::path::PathBuf;
 const EXAMPLES: &str = "\
 The customers of the tables are scored at the nodes, where the scores stay, and counted by score and label. Only the counts become known, and none below --minimum: bins that count fewer good
 or fewer bad customers of an owner are merged before they leave the computation, but not across --threshold, so that accuracy and confusion are those of all customers. If fewer are on one side of it,
-they are not told. All figures follow from the counts.
+they are not told. A first count, without labels, finds bins with about equally many customers. All figures follow from the counts.
 
 Examples:
   trefoil credit evaluate --cluster demo/cluster.toml --identity demo/lead.crt --tables bank-a/loans-test,bank-b/loans-test --moments moments.json \\
@@ -37,10 +37,10 @@ pub struct EvaluateArgs {
     /// The table of a model that is secret or stayed shared
     #[arg(long, value_name = "OWNER/NAME", conflicts_with = "model", requires = "moments")]
     model_table: Option<TableArg>,
-    /// Equal bins of the probability of being bad
+    /// Bins of the probability of being bad, with about equally many customers, before small ones are merged
     #[arg(long, default_value_t = 20)]
-    bins: usize,
-    /// The probability from which customers are called bad: moved up to the next border of a bin
+    bins: u32,
+    /// The probability from which customers are called bad
     #[arg(long, default_value_t = 0.5)]
     threshold: f64,
     /// Bins that count fewer good or fewer bad customers of an owner are merged with their neighbours
@@ -69,6 +69,9 @@ struct Row {
     gini: f64,
     ks: f64,
     bins: usize,
+    bad_rate: f64,
+    mean_score: Option<f64>,
+    mean_score_error: Option<f64>,
     threshold: f64,
     accuracy: Option<f64>,
     accuracy_error: Option<f64>,
@@ -130,7 +133,7 @@ pub fn run(args: &EvaluateArgs) -> Result<Exit, Error> {
         out.fill_json(&file)?;
         out.place()?;
     }
-    args.output.resolve().print(&row, row.text(&file, args.threshold))?;
+    args.output.resolve().print(&row, row.text(&file))?;
     Ok(Exit::Ok)
 }
 
@@ -138,8 +141,9 @@ impl Row {
     fn of(file: &EvaluationFile) -> Result<Self, Error> {
         let scores = file.histogram()?;
         let (auc, auc_error) = file.area(&scores);
-        let confusion = scores.confusion(file.threshold).map_err(TableError::from)?;
-        let confusion = file.tells_confusion().then_some(confusion);
+        let confusion = file.called_bad().map(|bin| scores.confusion(bin)).transpose().map_err(TableError::from)?;
+        let mean = file.mean_score();
+        let bads: u64 = scores.bads().iter().sum();
         let accuracy = confusion.map(|cells| cells.accuracy());
         Ok(Self {
             rows: file.rows,
@@ -149,7 +153,10 @@ impl Row {
             gini: 2.0 * auc - 1.0,
             ks: scores.ks(),
             bins: file.bins(),
-            threshold: file.threshold as f64 / file.goods.len() as f64,
+            bad_rate: bads as f64 / file.counted().max(1) as f64,
+            mean_score: mean.map(|mean| mean.mean),
+            mean_score_error: mean.map(|mean| mean.error),
+            threshold: file.threshold,
             accuracy,
             accuracy_error: accuracy.map(|accuracy| file.left_out_accuracy(accuracy)),
             precision: confusion.map(|cells| cells.precision()),
@@ -161,17 +168,13 @@ impl Row {
         })
     }
 
-    fn text(&self, file: &EvaluationFile, asked: f64) -> String {
+    fn text(&self, file: &EvaluationFile) -> String {
         let counted = match file.left_out() {
             0 => format!("counted   {}", self.counted),
             left_out => format!(
                 "counted   {} ({left_out} are of owners with fewer than {} good or bad ones, of whom nothing is told)",
                 self.counted, file.minimum
             ),
-        };
-        let moved = match self.threshold - asked {
-            up if up < 1e-6 => String::new(),
-            _ => format!(" (from {asked} up to the next border of {} bins)", file.goods.len()),
         };
         let bins = match file.goods.len() {
             bins if bins == self.bins => String::new(),
@@ -184,16 +187,19 @@ impl Row {
             format!("Gini      {:.4}", self.gini),
             format!("KS        {:.4}{bins}", self.ks),
         ];
-        lines.into_iter().chain([self.confusion(file, &moved)]).collect::<Vec<_>>().join("\n")
+        let scores = self.mean_score.zip(self.mean_score_error).map(|(mean, error)| {
+            format!("scores    {mean:.4} on average (within {error:.4}); bad {:.4}", self.bad_rate)
+        });
+        lines.into_iter().chain(scores).chain([self.confusion(file)]).collect::<Vec<_>>().join("\n")
     }
 
     /// What the threshold makes of the customers, if it is told.
-    fn confusion(&self, file: &EvaluationFile, moved: &str) -> String {
+    fn confusion(&self, file: &EvaluationFile) -> String {
         let figures = (self.accuracy.zip(self.accuracy_error)).zip(self.precision.zip(self.recall));
         let cells = (self.true_bad.zip(self.false_good)).zip(self.false_bad.zip(self.true_good));
         let Some((((accuracy, error), (precision, recall)), cells)) = figures.zip(cells) else {
             return format!(
-                "threshold {:.3}{moved}: not told, since fewer than {} good or bad customers of an owner are on one side of it; take another --threshold, or pool more customers",
+                "threshold {:.3}: not told, since fewer than {} good or bad customers of an owner are on one side of it; take another --threshold, or pool more customers",
                 self.threshold, file.minimum
             );
         };
@@ -204,7 +210,7 @@ impl Row {
         let ((true_bad, false_good), (false_bad, true_good)) = cells;
         [
             format!(
-                "threshold {:.3}{moved}: accuracy {accuracy:.4}{within}, precision {precision:.4}, recall {recall:.4}",
+                "threshold {:.3}: accuracy {accuracy:.4}{within}, precision {precision:.4}, recall {recall:.4}",
                 self.threshold
             ),
             "           called bad called good".to_owned(),
@@ -220,22 +226,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_threshold_that_was_moved_is_said_to_be() {
-        let counts = r#"{"format":1,"model":"m","population":"p","rows":400,"minimum":10,"threshold":2,
-            "goods":[100,60,30,10],"bads":[20,40,60,80]}"#;
+    fn figures_are_those_of_the_counts() {
+        let counts = r#"{"format":1,"model":"m","population":"p","rows":400,"minimum":10,"threshold":0.5,"cuts":[0.25,0.5,0.75],
+            "goods":[100,60,30,10],"bads":[20,40,60,80],"distribution":{"cuts":[0.25,0.5,0.75],"counts":[120,100,90,90]}}"#;
         let file: EvaluationFile = serde_json::from_str(counts).expect("counts");
-        let row = Row::of(&file).expect("enough");
-        assert!(row.text(&file, 0.3).contains("threshold 0.500 (from 0.3 up to the next border of 4 bins): accuracy"));
-        assert!(row.text(&file, 0.5).contains("threshold 0.500: accuracy 0.7500, precision 0.7778, recall 0.7000"));
+        let text = Row::of(&file).expect("enough").text(&file);
+        assert!(text.contains("threshold 0.500: accuracy 0.7500, precision 0.7778, recall 0.7000"), "{text}");
+        assert!(text.contains("scores    0.4688 on average (within 0.1250); bad 0.5000"), "{text}");
     }
 
     #[test]
     fn a_confusion_that_is_not_told_is_said_not_to_be() {
-        let counts = r#"{"format":1,"model":"m","population":"p","rows":410,"minimum":10,"threshold":2,
+        let counts = r#"{"format":1,"model":"m","population":"p","rows":410,"minimum":10,"threshold":0.5,"cuts":[0.25,0.5,0.75],
             "goods":[100,0,90,10],"bads":[20,0,100,80]}"#;
         let file: EvaluationFile = serde_json::from_str(counts).expect("counts");
         let row = Row::of(&file).expect("enough");
-        let text = row.text(&file, 0.5);
+        let text = row.text(&file);
         assert!(text.contains("threshold 0.500: not told, since fewer than 10 good or bad customers"), "{text}");
         assert!(text.contains("KS        0.4000 (over 3 bins, of 4 before small ones were merged)"), "{text}");
         assert!(text.contains("counted   400 (10 are of owners with fewer than 10 good or bad ones"), "{text}");

@@ -33,7 +33,7 @@ pub struct ReportArgs {
     /// The title of the page
     #[arg(long, default_value = "Credit model")]
     title: String,
-    /// Counts of an earlier population in the same bins, for the stability index
+    /// Counts of an earlier population, for the stability index
     #[arg(long, value_name = "FILE")]
     earlier: Option<PathBuf>,
     /// List the coefficients of this model

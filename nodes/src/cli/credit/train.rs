@@ -70,24 +70,8 @@ pub struct TrainArgs {
     /// Fetch the model of a training that another client has submitted, instead of training
     #[arg(long, value_name = "JOB", requires = "out", conflicts_with_all = ["tables", "model_table", "release_to"])]
     fetch: Option<JobId>,
-    /// Newton's method, or gradient descent with momentum
-    #[arg(long, value_enum, default_value_t = MethodName::Newton)]
-    method: MethodName,
-    /// Iterations of Newton's method
-    #[arg(long, default_value_t = 8)]
-    iterations: u32,
-    /// The learning rate of descent
-    #[arg(long, default_value_t = 1.0)]
-    rate: f64,
-    /// The part of the last change that descent makes again in each step
-    #[arg(long, default_value_t = 0.9)]
-    momentum: f64,
-    /// Passes of descent over all rows
-    #[arg(long, default_value_t = 120)]
-    epochs: u32,
-    /// Rows of a step of descent [default: all]
-    #[arg(long, value_name = "ROWS")]
-    batch: Option<u64>,
+    #[command(flatten)]
+    method: MethodArgs,
     /// End descent before the last epoch when no coefficient has moved by more than this since the check before. The nodes learn at each check whether to go on, and so, as whoever
     /// submits the job, after how many epochs it ended; nothing else [default: never]
     #[arg(long, value_name = "BOUND")]
@@ -95,18 +79,41 @@ pub struct TrainArgs {
     /// Epochs from one check to the next
     #[arg(long, value_name = "EPOCHS", default_value_t = 5, requires = "stop_below")]
     stop_every: u32,
-    /// The L2 penalty: of the sum of log losses, half of this times the sum of squared weights
-    #[arg(long, default_value_t = 1.0)]
-    l2: f64,
     #[command(flatten)]
     mode: ModeArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
 
-/// How a model is trained.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum MethodName {
+/// How a model is trained, as typed.
+#[derive(Clone, Debug, clap::Args)]
+pub(in crate::cli) struct MethodArgs {
+    /// Newton's method, or gradient descent with momentum
+    #[arg(long, value_enum, default_value_t = MethodName::Newton)]
+    pub method: MethodName,
+    /// Iterations of Newton's method
+    #[arg(long, default_value_t = 8)]
+    pub iterations: u32,
+    /// The learning rate of descent
+    #[arg(long, default_value_t = 1.0)]
+    pub rate: f64,
+    /// The part of the last change that descent makes again in each step
+    #[arg(long, default_value_t = 0.9)]
+    pub momentum: f64,
+    /// Passes of descent over all rows
+    #[arg(long, default_value_t = 120)]
+    pub epochs: u32,
+    /// Rows of a step of descent [default: all]
+    #[arg(long, value_name = "ROWS")]
+    pub batch: Option<u64>,
+    /// The L2 penalty: of the sum of log losses, half of this times the sum of squared weights
+    #[arg(long, default_value_t = 1.0)]
+    pub l2: f64,
+}
+
+/// The name of a method.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
+pub(in crate::cli) enum MethodName {
     /// Few iterations, each of which solves for all coefficients
     Newton,
     /// Many cheaper steps
@@ -132,7 +139,7 @@ struct Row {
 /// As [`train()`].
 pub fn run(args: &TrainArgs) -> Result<Exit, Error> {
     let pooling = args.tables.pooling()?;
-    let training = Training { method: args.method()?, l2: args.l2, mode: args.mode.mode };
+    let training = Training { method: args.method()?, l2: args.method.l2, mode: args.mode.mode };
     let out = args.out.as_ref().map(|path| NewFile::create(path)).transpose()?;
     if let Some(job) = args.fetch {
         let fetched = connected(&args.cluster, async |client| fetch_model(&client, job, pooling.moments()).await)?;
@@ -182,22 +189,27 @@ pub fn run(args: &TrainArgs) -> Result<Exit, Error> {
     Ok(Exit::Ok)
 }
 
+impl MethodArgs {
+    /// The method, of which descent may stop early.
+    pub(in crate::cli) const fn method(&self, stop: Option<Stopping>) -> Method {
+        let Self { iterations, rate, momentum, epochs, batch, .. } = *self;
+        match self.method {
+            MethodName::Newton => Method::Newton { iterations },
+            MethodName::Descent => Method::Descent { rate, momentum, epochs, batch, stop },
+        }
+    }
+}
+
 impl TrainArgs {
     fn method(&self) -> Result<Method, Error> {
-        match self.method {
-            MethodName::Newton if self.stop_below.is_some() => Err(Error::Usage(
+        let stop = self.stop_below.map(|below| Stopping { every: self.stop_every as usize, below });
+        if self.method.method == MethodName::Newton && stop.is_some() {
+            return Err(Error::Usage(
                 "--stop-below is for --method descent; Newton's method takes --iterations, 8 of which are enough"
                     .to_owned(),
-            )),
-            MethodName::Newton => Ok(Method::Newton { iterations: self.iterations }),
-            MethodName::Descent => Ok(Method::Descent {
-                rate: self.rate,
-                momentum: self.momentum,
-                epochs: self.epochs,
-                batch: self.batch,
-                stop: self.stop_below.map(|below| Stopping { every: self.stop_every as usize, below }),
-            }),
+            ));
         }
+        Ok(self.method.method(stop))
     }
 
     /// Whoever is to learn the model here needs a file for it, and who has one is to learn it.

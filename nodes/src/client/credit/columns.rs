@@ -7,6 +7,7 @@ use super::{
     evaluate::{KeptScores, submitter},
     feature_columns,
     moments::input,
+    quantiles::quantiles,
     whose_customers,
 };
 use crate::{
@@ -17,11 +18,13 @@ use crate::{
     tables::TableStatus,
 };
 use bytes::Bytes;
-use grid::{Cut, grid, tenths};
+use grid::{Cut, grid};
 use trefoil_circuits::credit::{OnCut, reference::Model};
 
 /// What the customers of a category are called that are counted for none of its levels: those of its `reference`, and of levels that count too few.
 const OTHERS: &str = "any other";
+/// Bins of a column of numbers.
+const TENTHS: u32 = 10;
 
 /// Counts customers by label and by the value of a column: numbers in tenths of the customers, as nearly as can be told, truth values by one cut point, and categories by level.
 ///
@@ -44,7 +47,7 @@ pub async fn count_column(
     let me = submitter(client)?;
     let mut all_customers = None;
     for (place, level) in features {
-        let mut kept = KeptScores::new(client, &me, whose_customers(tables), (minimum, mode));
+        let mut kept = KeptScores::new(client, (&me, whose_customers(tables)), (minimum, 2, mode));
         let counted = async {
             let spread = (moments.mean[place], moments.sd[place]);
             let middle = vec![Cut::new(0.5, spread)];
@@ -198,7 +201,7 @@ impl Counting<'_> {
     /// Those of the cut points that come nearest to tenths of the customers.
     async fn tenths(&self, values: &(Vec<InputSpec>, Vec<u64>), cuts: &[Cut]) -> Result<Vec<Cut>, Error> {
         let counts = self.by(values, cuts, Vec::new()).await?.pop().unwrap_or_default();
-        Ok(tenths(&counts).into_iter().filter_map(|place| cuts.get(place).copied()).collect())
+        Ok(quantiles(&counts, TENTHS).into_iter().filter_map(|place| cuts.get(place).copied()).collect())
     }
 
     /// Customers between cut points: good ones and bad ones if there are labels, and else all.

@@ -1,6 +1,9 @@
 //! How a model does on customers of several institutions, by counts alone.
 
-use super::{Applicants, EvaluationFile, ModelSource, Pooling, Purpose, column, score::job, whose_customers};
+use super::{
+    Applicants, Distribution, EvaluationFile, ModelSource, Pooling, Purpose, column, quantiles::quantiles, score::job,
+    whose_customers,
+};
 use crate::{
     Error,
     client::Client,
@@ -12,6 +15,7 @@ use crate::{
     tables::{TableName, TableStatus},
 };
 use bytes::Bytes;
+use std::collections::BTreeSet;
 use trefoil_circuits::credit::{Number, OnCut};
 
 /// What is counted.
@@ -21,9 +25,9 @@ pub struct Evaluating {
     pub model: String,
     /// The population, for people.
     pub population: String,
-    /// Equal bins of the probability of being bad: 2 to 1,000.
-    pub bins: usize,
-    /// The probability from which customers are called bad; it is moved up to the next border of a bin.
+    /// Bins of the probability of being bad, with about equally many customers: 2 to 200.
+    pub bins: u32,
+    /// The probability from which customers are called bad, to the nearest [`Number::ULP`].
     pub threshold: f64,
     /// Bins that count fewer good or fewer bad customers of an owner are merged before they leave the computation.
     pub minimum: u64,
@@ -35,8 +39,13 @@ pub struct Evaluating {
 const FINE: u32 = 1024;
 /// The column of scores that stay at the nodes.
 const SCORE: &str = "score";
+/// How often scores are counted: without labels, with labels, and for the area under the curve.
+const TIMES: u32 = 3;
 
 /// Scores the customers of tables at the nodes, which nobody learns, and counts them by score and label.
+///
+/// A first count, without labels, is between some hundred cut points. The second, with labels, is between those of them that come nearest to parts of one size, and the threshold if the first one could tell it: all are ends of ranges that the first one told, so that no
+/// difference of the two tells of fewer customers of an owner than the minimum. Neither is a sum of scores told, since two of them could differ by one customer's: the mean follows from the first count.
 ///
 /// The scores stay at the nodes as tables of this client while they are counted. Cancelled, it may leave them there: nobody can use them for anything but counts.
 ///
@@ -50,46 +59,102 @@ pub async fn evaluate(
 ) -> Result<EvaluationFile, Error> {
     let me = submitter(client)?;
     let Evaluating { bins, minimum, mode, threshold, .. } = *evaluating;
-    let accepted = (2..=1000).contains(&bins) && threshold > 0.0 && threshold < 1.0;
+    let accepted = (2..=200).contains(&bins) && threshold > Number::ULP && threshold < 1.0 - Number::ULP;
     if !accepted {
-        return Err(Error::Usage("give 2 to 1000 bins and a threshold above 0 and below 1".to_owned()));
+        return Err(Error::Usage("give 2 to 200 bins and a threshold above 0 and below 1".to_owned()));
     }
-    let called_bad = (0..bins).find(|k| *k as f64 >= threshold * bins as f64 - 1e-9).unwrap_or(bins);
     let labels = pooling.labels(tables)?;
     // Each of them counts for itself: scores and labels come from the same rows.
     let parts: Vec<Vec<TableStatus>> = match pooling {
         Pooling::Horizontal(_) => tables.iter().map(|table| vec![table.clone()]).collect(),
         Pooling::Vertical(_) => vec![tables.to_vec()],
     };
-    let mut kept = KeptScores::new(client, &me, whose_customers(tables), (minimum, mode));
+    let rows: Vec<u64> = parts.iter().filter_map(|part| part.first()).map(|table| table.rows).collect();
+    let mut kept = KeptScores::new(client, (&me, whose_customers(tables)), (minimum, TIMES, mode));
     let counted = async {
         let mut values = Vec::new();
         for part in &parts {
             values.push(kept.add(model, (part, pooling), ReportSpec::Probability).await?);
         }
-        let rows = parts.iter().filter_map(|part| part.first()).map(|table| table.rows).collect();
-        let border = |k: usize| (k as f64 / bins as f64 / Number::ULP).round() as i64;
-        let cuts = (1..bins).map(border).collect();
-        let around = u32::try_from(called_bad).ok().filter(|_| called_bad < bins);
-        let counts = CountsSpec { rows, cuts, on_cut: OnCut::Upper, by_label: true, minimum, around };
-        let inputs: Vec<_> = values.into_iter().chain(labels).collect();
-        let auc = AucSpec { rows: counts.rows.clone(), bins: FINE, minimum };
-        let auc = JobSpec { inputs: inputs.clone(), ..JobSpec::new(ProgramSpec::CreditAuc(auc), mode) };
-        let counts = JobSpec { inputs, ..JobSpec::new(ProgramSpec::CreditCounts(counts), mode) };
-        let counted = client.run(&counts, Bytes::new(), &[]).await?;
-        Ok::<_, Error>((counted, client.run(&auc, Bytes::new(), &[]).await?))
+        let labelled: Vec<_> = values.iter().cloned().chain(labels).collect();
+        let counting = Counting { client, rows: &rows, minimum, mode };
+        let called_bad = units(threshold);
+        let fine = fine_cuts(called_bad);
+        let all = counting.by(&fine, called_bad, &values).await?.pop().unwrap_or_default();
+        let cuts = chosen(&fine, &all, (bins, called_bad), minimum);
+        let auc = AucSpec { rows: rows.clone(), bins: FINE, minimum };
+        let auc = JobSpec { inputs: labelled.clone(), ..JobSpec::new(ProgramSpec::CreditAuc(auc), mode) };
+        let auc = client.run(&auc, Bytes::new(), &[]).await?;
+        let pairs: Option<[u64; 4]> = auc.z64(0)?.iter().map(|n| n.0).collect::<Vec<_>>().try_into().ok();
+        let by_label = if cuts.is_empty() {
+            // Nothing can be told apart.
+            let [_, _, goods, bads] = pairs.unwrap_or_default();
+            vec![vec![goods], vec![bads]]
+        } else {
+            counting.by(&cuts, called_bad, &labelled).await?
+        };
+        Ok::<_, Error>((Distribution { cuts: probabilities(&fine), counts: all }, cuts, by_label, pairs))
     };
     let counted = counted.await;
     kept.delete().await;
-    let (counted, auc) = counted?;
-    let counts = |k: usize| Ok::<_, Error>(counted.z64(k)?.iter().map(|n| n.0).collect());
+    let (distribution, cuts, mut by_label, pairs) = counted?;
     let mut file = EvaluationFile::new(evaluating.model.clone(), evaluating.population.clone());
-    (file.goods, file.bads) = (counts(0)?, counts(1)?);
-    file.rows = parts.iter().filter_map(|part| part.first()).map(|table| table.rows).sum();
-    file.threshold = called_bad;
-    file.minimum = minimum;
-    file.pairs = auc.z64(0)?.iter().map(|n| n.0).collect::<Vec<_>>().try_into().ok();
+    file.bads = by_label.pop().unwrap_or_default();
+    file.goods = by_label.pop().unwrap_or_default();
+    file.rows = rows.iter().sum();
+    file.threshold = units(threshold) as f64 * Number::ULP;
+    file.cuts = probabilities(&cuts);
+    (file.minimum, file.distribution, file.pairs) = (minimum, Some(distribution), pairs);
     Ok(file)
+}
+
+/// A probability in units of [`Number::ULP`].
+fn units(probability: f64) -> i64 {
+    (probability / Number::ULP).round() as i64
+}
+
+fn probabilities(units: &[i64]) -> Vec<f64> {
+    units.iter().map(|at| *at as f64 * Number::ULP).collect()
+}
+
+/// Cut points between probabilities, in units of [`Number::ULP`], the same ones for all populations, and one more. Their logits lie evenly, and closer where most scores are.
+fn fine_cuts(one_more: i64) -> Vec<i64> {
+    let near = (-160..=160).map(|k| f64::from(k) / 32.0);
+    let far = (41..=96).flat_map(|k| [-1.0, 1.0].map(|sign| sign * f64::from(k) / 8.0));
+    let at = |logit: f64| units(1.0 / (1.0 + (-logit).exp()));
+    let all: BTreeSet<i64> = near.chain(far).map(at).chain([one_more]).collect();
+    let one = units(1.0);
+    all.into_iter().filter(|at| (1..one).contains(at)).collect()
+}
+
+/// Those of the cut points, between which so many customers were counted, that come nearest to so many parts of one size, and the threshold, if it is known.
+fn chosen(fine: &[i64], counts: &[u64], (bins, threshold): (u32, i64), minimum: u64) -> Vec<i64> {
+    let known = |(cut, count): (&i64, &u64)| *cut == threshold && (minimum < 2 || *count > 0);
+    let border = fine.iter().zip(counts).position(known);
+    let places: BTreeSet<usize> = quantiles(counts, bins).into_iter().chain(border).collect();
+    places.into_iter().filter_map(|place| fine.get(place).copied()).collect()
+}
+
+/// Counts of scores of customers.
+struct Counting<'a> {
+    client: &'a Client,
+    /// Customers of each input.
+    rows: &'a [u64],
+    minimum: u64,
+    mode: ModeSpec,
+}
+
+impl Counting<'_> {
+    /// Customers between cut points: good ones and bad ones if there are labels beside the scores, and else all. Bins are not merged across the threshold, if it is one of the cut points.
+    async fn by(&self, cuts: &[i64], threshold: i64, inputs: &[InputSpec]) -> Result<Vec<Vec<u64>>, Error> {
+        let by_label = inputs.len() > self.rows.len();
+        let around = cuts.iter().position(|cut| *cut == threshold).and_then(|below| u32::try_from(below + 1).ok());
+        let (rows, cuts, minimum) = (self.rows.to_vec(), cuts.to_vec(), self.minimum);
+        let counts = CountsSpec { rows, cuts, on_cut: OnCut::Upper, by_label, minimum, around };
+        let spec = JobSpec { inputs: inputs.to_vec(), ..JobSpec::new(ProgramSpec::CreditCounts(counts), self.mode) };
+        let outcome = self.client.run(&spec, Bytes::new(), &[]).await?;
+        (0..outcome.outputs.len()).map(|k| Ok(outcome.z64(k)?.iter().map(|n| n.0).collect())).collect()
+    }
 }
 
 /// Who submits jobs.
@@ -107,15 +172,14 @@ pub(super) struct KeptScores<'a> {
 }
 
 impl<'a> KeptScores<'a> {
-    /// None yet, of customers of these owners.
+    /// None yet, for this client and of customers of these owners, to be counted so often.
     pub(super) fn new(
         client: &'a Client,
-        me: &'a ClientName,
-        owners: Vec<ClientName>,
-        (minimum, mode): (u64, ModeSpec),
+        (me, owners): (&'a ClientName, Vec<ClientName>),
+        (minimum, times, mode): (u64, u32, ModeSpec),
     ) -> Self {
-        // No more than any owner can permit: counted twice, beside the tables of all of them.
-        let purpose = Purpose { pooled_with: owners, times: 2, ..Purpose::new(vec![me.clone()], minimum, mode) };
+        // No more than any owner can permit, beside the tables of all of them.
+        let purpose = Purpose { pooled_with: owners, times, ..Purpose::new(vec![me.clone()], minimum, mode) };
         Self { client, me, purpose, names: Vec::new() }
     }
 

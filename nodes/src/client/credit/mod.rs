@@ -4,6 +4,7 @@
 //! trains on the tables of all ([`train()`]), scores customers ([`score()`]) and counts them ([`evaluate()`]). Tables of the same customers with other columns are joined before ([`join()`]). Tables are found by [`find()`].
 
 mod columns;
+mod counts;
 mod encode;
 mod evaluate;
 mod files;
@@ -12,13 +13,15 @@ mod join;
 mod moments;
 mod new_file;
 mod permits;
+mod quantiles;
 mod score;
 mod train;
 
 pub use columns::{check_column, count_column};
+pub use counts::{ColumnCounts, Distribution, EvaluationFile};
 pub use encode::Encoded;
 pub use evaluate::{Evaluating, evaluate};
-pub use files::{ColumnCounts, EvaluationFile, ModelFile, read_moments};
+pub use files::{ModelFile, read_moments};
 pub use find::{TableArg, find};
 pub use join::{Joined, Joining, join};
 pub use moments::joint_moments;

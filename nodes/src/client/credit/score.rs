@@ -119,7 +119,8 @@ pub async fn score(
         Applicants::Rows(rows) => rows.rows(),
         Applicants::Tables(tables, pooling) => pooling.of(tables)?.0.size().0 as usize,
     };
-    let reports = scoring.reports(model.moments(), count)?;
+    let columns = model.moments().columns().iter().map(|(_, features)| *features as u32).collect();
+    let reports = scoring.reports(columns, count)?;
     let outputs = vec![output; reports.len()];
     let spec = job(model, applicants, (reports, outputs), scoring.mode)?;
     let rows = match applicants {
@@ -158,8 +159,11 @@ pub async fn fetch(client: &Client, id: JobId, tell: &[Tell], reasons: usize) ->
 }
 
 impl Scoring {
-    /// What the job of so many customers reports. Of few, probabilities come in fewer rounds as numbers.
-    fn reports(&self, moments: &NamedMoments, customers: usize) -> Result<Vec<ReportSpec>, Error> {
+    /// What the job of so many customers reports, who have columns of so many features each. Of few, probabilities come in fewer rounds as numbers.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if nothing is to be told, or a thing twice; or for a threshold below zero or too large.
+    pub fn reports(&self, columns: Vec<u32>, customers: usize) -> Result<Vec<ReportSpec>, Error> {
         let twice = self.tell.iter().enumerate().any(|(k, tell)| self.tell[..k].contains(tell));
         if self.tell.is_empty() || twice {
             return Err(Error::Usage("say what is to be told of each customer, each thing once".to_owned()));
@@ -173,7 +177,6 @@ impl Scoring {
         };
         let mut reports: Vec<_> = self.tell.iter().map(report).collect();
         if self.reasons > 0 {
-            let columns: Vec<u32> = moments.columns().iter().map(|(_, features)| *features as u32).collect();
             let most = u32::try_from(self.reasons).unwrap_or(u32::MAX);
             reports.push(ReportSpec::Reasons(ReasonsSpec { most, columns }));
         }

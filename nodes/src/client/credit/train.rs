@@ -147,6 +147,26 @@ impl Pooling {
     }
 }
 
+impl Training {
+    /// The program that trains on a table.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a setting below zero or too large.
+    pub fn of(&self, table: PooledSpec) -> Result<TrainSpec, Error> {
+        let method = match self.method {
+            Method::Newton { iterations } => MethodSpec::Newton { iterations },
+            Method::Descent { rate, momentum, epochs, batch, stop } => MethodSpec::Descent {
+                rate: units("the learning rate", rate, Number::ULP)?,
+                momentum: units("the momentum", momentum, 1.0 / 1024.0)?,
+                epochs,
+                batch,
+                stop: stop.map(stop_spec).transpose()?,
+            },
+        };
+        Ok(TrainSpec { table, method, l2: units("the L2 penalty", self.l2, Number::ULP)? })
+    }
+}
+
 /// A training that is done.
 #[derive(Debug)]
 pub struct Trained {
@@ -174,20 +194,7 @@ pub async fn train(
     let (table, mut inputs) = pooling.of(tables)?;
     inputs.extend(pooling.labels(tables)?);
     let moments = pooling.moments();
-    let program = ProgramSpec::CreditTrain(TrainSpec {
-        table,
-        method: match training.method {
-            Method::Newton { iterations } => MethodSpec::Newton { iterations },
-            Method::Descent { rate, momentum, epochs, batch, stop } => MethodSpec::Descent {
-                rate: units("the learning rate", rate, Number::ULP)?,
-                momentum: units("the momentum", momentum, 1.0 / 1024.0)?,
-                epochs,
-                batch,
-                stop: stop.map(stop_spec).transpose()?,
-            },
-        },
-        l2: units("the L2 penalty", training.l2, Number::ULP)?,
-    });
+    let program = ProgramSpec::CreditTrain(training.of(table)?);
     let output = match destination {
         Destination::Kept(name, version, permits) => {
             OutputSpec::kept(KeptTable { name, version, columns: vec![model_column(&moments)?], permits })

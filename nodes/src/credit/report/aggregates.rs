@@ -1,6 +1,6 @@
 //! Counts of which a report is made.
 
-use super::{Coefficient, Scale};
+use super::{Coefficient, MeanScore, Scale};
 use crate::credit::TableError;
 use trefoil_circuits::credit::reference::{Binning, Histogram, Ranking};
 
@@ -13,14 +13,18 @@ pub struct Aggregates {
     pub model: String,
     /// The population, for people.
     pub population: String,
-    /// Customers by probability of being bad, in equal bins. Where some were merged, the last of them has the count of all, and the others have zero.
+    /// Customers by probability of being bad, between `cuts`. Where some were merged, the last of them has the count of all, and the others have zero.
     pub scores: Histogram,
-    /// The sum of the probabilities in each bin, if computed.
+    /// Rising cut points between these bins.
+    pub cuts: Vec<f64>,
+    /// The sum of the probabilities in each bin, as nearly as it is known.
     pub score_sums: Option<Vec<f64>>,
     /// The bin from which customers are called bad; it may be one beyond the last.
     pub threshold: usize,
     /// Figures computed from the scores themselves, or nearly.
     pub exact: Option<Exact>,
+    /// The mean score of all customers, if it is known.
+    pub mean_score: Option<MeanScore>,
     /// The scores of an earlier population.
     pub stability: Option<StabilityCounts>,
     /// What single columns tell.
@@ -74,7 +78,7 @@ pub enum AttributeKind {
 }
 
 impl Aggregates {
-    /// The aggregates of scores (probabilities) on a table of one's own: histogram of `bins` bins, sums, exact figures.
+    /// The aggregates of scores (probabilities) on a table of one's own: histogram of `bins` equal bins, sums, exact figures.
     ///
     /// The threshold is a probability and is moved up to the next border of a bin.
     ///
@@ -95,6 +99,8 @@ impl Aggregates {
             model: String::new(),
             population: String::new(),
             scores: histogram,
+            cuts: (1..bins).map(|border| border as f64 / bins as f64).collect(),
+            mean_score: Some(MeanScore { mean: sums.iter().sum::<f64>() / scores.len() as f64, error: 0.0 }),
             score_sums: Some(sums),
             threshold: border,
             exact: Some(Exact { auc: ranking.auc(), auc_error: 0.0, ks: Some(ranking.ks()) }),

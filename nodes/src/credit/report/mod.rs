@@ -40,6 +40,8 @@ pub struct Report {
     pub bads: u64,
     /// The figures of separation.
     pub figures: Figures,
+    /// The mean score, beside which stands the rate of bad customers.
+    pub mean_score: Option<MeanScore>,
     /// Customers by score, lowest first, after merging.
     pub scores: Vec<ScoreBin>,
     /// What a threshold makes of the customers; `None` if a cell would be too small.
@@ -73,6 +75,16 @@ pub struct Figures {
     pub ks: f64,
 }
 
+/// The mean of the scores of all customers.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct MeanScore {
+    /// As nearly as it is known.
+    pub mean: f64,
+    /// How far it can be from that of the scores themselves; 0 if it was computed from them.
+    pub error: f64,
+}
+
 /// Customers whose score (probability of being bad) falls into a range.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -85,7 +97,7 @@ pub struct ScoreBin {
     pub goods: u64,
     /// Bad customers.
     pub bads: u64,
-    /// The mean score, or the middle of the range if sums were not given.
+    /// The mean score as nearly as it is known, or the middle of the range.
     pub predicted: f64,
 }
 

@@ -51,6 +51,7 @@ impl Aggregates {
             goods: goods.iter().sum(),
             bads: bads.iter().sum(),
             figures: Figures { auc, auc_error, gini: 2.0 * auc - 1.0, ks },
+            mean_score: self.mean_score,
             scores,
             confusion,
             deciles: deciles(&merged)?,
@@ -68,6 +69,7 @@ impl Aggregates {
         let numbers = self.coefficients.iter().flat_map(|c| [Some(c.value), c.standard_error, c.p]);
         let scale = self.scorecard.iter().flat_map(|s| [s.base_score, s.odds, s.pdo].map(Some));
         let exact = self.exact.iter().flat_map(|e| [Some(e.auc), Some(e.auc_error), e.ks]);
+        let exact = exact.chain(self.mean_score.iter().flat_map(|m| [m.mean, m.error].map(Some)));
         if numbers.chain(scale).chain(exact).flatten().any(|number| !number.is_finite()) {
             return Err(mismatch(
                 "a coefficient, a figure or the scale of the scorecard is no finite number; leave it out",
@@ -78,15 +80,17 @@ impl Aggregates {
             Some(sums) if sums.iter().any(|sum| !sum.is_finite()) => {
                 Err(mismatch("a sum of scores is no finite number"))
             }
+            _ if self.cuts.len() + 1 != bins || !self.cuts.is_sorted() => {
+                Err(mismatch("the cut points of scores do not rise, or are not one fewer than the bins"))
+            }
             _ if self.threshold > bins => Err(mismatch("the threshold is beyond the last bin of scores")),
             _ => Ok(()),
         }
     }
 
     fn score_bins(&self, ranges: &[Range<usize>]) -> Vec<ScoreBin> {
-        let bins = self.scores.goods().len() as f64;
         let bin = |range: &Range<usize>| {
-            let (from, to) = (range.start as f64 / bins, range.end as f64 / bins);
+            let (from, to) = (self.border(range.start), self.border(range.end));
             let (goods, bads) = (sum(self.scores.goods(), range), sum(self.scores.bads(), range));
             let sums = self.score_sums.as_ref().and_then(|sums| sums.get(range.clone()));
             let predicted =
@@ -96,10 +100,15 @@ impl Aggregates {
         ranges.iter().map(bin).collect()
     }
 
+    /// The score between a bin and the one before.
+    fn border(&self, bin: usize) -> f64 {
+        bin.checked_sub(1).map_or(0.0, |below| self.cuts.get(below).copied().unwrap_or(1.0))
+    }
+
     fn confusion(&self) -> Result<ConfusionCells, TableError> {
         let c = self.scores.confusion(self.threshold)?;
         Ok(ConfusionCells {
-            threshold: self.threshold as f64 / self.scores.goods().len() as f64,
+            threshold: self.border(self.threshold),
             true_bad: c.true_bad,
             false_bad: c.false_bad,
             true_good: c.true_good,

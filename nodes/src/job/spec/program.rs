@@ -146,6 +146,18 @@ impl ProgramSpec {
         }
     }
 
+    /// Bytes that a computation of credit analysis takes beside its inputs and outputs. What a circuit takes follows from its attachment, and the others take none to speak of.
+    pub(in crate::job) fn work_bytes(&self) -> u64 {
+        match self {
+            Self::AesCtr(_) | Self::Circuit(_) | Self::Moments(_) => 0,
+            Self::CreditScore(score) => score.memory(),
+            Self::CreditTrain(train) => train.memory(),
+            Self::CreditCounts(counts) => counts.memory(),
+            Self::CreditAuc(auc) => auc.memory(),
+            Self::CreditJoin(join) => join.memory(),
+        }
+    }
+
     /// Wires of all input and output ports of a circuit.
     pub fn port_wires(&self) -> u64 {
         match self {

@@ -25,7 +25,10 @@ const MAX_ATTACHMENT: u64 = 1 << 40;
 const MAX_VECTORS: usize = 1 << 10;
 
 impl Sizes {
-    pub(super) fn new(program: &ProgramSpec, [inputs, uploads, outputs]: [Vec<Shape>; 3]) -> Result<Self, SpecFault> {
+    pub(in crate::job) fn new(
+        program: &ProgramSpec,
+        [inputs, uploads, outputs]: [Vec<Shape>; 3],
+    ) -> Result<Self, SpecFault> {
         let attachment = program.attachment_bytes();
         let bytes = usize::try_from(attachment).ok().filter(|_| attachment <= MAX_ATTACHMENT);
         if inputs.len().max(outputs.len()) > MAX_VECTORS {

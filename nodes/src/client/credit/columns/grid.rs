@@ -62,30 +62,9 @@ fn round(value: f64, gap: f64) -> f64 {
     }
 }
 
-/// The cut points, by their places, that come nearest to tenths of the customers, of whom so many were counted between all.
-///
-/// Where small bins were merged, the count of all of them is that of the last one: only the ends of what was told are taken, never a place within. So a second count between them, of good and of bad customers, is about whole
-/// ranges of the first one, and no difference of the two is about fewer customers than these have.
-pub(super) fn tenths(counts: &[u64]) -> Vec<usize> {
-    let all = counts.iter().fold(0, |sum: u64, count| sum.saturating_add(*count));
-    let mut below = 0_u64;
-    let mut ends: Vec<(usize, u64)> = Vec::new();
-    for (place, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
-        below = below.saturating_add(*count);
-        ends.push((place, below));
-    }
-    // Above the last one is nobody.
-    ends.pop();
-    let off = |below: u64, tenth: u64| (u128::from(below) * 10).abs_diff(u128::from(all) * u128::from(tenth));
-    let nearest = |tenth: u64| ends.iter().min_by_key(|(_, below)| off(*below, tenth)).map(|(place, _)| *place);
-    let mut places: Vec<usize> = (1..10).filter_map(nearest).collect();
-    places.dedup();
-    places
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::quantiles, *};
     use crate::credit::{Schema, Values, read};
     use proptest::prelude::*;
     use std::path::PathBuf;
@@ -113,7 +92,7 @@ mod tests {
         let moments = moments(values);
         let grid = grid(moments);
         let cuts: Vec<f64> =
-            tenths(&counted(&[values.to_vec()], &grid, moments)).iter().map(|k| grid[*k].value).collect();
+            quantiles(&counted(&[values.to_vec()], &grid, moments), 10).iter().map(|k| grid[*k].value).collect();
         let mut bins = vec![0; cuts.len() + 1];
         for x in values {
             bins[cuts.partition_point(|cut| cut < x)] += 1;
@@ -168,9 +147,9 @@ mod tests {
         let mostly: Vec<f64> = (0..400).map(|k| if k % 4 == 0 { f64::from(k) } else { 0.0 }).collect();
         let bins = binned(&mostly).1;
         assert!(bins[0] == 301 && bins.len() >= 3, "{bins:?}");
-        assert!(tenths(&counted(&[vec![7.0; 400]], &grid((7.0, 1.0)), (7.0, 1.0))).is_empty());
-        assert!(tenths(&[]).is_empty() && tenths(&[0, 0, 30]).is_empty());
-        assert_eq!(tenths(&[0, 50, 0, 40, 0, 10]), [1, 3]);
+        assert!(quantiles(&counted(&[vec![7.0; 400]], &grid((7.0, 1.0)), (7.0, 1.0)), 10).is_empty());
+        assert!(quantiles(&[], 10).is_empty() && quantiles(&[0, 0, 30], 10).is_empty());
+        assert_eq!(quantiles(&[0, 50, 0, 40, 0, 10], 10), [1, 3]);
     }
 
     proptest! {
@@ -184,8 +163,8 @@ mod tests {
             let grid = grid(moments);
             let first = counted(&parts, &grid, moments);
             let ends: Vec<usize> = (0..grid.len()).filter(|k| first[*k] > 0).collect();
-            let second: Vec<Cut> = tenths(&first).iter().map(|k| grid[*k]).collect();
-            prop_assert!(tenths(&first).iter().all(|k| ends.contains(k)));
+            let second: Vec<Cut> = quantiles(&first, 10).iter().map(|k| grid[*k]).collect();
+            prop_assert!(quantiles(&first, 10).iter().all(|k| ends.contains(k)));
             let mut borders: Vec<f64> = ends.iter().map(|k| grid[*k].value).chain(second.iter().map(|cut| cut.value)).collect();
             borders.sort_by(f64::total_cmp);
             borders.dedup();

@@ -133,7 +133,7 @@ pub(super) fn calibration(page: &mut Html, report: &Report) {
     let error =
         points.iter().map(|p| (p.0 - p.1).abs() * p.2 as f64).sum::<f64>() / (report.goods + report.bads).max(1) as f64;
     plot.describe(format!(
-        "The rate of bad customers against the predicted one: the mean score of each bin, or the middle of its range where counts alone are known. They differ by {} on average.",
+        "The rate of bad customers against the predicted one: the mean score of each bin, as nearly as it is known. They differ by {} on average.",
         percent(error)
     ));
     plot.line("chance", &[(0.0, 0.0), (1.0, 1.0)]);

@@ -96,6 +96,10 @@ fn notes(page: &mut Html, report: &Report) {
     for note in [score, &cells, &auc, deciles] {
         page.element("li", note);
     }
+    if let Some(score) = report.mean_score.filter(|score| score.error > 0.0) {
+        let note = "The mean score follows from counts between narrow ranges: it is at most";
+        page.element("li", &format!("{note} {:.4} away from that of the scores themselves.", score.error));
+    }
     if !report.columns_left_out.is_empty() {
         let names = report.columns_left_out.join(", ");
         page.element(

@@ -14,6 +14,7 @@ pub(super) fn facts(page: &mut Html, report: &Report) {
     for (name, value) in [
         ("Customers", Some(grouped(all))),
         ("Bad", Some(percent_of(report.bads, all))),
+        ("Mean score", report.mean_score.map(|score| percent(score.mean))),
         ("AUC", Some(format!("{:.3}", report.figures.auc))),
         ("Gini", Some(format!("{:.3}", report.figures.gini))),
         ("KS", Some(format!("{:.3}", report.figures.ks))),
