@@ -1,0 +1,180 @@
+//! Files of counts, and the reports made of them.
+
+use super::*;
+
+#[test]
+fn customers_left_out_widen_the_error_and_too_many_give_no_figures() {
+    let counts = |rows| EvaluationFile {
+        rows,
+        minimum: 10,
+        cuts: vec![0.25, 0.5],
+        goods: vec![700, 100, 0],
+        bads: vec![0, 100, 100],
+        ..EvaluationFile::new(String::new(), String::new())
+    };
+    assert_eq!((counts(1000).left_out(), counts(1000).left_out_error().to_bits()), (0, 0));
+    assert!((counts(1100).left_out_error() - 100.0 / 300.0).abs() < 1e-12);
+    // As many of either label: what is left out moves most if it is half of each.
+    let even = EvaluationFile { cuts: vec![], goods: vec![100], bads: vec![100], ..counts(222) };
+    assert!((even.left_out_error() - (1.0 - 1e4 / 111.0_f64.powi(2))).abs() < 1e-12);
+    // 900 of 1,000 are called right by the last two bins: of 1,100 from 900 to 1,000.
+    let error = counts(1100).left_out_accuracy(0.9);
+    assert!((0.9 - error - 900.0 / 1100.0).abs() < 1e-12 && 0.9 + error > 1000.0 / 1100.0, "{error}");
+    assert!(counts(1100).histogram().is_ok());
+    let refused = counts(1200).histogram().expect_err("a sixth is left out").to_string();
+    assert!(refused.starts_with("200 of 1200 customers are of owners with fewer than 10"), "{refused}");
+}
+
+#[test]
+fn where_bins_were_merged_there_is_no_confusion() {
+    let counts = |bin: usize| EvaluationFile {
+        rows: 1000,
+        minimum: 10,
+        threshold: [0.2, 0.4, 0.6, 0.8][bin - 1],
+        cuts: vec![0.2, 0.4, 0.6, 0.8],
+        goods: vec![0, 600, 0, 0, 200],
+        bads: vec![0, 90, 0, 0, 110],
+        ..EvaluationFile::new(String::new(), String::new())
+    };
+    assert_eq!(counts(2).bins(), 2);
+    for (threshold, told) in [(1, false), (2, true), (3, false), (4, false)] {
+        let report = counts(threshold).aggregates("", None, (None, None)).and_then(|all| Ok(all.release(10)?));
+        let report = report.expect("a report");
+        assert_eq!(
+            (report.confusion.is_some(), counts(threshold).called_bad()),
+            (told, told.then_some(threshold)),
+            "{threshold}"
+        );
+        assert_eq!(report.scores.iter().map(|bin| (bin.goods, bin.bads)).collect::<Vec<_>>(), [(600, 90), (200, 110)]);
+        assert_eq!(report.scores[0].to.to_bits(), 0.4_f64.to_bits());
+        assert!(report.confusion.is_none_or(|cells| (cells.true_good, cells.true_bad) == (600, 110)));
+    }
+    assert_eq!(EvaluationFile { minimum: 1, ..counts(3) }.called_bad(), Some(3), "zeros are zeros");
+    assert_eq!(EvaluationFile { threshold: 0.5, ..counts(2) }.called_bad(), None, "no cut point");
+}
+
+#[test]
+fn stability_is_by_bins_that_neither_population_merged() {
+    let counts = |goods, bads| EvaluationFile {
+        rows: 1000,
+        minimum: 10,
+        cuts: vec![0.25, 0.5, 0.75],
+        goods,
+        bads,
+        ..EvaluationFile::new(String::new(), String::new())
+    };
+    let earlier = counts(vec![300, 0, 300, 200], vec![20, 0, 80, 100]);
+    let now = counts(vec![200, 300, 150, 150], vec![20, 40, 40, 100]);
+    let aggregates = now.aggregates("", Some(&earlier), (None, None)).expect("counts");
+    let moved = aggregates.release(10).expect("a report").stability.expect("two populations");
+    let bins: Vec<_> = moved.bins.iter().map(|bin| (bin.expected, bin.actual)).collect();
+    assert_eq!(bins, [(320, 220), (380, 530), (300, 250)]);
+}
+
+#[test]
+fn a_column_of_which_too_few_are_told_is_left_out_and_the_others_are_reported() {
+    let column = |name: &str, goods: Vec<u64>, bads: Vec<u64>| {
+        let levels = (0..goods.len()).map(|k| k.to_string()).collect();
+        ColumnCounts { name: name.to_owned(), cuts: Vec::new(), levels, goods, bads }
+    };
+    let file = EvaluationFile {
+        rows: 1000,
+        minimum: 10,
+        cuts: vec![0.25, 0.5],
+        goods: vec![700, 100, 0],
+        bads: vec![0, 100, 100],
+        columns: vec![
+            column("told", vec![600, 200], vec![50, 150]),
+            // Of 150 it is not known what they have.
+            column("hidden", vec![600, 50], vec![50, 150]),
+            // Of all it is known, and nobody is bad.
+            column("thin", vec![800, 195], vec![0, 5]),
+        ],
+        ..EvaluationFile::new(String::new(), String::new())
+    };
+    let aggregates = file.aggregates("", None, (None, None)).expect("counts");
+    let report = aggregates.release(10).expect("a report");
+    assert_eq!(report.attributes.iter().map(|a| a.name.as_str()).collect::<Vec<_>>(), ["told"]);
+    assert_eq!(report.columns_left_out, ["hidden", "thin"]);
+    let page = crate::credit::report::to_html(&report);
+    assert!(page.contains("hidden, thin"), "the page says so");
+}
+
+/// Each evaluation has cut points of its own; the distributions of both are between the same ones.
+#[test]
+fn stability_is_by_the_distribution_of_the_earlier_population() {
+    let counts = |cuts: &[f64], goods: &[u64], all: &[u64]| EvaluationFile {
+        rows: 1000,
+        minimum: 10,
+        cuts: cuts.to_vec(),
+        goods: goods.to_vec(),
+        bads: goods.to_vec(),
+        distribution: Some(Distribution { cuts: vec![0.1, 0.2, 0.3, 0.4], counts: all.to_vec() }),
+        ..EvaluationFile::new(String::new(), String::new())
+    };
+    let earlier = counts(&[0.3], &[250, 250], &[100, 200, 0, 300, 400]);
+    let now = counts(&[0.1, 0.2, 0.3, 0.4], &[100, 100, 100, 100, 100], &[200; 5]);
+    let aggregates = now.aggregates("", Some(&earlier), (None, None)).expect("counts");
+    let moved = aggregates.release(10).expect("a report").stability.expect("two populations");
+    let bins: Vec<_> = moved.bins.iter().map(|bin| (bin.to, bin.expected, bin.actual)).collect();
+    assert_eq!(bins, [(0.1, 100, 200), (0.2, 200, 200), (0.4, 300, 400), (1.0, 400, 200)]);
+    let other = EvaluationFile { cuts: vec![0.15], distribution: None, ..earlier };
+    assert!(now.aggregates("", Some(&other), (None, None)).is_err(), "nothing is between the same cut points");
+}
+
+#[test]
+fn mean_scores_are_as_near_as_the_distribution_tells() {
+    let scores: Vec<f64> = (0..1000).map(|k| f64::from(k * k) / 1e6).collect();
+    let between = |cuts: &[f64]| {
+        let mut counts = vec![0; cuts.len() + 1];
+        for score in &scores {
+            counts[cuts.partition_point(|cut| cut <= score)] += 1;
+        }
+        counts
+    };
+    let fine: Vec<f64> = (1..100).map(|k| f64::from(k) / 100.0).collect();
+    let mut all = between(&fine);
+    // The 33 customers of three ranges are told as one.
+    (all[32], all[30], all[31]) = (all[30] + all[31] + all[32], 0, 0);
+    let cuts = vec![0.09, 0.25, 0.64];
+    let goods: Vec<u64> = between(&cuts).iter().map(|count| count / 2).collect();
+    let file = EvaluationFile {
+        rows: 1000,
+        minimum: 10,
+        cuts: cuts.clone(),
+        bads: goods.clone(),
+        goods,
+        distribution: Some(Distribution { cuts: fine, counts: all }),
+        ..EvaluationFile::new(String::new(), String::new())
+    };
+    let mean = file.mean_score().expect("a distribution");
+    let exact = scores.iter().sum::<f64>() / 1000.0;
+    assert!((mean.mean - exact).abs() <= mean.error && mean.error < 0.006, "{mean:?} {exact}");
+    let report = file.aggregates("", None, (None, None)).and_then(|all| Ok(all.release(10)?)).expect("a report");
+    assert_eq!(report.scores.len(), 4);
+    for bin in &report.scores {
+        let own: Vec<f64> = scores.iter().copied().filter(|score| (bin.from..bin.to).contains(score)).collect();
+        let exact = own.iter().sum::<f64>() / own.len() as f64;
+        assert!((bin.predicted - exact).abs() < 0.006, "{bin:?} {exact}");
+    }
+    assert_eq!(report.mean_score, Some(mean));
+}
+
+#[test]
+fn a_file_whose_cut_points_do_not_fit_is_refused() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let counts = |cuts: &str, goods: &str| {
+        format!(
+            r#"{{"format":1,"model":"","population":"","rows":4,"minimum":0,"threshold":0.5,"cuts":{cuts},"goods":{goods},"bads":[1,1]}}"#
+        )
+    };
+    for (k, (cuts, goods, well)) in
+        [("[0.5]", "[1,1]", true), ("[0.5]", "[2]", false), ("[1.5]", "[1,1]", false), ("[0.5,0.5]", "[1,1,1]", false)]
+            .into_iter()
+            .enumerate()
+    {
+        let path = dir.path().join(k.to_string());
+        std::fs::write(&path, counts(cuts, goods)).expect("written");
+        assert_eq!(EvaluationFile::read(&path).is_ok(), well, "{cuts} {goods}");
+    }
+}
