@@ -123,9 +123,14 @@ fn the_tutorial_works_as_it_is_written() {
     let told: Vec<_> = told.collect();
     // Ten of each of the three banks.
     assert!(told.len() > 2 && told.iter().flatten().all(|count| *count >= 30), "{told:?}");
-    // Where no bank has too few bad customers, bins have a twentieth of the customers each, as nearly as scores allow.
-    let sizes: Vec<f64> = told.iter().map(|[goods, bads]| (goods + bads) as f64 / rows as f64).collect();
-    assert!(sizes.last().is_some_and(|worst| (0.025..0.12).contains(worst)), "{sizes:?}");
+    // Cut points are where the first count tells how many customers are below.
+    let numbers = |of: &Value| of.as_array().expect("numbers").iter().filter_map(Value::as_f64).collect::<Vec<_>>();
+    let (fine, all) = (numbers(&counts["distribution"]["cuts"]), numbers(&counts["distribution"]["counts"]));
+    assert!(all.iter().filter(|count| **count > 0.0).count() > 10, "{counts}");
+    assert!(all.iter().all(|count| *count == 0.0 || *count >= 30.0), "{counts}");
+    let known: Vec<f64> = fine.iter().zip(&all).filter_map(|(cut, count)| (*count > 0.0).then_some(*cut)).collect();
+    let cuts = numbers(&counts["cuts"]);
+    assert!(cuts.contains(&0.5) && cuts.iter().all(|cut| known.contains(cut)), "{counts}");
     let plain = plainly(dir);
     let cells = &json(dir, "report.json")["confusion"];
     let cell = |name: &str| cells[name].as_u64().unwrap_or_else(|| panic!("{name} of {cells}"));
