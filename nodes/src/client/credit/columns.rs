@@ -242,7 +242,7 @@ mod tests {
             .iter()
             .sum();
         let mut file = EvaluationFile::new(String::new(), String::new());
-        (file.rows, file.goods, file.bads) = (1200, vec![700, 100], vec![100, 300]);
+        (file.rows, file.cuts, file.goods, file.bads) = (1200, vec![0.5], vec![700, 100], vec![100, 300]);
         file.columns = vec![counts];
         let report = file.aggregates("", None, (None, None)).and_then(|all| Ok(all.release(10)?)).expect("a report");
         assert!((report.attributes[0].information_value - exact).abs() < 1e-12, "{exact}");
