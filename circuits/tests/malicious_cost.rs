@@ -114,6 +114,22 @@ fn products_of_matrices_send_one_element_each_and_are_checked_together() {
 }
 
 #[test]
+fn products_of_lanes_and_of_several_shapes_are_checked_together() {
+    let x = vec![Lanes(5); 300];
+    let (_, cost) = on_shares::<Malicious, Lanes, _>(&[&x], async |ctx, v| {
+        let x = v[0].view();
+        let rows =
+            |from: usize, count: usize, width: usize| Windows::new(x.slice(from, 300 - from)?, width, count, width);
+        ctx.dots(&[[rows(0, 3, 9)?, rows(5, 2, 9)?], [rows(0, 1, 20)?, rows(1, 4, 20)?]]).await?;
+        let matrix = Matrix::from_columns(10, x.slice(0, 130)?)?;
+        ctx.matrix_vector(&matrix, x.slice(0, 13)?).await
+    });
+    let product = |n: usize| Cost { rounds: 1, bytes_sent: 8 * n as u64, products: n as u64 };
+    let matrices = [([3, 2], 9), ([1, 4], 20), ([10, 1], 13)];
+    assert_eq!(cost, sum(&[product(10), product(10), check_with(&BITS, &[], &matrices), INPUT, ACCOUNT]));
+}
+
+#[test]
 fn the_rounds_of_a_check_grow_with_the_logarithm() {
     let rounds = |words: usize| check(&BITS, &[(11, vec![words])]).rounds;
     assert_eq!([1, 100, 10_000, 1_000_000, 100_000_000].map(rounds), [15, 15, 17, 21, 27]);

@@ -59,6 +59,8 @@ pub struct Ctx<M: Mode> {
     open_forks: u32,
     pub(crate) open_sites: u32,
     poisoned: bool,
+    /// Whether a check has begun that has not ended well: what it was about is no longer recorded.
+    checking: bool,
     /// Whether gates of the strands it was forked from were unchecked at that time. The same on all parties.
     resting: bool,
     pub(crate) cost: Cost,
@@ -83,7 +85,8 @@ impl<M: Mode> Ctx<M> {
     }
 
     /// Bytes of recorded gates after which they are checked, on this strand and on those forked from it later: [`CHECK_EVERY`] unless told. The same on all
-    /// parties. While a batch is checked about three times as much memory is held. Without effect in a mode that records nothing.
+    /// parties. While a batch is checked about three times as much memory is held; of products of matrices that is counted beforehand. What a single call records is not cut, but for [`dots`](Self::dots).
+    /// Without effect in a mode that records nothing.
     pub fn check_every(&mut self, bytes: usize) {
         self.check_every = bytes;
     }
@@ -102,6 +105,7 @@ impl<M: Mode> Ctx<M> {
             open_forks: 0,
             open_sites: 0,
             poisoned: false,
+            checking: false,
             resting: false,
             cost: Cost::default(),
             check_every: CHECK_EVERY,
@@ -157,7 +161,7 @@ impl<M: Mode> Ctx<M> {
         self.cost.rounds = self.cost.rounds.max(child.cost.rounds);
         self.cost.bytes_sent += child.cost.bytes_sent;
         self.cost.products += child.cost.products;
-        self.poisoned |= child.poisoned;
+        self.poisoned |= child.poisoned || child.checking;
         M::absorb(&mut self.log, child.log);
         if self.poisoned { Err(Error::Poisoned) } else { Ok(()) }
     }
@@ -199,8 +203,17 @@ impl<M: Mode> Ctx<M> {
         result
     }
 
+    /// Marks the strand as inside a check. Only [`end_check`](Self::end_check) lifts the mark: a check that was dropped is not forgotten.
+    pub(crate) fn begin_check(&mut self) -> Result<(), Error> {
+        if self.poisoned || std::mem::replace(&mut self.checking, true) { Err(Error::Poisoned) } else { Ok(()) }
+    }
+
     pub(crate) fn poisoned(&self) -> bool {
-        self.poisoned
+        self.poisoned || self.checking
+    }
+
+    pub(crate) fn end_check(&mut self) {
+        self.checking = false;
     }
 
     /// Whether this strand was forked from gates that had not been checked.

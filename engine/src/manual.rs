@@ -29,7 +29,7 @@
 //! |---|---|---|
 //! | linear maps, [`random`](crate::Ctx::random) | local: nothing to check | Cramer, Damgard, Ishai (TCC 2005) |
 //! | [`input`](crate::Ctx::input) | both holders of a component have the same one, or the job ends before it is used | Araki et al. (CCS 2016), section 2.2; compared by hash |
-//! | [`quadratic`](crate::Ctx::quadratic), [`mul`](crate::Ctx::mul), [`sums_of_products`](crate::Ctx::sums_of_products), [`matrix_vector`](crate::Ctx::matrix_vector), [`dots`](crate::Ctx::dots) | private against a malicious party as they stand, and any error is *additive*: what `prev` receives is the right `z` plus an error that does not depend on secrets | Genkin et al. (STOC 2014); Furukawa et al. (Eurocrypt 2017), for any quadratic map |
+//! | [`quadratic`](crate::Ctx::quadratic), [`mul`](crate::Ctx::mul), [`sums_of_products`](crate::Ctx::sums_of_products), [`sums_of_terms`](crate::Ctx::sums_of_terms), [`matrix_vector`](crate::Ctx::matrix_vector), [`dots`](crate::Ctx::dots), [`dots_kept`](crate::Ctx::dots_kept) | private against a malicious party as they stand, and any error is *additive*: what `prev` receives is the right `z` plus an error that does not depend on secrets | Genkin et al. (STOC 2014); Furukawa et al. (Eurocrypt 2017), for any quadratic map |
 //! | [`masks`](crate::Ctx::masks), [`unmask`](crate::Ctx::unmask) | what is unmasked is uniform to whoever sees it, also if gates before it were wrong; the part that is missing comes from one holder and its hash from the other | Mohassel, Rindal (CCS 2018), section 5.3; the argument is at the verb |
 //! | [`check`](crate::Ctx::check), [`verify`](crate::Ctx::verify) | the errors of a batch are all zero | Boneh et al. (CRYPTO 2019); Boyle et al. (CCS 2019); departures below |
 //! | [`open`](crate::Verified::open), [`reveal_to`](crate::Verified::reveal_to) | the component that is missing comes from one holder and its hash from the other | Furukawa et al. (Eurocrypt 2017) |
@@ -62,17 +62,18 @@
 //!    verifiers show each other what they have: the product of the two sums must be the value of the product.
 //!
 //! Products of matrices enter at step 4. With a weight for each row of both, `sum a_t b_j z_{tj} = <sum_t a_t X_t, sum_j b_j Y_j>`: all elements of such a product are one claim about
-//! two vectors as long as a row (the idea is Freivalds', 1977), and that claim is added to the one that step 3 left of the gates, which is multiplied before with one more challenge of that step.
-//! A matrix of one row needs no weights, and is folded from words.
+//! two vectors as long as a row (the idea is Freivalds', 1977), and that claim is added to the one that step 3 left of the gates. A matrix of one row needs no weights, since those of the other one are enough; its words stay words until the
+//! first fold is done. A word of lanes is 64 elements, and each lane has a weight of its own beside those of the rows.
 //!
 //! The sources fold field elements, one for each gate; here everything is bit-sliced until the first fold is done. Integers modulo `2^k` are folded in
 //! the Galois ring `GR(2^k, 64)`, whose residue field is the same `GF(2^64)` (Boyle et al., section 4.1). Weights and challenges are its points with
 //! coefficients 0 and 1: to weight words of the first grid takes additions alone.
 //!
 //! **Theorem.** *If a message of a batch was wrong, the two honest parties reject but with probability below `2^-57`.* Step 1: the weights enter
-//! with degree at most 4, so a wrong word leaves every row's claim right, or a wrong product of matrices its claim, with probability at most `4 / 2^64` (Schwartz, Zippel). Step 2: two different
-//! polynomials agree at `t` with probability at most `2 r / 2^64 <= 12 / 2^64`, and with another challenge as a factor an error that is left cancels one of matrices with probability `1 / 2^64`. Step 4: `6 / 2^64` for each level, of which there are at most 9 in a batch that fits
-//! in memory (the vectors shrink to an eighth in each). Step 5: `16 / (2^64 - 9)`. The sum is below `88 / 2^64 < 2^-57`. *A job has many batches and the bound holds
+//! with degree at most 4, so a wrong word leaves every row's claim right, or a wrong product of matrices its claim, with probability at most `4 / 2^64` (Schwartz, Zippel). Nor do they cancel: weights of gates and of matrices are
+//! drawn apart, so the row's error is that of the matrices with the other sign with no greater probability. Step 2: two different
+//! polynomials agree at `t` with probability at most `2 r / 2^64 <= 12 / 2^64`; with an error of matrices added, they are different if one row's is not its opposite. Step 4: `6 / 2^64` for each level, of which there are at most 9 in a batch that fits
+//! in memory (the vectors shrink to an eighth in each). Step 5: `16 / (2^64 - 9)`. The sum is below `87 / 2^64 < 2^-57`. *A job has many batches and the bound holds
 //! for it as it stands*: nothing is released unless all are accepted, so the first wrong batch has to be accepted, and that is the event
 //! bounded above.
 //!

@@ -1,6 +1,6 @@
 //! The record of a strand's gates: what each held, kept until it is checked.
 
-use super::{form::Form, matrix::Product};
+use super::{form::Form, matrix::MatrixProduct};
 use crate::{
     memory::{retire, zeros},
     ring::{Lanes, Ring, Z16, Z32, Z64},
@@ -23,7 +23,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// Bytes recorded.
+    /// Bytes recorded, with those that products of matrices take when they are checked.
     pub fn bytes(&self) -> usize {
         self.lanes.bytes + self.z16.bytes + self.z32.bytes + self.z64.bytes
     }
@@ -68,7 +68,7 @@ pub enum Kind {
 pub struct Gates<R: Ring> {
     pub classes: Vec<Class<R>>,
     /// Products of matrices.
-    pub products: Vec<Product<R>>,
+    pub products: Vec<MatrixProduct<R>>,
     bytes: usize,
 }
 
@@ -113,13 +113,13 @@ impl<R: Ring> Drop for Chunk<R> {
 }
 
 impl<R: Ring> Gates<R> {
-    /// Whether there are none, but for products of matrices.
-    pub fn is_empty(&self) -> bool {
+    /// Whether nothing is recorded but products of matrices.
+    pub fn no_gates(&self) -> bool {
         self.classes.iter().all(|c| c.chunks.is_empty())
     }
 
     /// Records a product of matrices, and gives its number.
-    pub fn push(&mut self, product: Product<R>) -> usize {
+    pub fn push(&mut self, product: MatrixProduct<R>) -> usize {
         self.bytes += product.bytes();
         self.products.push(product);
         self.products.len() - 1

@@ -6,8 +6,8 @@
 //! sum_{t,j} a_t b_j z_{tj} = <sum_t a_t X_t, sum_j b_j Y_j>
 //! ```
 //!
-//! The idea is Freivalds' (1977). The weights are points, so that rows are weighted with additions alone. A matrix of a single row has no weights, and its words stay
-//! words until the first fold is done.
+//! The idea is Freivalds' (1977). The weights are points, so that rows are weighted with additions alone. A matrix of a single row needs no weights beside those of the other, and its words stay
+//! words until the first fold is done. Lanes are products of their own, so each has one weight more.
 
 use super::{
     Folded,
@@ -24,7 +24,7 @@ use crate::{
 use std::ops::Range;
 
 /// A product of all rows of one matrix with all rows of another, as this party has it in its record.
-pub struct Product<R: Ring> {
+pub struct MatrixProduct<R: Ring> {
     pub x: Rows<R>,
     pub y: Rows<R>,
     pub width: usize,
@@ -49,21 +49,30 @@ pub struct Layout {
     pub column: usize,
 }
 
-impl<R: Ring> Drop for Product<R> {
+impl<R: Ring> Drop for Rows<R> {
     fn drop(&mut self) {
-        let (x, y) = (&mut self.x, &mut self.y);
-        for words in [&mut x.own, &mut x.next, &mut y.own, &mut y.next, &mut self.for_next, &mut self.for_prev] {
-            retire(std::mem::take(words));
-        }
+        retire(std::mem::take(&mut self.own));
+        retire(std::mem::take(&mut self.next));
     }
 }
 
-impl<R: Ring> Product<R> {
+impl<R: Ring> Drop for MatrixProduct<R> {
+    fn drop(&mut self) {
+        retire(std::mem::take(&mut self.for_next));
+        retire(std::mem::take(&mut self.for_prev));
+    }
+}
+
+impl<R: Ring> MatrixProduct<R> {
     /// What the record takes, and the vectors that it becomes when it is checked: these can be far longer.
     pub fn bytes(&self) -> usize {
         let record = 2 * size_of::<R>() * (self.x.own.len() + self.y.own.len() + self.for_prev.len());
-        let vectors = if self.single().is_some() { 2 } else { 4 };
-        record + vectors * R::ELEMENTS * self.width * size_of::<R::Ext>()
+        record + Self::vectors(self.single().is_some()) * R::ELEMENTS * self.width * size_of::<R::Ext>()
+    }
+
+    /// Vectors of elements that a check makes of a product: of integers in a matrix of one row none.
+    pub fn vectors(single: bool) -> usize {
+        if R::ELEMENTS == 1 && single { 2 } else { 4 }
     }
 
     /// The matrix of a single row, if there is one, and the other.
@@ -75,7 +84,7 @@ impl<R: Ring> Product<R> {
     }
 }
 
-/// All products of a batch as vectors whose product is claimed. The first are words beside elements.
+/// All products of a batch as vectors whose product is claimed: words beside elements, where a matrix has a single row, and elements beside elements.
 pub struct Claim<R: Ring> {
     /// This party's half as `prev` of prover `i + 1`, and as `next` of prover `i - 1`.
     pub halves: [R::Ext; 2],
@@ -95,7 +104,7 @@ impl<R: Ring> Drop for Claim<R> {
 
 impl<R: Ring> Claim<R> {
     /// Draws the weights, and weights everything.
-    pub async fn new(products: &[Product<R>], weights: &mut Stream, link: &mut dyn Link) -> Result<Self, Error> {
+    pub async fn new(products: &[MatrixProduct<R>], weights: &mut Stream, link: &mut dyn Link) -> Result<Self, Error> {
         let width = |single| products.iter().filter(|p| p.single().is_some() == single).map(|p| p.width).sum();
         let [of_words, of_others] = [true, false].map(|single| usize::next_multiple_of(width(single), 8));
         let elements = || Folded::zeros(R::ELEMENTS * of_words);
@@ -123,13 +132,13 @@ impl<R: Ring> Claim<R> {
 
     async fn add_single(
         &mut self,
-        product: &Product<R>,
+        product: &MatrixProduct<R>,
         [one, others]: [&Rows<R>; 2],
         at: Range<usize>,
         weights: &mut Stream,
         link: &mut dyn Link,
     ) -> Result<(), Error> {
-        let (of_rows, of_parts) = (coins(weights, others.count)?, Parts::<R>::draw(weights)?);
+        let (of_rows, of_lanes) = (points(weights, others.count)?, LaneWeights::<R>::draw(weights)?);
         for (words, to) in [(&one.own, &mut self.own), (&one.next, &mut self.next)] {
             let words = words.iter().step_by(one.layout.column);
             to[at.clone()].iter_mut().zip(words).for_each(|(to, &word)| *to = word);
@@ -138,25 +147,25 @@ impl<R: Ring> Claim<R> {
             link.pause().await;
             let form = &mut form[R::ELEMENTS * at.start..R::ELEMENTS * at.end];
             R::weighted(words, others.layout, &of_rows, form);
-            of_parts.weight(form);
+            of_lanes.weight(form);
         }
         for (half, claims) in self.halves.iter_mut().zip([&product.for_prev, &product.for_next]) {
-            let mut sum = vec![R::Ext::default(); R::ELEMENTS];
+            let mut sum = Folded::<R::Ext>::zeros(R::ELEMENTS);
             R::weighted(claims, Layout { row: 1, column: 1 }, &of_rows, &mut sum);
-            *half = *half + of_parts.sum(&sum);
+            *half = *half + of_lanes.sum(&sum);
         }
         Ok(())
     }
 
     async fn add(
         &mut self,
-        product: &Product<R>,
+        product: &MatrixProduct<R>,
         at: Range<usize>,
         weights: &mut Stream,
         link: &mut dyn Link,
     ) -> Result<(), Error> {
-        let Product { x, y, .. } = product;
-        let (a, b, of_parts) = (coins(weights, x.count)?, coins(weights, y.count)?, Parts::<R>::draw(weights)?);
+        let MatrixProduct { x, y, .. } = product;
+        let (a, b, of_lanes) = (points(weights, x.count)?, points(weights, y.count)?, LaneWeights::<R>::draw(weights)?);
         let at = R::ELEMENTS * at.start..R::ELEMENTS * at.end;
         let v = &mut self.others;
         for (words, to) in [(&x.own, &mut v.own), (&x.next, &mut v.next)] {
@@ -166,13 +175,13 @@ impl<R: Ring> Claim<R> {
         for (words, form) in [(&y.own, &mut v.form_own), (&y.next, &mut v.form_next)] {
             link.pause().await;
             R::weighted(words, y.layout, &b, &mut form[at.clone()]);
-            of_parts.weight(&mut form[at.clone()]);
+            of_lanes.weight(&mut form[at.clone()]);
         }
-        let mut of_rows = vec![R::Ext::default(); R::ELEMENTS * x.count];
+        let mut of_rows = Folded::<R::Ext>::zeros(R::ELEMENTS * x.count);
         for (half, claims) in self.halves.iter_mut().zip([&product.for_prev, &product.for_next]) {
             R::weighted(claims, Layout { row: 1, column: y.count }, &b, &mut of_rows);
             for (row, &a) in of_rows.chunks_exact(R::ELEMENTS).zip(&a) {
-                *half = *half + R::Ext::point(a) * of_parts.sum(row);
+                *half = *half + R::Ext::point(a) * of_lanes.sum(row);
             }
         }
         Ok(())
@@ -210,12 +219,12 @@ impl<R: Ring> Claim<R> {
 }
 
 /// The weights of the elements that a word is, if it is more than one.
-struct Parts<R: Ring>(Vec<R::Ext>);
+struct LaneWeights<R: Ring>(Vec<R::Ext>);
 
-impl<R: Ring> Parts<R> {
+impl<R: Ring> LaneWeights<R> {
     fn draw(weights: &mut Stream) -> Result<Self, Error> {
         let n = if R::ELEMENTS == 1 { 0 } else { R::ELEMENTS };
-        Ok(Self(coins(weights, n)?.into_iter().map(R::Ext::point).collect()))
+        Ok(Self(points(weights, n)?.into_iter().map(R::Ext::point).collect()))
     }
 
     fn weight(&self, elements: &mut [R::Ext]) {
@@ -230,8 +239,8 @@ impl<R: Ring> Parts<R> {
 }
 
 /// So many random points, by their coefficients.
-fn coins(weights: &mut Stream, n: usize) -> Result<Vec<u64>, Error> {
-    let mut coins = vec![Z64::default(); n];
-    weights.fill(&mut coins)?;
-    Ok(coins.into_iter().map(|coin| coin.0).collect())
+fn points(weights: &mut Stream, n: usize) -> Result<Vec<u64>, Error> {
+    let mut points = vec![Z64::default(); n];
+    weights.fill(&mut points)?;
+    Ok(points.into_iter().map(|point| point.0).collect())
 }

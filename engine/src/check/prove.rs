@@ -47,13 +47,16 @@ struct Halves<E> {
 async fn check_ring<R: Ring>(ctx: &mut Ctx<Malicious>) -> Result<(), Error> {
     let mut gates: Gates<R> = std::mem::take(<R as Recorded>::gates(&mut ctx.log));
     let products = std::mem::take(&mut gates.products);
-    if gates.is_empty() && products.is_empty() {
+    if gates.no_gates() && products.is_empty() {
         return Ok(());
     }
+    let most = ctx.check_every;
     let mut coins = Coins::new();
     let mut weights = Stream::with_key(coins.after_gates(ctx).await?);
     let mut begun = None;
-    if !gates.is_empty() {
+    if gates.no_gates() {
+        <R as Recorded>::gates(&mut ctx.log).recycle(gates, most);
+    } else {
         let statement = R::Statement::new(gates, &mut weights)?;
         begun = Some(Begun::<R>::new(ctx, &mut coins, statement).await?);
     }
@@ -67,23 +70,19 @@ async fn check_ring<R: Ring>(ctx: &mut Ctx<Malicious>) -> Result<(), Error> {
     if let Some(Begun { statement, rows, claim: of_gates, .. }) = &mut begun {
         (claim, values) = (*of_gates, statement.second_level(&mut *ctx.link, rows).await);
     }
-    // Errors of gates and of matrices have to cancel at a factor that nobody knew.
-    let factor = begun.as_ref().map_or(R::Ext::default(), |begun| begun.factor);
     if let Some(matrices) = &matrices {
         let [prev, next] = matrices.halves;
-        claim = Halves { prev: factor * claim.prev + prev, next: factor * claim.next + next };
-        values.iter_mut().zip(matrices.products()).for_each(|(value, of)| *value = factor * *value + of);
+        claim = Halves { prev: claim.prev + prev, next: claim.next + next };
+        values.iter_mut().zip(matrices.products()).for_each(|(value, of)| *value = *value + of);
     }
     let eq = level(ctx, &mut coins, &values, &mut claim).await?;
     let mut v = Vectors::zeros(0);
     if let Some(Begun { statement, rows, .. }) = begun {
         let gates;
         (v, gates) = statement.fold(&mut *ctx.link, &rows, &eq).await;
-        let most = ctx.check_every;
         <R as Recorded>::gates(&mut ctx.log).recycle(gates, most);
     }
     if let Some(matrices) = matrices {
-        v.scale(factor);
         v = matrices.fold(&eq, &v);
     }
     while v.own.len() > PAIRS {
@@ -123,8 +122,6 @@ struct Begun<R: Ring> {
     /// The weights of the rows.
     rows: Vec<R::Ext>,
     claim: Halves<R::Ext>,
-    /// What its claim is multiplied with beside others.
-    factor: R::Ext,
 }
 
 impl<R: Ring> Begun<R> {
@@ -134,8 +131,7 @@ impl<R: Ring> Begun<R> {
         let between = grid::between(r);
         let proof: Vec<_> = between.iter().map(|&at| first.grid[at]).collect();
         let sent = share(ctx, &proof).await?;
-        let mut t = coins.challenge::<R::Ext>(ctx, r + 1).await?;
-        let factor = t.pop().unwrap_or_default();
+        let t = coins.challenge::<R::Ext>(ctx, r).await?;
         let at = grid::At::new(&t);
         let whole = |rows: &[R::Ext], sent: &[R::Ext]| {
             let mut values = vec![R::Ext::default(); first.grid.len()];
@@ -144,7 +140,7 @@ impl<R: Ring> Begun<R> {
             at.value(&values)
         };
         let claim = Halves { prev: whole(&first.for_prev, &sent.prev), next: whole(&first.for_next, &sent.next) };
-        Ok(Self { statement, rows: grid::weights(&t), claim, factor })
+        Ok(Self { statement, rows: grid::weights(&t), claim })
     }
 }
 

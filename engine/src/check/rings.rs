@@ -38,10 +38,9 @@ impl Checked for Lanes {
 
     fn weighted(words: &[Self], layout: Layout, weights: &[u64], out: &mut [Gf64]) {
         for (k, out) in out.chunks_exact_mut(Self::COUNT).enumerate() {
-            let rows = words[(k * layout.column).min(words.len())..].iter().step_by(layout.row.max(1));
             for (lane, out) in out.iter_mut().enumerate() {
-                let set = |word: &Self| Gf64((word.0 >> lane & 1).wrapping_neg());
-                *out = rows.clone().zip(weights).fold(Gf64(0), |sum, (word, &w)| sum + Gf64(set(word).0 & w));
+                let set = |row: usize| (words[row * layout.row + k * layout.column].0 >> lane & 1).wrapping_neg();
+                *out = weights.iter().enumerate().fold(Gf64(0), |sum, (row, &w)| sum + Gf64(set(row) & w));
             }
         }
     }

@@ -51,13 +51,6 @@ impl<E: Ext> Vectors<E> {
         E::combined_products([&self.own, &self.next], [&self.form_own, &self.form_next])
     }
 
-    /// Multiplies what is claimed.
-    pub fn scale(&mut self, by: E) {
-        for form in [&mut self.form_own, &mut self.form_next] {
-            form.iter_mut().for_each(|x| *x = *x * by);
-        }
-    }
-
     /// Folds the eighths of all vectors to `len` elements, of which those that are too many are zero.
     pub fn fold(&mut self, eq: &[E; 8], len: usize) {
         for v in [&mut self.own, &mut self.next, &mut self.form_own, &mut self.form_next] {

@@ -7,7 +7,7 @@ use crate::{
         self,
         form::{Of, Products},
         log::{Chunk, Kind, Log},
-        matrix::{Layout, Product as MatrixProduct, Rows},
+        matrix::{Layout, MatrixProduct, Rows},
     },
     memory::zeros,
     ring::{Product, Quadratic, Ring},
@@ -247,11 +247,15 @@ impl Gate {
     }
 }
 
-/// A copy of rows, with what lies between them.
+/// A copy of rows: of what they lie in if they overlap, else without what lies between them.
 fn rows<R: Ring>(of: &Windows<'_, R>) -> Rows<R> {
-    let View { own, next } = of.whole();
-    let layout = Layout { row: of.step(), column: 1 };
-    Rows { own: own.to_vec(), next: next.to_vec(), count: of.count(), layout }
+    let (View { own, next }, step, width) = (of.whole(), of.step(), of.width());
+    if step <= width {
+        let layout = Layout { row: step, column: 1 };
+        return Rows { own: own.to_vec(), next: next.to_vec(), count: of.count(), layout };
+    }
+    let pick = |words: &[R]| words.chunks(step).flat_map(|row| &row[..width]).copied().collect();
+    Rows { own: pick(own), next: pick(next), count: of.count(), layout: Layout { row: width, column: 1 } }
 }
 
 /// A copy of one component of a block's columns.

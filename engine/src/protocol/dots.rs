@@ -2,6 +2,7 @@
 
 use crate::{
     Ctx, Error, Mode,
+    check::matrix::MatrixProduct,
     ring::Ring,
     share::{KeptRows, Shares, Windows, same},
 };
@@ -10,30 +11,41 @@ impl<M: Mode> Ctx<M> {
     /// The products of all rows of one matrix with all rows of another, for several pairs of matrices at once. Rows are read where they lie.
     ///
     /// **Shape** pairs of matrices of one width each, to one element for each pair of rows: `x.count() * y.count()` elements for each pair, those of a row of `x` one after the
-    /// other. **Cost** one round, one element to `prev` for each pair of rows; in malicious mode as many rounds as it takes that no more rows of `x` are recorded at a time than for one
-    /// [check](Self::check_every). **Security** and **Source** as [`quadratic`](Self::quadratic).
+    /// other. **Cost** one round, one element to `prev` for each pair of rows. In malicious mode that is so for what is no more than a [check](Self::check_every) takes at once; what is more goes in
+    /// parts, of some rows of `x` each, in a round of their own, and of at most [`check_every`](Self::check_every) `/ 4 e` columns, `e` being the bytes that the ring's elements take in a check (128 for 16 bits, 512 for 64): a part of
+    /// columns costs elements of its own. **Security** and **Source** as [`quadratic`](Self::quadratic).
     ///
     /// # Errors
-    /// As [`quadratic`](Self::quadratic).
+    /// As [`quadratic`](Self::quadratic); [`Error::Shape`] for more pairs of rows than can be counted.
     pub async fn dots<R: Ring>(&mut self, pairs: &[[Windows<'_, R>; 2]]) -> Result<Shares<R>, Error> {
+        let mut len = 0_usize;
         for [x, y] in pairs {
             same("the width of the second matrix", x.width(), y.width())?;
+            let more = x.count().checked_mul(y.count()).and_then(|more| len.checked_add(more));
+            len = more
+                .filter(|&len| isize::try_from(len.saturating_mul(size_of::<R>())).is_ok())
+                .ok_or(Error::Shape { what: "pairs of rows", expected: usize::MAX, got: usize::MAX })?;
         }
-        if !M::RECORDS {
+        // What the vectors of a check take for each column.
+        let columns = (self.check_every / (4 * R::ELEMENTS * size_of::<R::Ext>())).max(64);
+        let all_at_once = pairs.iter().map(|[x, y]| taken(x, y)).fold(0, usize::saturating_add) <= self.check_every;
+        if !M::RECORDS || all_at_once {
             return self.dots_at_once(pairs).await;
         }
-        let mut all = Shares::zeros(pairs.iter().map(|[x, y]| x.count() * y.count()).sum());
+        let mut all = Shares::zeros(len);
         let mut at = 0;
         for [x, y] in pairs {
-            // In both components, with the claims.
-            let row = (x.width().max(x.step()) + y.count()).saturating_mul(2 * size_of::<R>()).max(1);
-            let rows = (self.check_every / row).max(1);
-            for from in (0..x.count()).step_by(rows) {
-                let part = x.part(from, rows.min(x.count() - from))?;
-                let products = self.dots_at_once(&[[part, *y]]).await?;
-                all.copy_from(at, products.view())?;
-                at += products.len();
+            for first in (0..x.width()).step_by(columns) {
+                let width = columns.min(x.width() - first);
+                let (x, y) = (x.columns(first, width)?, y.columns(first, width)?);
+                let rows = (self.check_every / row(&x, &y)).max(1);
+                for from in (0..x.count()).step_by(rows) {
+                    let part = x.part(from, rows.min(x.count() - from))?;
+                    let products = self.dots_at_once(&[[part, y]]).await?;
+                    all.add_at(at + from * y.count(), products.view())?;
+                }
             }
+            at += x.count() * y.count();
         }
         Ok(all)
     }
@@ -63,6 +75,19 @@ impl<M: Mode> Ctx<M> {
     }
 }
 
+/// Bytes that a row of the first matrix adds to a record: in both components, with its claims.
+fn row<R: Ring>(x: &Windows<'_, R>, y: &Windows<'_, R>) -> usize {
+    let words = if x.count() > 1 { x.width().min(x.step()) } else { x.width() };
+    (words + y.count()).saturating_mul(2 * size_of::<R>()).max(1)
+}
+
+/// Bytes that a product takes in the record and in a check.
+fn taken<R: Ring>(x: &Windows<'_, R>, y: &Windows<'_, R>) -> usize {
+    let vectors = MatrixProduct::<R>::vectors(x.count() == 1 || y.count() == 1);
+    let elements = vectors * R::ELEMENTS * size_of::<R::Ext>();
+    row(x, y).saturating_mul(x.count()).saturating_add(x.width().saturating_mul(elements))
+}
+
 #[cfg(test)]
 mod tests {
     use crate::{prelude::*, testing::on_shares};
@@ -75,14 +100,16 @@ mod tests {
             let x = Windows::new(v[0].view(), width + 3, n, width)?;
             let y = Windows::new(v[1].view(), 2, m, width)?;
             let short = Windows::new(v[1].view().slice(1, 6)?, 1, 2, 5)?;
-            ctx.dots(&[[x, y], [short, short]]).await
+            let again = Windows::new(v[1].view(), 0, 2, 5)?;
+            ctx.dots(&[[x, y], [short, short], [again, short]]).await
         });
         let dot = |x: &[R], y: &[R]| x.iter().zip(y).fold(R::default(), |sum, (&x, &y)| sum + x * y);
         let mut due = Vec::new();
         for i in 0..n {
             due.extend((0..m).map(|j| dot(&x[i * (width + 3)..][..width], &y[2 * j..])));
         }
-        due.extend([(1, 1), (1, 2), (2, 1), (2, 2)].map(|(a, b)| dot(&y[a..a + 5], &y[b..b + 5])));
+        let pairs = [(1, 1), (1, 2), (2, 1), (2, 2), (0, 1), (0, 2), (0, 1), (0, 2)];
+        due.extend(pairs.map(|(a, b)| dot(&y[a..a + 5], &y[b..b + 5])));
         assert_eq!(out, due, "{n} by {m}, {width}");
         cost
     }
@@ -92,7 +119,7 @@ mod tests {
         let word = |k: u64| k.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 7;
         for (shape, width) in [([1, 31], 70), ([5, 3], 64), ([0, 4], 9), ([4, 0], 9), ([2, 2], 0), ([9, 7], 200)] {
             let cost = products::<SemiHonest, _>(|k| Z16(word(k) as u16), shape, width);
-            let elements = (shape[0] * shape[1] + 4) as u64;
+            let elements = (shape[0] * shape[1] + 8) as u64;
             assert_eq!(cost, crate::Cost { rounds: 1, bytes_sent: 2 * elements, products: elements });
             products::<SemiHonest, _>(|k| Z64(word(k)), shape, width);
             products::<Malicious, _>(|k| Z16(word(k) as u16), shape, width);
@@ -151,7 +178,7 @@ mod tests {
     #[test]
     fn little_is_recorded_at_a_time_and_shapes_are_checked() {
         let x = vec![Z16(3); 1000];
-        on_shares::<Malicious, Z16, _>(&[&x], async |ctx, v| {
+        let out = on_shares::<Malicious, Z16, _>(&[&x], async |ctx, v| {
             ctx.check_every(4000);
             let rows = Windows::new(v[0].view(), 100, 10, 100)?;
             let narrow = Windows::new(v[0].view(), 100, 10, 99)?;
@@ -160,9 +187,15 @@ mod tests {
             assert!(Windows::new(v[0].view(), usize::MAX, 3, 100).is_err());
             let before = ctx.cost().rounds;
             let products = ctx.dots(&[[rows, Windows::new(v[0].view(), 1, 5, 100)?]]).await?;
-            // Two rows at a time, a check after each.
+            // Nine rows at a time, a check after each part.
             assert!(ctx.cost().rounds > before + 10);
-            Ok(products)
+            // 64 columns at a time, so an element for each of two parts.
+            let before = ctx.cost().products;
+            let wide = ctx.dots(&[[rows, Windows::new(v[0].view(), 0, 2, 100)?]]).await?;
+            assert_eq!(ctx.cost().products - before, 2 * 20);
+            assert!(wide.len() == 20 && products.len() == 50);
+            Ok(Shares::concat(&[products.view(), wide.view()]))
         });
+        assert_eq!(out.0, vec![Z16(900); 70]);
     }
 }

@@ -16,8 +16,9 @@ impl<M: Mode> Ctx<M> {
     /// `2^k`. With `w` words recorded, a gate's inputs on one word of lanes being one, `r` is the largest number from 3 to 6 with `w >= 8 * 3^r`
     /// (at most 5 for integers; 3 if there is none). With `b` blocks of `8 * 2^r` words, `l` is one more than the number of times that an eighth is taken of
     /// `64 b p` values (`b p` for integers), `p` being the products as which a gate's terms of degree two are written (one for a product, 11 for an S-box), until at most 8 are left: about
-    /// `log_8(64 b p)`, so that a batch eight times as large has two rounds more. Products of matrices add an eighth of their width to what is left after the first eighth was taken; of a ring in which
-    /// nothing else is recorded, the first grid falls away: `5 + 2 l` rounds and `16 (l + 2) + v (26 l + 22) + 65` bytes.
+    /// `log_8(64 b p)`, so that a batch eight times as large has two rounds more. More than 8 values are filled up to eight parts of one length, which from 64 on is an odd number of lines of 8. Products of
+    /// matrices add `64 e` values (`e` for integers), `e` being the eighths, rounded up, of the summed widths of those with a matrix of one row, and of the others; of a ring in which nothing else is recorded, the first grid
+    /// falls away: `5 + 2 l` rounds and `16 (l + 2) + v (26 l + 22) + 65` bytes.
     ///
     /// **Shape** nothing. **Security** a wrong gate is accepted with probability below `2^-57`; nobody learns anything (see the [manual](crate::manual)). **Source** Boneh et al.
     /// (CRYPTO 2019), Boyle et al. (CCS 2019).
@@ -28,11 +29,11 @@ impl<M: Mode> Ctx<M> {
         if self.open_sites != 0 {
             return Err(Error::OpenSite(self.open_sites));
         }
-        if self.poisoned() {
-            return Err(Error::Poisoned);
-        }
+        self.begin_check()?;
         let checked = M::check(self).await;
-        self.poison_if(checked)
+        self.poison_if(checked)?;
+        self.end_check();
+        Ok(())
     }
 
     /// Checks every gate of this strand and of those joined into it, and ends it: from here on values can be opened but

@@ -50,6 +50,12 @@ impl<'a, R: Ring> Windows<'a, R> {
         View { own: &self.of.own[at.clone()], next: &self.of.next[at] }
     }
 
+    /// Some neighbouring columns of all rows.
+    pub(crate) fn columns(&self, from: usize, width: usize) -> Result<Self, Error> {
+        let at = if self.count == 0 { 0 } else { from };
+        Self::new(self.of.slice(at, self.of.len() - at)?, self.step, self.count, width)
+    }
+
     /// Some neighbouring rows.
     pub(crate) fn part(&self, from: usize, count: usize) -> Result<Self, Error> {
         let at = (from * self.step).min(self.of.len());

@@ -28,7 +28,7 @@ pub trait Width<R>: Copy {
     type Block: Block<R>;
 
     /// # Safety
-    /// The processor has AVX-512F, BW, DQ and VL, and the caller is compiled for them.
+    /// The processor has AVX-512F, BW, DQ and VL.
     unsafe fn assume() -> Self;
     fn load(self, from: &[R; WORDS]) -> Self::Block;
     fn splat(self, x: R) -> Self::Block;

@@ -35,6 +35,10 @@ macro_rules! vectorized {
         pub fn $name<$($generic)*>($($arg: $ty),*) $(-> $ret)? {
             #[inline(always)]
             fn body<W: Width<R>, $($generic)*>($w: W, $($arg: $ty),*) $(-> $ret)? $body
+            #[cfg(test)]
+            if $crate::simd::integers::tests::PORTABLE.get() {
+                return body::<Anywhere, $($argument),*>(Anywhere, $($arg),*);
+            }
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]

@@ -400,14 +400,20 @@ mod tests {
         let x = Windows::new(of(0), width + 1, n, width).expect("long enough");
         let y = Windows::new(of(2), 2, m, width).expect("long enough");
         let (mut due, mut plain) = (v[4][..n * m].to_vec(), v[5][..n * m].to_vec());
-        let (mut z, mut of_plain) = (due.clone(), plain.clone());
+        let (before, plain_before) = (due.clone(), plain.clone());
         dots_scalar(&x, &y, &mut due);
-        dots(&x, &y, &mut z);
-        assert_eq!(z, due, "{n} by {m}, {width}");
+        for f in [dots::<R> as fn(&Windows<'_, R>, &Windows<'_, R>, &mut [R]), dots_loop::<R>] {
+            let mut z = before.clone();
+            f(&x, &y, &mut z);
+            assert_eq!(z, due, "{n} by {m}, {width}");
+        }
         let rows = [[n, width + 1], [m, 2]];
         ring::dots_plain([&v[0], &v[2]], rows, width, &mut plain);
-        dots_plain([&v[0], &v[2]], rows, width, &mut of_plain);
-        assert_eq!(of_plain, plain, "plain, {n} by {m}, {width}");
+        for f in [dots_plain::<R> as fn([&[R]; 2], [[usize; 2]; 2], usize, &mut [R]), dots_plain_loop::<R>] {
+            let mut z = plain_before.clone();
+            f([&v[0], &v[2]], rows, width, &mut z);
+            assert_eq!(z, plain, "plain, {n} by {m}, {width}");
+        }
     }
 
     fn matrices_agree<R: Ring>(v: &[Vec<R>], rows: usize) {

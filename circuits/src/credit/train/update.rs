@@ -4,6 +4,7 @@ use super::gradient::{factor, largest_sums, plain_sums, sums, times, truncated_s
 use crate::{
     arith::{
         ElementCost,
+        bits::same,
         fixed::{reference as plain, round_shifts, round_shifts_cost},
     },
     credit::{
@@ -132,6 +133,7 @@ impl Update {
             Form::Truncated => sums(ctx, rows, errors, at, self.penalty).await?,
             Form::Exact => {
                 let (n, d) = (errors.len(), at.len() - 1);
+                same("the columns of a step", n * d, rows.len())?;
                 let columns = [Windows::new(rows, n, d, n)?, Windows::new(errors, 0, 1, n)?];
                 let sums = ctx.dots(&[columns]).await?;
                 let mut gradient = Shares::rearrange(errors, d + 1, |errors, gradient| {

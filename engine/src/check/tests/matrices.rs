@@ -3,11 +3,14 @@
 use super::{Endings, accepted, rejected_for};
 use crate::{
     Ctx, Deviation, Error, Malicious, Matrix, Party, Shares, Windows,
-    check::matrix::Product,
+    check::matrix::MatrixProduct,
     prss::reduced::{self, Reduction, Stage},
     ring::{Lanes, Ring, Z16, Z64},
     testing::{Setup, three_with},
-    transport::memory::{Conditions, Position, Tamper},
+    transport::{
+        Path,
+        memory::{Conditions, Position, Tamper},
+    },
 };
 use bytes::Bytes;
 
@@ -29,7 +32,7 @@ const SHAPES: [Shape; 6] = [
 ];
 
 /// What a party does to its own record before the check.
-type Spoil<R> = fn(&mut Product<R>) -> &mut R;
+type Spoil<R> = fn(&mut MatrixProduct<R>) -> &mut R;
 
 fn matrices<R: Ring>(seed: u64, shape: Shape, tamper: Option<Tamper>, spoil: Option<(Party, Spoil<R>)>) -> Endings {
     let Shape { rows: [n, m], width, gates } = shape;
@@ -40,14 +43,20 @@ fn matrices<R: Ring>(seed: u64, shape: Shape, tamper: Option<Tamper>, spoil: Opt
                 [ctx.random(n * width)?, ctx.random(width + m)?, ctx.random(gates)?, ctx.random(width * n)?];
             let pair = [Windows::new(x.view(), width, n, width)?, Windows::new(y.view(), 1, m, width)?];
             ctx.dots(&[pair]).await?;
-            ctx.matrix_vector(&Matrix::from_columns(n, w.view())?, y.view().slice(0, width)?).await?;
+            // In two blocks of rows, on a strand of its own.
+            let mut strand = ctx.fork(1).await?.remove(0);
+            let mut blocks = Matrix::from_columns(n, w.view())?;
+            blocks.push(n, (0..width).map(|k| w.view().slice(k * n, n)).collect::<Result<_, _>>()?)?;
+            strand.matrix_vector(&blocks, y.view().slice(0, width)?).await?;
+            ctx.join(strand)?;
             if gates > 0 {
                 ctx.mul(z.view(), z.view()).await?;
             }
             if let Some((corrupt, word)) = spoil
                 && corrupt == ctx.me()
             {
-                let word = word(&mut R::gates(&mut ctx.log).products[0]);
+                // That of the rows, or one of a strand that was joined.
+                let word = word(&mut R::gates(&mut ctx.log).products[n % 2]);
                 *word = *word + R::bit(true);
             }
             Ok::<_, Error>(ctx.verify().await?.cost().products)
@@ -55,14 +64,16 @@ fn matrices<R: Ring>(seed: u64, shape: Shape, tamper: Option<Tamper>, spoil: Opt
     )
 }
 
-/// Adds to an element of the `seq`th message of a party's gates.
-fn add<R: Ring>(corrupt: Party, seq: u64, element: usize, error: R) -> Tamper {
+/// Adds to elements of the message of a party's gates that is the `seq`th of a strand.
+fn add<R: Ring>(corrupt: Party, path: Path, seq: u64, errors: Vec<(usize, R)>) -> Tamper {
     Box::new(move |at: Position, frame: Bytes| {
-        if (at.from, at.to, at.seq) != (corrupt, corrupt.prev(), seq) {
+        if (at.path, at.from, at.to, at.seq) != (path, corrupt, corrupt.prev(), seq) {
             return vec![(at.seq, frame)];
         }
         let mut z: Vec<R> = frame.chunks_exact(size_of::<R>()).map(bytemuck::pod_read_unaligned).collect();
-        z[element] = z[element] + error;
+        for &(element, error) in &errors {
+            z[element] = z[element] + error;
+        }
         vec![(at.seq, bytemuck::cast_slice(&z).to_vec().into())]
     })
 }
@@ -72,16 +83,24 @@ fn all_errors_are_found<R: Ring>(errors: &[R]) {
         let honest = matrices::<R>(0, shape, None, None);
         assert!(honest.iter().all(Result::is_ok), "{shape:?}: {honest:?}");
         let [n, m] = shape.rows;
-        for (seq, elements) in [n * m, n, shape.gates].into_iter().enumerate() {
+        let (root, strand) = (Path::root(), Path::root().child(0));
+        let messages = [(root, 0, n * m), (strand, 0, 2 * n), (root, 1, shape.gates)];
+        let mut wrong = Vec::new();
+        for (path, seq, elements) in messages {
             for element in [0, elements / 2, elements.saturating_sub(1)].into_iter().take(elements) {
-                let corrupt = Party::ALL[(k + seq + element) % 3];
-                for &error in errors {
-                    let tamper = add(corrupt, seq as u64, element, error);
-                    let endings = matrices::<R>(1, shape, Some(tamper), None);
-                    let what = format!("{shape:?}, element {element} of message {seq}: {endings:?}");
-                    assert!(rejected_for(Deviation::Product, corrupt, &endings), "{what}");
-                }
+                wrong.extend(errors.iter().map(|&error| (path, seq, vec![(element, error)])));
             }
+        }
+        // Errors that cancel in a row and in a column, were their weights the same.
+        for second in [m, 1].into_iter().filter(|&second| second < n * m) {
+            let opposite = |&error: &R| (root, 0, vec![(0, error), (second, R::default() - error)]);
+            wrong.extend(errors.iter().map(opposite));
+        }
+        for (at, (path, seq, errors)) in wrong.into_iter().enumerate() {
+            let corrupt = Party::ALL[(k + at) % 3];
+            let what = format!("{shape:?}, {errors:?} in message {seq} of {path}");
+            let endings = matrices::<R>(1, shape, Some(add(corrupt, path, seq, errors)), None);
+            assert!(rejected_for(Deviation::Product, corrupt, &endings), "{what}: {endings:?}");
         }
     }
 }
@@ -119,35 +138,19 @@ fn a_wrong_record_of_a_matrix_is_found() {
 /// With 16 points a weight is zero in one of 16 runs, and an error goes unseen if one of its weights is: of its row of either matrix, but for a matrix of one row.
 #[test]
 fn errors_are_missed_as_often_as_weights_are_zero() {
-    let runs = 400;
-    for (rows, weights) in [([1, 3], 1), ([3, 1], 1), ([3, 2], 2)] {
+    for (rows, weights, runs) in [([1, 3], 1, 400_u32), ([3, 1], 1, 400), ([3, 2], 2, 1600)] {
         let shape = Shape { rows, width: 20, gates: 0 };
         let through = |seed: u64| {
             let corrupt = Party::ALL[(seed % 3) as usize];
             let reduction = Reduction { bits: 4, stage: Stage::Only(0) };
             // The highest bit alone is the smallest ideal of the ring.
-            let tamper = add(corrupt, 0, 0, Z16(1 << 15));
+            let tamper = add(corrupt, Path::root(), 0, vec![(0, Z16(1 << 15))]);
             let endings = reduced::with(Some(reduction), || matrices::<Z16>(seed, shape, Some(tamper), None));
             accepted(corrupt, &endings)
         };
-        let found = (0..runs).filter(|&seed| through(seed)).count() as f64;
+        let found = (0..runs).filter(|&seed| through(u64::from(seed))).count() as f64;
         let p = 1.0 - (1.0 - 1.0 / 16.0_f64).powi(weights);
-        let (expected, deviation) = (runs as f64 * p, (runs as f64 * p * (1.0 - p)).sqrt());
+        let (expected, deviation) = (f64::from(runs) * p, (f64::from(runs) * p * (1.0 - p)).sqrt());
         assert!((found - expected).abs() <= 4.0 * deviation, "{rows:?}: {found} of {runs}, not {expected}");
-    }
-}
-
-/// A prover whose gates and matrices are off by the same, so that they would cancel if nothing stood between them.
-#[test]
-fn errors_of_gates_and_of_matrices_do_not_cancel() {
-    let shape = Shape { rows: [1, 1], width: 20, gates: 30 };
-    for corrupt in Party::ALL {
-        let (mut first, mut second) = (add(corrupt, 0, 0, Z64(1)), add(corrupt, 2, 0, Z64(u64::MAX)));
-        let both = Box::new(move |at: Position, frame: Bytes| {
-            let frame = first(at, frame).remove(0).1;
-            second(at, frame)
-        });
-        let endings = matrices::<Z64>(3, shape, Some(both), None);
-        assert!(rejected_for(Deviation::Product, corrupt, &endings), "{endings:?}");
     }
 }

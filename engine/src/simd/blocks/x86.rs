@@ -102,6 +102,8 @@ blocks! {
         |high, low, from| from!(from, _mm512_alignr_epi64(high, low), 1);
 }
 
+/// # Safety
+/// See [`Words`].
 #[inline(always)]
 unsafe fn transposed_16(b: [__m128i; WORDS]) -> [__m128i; WORDS] {
     let (mut pairs, mut fours, mut out) = (b, b, b);
@@ -127,6 +129,8 @@ unsafe fn transposed_16(b: [__m128i; WORDS]) -> [__m128i; WORDS] {
     out
 }
 
+/// # Safety
+/// See [`Words`].
 #[inline(always)]
 unsafe fn transposed_32(b: [__m256i; WORDS]) -> [__m256i; WORDS] {
     let (mut pairs, mut fours, mut out) = (b, b, b);
@@ -155,6 +159,8 @@ unsafe fn transposed_32(b: [__m256i; WORDS]) -> [__m256i; WORDS] {
     out
 }
 
+/// # Safety
+/// See [`Words`].
 #[inline(always)]
 unsafe fn transposed_64(b: [__m512i; WORDS]) -> [__m512i; WORDS] {
     let (mut pairs, mut fours, mut out) = (b, b, b);
