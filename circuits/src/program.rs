@@ -3,15 +3,21 @@
 mod aes_ctr;
 mod moments;
 mod range;
+mod runnable;
 mod vector;
 
 pub use aes_ctr::AesCtr;
 pub use moments::Moments;
 pub(crate) use range::open_checked;
 pub use range::{Limited, beyond_limits, limits_cost};
+pub use runnable::{Compiled, Runnable};
 pub use vector::{InputVector, Inputs, OutputVector, RingKind, Shape, Vector};
 
-use std::{future::Future, sync::Arc};
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Poll,
+};
 use trefoil_engine::{Cost, prelude::*, transport::BoxFuture};
 
 /// A computation on shared vectors, with shapes that are public.
@@ -28,19 +34,36 @@ pub trait Program: Send + Sync {
     /// The shapes of the outputs.
     fn outputs(&self) -> Vec<Shape>;
 
-    /// Runs on shares of the inputs, and gives shares of the outputs.
+    /// What [`run`](Self::run) does.
     ///
     /// Takes the whole strand and gives it back verified, so that nothing can be released that was not checked.
     ///
     /// # Errors
     /// [`Error::Shape`] for inputs of other shapes; whatever the protocol's rounds give. Not cancel safe.
-    fn run<M: Mode>(
+    fn protocol<M: Mode>(
         &self,
         ctx: Ctx<M>,
         inputs: Inputs,
-        executor: &impl Executor,
+        executor: &dyn Executor,
     ) -> impl Future<Output = Result<Released<M>, Error>> + Send;
+
+    /// Runs on shares of the inputs, and gives shares of the outputs.
+    ///
+    /// Boxed, since an `async fn` is compiled again by every crate that calls it, and a function that boxes one only where it is first called with these types
+    /// ([`Runnable`]).
+    ///
+    /// # Errors
+    /// As [`protocol`](Self::protocol). Not cancel safe.
+    fn run<'a, M: Mode>(&'a self, ctx: Ctx<M>, inputs: Inputs, executor: &'a dyn Executor) -> Running<'a, M>
+    where
+        Self: Sized,
+    {
+        Box::pin(self.protocol(ctx, inputs, executor))
+    }
 }
+
+/// A program under way.
+pub type Running<'a, M> = BoxFuture<'a, Result<Released<M>, Error>>;
 
 /// A checked strand and the values it is about to release.
 #[derive(Debug)]
@@ -68,8 +91,27 @@ impl<M: Mode> Released<M> {
 
 /// Runs the strands of a program side by side. A node runs them as tasks on its threads; [`Turns`] takes turns.
 pub trait Executor: Send + Sync {
-    /// Runs all tasks to their end and returns what they returned, in their order.
-    fn join_all<T: Send + 'static>(&self, tasks: Vec<BoxFuture<'static, T>>) -> impl Future<Output = Vec<T>> + Send;
+    /// Runs all tasks to their end. A task's panic is the caller's; dropped, it ends the tasks that still run. [`join_all`] has what they return.
+    fn run_all(&self, tasks: Vec<BoxFuture<'static, ()>>) -> BoxFuture<'_, ()>;
+}
+
+/// Runs all tasks to their end and returns what they returned, in their order. Dropping the future ends the tasks.
+pub async fn join_all<T: Send + 'static>(executor: &dyn Executor, tasks: Vec<BoxFuture<'static, T>>) -> Vec<T> {
+    let results: Arc<Vec<Mutex<Option<T>>>> = Arc::new(tasks.iter().map(|_| Mutex::new(None)).collect());
+    let mut running: Vec<BoxFuture<'static, ()>> = Vec::with_capacity(tasks.len());
+    for (k, task) in tasks.into_iter().enumerate() {
+        let results = results.clone();
+        running.push(Box::pin(async move {
+            let out = task.await;
+            *lock(&results[k]) = Some(out);
+        }));
+    }
+    executor.run_all(running).await;
+    results.iter().filter_map(|result| lock(result).take()).collect()
+}
+
+fn lock<T>(result: &Mutex<T>) -> MutexGuard<'_, T> {
+    result.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Polls all strands within the caller's own task, in turns: no threads.
@@ -77,24 +119,11 @@ pub trait Executor: Send + Sync {
 pub struct Turns;
 
 impl Executor for Turns {
-    async fn join_all<T: Send + 'static>(&self, tasks: Vec<BoxFuture<'static, T>>) -> Vec<T> {
-        let mut running: Vec<_> = tasks.into_iter().map(Some).collect();
-        let mut results: Vec<Option<T>> = running.iter().map(|_| None).collect();
-        std::future::poll_fn(|cx| {
-            let mut left = false;
-            for (task, result) in running.iter_mut().zip(&mut results) {
-                let Some(future) = task else { continue };
-                if let std::task::Poll::Ready(out) = future.as_mut().poll(cx) {
-                    *result = Some(out);
-                    *task = None;
-                } else {
-                    left = true;
-                }
-            }
-            if left { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
-        })
-        .await;
-        results.into_iter().flatten().collect()
+    fn run_all(&self, mut tasks: Vec<BoxFuture<'static, ()>>) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::poll_fn(move |cx| {
+            tasks.retain_mut(|task| task.as_mut().poll(cx).is_pending());
+            if tasks.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        }))
     }
 }
 
@@ -106,7 +135,7 @@ impl Executor for Turns {
 pub(crate) async fn in_batches<M: Mode, T: Send + 'static>(
     ctx: &mut Ctx<M>,
     (batches, strands): (usize, usize),
-    executor: &impl Executor,
+    executor: &dyn Executor,
     batch: impl for<'a> Fn(&'a mut Ctx<M>, usize) -> BoxFuture<'a, Result<T, Error>> + Send + Sync + 'static,
 ) -> Result<Vec<(usize, T)>, Error> {
     let batch = Arc::new(batch);
@@ -123,7 +152,7 @@ pub(crate) async fn in_batches<M: Mode, T: Send + 'static>(
         }));
     }
     let mut all = Vec::with_capacity(batches);
-    for done in executor.join_all(tasks).await {
+    for done in join_all(executor, tasks).await {
         let (strand, parts) = done?;
         ctx.join(strand)?;
         all.extend(parts);

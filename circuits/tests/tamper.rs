@@ -50,7 +50,12 @@ impl Program for Adder {
     fn outputs(&self) -> Vec<Shape> {
         vec![Shape::bits(Self::BITS * Lanes::COUNT)]
     }
-    async fn run<M: Mode>(&self, mut ctx: Ctx<M>, mut inputs: Inputs, _: &impl Executor) -> Result<Released<M>, Error> {
+    async fn protocol<M: Mode>(
+        &self,
+        mut ctx: Ctx<M>,
+        mut inputs: Inputs,
+        _: &dyn Executor,
+    ) -> Result<Released<M>, Error> {
         ctx.check_every(0);
         let [x, y] = inputs.bits(0)?.planes()?.map(View::to_shares);
         let output = boolean::add(&mut OnShares::new(&mut ctx, 1), CarryForm::Sklansky, &x, &y).await?;
@@ -84,7 +89,12 @@ impl Program for Conversions {
     fn outputs(&self) -> Vec<Shape> {
         vec![Shape::bits(64 * Lanes::COUNT)]
     }
-    async fn run<M: Mode>(&self, mut ctx: Ctx<M>, mut inputs: Inputs, _: &impl Executor) -> Result<Released<M>, Error> {
+    async fn protocol<M: Mode>(
+        &self,
+        mut ctx: Ctx<M>,
+        mut inputs: Inputs,
+        _: &dyn Executor,
+    ) -> Result<Released<M>, Error> {
         let bound = Shares::public(ctx.me(), &[Z64(Self::BOUND); 64]);
         let x = arith::b2a(&mut ctx, 64, inputs.bits(0)?.view()).await?;
         let y = fixed::round_shift(&mut ctx, x.view(), Self::SHIFT).await?;

@@ -50,7 +50,12 @@ impl Program for Narrow {
     fn outputs(&self) -> Vec<Shape> {
         vec![Shape::bits(Lanes::COUNT), Shape::bits(16 * Lanes::COUNT)]
     }
-    async fn run<M: Mode>(&self, mut ctx: Ctx<M>, mut inputs: Inputs, _: &impl Executor) -> Result<Released<M>, Error> {
+    async fn protocol<M: Mode>(
+        &self,
+        mut ctx: Ctx<M>,
+        mut inputs: Inputs,
+        _: &dyn Executor,
+    ) -> Result<Released<M>, Error> {
         let threshold = Shares::public(ctx.me(), &[Z16(Self::THRESHOLD); 64]);
         let x = narrow::b2a::<_, Z16>(&mut ctx, 64, inputs.bits(0)?.view()).await?;
         let less = narrow::less_than(&mut ctx, Order::Unsigned, x.view(), threshold.view()).await?;
@@ -75,7 +80,12 @@ impl Program for Sort {
     fn outputs(&self) -> Vec<Shape> {
         vec![Shape::z64(3); 2]
     }
-    async fn run<M: Mode>(&self, mut ctx: Ctx<M>, mut inputs: Inputs, _: &impl Executor) -> Result<Released<M>, Error> {
+    async fn protocol<M: Mode>(
+        &self,
+        mut ctx: Ctx<M>,
+        mut inputs: Inputs,
+        _: &dyn Executor,
+    ) -> Result<Released<M>, Error> {
         let columns = [inputs.z64(0)?, inputs.z64(1)?];
         let sorted = arith::sort(&mut ctx, &columns.each_ref().map(Shares::view)).await?;
         Ok(Released { strand: ctx.verify().await?, outputs: sorted.into_iter().map(Into::into).collect() })
@@ -96,7 +106,12 @@ impl Program for Shuffle {
     fn outputs(&self) -> Vec<Shape> {
         vec![Shape::z64(2); 2]
     }
-    async fn run<M: Mode>(&self, mut ctx: Ctx<M>, mut inputs: Inputs, _: &impl Executor) -> Result<Released<M>, Error> {
+    async fn protocol<M: Mode>(
+        &self,
+        mut ctx: Ctx<M>,
+        mut inputs: Inputs,
+        _: &dyn Executor,
+    ) -> Result<Released<M>, Error> {
         let columns = [inputs.z64(0)?, inputs.z64(1)?];
         let shuffled = arith::shuffle(&mut ctx, &columns.each_ref().map(Shares::view)).await?;
         let sorted = arith::sort(&mut ctx, &shuffled.iter().map(Shares::view).collect::<Vec<_>>()).await?;

@@ -9,7 +9,7 @@ use super::{
     tower::{Basis, Bytes, Forward, Inverse, Tower, Way},
 };
 use std::ops::Add;
-use trefoil_engine::prelude::*;
+use trefoil_engine::{prelude::*, transport::BoxFuture};
 
 /// Doubling in `GF(2^8)`, bits from the low to the high one.
 #[inline(always)]
@@ -231,16 +231,19 @@ async fn rounds<M: Mode, C: Column, B: Basis, W: Way>(
 ///
 /// # Errors
 /// As [`Ctx::quadratic`]. Not cancel safe.
-pub async fn encrypt<M: Mode>(
-    ctx: &mut Ctx<M>,
+pub fn encrypt<'a, M: Mode>(
+    ctx: &'a mut Ctx<M>,
     form: SboxForm,
-    keys: &EncryptionKeys,
-    input: &State,
-) -> Result<State, Error> {
-    match form {
-        SboxForm::BoyarPeralta => rounds(ctx, form, (Mix, Bytes, Forward, Shift::Rows), &keys.keys, input).await,
-        _ => rounds(ctx, form, (Mix, Tower(Forward), Forward, Shift::Rows), &keys.keys, input).await,
-    }
+    keys: &'a EncryptionKeys,
+    input: &'a State,
+) -> BoxFuture<'a, Result<State, Error>> {
+    // As `Program::run`.
+    Box::pin(async move {
+        match form {
+            SboxForm::BoyarPeralta => rounds(ctx, form, (Mix, Bytes, Forward, Shift::Rows), &keys.keys, input).await,
+            _ => rounds(ctx, form, (Mix, Tower(Forward), Forward, Shift::Rows), &keys.keys, input).await,
+        }
+    })
 }
 
 /// Decrypts a batch under one expanded key.

@@ -4,7 +4,7 @@ use super::{
     cipher::{by_column, inv_mix_columns},
     sbox::{SboxForm, without_constant},
 };
-use trefoil_engine::prelude::*;
+use trefoil_engine::{prelude::*, transport::BoxFuture};
 
 /// The three key sizes of FIPS 197.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -129,7 +129,17 @@ fn constant() -> [Lanes; KEY_BITS] {
 ///
 /// # Errors
 /// [`Error::Shape`] for a key of another length; as [`Ctx::quadratic`]. Not cancel safe.
-pub async fn expand_key<M: Mode>(
+pub fn expand_key<'a, M: Mode>(
+    ctx: &'a mut Ctx<M>,
+    form: SboxForm,
+    size: KeySize,
+    key: View<'a, Lanes>,
+) -> BoxFuture<'a, Result<RoundKeys, Error>> {
+    // As `Program::run`.
+    Box::pin(expand(ctx, form, size, key))
+}
+
+async fn expand<M: Mode>(
     ctx: &mut Ctx<M>,
     form: SboxForm,
     size: KeySize,

@@ -87,11 +87,11 @@ impl Program for Evaluation {
         vec![Shape::bits(self.schedule.output_wires() * self.packing.stride())]
     }
 
-    async fn run<M: Mode>(
+    async fn protocol<M: Mode>(
         &self,
         mut ctx: Ctx<M>,
         mut inputs: Inputs,
-        executor: &impl Executor,
+        executor: &dyn Executor,
     ) -> Result<Released<M>, Error> {
         inputs.check(&self.inputs())?;
         let input = inputs.bits(0)?;

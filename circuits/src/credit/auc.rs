@@ -85,7 +85,7 @@ impl Program for Auc {
         vec![Shape::z64(4)]
     }
 
-    async fn run<M: Mode>(&self, mut ctx: Ctx<M>, inputs: Inputs, _: &impl Executor) -> Result<Released<M>, Error> {
+    async fn protocol<M: Mode>(&self, mut ctx: Ctx<M>, inputs: Inputs, _: &dyn Executor) -> Result<Released<M>, Error> {
         let parts = self.counts.parts(&mut ctx, inputs).await?;
         let cells = if self.leaves_out() {
             self.counts.of_parts(self.minimum).of_large_parts(&mut ctx, parts.view()).await?

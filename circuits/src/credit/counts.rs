@@ -232,7 +232,7 @@ impl Program for Counts {
         vec![Shape::z64(self.bins()); self.classes()]
     }
 
-    async fn run<M: Mode>(&self, mut ctx: Ctx<M>, inputs: Inputs, _: &impl Executor) -> Result<Released<M>, Error> {
+    async fn protocol<M: Mode>(&self, mut ctx: Ctx<M>, inputs: Inputs, _: &dyn Executor) -> Result<Released<M>, Error> {
         let (parts, bins) = (self.parts(&mut ctx, inputs).await?, self.bins());
         let cells = if self.merges() {
             self.merge().merged(&mut ctx, parts.view()).await?

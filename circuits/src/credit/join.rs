@@ -9,7 +9,7 @@ use crate::{
 };
 use common::{rows_in_common, side_by_side};
 use std::collections::BTreeMap;
-use trefoil_engine::prelude::*;
+use trefoil_engine::{prelude::*, transport::BoxFuture};
 
 /// Columns that hold a customer's number: 128 bits, the low word first.
 pub const NUMBER_COLUMNS: usize = 2;
@@ -99,7 +99,15 @@ impl Join {
     ///
     /// # Errors
     /// As [`Program::run`]. Not cancel safe.
-    pub async fn join<M: Mode>(
+    pub fn join<M: Mode>(
+        &self,
+        ctx: Ctx<M>,
+        inputs: Inputs,
+    ) -> BoxFuture<'_, Result<Result<Released<M>, JoinFault>, Error>> {
+        Box::pin(self.in_common(ctx, inputs))
+    }
+
+    async fn in_common<M: Mode>(
         &self,
         mut ctx: Ctx<M>,
         mut inputs: Inputs,
@@ -155,7 +163,7 @@ impl Program for Join {
         std::iter::once(columns).chain(self.labels.map(|_| Shape::bits(most))).collect()
     }
 
-    async fn run<M: Mode>(&self, ctx: Ctx<M>, inputs: Inputs, _: &impl Executor) -> Result<Released<M>, Error> {
+    async fn protocol<M: Mode>(&self, ctx: Ctx<M>, inputs: Inputs, _: &dyn Executor) -> Result<Released<M>, Error> {
         self.join(ctx, inputs).await?.map_err(|fault| match fault {
             JoinFault::Few { minimum } => {
                 Error::Shape { what: "the customers that all tables have in common", expected: minimum, got: 0 }

@@ -223,11 +223,11 @@ impl Program for Score {
         self.reports.iter().map(shape).collect()
     }
 
-    async fn run<M: Mode>(
+    async fn protocol<M: Mode>(
         &self,
         mut ctx: Ctx<M>,
         mut inputs: Inputs,
-        executor: &impl Executor,
+        executor: &dyn Executor,
     ) -> Result<Released<M>, Error> {
         inputs.check(&self.inputs())?;
         let table = self.table.take(&mut inputs)?;

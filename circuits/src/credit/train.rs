@@ -179,7 +179,12 @@ impl Program for Train {
         vec![Shape::z64(self.table.columns() + 1), Shape::bits(1)]
     }
 
-    async fn run<M: Mode>(&self, mut ctx: Ctx<M>, mut inputs: Inputs, _: &impl Executor) -> Result<Released<M>, Error> {
+    async fn protocol<M: Mode>(
+        &self,
+        mut ctx: Ctx<M>,
+        mut inputs: Inputs,
+        _: &dyn Executor,
+    ) -> Result<Released<M>, Error> {
         inputs.check(&self.inputs())?;
         let table = self.table.gather(&mut inputs)?;
         let Labels { numbers: labels, both } = labels(&mut ctx, &self.table, &mut inputs).await?;

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     arith::{fixed::outside, sign, sign_cost},
     boolean::LaneCost,
-    program::{Executor, Inputs, Program, Released, Shape, Tiling},
+    program::{Executor, Inputs, Program, Released, Running, Shape, Tiling},
 };
 use std::{fmt, sync::Arc};
 use trefoil_engine::{Cost, prelude::*};
@@ -161,22 +161,25 @@ impl MatchEmbedding {
     ///
     /// # Errors
     /// [`Error::Shape`] for inputs of other shapes; whatever the protocol's rounds give. Not cancel safe.
-    pub async fn run_on<M: Mode>(
-        &self,
+    pub fn run_on<'a, M: Mode>(
+        &'a self,
         ctx: Ctx<M>,
         probe: Shares<Z64>,
         templates: Arc<Shares<Z64>>,
-        executor: &impl Executor,
-    ) -> Result<Released<M>, Error> {
-        let due = self.gallery.templates() * self.dimensions;
-        crate::arith::bits::same("the templates of a gallery", due, templates.len())?;
-        crate::arith::bits::same("the dimensions of a probe", self.dimensions, probe.len())?;
-        let (me, probe) = (*self, Arc::new(probe));
-        let batch = self.gallery.run(ctx, executor, move |strand, users| {
-            let (probe, templates) = (probe.clone(), templates.clone());
-            Box::pin(async move { me.batch(strand, probe.view(), &templates, users).await })
-        });
-        batch.await
+        executor: &'a dyn Executor,
+    ) -> Running<'a, M> {
+        // As `Program::run`.
+        Box::pin(async move {
+            let due = self.gallery.templates() * self.dimensions;
+            crate::arith::bits::same("the templates of a gallery", due, templates.len())?;
+            crate::arith::bits::same("the dimensions of a probe", self.dimensions, probe.len())?;
+            let (me, probe) = (*self, Arc::new(probe));
+            let batch = self.gallery.run(ctx, executor, move |strand, users| {
+                let (probe, templates) = (probe.clone(), templates.clone());
+                Box::pin(async move { me.batch(strand, probe.view(), &templates, users).await })
+            });
+            batch.await
+        })
     }
 
     async fn batch<M: Mode>(
@@ -246,11 +249,11 @@ impl Program for MatchEmbedding {
         vec![self.gallery.output()]
     }
 
-    async fn run<M: Mode>(
+    async fn protocol<M: Mode>(
         &self,
         ctx: Ctx<M>,
         mut inputs: Inputs,
-        executor: &impl Executor,
+        executor: &dyn Executor,
     ) -> Result<Released<M>, Error> {
         inputs.check(&self.inputs())?;
         let (probe, templates) = (inputs.z64(0)?, inputs.z64(1)?);

@@ -199,7 +199,12 @@ impl Program for Enrol {
         vec![self.kind.stored(self.templates)]
     }
 
-    async fn run<M: Mode>(&self, mut ctx: Ctx<M>, mut inputs: Inputs, _: &impl Executor) -> Result<Released<M>, Error> {
+    async fn protocol<M: Mode>(
+        &self,
+        mut ctx: Ctx<M>,
+        mut inputs: Inputs,
+        _: &dyn Executor,
+    ) -> Result<Released<M>, Error> {
         inputs.check(&self.inputs())?;
         let sent = inputs.bits(0)?;
         let stored = encode(&mut ctx, self.kind, self.templates, sent.view()).await?;

@@ -76,7 +76,7 @@ impl Gallery {
     pub(super) async fn run<M: Mode>(
         self,
         mut ctx: Ctx<M>,
-        executor: &impl Executor,
+        executor: &dyn Executor,
         batch: impl for<'a> Fn(&'a mut Ctx<M>, [usize; 2]) -> BoxFuture<'a, Result<Shares<Lanes>, Error>>
         + Send
         + Sync

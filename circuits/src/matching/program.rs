@@ -9,7 +9,7 @@ use super::{
     templates::{Enrolled, Templates},
 };
 use crate::boolean::LaneCost;
-use crate::program::{Executor, Inputs, Program, Released, Shape, Tiling};
+use crate::program::{Executor, Inputs, Program, Released, Running, Shape, Tiling};
 use std::sync::Arc;
 use trefoil_engine::{Cost, prelude::*};
 
@@ -100,47 +100,50 @@ impl Match {
     ///
     /// # Errors
     /// [`Error::Shape`] for inputs of other shapes; whatever the protocol's rounds give. Not cancel safe.
-    pub async fn run_on<M: Mode>(
-        &self,
+    pub fn run_on<'a, M: Mode>(
+        &'a self,
         ctx: Ctx<M>,
         probe: Shares<Lanes>,
         templates: Arc<Shares<Z16>>,
-        executor: &impl Executor,
-    ) -> Result<Released<M>, Error> {
-        self.search(ctx, probe, Enrolled::Shared(templates), executor).await
+        executor: &'a dyn Executor,
+    ) -> Running<'a, M> {
+        self.search(ctx, probe, Enrolled::Shared(templates), executor)
     }
 
     /// As [`run_on`](Self::run_on), on templates in the form that is best for many probes.
     ///
     /// # Errors
     /// As [`run_on`](Self::run_on). Not cancel safe.
-    pub async fn run_in<M: Mode>(
-        &self,
+    pub fn run_in<'a, M: Mode>(
+        &'a self,
         ctx: Ctx<M>,
         probe: Shares<Lanes>,
         templates: Arc<Templates<M>>,
-        executor: &impl Executor,
-    ) -> Result<Released<M>, Error> {
-        self.search(ctx, probe, Enrolled::Kept(templates), executor).await
+        executor: &'a dyn Executor,
+    ) -> Running<'a, M> {
+        self.search(ctx, probe, Enrolled::Kept(templates), executor)
     }
 
-    async fn search<M: Mode>(
-        &self,
+    /// Boxed as [`Program::run`].
+    fn search<'a, M: Mode>(
+        &'a self,
         mut ctx: Ctx<M>,
         probe: Shares<Lanes>,
         enrolled: Enrolled<M>,
-        executor: &impl Executor,
-    ) -> Result<Released<M>, Error> {
-        enrolled.check(self.kind, self.templates())?;
-        let probe = encode(&mut ctx, self.kind, 1, probe.view()).await?;
-        let around = Arc::new(Around::new(self.kind, probe.view()));
-        drop(probe);
-        let me = *self;
-        let batch = self.gallery.run(ctx, executor, move |strand, users| {
-            let (around, enrolled) = (around.clone(), enrolled.clone());
-            Box::pin(async move { me.batch(strand, &around, &enrolled, users).await })
-        });
-        batch.await
+        executor: &'a dyn Executor,
+    ) -> Running<'a, M> {
+        Box::pin(async move {
+            enrolled.check(self.kind, self.templates())?;
+            let probe = encode(&mut ctx, self.kind, 1, probe.view()).await?;
+            let around = Arc::new(Around::new(self.kind, probe.view()));
+            drop(probe);
+            let me = *self;
+            let batch = self.gallery.run(ctx, executor, move |strand, users| {
+                let (around, enrolled) = (around.clone(), enrolled.clone());
+                Box::pin(async move { me.batch(strand, &around, &enrolled, users).await })
+            });
+            batch.await
+        })
     }
 
     /// Which of some users match, as lanes.
@@ -185,11 +188,11 @@ impl Program for Match {
         vec![self.gallery.output()]
     }
 
-    async fn run<M: Mode>(
+    async fn protocol<M: Mode>(
         &self,
         ctx: Ctx<M>,
         mut inputs: Inputs,
-        executor: &impl Executor,
+        executor: &dyn Executor,
     ) -> Result<Released<M>, Error> {
         inputs.check(&self.inputs())?;
         let (probe, templates) = (inputs.bits(0)?, inputs.z16(1)?);

@@ -32,11 +32,11 @@ impl Program for AesCtr {
         vec![Shape::bits(128 * self.blocks)]
     }
 
-    async fn run<M: Mode>(
+    async fn protocol<M: Mode>(
         &self,
         mut ctx: Ctx<M>,
         mut inputs: Inputs,
-        executor: &impl Executor,
+        executor: &dyn Executor,
     ) -> Result<Released<M>, Error> {
         let me = *self;
         inputs.check(&me.inputs())?;

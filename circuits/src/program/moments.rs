@@ -32,7 +32,12 @@ impl Program for Moments {
         vec![Shape::z64(self.columns); 2]
     }
 
-    async fn run<M: Mode>(&self, mut ctx: Ctx<M>, mut inputs: Inputs, _: &impl Executor) -> Result<Released<M>, Error> {
+    async fn protocol<M: Mode>(
+        &self,
+        mut ctx: Ctx<M>,
+        mut inputs: Inputs,
+        _: &dyn Executor,
+    ) -> Result<Released<M>, Error> {
         inputs.check(&self.inputs())?;
         let (mut sums, mut squares) = (Shares::<Z64>::zeros(self.columns), Shares::<Z64>::zeros(self.columns));
         for (k, &rows) in self.rows.iter().enumerate() {

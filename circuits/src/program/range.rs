@@ -6,7 +6,7 @@ use crate::{
     boolean::LaneCost,
 };
 use std::sync::Arc;
-use trefoil_engine::prelude::*;
+use trefoil_engine::{prelude::*, transport::BoxFuture};
 
 /// Entries at once: what they hold on a strand is about 10 MB.
 const BATCH: usize = 1 << 15;
@@ -30,11 +30,21 @@ pub struct Limited {
 ///
 /// # Errors
 /// [`Error::Shape`] for a limit beyond 2^62; as [`Ctx::mul`] and [`Ctx::check`]. Not cancel safe.
-pub async fn beyond_limits<M: Mode>(
+pub fn beyond_limits<'a, M: Mode>(
+    ctx: &'a mut Ctx<M>,
+    inputs: &'a Arc<Vec<Limited>>,
+    strands: usize,
+    executor: &'a dyn Executor,
+) -> BoxFuture<'a, Result<Vec<bool>, Error>> {
+    // As `Program::run`.
+    Box::pin(beyond(ctx, inputs, strands, executor))
+}
+
+async fn beyond<M: Mode>(
     ctx: &mut Ctx<M>,
     inputs: &Arc<Vec<Limited>>,
     strands: usize,
-    executor: &impl Executor,
+    executor: &dyn Executor,
 ) -> Result<Vec<bool>, Error> {
     if inputs.is_empty() {
         return Ok(Vec::new());

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use std::{sync::Arc, time::Instant};
 use trefoil_circuits::{
     aes::{EncryptionKeys, KeySize, SboxForm, State, encrypt, expand_key, reference},
-    program::Executor,
+    program::join_all,
 };
 use trefoil_engine::{
     prelude::*,
@@ -36,7 +36,7 @@ pub(super) async fn ring<M: Mode>(
     }
     barrier(ctx).await?;
     let start = Instant::now();
-    Tasks.join_all(tasks).await.into_iter().collect::<Result<(), _>>()?;
+    join_all(&Tasks, tasks).await.into_iter().collect::<Result<(), _>>()?;
     let bytes = (frame * strands * frames) as u64;
     Ok(Measured { seconds: start.elapsed().as_secs_f64(), items: 8.0 * bytes as f64, bytes, rounds: 1 })
 }

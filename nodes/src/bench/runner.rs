@@ -16,7 +16,7 @@ use crate::{
 use serde_json::json;
 use std::{collections::BTreeMap, net::UdpSocket};
 use tokio::runtime::{self, Runtime};
-use trefoil_circuits::program::Executor;
+use trefoil_circuits::program::join_all;
 use trefoil_engine::{
     Ctx, Party,
     prss::{PairSecret, SessionBinding, all_keys},
@@ -145,7 +145,7 @@ impl Bench {
                 Ok(reports)
             }));
         }
-        let all: Result<Vec<_>, _> = Tasks.join_all(parties).await.into_iter().collect();
+        let all: Result<Vec<_>, _> = join_all(&Tasks, parties).await.into_iter().collect();
         let all = all.map_err(|e| Error::Cluster(e.to_string()))?;
         all.try_into().map_err(|_| Error::Bug("three parties".into()))
     }

@@ -8,7 +8,7 @@ use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 use trefoil_circuits::{
     aes::SboxForm,
-    program::{Executor, Tiling},
+    program::{Tiling, join_all},
 };
 use trefoil_engine::{
     PeerFault,
@@ -325,7 +325,7 @@ pub(super) async fn timed<M: Mode>(
     barrier(ctx).await?;
     let before = ctx.cost().bytes_sent;
     let start = Instant::now();
-    let strands = Tasks.join_all(tasks).await;
+    let strands = join_all(&Tasks, tasks).await;
     let seconds = start.elapsed().as_secs_f64();
     for strand in strands {
         ctx.join(strand?)?;

@@ -9,8 +9,8 @@ use trefoil_circuits::{
     bristol::{self, Circuit, Evaluation, Schedule},
     credit::{Auc, Counts, Join, JoinFault, Score, WEIGHT_LIMIT},
     program::{
-        AesCtr, Executor, InputVector, Inputs, Limited, Moments, OutputVector, Program, Released, Tiling, Vector,
-        beyond_limits,
+        AesCtr, Compiled, Executor, InputVector, Inputs, Limited, Moments, OutputVector, Program, Released, Tiling,
+        Vector,
     },
 };
 use trefoil_engine::{Cost, Ctx, Error, Lanes, Malicious, Mode, SemiHonest, transport::Transport};
@@ -175,13 +175,13 @@ impl Prepared {
     /// Runs on the root strand of a session. Inputs with a limit are first checked on shares to be within it. What comes back has been verified.
     ///
     /// # Errors
-    /// As [`Ctx::root`], [`InputVector::receive`], [`beyond_limits`] and [`Program::run`]. Not cancel safe.
+    /// As [`Ctx::root`], [`InputVector::receive`], [`Compiled::beyond_limits`] and [`Program::run`]. Not cancel safe.
     pub async fn run(
         &self,
         seat: Seat,
         net: Arc<dyn Transport>,
         inputs: Vec<(InputVector, Option<u64>)>,
-        executor: &impl Executor,
+        executor: &dyn Executor,
     ) -> Result<(Vec<OutputVector>, Cost), RunFault> {
         let inputs = Taken { inputs, strands: self.strands() as usize };
         match self.mode {
@@ -192,51 +192,37 @@ impl Prepared {
 }
 
 impl Work {
-    async fn run<M: Mode>(
+    async fn run<M: Compiled>(
         &self,
         Seat { me, session, keys }: Seat,
         net: Arc<dyn Transport>,
         inputs: Taken,
-        executor: &impl Executor,
+        executor: &dyn Executor,
     ) -> Result<(Vec<OutputVector>, Cost), RunFault> {
-        let ctx = Ctx::<M>::root(me, session, keys, net).await?;
-        match self {
-            Self::AesCtr(program) => run(program, ctx, inputs, executor).await,
-            Self::Circuit(program) => run(program, ctx, inputs, executor).await,
-            Self::Moments(program) => run(program, ctx, inputs, executor).await,
-            Self::Score(program) => run(program, ctx, inputs, executor).await,
-            Self::Train(Trainer::Newton(program)) => train(program, ctx, inputs, executor).await,
-            Self::Train(Trainer::Descent(program)) => train(program, ctx, inputs, executor).await,
-            Self::Counts(program) => run(program, ctx, inputs, executor).await,
-            Self::Auc(program) => run(program, ctx, inputs, executor).await,
-            Self::Join(program) => join(program, ctx, inputs, executor).await,
-        }
+        let mut ctx = Ctx::<M>::root(me, session, keys, net).await?;
+        let inputs = receive(&mut ctx, inputs, executor).await?;
+        let released = match self {
+            Self::AesCtr(program) => M::run(program, ctx, inputs, executor).await?,
+            Self::Circuit(program) => M::run(program, ctx, inputs, executor).await?,
+            Self::Moments(program) => M::run(program, ctx, inputs, executor).await?,
+            Self::Score(program) => M::run(program, ctx, inputs, executor).await?,
+            Self::Counts(program) => M::run(program, ctx, inputs, executor).await?,
+            Self::Auc(program) => M::run(program, ctx, inputs, executor).await?,
+            Self::Train(Trainer::Newton(program)) => model(M::run(program, ctx, inputs, executor).await?).await?,
+            Self::Train(Trainer::Descent(program)) => model(M::run(program, ctx, inputs, executor).await?).await?,
+            Self::Join(program) => joined(program.join(ctx, inputs).await?)?,
+        };
+        Ok((released.release()?, released.cost()))
     }
 }
 
-async fn run<M: Mode>(
-    program: &impl Program,
-    ctx: Ctx<M>,
-    inputs: Taken,
-    executor: &impl Executor,
-) -> Result<(Vec<OutputVector>, Cost), RunFault> {
-    let released = compute(program, ctx, inputs, executor).await?;
-    Ok((released.release()?, released.cost()))
-}
-
 /// The model, if no coefficient has ever left its range and there are customers of both labels, which the nodes open to each other as one bit.
-async fn train<M: Mode>(
-    program: &impl Program,
-    ctx: Ctx<M>,
-    inputs: Taken,
-    executor: &impl Executor,
-) -> Result<(Vec<OutputVector>, Cost), RunFault> {
-    let mut released = compute(program, ctx, inputs, executor).await?;
+async fn model<M: Mode>(mut released: Released<M>) -> Result<Released<M>, RunFault> {
     let absent = Error::Shape { what: "the outputs of a training", expected: 2, got: released.outputs.len() };
     let beyond = released.outputs.pop().filter(|_| !released.outputs.is_empty()).ok_or(absent)?;
     let opened = released.strand.open(beyond.bits()?.view()).await?;
     if opened.iter().all(|word| *word == Lanes(0)) {
-        return Ok((released.release()?, released.cost()));
+        return Ok(released);
     }
     Err(RunFault::Refused(
         FailureKind::Range,
@@ -248,15 +234,9 @@ async fn train<M: Mode>(
 }
 
 /// The joined table, if there is one.
-async fn join<M: Mode>(
-    program: &Join,
-    mut ctx: Ctx<M>,
-    inputs: Taken,
-    executor: &impl Executor,
-) -> Result<(Vec<OutputVector>, Cost), RunFault> {
-    let inputs = receive(&mut ctx, inputs, executor).await?;
-    let remedy = match program.join(ctx, inputs).await? {
-        Ok(released) => return Ok((released.release()?, released.cost())),
+fn joined<M: Mode>(end: Result<Released<M>, JoinFault>) -> Result<Released<M>, RunFault> {
+    let remedy = match end {
+        Ok(released) => return Ok(released),
         Err(fault @ JoinFault::Few { .. }) => format!(
             "{fault}, so that nothing was kept; see that all owners mean the same key by the key column of their schemas, written in the same way, or take tables of more customers"
         ),
@@ -269,21 +249,11 @@ async fn join<M: Mode>(
     Err(RunFault::Refused(FailureKind::Data, remedy))
 }
 
-async fn compute<M: Mode>(
-    program: &impl Program,
-    mut ctx: Ctx<M>,
-    inputs: Taken,
-    executor: &impl Executor,
-) -> Result<Released<M>, RunFault> {
-    let inputs = receive(&mut ctx, inputs, executor).await?;
-    Ok(program.run(ctx, inputs, executor).await?)
-}
-
 /// Takes the inputs in, and checks those that have a limit.
-async fn receive<M: Mode>(
+async fn receive<M: Compiled>(
     ctx: &mut Ctx<M>,
     Taken { inputs, strands }: Taken,
-    executor: &impl Executor,
+    executor: &dyn Executor,
 ) -> Result<Inputs, RunFault> {
     let (mut vectors, mut limited, mut places) = (Vec::with_capacity(inputs.len()), Vec::new(), Vec::new());
     for (k, (input, limit)) in inputs.into_iter().enumerate() {
@@ -298,7 +268,7 @@ async fn receive<M: Mode>(
         }
     }
     let limited = Arc::new(limited);
-    let beyond = beyond_limits(ctx, &limited, strands, executor).await?;
+    let beyond = M::beyond_limits(ctx, &limited, strands, executor).await?;
     if let Some(at) = beyond.iter().position(|beyond| *beyond) {
         return Err(RunFault::Beyond { input: places[at], limit: limited[at].limit });
     }
