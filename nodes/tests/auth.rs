@@ -16,9 +16,12 @@ use trefoil_auth::{
 };
 use trefoil_engine::Party;
 use trefoil_nodes::{
+    auth::Erasure,
     client::Device,
+    config::Cluster,
     local::{LocalCluster, LocalOptions},
     pki::Lifetime,
+    receipt::Receipt,
 };
 
 const ORIGIN: &str = "https://login.example.org";
@@ -204,6 +207,10 @@ async fn a_user_is_enrolled_registers_and_logs_in() {
     );
 
     tokens(&world);
+    let found = stdout(&world.at("identify --iris probe.iris --json"));
+    assert_eq!(found, json!({"user": "alice"}));
+    // Others have users of their own.
+    refused(&world.phone("identify --iris probe.iris"), "no template");
 
     // Everything is there after a restart, and after new shares of the template.
     for party in Party::ALL {
@@ -220,8 +227,15 @@ async fn a_user_is_enrolled_registers_and_logs_in() {
     assert_eq!(lines.len(), 3);
     assert!(lines.iter().all(|node| node["users"][0]["user"] == "alice" && node["users"][0]["failures"] == 0));
     assert!(lines.iter().all(|node| node["credentials"][0]["rp_id"] == "example.org"));
-    let revoked = world.at("revoke --user alice");
-    assert_eq!(String::from_utf8_lossy(&revoked.stdout).matches("has erased left of alice").count(), 3);
+    let revoked = world.at("revoke --user alice --receipts erased.json");
+    assert_eq!(String::from_utf8_lossy(&revoked.stdout).matches("has erased left of alice, and signed it").count(), 3);
+    let receipts = fs::read(world.file("erased.json")).expect("a file");
+    let receipts: Vec<Receipt> = serde_json::from_slice(&receipts).expect("receipts");
+    assert_eq!(receipts.len(), 3);
+    let cluster = Cluster::load(&world.cluster.cluster_file()).expect("a cluster");
+    for (party, receipt) in Party::ALL.into_iter().zip(receipts) {
+        receipt.verify::<Erasure>(&cluster, party).expect("of that node");
+    }
     world.ask("request.json", false);
     refused(&world.phone(&with("probe")), "no template");
     world.cluster.shutdown().await;
