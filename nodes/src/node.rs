@@ -10,6 +10,7 @@ use crate::{
     job::{Jobs, Runner, Sessions, Turns},
     keys::{Keys, KeysConfig},
     mesh::{ALPN, Mesh, MeshConfig, MeshError},
+    receipt::Notary,
     seal::SealKey,
     status::{CertificateStatus, NodeStatus, PeerStatus, SocketBuffers},
     store::{Store, Whose},
@@ -94,7 +95,8 @@ impl Node {
         let keys = Keys::new(party, keys).map_err(|e| Error::Bug(e.to_string()))?;
         let keys_api = Arc::new(KeysApi { keys: keys.clone(), limits: limits.clone() });
         let tls = tls::api_server(&identity, &cluster)?;
-        let auth = Auth::new(store.clone(), Box::new(keys.clone()), sessions, turns);
+        let notary = Notary::new(cluster.id(), party, &identity)?;
+        let auth = Auth::new(store.clone(), Box::new(keys.clone()), sessions, turns, notary);
         let more = keys_api.router().merge(auth_router(auth, limits.clone()));
         let server = Server::new(listener, tls, cluster, api.router(more), &limits);
         let mesh_address = mesh.local_addr().map_err(Error::system("read the address of the mesh socket"))?;

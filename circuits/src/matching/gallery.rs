@@ -19,6 +19,26 @@ pub enum Answer {
     First,
 }
 
+impl Answer {
+    /// The form of it for so many users.
+    pub fn shape(self, users: usize) -> Shape {
+        Shape::bits(match self {
+            Self::Match => 1,
+            Self::First => 1 + place_bits(users),
+        })
+    }
+
+    /// What it says of so many users, once put together: the user, counted from 0. With [`Match`](Self::Match) any user that matches is 0.
+    pub fn found(self, users: usize, output: &[Lanes]) -> Option<usize> {
+        let word = output.first().map_or(0, |word| word.0);
+        let place = match self {
+            Self::Match => 0,
+            Self::First => (word >> 1 & ((1 << place_bits(users)) - 1)) as usize,
+        };
+        (word & 1 == 1).then_some(place)
+    }
+}
+
 /// Users, the templates of each one after the other, and the batches they are compared in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Gallery {
@@ -52,19 +72,11 @@ impl Gallery {
     }
 
     pub(super) fn output(self) -> Shape {
-        Shape::bits(match self.answer {
-            Answer::Match => 1,
-            Answer::First => 1 + place_bits(self.users),
-        })
+        self.answer.shape(self.users)
     }
 
     pub(super) fn found(self, output: &[Lanes]) -> Option<usize> {
-        let word = output.first().map_or(0, |word| word.0);
-        let place = match self.answer {
-            Answer::Match => 0,
-            Answer::First => (word >> 1 & ((1 << place_bits(self.users)) - 1)) as usize,
-        };
-        (word & 1 == 1).then_some(place)
+        self.answer.found(self.users, output)
     }
 
     /// Where a template goes so that all users' templates of one number lie side by side.

@@ -5,8 +5,8 @@ mod tokens;
 use super::{Caller, Problem, ProblemKind, jobs::announced_as, jobs::client};
 use crate::{
     auth::{
-        AUTH_MEDIA_TYPE, Answer, Auth, AuthFault, CredentialSpec, CredentialStatus, EnrolSpec, LoginSpec, RefreshSpec,
-        TemplateKind, TemplateName, TemplateStatus, UserName, UserStatus,
+        AUTH_MEDIA_TYPE, Answer, Auth, AuthFault, CredentialSpec, CredentialStatus, EnrolSpec, Erased, Found,
+        LoginSpec, RefreshSpec, SearchSpec, TemplateKind, TemplateName, TemplateStatus, UserName, UserStatus,
     },
     job::{FailureKind, Intake, JobId, Limits, MAX_SPEC_BYTES, NotAJobId, read_spec},
     keys::KeyFault,
@@ -47,6 +47,7 @@ pub fn auth_router(auth: Arc<Auth>, limits: Limits) -> Router {
         .route("/v1/auth/credentials", routing::get(credentials))
         .route("/v1/auth/credentials/{id}", routing::put(put_credential).delete(delete_credential))
         .route("/v1/auth/logins/{id}", routing::put(login))
+        .route("/v1/auth/searches/{id}", routing::put(search))
         .route("/v1/auth/issuers", routing::get(tokens::issuers))
         .route(
             "/v1/auth/issuers/{name}",
@@ -139,11 +140,12 @@ async fn delete_credential(
     State(api): State<Arc<AuthApi>>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
-) -> Result<StatusCode, Problem> {
+) -> Result<Response, Problem> {
     let (owner, id) = (client(&caller)?, credential_id(&id)?);
     if api.auth.delete_credential(owner, &id).await? {
         info!("{owner} has deleted the credential {}", hex::encode(&id));
-        Ok(StatusCode::NO_CONTENT)
+        let erased = Erased::Credential(trefoil_auth::webauthn::Bytes(id));
+        Ok(answer(StatusCode::OK, &api.auth.receipt(owner, erased)?))
     } else {
         Err(AuthFault::Absent("credential").into())
     }
@@ -176,7 +178,23 @@ async fn erase(
         return Err(AuthFault::Absent("template").into());
     }
     info!("{owner} has erased {} templates of {user}", erased.len());
-    Ok(answer(StatusCode::OK, &erased))
+    Ok(answer(StatusCode::OK, &api.auth.receipt(owner, Erased::Templates { user, templates: erased })?))
+}
+
+/// `PUT /v1/auth/searches/{id}`: who of the caller's users a probe is of, with the other nodes.
+async fn search(
+    State(api): State<Arc<AuthApi>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let owner = client(&caller)?.clone();
+    let id: JobId = id.parse().map_err(|e: NotAJobId| ProblemKind::BadRequest.because(e.to_string()))?;
+    let (spec, rest): (SearchSpec, _) = read(&api, &headers, body).await?;
+    let probe = vector(rest, Some(spec.probe)).await?.ok_or_else(missing)?;
+    let found: Found = apart(&api, async move |auth| auth.identify(&owner, id, spec, probe).await).await?;
+    Ok(answer(StatusCode::OK, &found))
 }
 
 /// In a task of its own: a session goes on if the client goes away, or it would be cut off in the middle of a write.
@@ -276,12 +294,17 @@ impl From<AuthFault> for Problem {
             AuthFault::Taken(_) | AuthFault::Known(..) | AuthFault::Replayed | AuthFault::Changed => {
                 ProblemKind::Conflict
             }
-            AuthFault::UnderWay => ProblemKind::Busy,
+            AuthFault::UnderWay | AuthFault::Searching => ProblemKind::Busy,
+            AuthFault::Rate { .. } => ProblemKind::Rate,
             AuthFault::Locked { .. } => ProblemKind::Locked,
             AuthFault::NoMatch => ProblemKind::NoMatch,
             AuthFault::Failed(failure) if failure.kind == FailureKind::Missing => ProblemKind::Unready,
             AuthFault::Failed(_) => ProblemKind::Failed,
-            AuthFault::Engine(_) | AuthFault::Record(_) | AuthFault::Key(_) | AuthFault::Store(_) => {
+            AuthFault::Engine(_)
+            | AuthFault::Record(_)
+            | AuthFault::Receipt(_)
+            | AuthFault::Key(_)
+            | AuthFault::Store(_) => {
                 tracing::error!("{fault}");
                 ProblemKind::Internal
             }

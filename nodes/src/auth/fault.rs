@@ -90,6 +90,20 @@ pub enum AuthFault {
     /// The node's store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What was erased is erased, and the node did not sign that it is.
+    #[error("it is erased, and there is no receipt: {0}; the node's operator finds the cause in its log")]
+    Receipt(String),
+    /// Too many searches in a short time.
+    #[error("this node searches among the users of an owner {per_second} times a second at most; wait {wait_ms} ms")]
+    Rate {
+        /// How many a second.
+        per_second: u32,
+        /// When the next one is taken.
+        wait_ms: u64,
+    },
+    /// A search is under way.
+    #[error("another search is under way at this node; wait for its end")]
+    Searching,
     /// A record cannot be read, or not be written.
     #[error("a record of this node cannot be used: {0}; restore the store from a backup")]
     Record(String),

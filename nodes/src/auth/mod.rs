@@ -9,9 +9,11 @@
 //! Everything belongs to the client that has stored it, its *owner*: an identity provider or relying party. Others do not see it; an owner may name the devices that log in.
 
 mod credentials;
+mod erasure;
 mod fault;
 mod gallery;
 mod guard;
+mod identify;
 mod issuers;
 mod names;
 mod records;
@@ -24,8 +26,10 @@ mod tokens;
 mod vote;
 
 pub use credentials::{Backing, CredentialSpec, CredentialStatus, Verification};
+pub use erasure::{Erased, Erasure};
 pub use fault::AuthFault;
 pub use guard::Lockout;
+pub use identify::{Found, SearchSpec};
 pub use issuers::{IssuerSpec, IssuerStatus};
 pub use names::{IssuerName, TemplateName, UserName};
 pub use service::{Auth, Parts};

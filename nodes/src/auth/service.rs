@@ -6,6 +6,7 @@ use super::{
     credentials::{CredentialSpec, hosts},
     gallery::{Cache, UserKey},
     guard::{Busy, now_ms},
+    identify::Searches,
     session::{Done, Task},
     spec::digest,
 };
@@ -13,6 +14,7 @@ use crate::{
     job::{JobId, Sessions, Turns},
     keys::{KeyFault, KeyId, KeyUse, Keys},
     pki::ClientName,
+    receipt::Notary,
     store::Store,
 };
 use std::{fmt, sync::Arc};
@@ -74,6 +76,8 @@ pub struct Auth {
     pub(super) turns: Arc<Turns>,
     pub(super) cache: Cache,
     pub(super) busy: Busy,
+    pub(super) notary: Notary,
+    pub(super) searches: Searches,
 }
 
 /// A login whose rules hold as far as they can be checked before a probe is compared.
@@ -86,9 +90,16 @@ struct Begun {
 }
 
 impl Auth {
-    /// With a store, the shares of keys, the sessions of the nodes, and the turns that all sessions of this node take.
-    pub fn new(store: Store, parts: Box<dyn Parts>, sessions: Arc<dyn Sessions>, turns: Arc<Turns>) -> Arc<Self> {
-        Arc::new(Self { store, parts, sessions, turns, cache: Cache::default(), busy: Busy::default() })
+    /// With a store, the shares of keys, the sessions of the nodes, the turns that all sessions of this node take, and what signs receipts.
+    pub fn new(
+        store: Store,
+        parts: Box<dyn Parts>,
+        sessions: Arc<dyn Sessions>,
+        turns: Arc<Turns>,
+        notary: Notary,
+    ) -> Arc<Self> {
+        let (cache, busy, searches) = (Cache::default(), Busy::default(), Searches::default());
+        Arc::new(Self { store, parts, sessions, turns, cache, busy, notary, searches })
     }
 
     /// Enrols a template of a user, together with the other nodes, which have been sent their shares of it.

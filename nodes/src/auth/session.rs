@@ -19,7 +19,7 @@ use trefoil_circuits::{
 use trefoil_engine::{Ctx, Error, Malicious, Mode, SemiHonest, Shares, Verified};
 
 /// How long a session may take, waiting for its turn included.
-const DEADLINE: Duration = Duration::from_secs(30);
+pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The two votes of a session.
 const BEFORE: u32 = 0;
@@ -77,8 +77,7 @@ impl Auth {
         if let Ok(result) = tokio::time::timeout(DEADLINE, Box::pin(all)).await {
             return result;
         }
-        let cause = format!("not done within {DEADLINE:?}; try again when the nodes have less to do");
-        Err(Failure::new(FailureKind::Deadline, cause).into())
+        Err(expired())
     }
 
     /// The session has ended well if there is a verdict, whatever it is.
@@ -190,7 +189,7 @@ impl Auth {
                 let of_kind = chosen.templates.iter().zip(held).filter(|(template, _)| template.matching.kind == kind);
                 let (templates, held): (Vec<_>, Vec<Checked>) = of_kind.unzip();
                 let matching = templates.first().ok_or(AuthFault::Changed)?.matching;
-                let mut released = compare(ctx, matching, held, probe).await?;
+                let mut released = compare(ctx, (matching, Answer::Match), held, probe).await?;
                 // The strand has been checked. Nobody has learnt anything yet.
                 self.attempt(key, ceremony).await?;
                 let bit = released.outputs.first().ok_or(Error::Poisoned)?.bits()?.view();
@@ -264,21 +263,49 @@ async fn enrol<M: Mode>(
     Ok((ctx.verify().await?, entries.into()))
 }
 
-/// Whether the probe matches one of the templates, as a bit that nobody knows yet.
-async fn compare<M: Mode>(
+/// Why a session ends that has taken too long.
+pub(super) fn expired() -> AuthFault {
+    let cause = format!("not done within {DEADLINE:?}; try again when the nodes have less to do");
+    Failure::new(FailureKind::Deadline, cause).into()
+}
+
+/// How many strands [`compare`] takes.
+pub(super) fn strands((matching, answer): (Matching, Answer), templates: usize) -> Result<u32, AuthFault> {
+    let strands = match (kind(matching.kind)?, matching.kind) {
+        (Some(kind), _) => Match::identify(kind, matching.threshold, users(answer, templates), answer)?.strands(),
+        (None, TemplateKind::Embedding { dimensions, metric }) => {
+            let metric = matching.metric(metric);
+            MatchEmbedding::new(dimensions as usize, metric, users(answer, templates), answer)?.strands()
+        }
+        (None, _) => return Err(Error::Poisoned.into()),
+    };
+    Ok(strands as u32)
+}
+
+/// Whose templates they are: of one user, or each of another.
+fn users(answer: Answer, templates: usize) -> [usize; 2] {
+    match answer {
+        Answer::Match => [1, templates],
+        Answer::First => [templates, 1],
+    }
+}
+
+/// Whether the probe matches one of the templates, and which if that is asked for, as bits that nobody knows yet.
+pub(super) async fn compare<M: Mode>(
     mut ctx: Ctx<M>,
-    matching: Matching,
+    (matching, answer): (Matching, Answer),
     held: Vec<Checked>,
     probe: InputVector,
 ) -> Result<Released<M>, AuthFault> {
-    let (each, probe) = (held.len(), probe.receive(&mut ctx).await?);
+    let (users, probe) = (users(answer, held.len()), probe.receive(&mut ctx).await?);
     if let Some(kind) = kind(matching.kind)? {
         let templates = held.into_iter().filter_map(|held| match held {
             Checked::Z16(shares) => Some(shares),
             Checked::Z64(_) => None,
         });
         let probe = Inputs::from(probe).bits(0)?;
-        let program = Match::verify(kind, matching.threshold, each)?.covered(kind.mask_bits().div_ceil(2))?;
+        let program =
+            Match::identify(kind, matching.threshold, users, answer)?.covered(kind.mask_bits().div_ceil(2))?;
         return Ok(program.run_on(ctx, probe, one(templates.collect()), &Tasks).await?);
     }
     let TemplateKind::Embedding { dimensions, metric } = matching.kind else { return Err(Error::Poisoned.into()) };
@@ -288,7 +315,7 @@ async fn compare<M: Mode>(
     });
     let probe = within(&mut ctx, probe).await?;
     let metric = matching.metric(metric);
-    let program = MatchEmbedding::new(dimensions as usize, metric, [1, each], Answer::Match)?;
+    let program = MatchEmbedding::new(dimensions as usize, metric, users, answer)?;
     Ok(program.run_on(ctx, probe, one(templates.collect()), &Tasks).await?)
 }
 

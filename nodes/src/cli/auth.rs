@@ -20,6 +20,7 @@ Examples:
   trefoil auth issuer --cluster demo/cluster.toml --name main --url https://login.example.org --audience shop --may-ask kiosk-3
   trefoil auth token --cluster demo/cluster.toml --issuer main --user u-1041 --audience shop --nonce n-0S6_WzA2Mj --iris probe.iris
   trefoil auth jwks --cluster demo/cluster.toml
+  trefoil auth identify --cluster demo/cluster.toml --iris probe.iris
   trefoil auth list --cluster demo/cluster.toml
   trefoil auth refresh --cluster demo/cluster.toml --user u-1041
   trefoil auth revoke --cluster demo/cluster.toml --user u-1041";
@@ -40,6 +41,8 @@ pub enum AuthCommand {
     Token(tokens::TokenArgs),
     /// Print the public keys that verify tokens, as a JWK Set
     Jwks(tokens::JwksArgs),
+    /// Find out who somebody is, among all users
+    Identify(owner::IdentifyArgs),
     /// List users with their templates, credentials and issuers
     List(owner::ListArgs),
     /// Replace the shares of a user's templates at all nodes
@@ -62,6 +65,7 @@ pub fn run(command: &AuthCommand) -> Result<Exit, Error> {
         AuthCommand::Issuer(args) => tokens::issuer(args),
         AuthCommand::Token(args) => tokens::token(args),
         AuthCommand::Jwks(args) => tokens::jwks(args),
+        AuthCommand::Identify(args) => owner::identify(args),
         AuthCommand::List(args) => owner::list(args),
         AuthCommand::Refresh(args) => owner::refresh(args),
         AuthCommand::Revoke(args) => owner::revoke(args),

@@ -33,6 +33,7 @@ mod mode;
 mod node;
 mod output;
 mod plan;
+mod receipts;
 mod rsa;
 mod signals;
 mod target;

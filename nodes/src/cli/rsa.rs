@@ -3,18 +3,21 @@
 mod key;
 mod message;
 
-use super::{ClusterArgs, Exit, Output, OutputArgs, interruptible};
+use super::{
+    ClusterArgs, Exit, Output, OutputArgs, interruptible,
+    receipts::{Checked, ReceiptArgs},
+};
 use crate::{
     Error,
     client::{Client, KeyReport, Signature},
-    keys::{HashName, KeyName, Receipt},
+    keys::{Deletion, HashName, KeyName},
     pki::ClientName,
+    receipt::Receipt,
 };
 use clap::ValueEnum;
 use serde::Serialize;
 use std::path::PathBuf;
 use trefoil_auth::rsa::{KeySize, Message};
-use trefoil_engine::Party;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -220,9 +223,8 @@ pub struct DeleteArgs {
     /// Confirm that the key is to be gone for ever
     #[arg(long)]
     yes: bool,
-    /// Write the nodes' receipts here, as JSON
-    #[arg(long, value_name = "FILE")]
-    receipts: Option<PathBuf>,
+    #[command(flatten)]
+    receipts: ReceiptArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -371,31 +373,17 @@ fn delete(args: &DeleteArgs) -> Result<Exit, Error> {
         )));
     }
     let target = args.own.cluster.resolve()?;
-    let file = args.receipts.as_deref().map(crate::client::credit::NewFile::create).transpose()?;
+    let file = args.receipts.file()?;
     let answers = interruptible(async {
         let client = Client::new(&target.cluster, &target.identity)?;
         Ok(client.delete_key(name).await)
     })?;
-    let (mut receipts, mut failed) = (Vec::new(), None);
-    for (party, answer) in Party::ALL.into_iter().zip(answers) {
-        let checked = answer.and_then(|receipt| {
-            let wrong = |e| Error::Integrity(format!("{party}: {e}"));
-            receipt.verify(&target.cluster, party).map_err(wrong).map(|_| receipt)
-        });
-        match checked {
-            Ok(receipt) => receipts.push(receipt),
-            Err(e) => failed = failed.or(Some(e)),
-        }
-    }
-    if let Some(mut file) = file {
-        file.fill_json(&receipts)?;
-        file.place()?;
-    }
-    let deleted = Deleted { name, receipts: &receipts };
-    args.output
-        .resolve()
-        .print(&deleted, format!("{} of 3 nodes have deleted `{name}` and signed it", receipts.len()))?;
-    failed.map_or(Ok(Exit::Ok), Err)
+    let checked = Checked::<Deletion>::of(&target.cluster, answers);
+    checked.keep(file)?;
+    let deleted = Deleted { name, receipts: &checked.receipts };
+    let count = checked.receipts.len();
+    args.output.resolve().print(&deleted, format!("{count} of 3 nodes have deleted `{name}` and signed it"))?;
+    checked.failed.map_or(Ok(Exit::Ok), Err)
 }
 
 fn public(args: &PublicArgs) -> Result<Exit, Error> {

@@ -1,6 +1,7 @@
 //! Templates, credentials and logins, from the owner's and the device's side.
 
 mod device;
+mod search;
 mod tokens;
 
 pub use device::Device;
@@ -15,6 +16,7 @@ use crate::{
         RefreshSpec, TemplateKind, TemplateName, TemplateStatus, UserName, UserStatus,
     },
     job::{JobId, frame},
+    receipt::Receipt,
 };
 use bytes::Bytes;
 use device::Signing;
@@ -119,12 +121,8 @@ impl Client {
         ))
     }
 
-    /// Erases a template of a user, or all, at every node that answers: what each has erased. Cancel safe.
-    pub async fn delete_templates(
-        &self,
-        user: &UserName,
-        name: Option<&TemplateName>,
-    ) -> [Result<Vec<TemplateStatus>, Error>; 3] {
+    /// Erases a template of a user, or all, at every node that answers. Gives the receipt of each, of an [`Erasure`](crate::auth::Erasure). Cancel safe.
+    pub async fn delete_templates(&self, user: &UserName, name: Option<&TemplateName>) -> [Result<Receipt, Error>; 3] {
         let path = match name {
             Some(name) => format!("auth/users/{user}/templates/{name}"),
             None => format!("auth/users/{user}"),
@@ -150,14 +148,10 @@ impl Client {
         all(&self.nodes, async |node| node.call(Method::GET, "auth/credentials", None).await).await
     }
 
-    /// Forgets a credential at the three nodes. Cancel safe.
-    ///
-    /// # Errors
-    /// [`Error::Refused`] or [`Error::Unreachable`] names a node that may still have it.
-    pub async fn delete_credential(&self, id: &CredentialId) -> Result<(), Error> {
+    /// Forgets a credential at every node that answers. Gives the receipt of each, of an [`Erasure`](crate::auth::Erasure). Cancel safe.
+    pub async fn delete_credential(&self, id: &CredentialId) -> [Result<Receipt, Error>; 3] {
         let path = credential(id);
-        let [a, b, c] = all(&self.nodes, async |node| node.done(Method::DELETE, &path, None).await).await;
-        a.and(b).and(c)
+        all(&self.nodes, async |node| node.call(Method::DELETE, &path, None).await).await
     }
 
     /// Logs in: shares the probe, has the nodes match it and sign, adds the device's part, and verifies what comes out.

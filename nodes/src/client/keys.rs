@@ -7,11 +7,9 @@ use super::{
 use crate::{
     Error,
     api::ProblemKind,
-    keys::{
-        ExchangeId, HashName, KeyName, KeySpec, KeyStatus, KeyUse, Receipt, SignRequest, encode_enrolment,
-        public_from_hex,
-    },
+    keys::{ExchangeId, HashName, KeyName, KeySpec, KeyStatus, KeyUse, SignRequest, encode_enrolment, public_from_hex},
     pki::ClientName,
+    receipt::Receipt,
 };
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::{collections::BTreeSet, fmt, time::Duration};

@@ -1,9 +1,10 @@
-//! How often one client may have one key sign: a bucket that fills at a steady rate.
+//! How often one client may have something done, as one key sign: a bucket that fills at a steady rate.
 
 use super::KeyId;
 use crate::pki::ClientName;
 use std::{
     collections::HashMap,
+    hash::Hash,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -11,11 +12,11 @@ use std::{
 /// The most buckets that are kept. Those that are full are forgotten first: they say nothing.
 const MOST: usize = 4096;
 
-/// A bound on signatures a second, kept by this node on its own for each client and key.
+/// A bound on how often something is done in a second, kept by this node on its own for each client and key, or whatever else it is counted by.
 #[derive(Debug)]
-pub struct Rate {
+pub struct Rate<K = (ClientName, KeyId)> {
     per_second: u32,
-    buckets: Mutex<HashMap<(ClientName, KeyId), Bucket>>,
+    buckets: Mutex<HashMap<K, Bucket>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +25,7 @@ struct Bucket {
     filled: Instant,
 }
 
-impl Rate {
+impl<K: Clone + Eq + Hash> Rate<K> {
     /// So many a second, and as many at once after a second of rest.
     pub fn new(per_second: u32) -> Self {
         Self { per_second, buckets: Mutex::default() }
@@ -39,14 +40,14 @@ impl Rate {
     ///
     /// # Errors
     /// How long until there is one.
-    pub fn take(&self, client: &ClientName, key: &KeyId, now: Instant) -> Result<(), Duration> {
+    pub fn take(&self, of: &K, now: Instant) -> Result<(), Duration> {
         let rate = f64::from(self.per_second);
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let full = |bucket: &Bucket| bucket.tokens + rate * now.duration_since(bucket.filled).as_secs_f64() >= rate;
         if buckets.len() >= MOST {
             buckets.retain(|_, bucket| !full(bucket));
         }
-        let bucket = buckets.entry((client.clone(), key.clone())).or_insert(Bucket { tokens: rate, filled: now });
+        let bucket = buckets.entry(of.clone()).or_insert(Bucket { tokens: rate, filled: now });
         let grown = rate * now.duration_since(bucket.filled).as_secs_f64();
         *bucket = Bucket { tokens: (bucket.tokens + grown).min(rate), filled: now };
         if bucket.tokens >= 1.0 {
@@ -67,18 +68,19 @@ mod tests {
         let rate = Rate::new(4);
         let [alice, bob] = ["alice", "bob"].map(|name| name.parse::<ClientName>().expect("a name"));
         let [one, two] = ["one", "two"].map(|name| KeyId { owner: alice.clone(), name: name.parse().expect("a name") });
+        let of = |client: &ClientName, key: &KeyId| (client.clone(), key.clone());
         let start = Instant::now();
         for _ in 0..4 {
-            assert_eq!(rate.take(&alice, &one, start), Ok(()));
+            assert_eq!(rate.take(&of(&alice, &one), start), Ok(()));
         }
-        assert_eq!(rate.take(&alice, &one, start), Err(Duration::from_millis(250)));
-        assert_eq!(rate.take(&bob, &one, start), Ok(()));
-        assert_eq!(rate.take(&alice, &two, start), Ok(()));
+        assert_eq!(rate.take(&of(&alice, &one), start), Err(Duration::from_millis(250)));
+        assert_eq!(rate.take(&of(&bob, &one), start), Ok(()));
+        assert_eq!(rate.take(&of(&alice, &two), start), Ok(()));
         let later = start + Duration::from_millis(250);
-        assert_eq!(rate.take(&alice, &one, later), Ok(()));
-        assert!(rate.take(&alice, &one, later).is_err());
+        assert_eq!(rate.take(&of(&alice, &one), later), Ok(()));
+        assert!(rate.take(&of(&alice, &one), later).is_err());
         // No more than a second's worth is saved up.
         let much_later = start + Duration::from_hours(1);
-        assert_eq!((0..9).filter(|_| rate.take(&alice, &one, much_later).is_ok()).count(), 4);
+        assert_eq!((0..9).filter(|_| rate.take(&of(&alice, &one), much_later).is_ok()).count(), 4);
     }
 }

@@ -18,7 +18,7 @@ mod stored;
 
 pub use fault::KeyFault;
 pub use limit::Rate;
-pub use receipt::{Deletion, Receipt, ReceiptFault};
+pub use receipt::Deletion;
 pub use service::{Keys, KeysConfig, Signed};
 pub(crate) use spec::public_from_hex;
 pub use spec::{

@@ -1,9 +1,9 @@
 //! The keys of one node.
 
 use super::{
-    Enrolment, ExchangeId, KeyFault, KeyId, KeyStatus, KeyUse, Partials, Rate, Receipt, SignRequest,
+    Enrolment, ExchangeId, KeyFault, KeyId, KeyStatus, KeyUse, Partials, Rate, SignRequest,
     exchange::Save,
-    receipt::Notary,
+    receipt::deleted,
     signers::Signers,
     step::{Together, Work},
     stored::Stored,
@@ -12,6 +12,7 @@ use crate::{
     config::ClusterId,
     job::{Failure, FailureKind, Sessions},
     pki::{ClientName, Identity},
+    receipt::{Notary, Receipt},
     store::{Space, Store},
 };
 use std::{
@@ -85,7 +86,7 @@ impl Keys {
             me,
             store,
             sessions,
-            notary: Notary::new(cluster, me, identity)?,
+            notary: Notary::new(cluster, me, identity).map_err(|e| KeyFault::Bug(e.to_string()))?,
             rate: Rate::new(signatures),
             most: client_keys,
             signers: Arc::default(),
@@ -176,7 +177,7 @@ impl Keys {
         let message = request.message().map_err(KeyFault::Invalid)?;
         let changes = self.signers.changes();
         let stored = self.usable(caller, id).await?;
-        self.rate.take(caller, id, Instant::now()).map_err(|wait| KeyFault::Rate {
+        self.rate.take(&(caller.clone(), id.clone()), Instant::now()).map_err(|wait| KeyFault::Rate {
             key: id.clone(),
             rate: self.rate.per_second(),
             wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_add(1),
@@ -261,7 +262,7 @@ impl Keys {
             stored.remove(&this.store).await?;
             this.signers.forget(&stored);
             tracing::info!("deleted {id}");
-            this.notary.deleted(&stored)
+            deleted(&this.notary, &stored)
         })
         .await
     }

@@ -6,6 +6,7 @@ use crate::{
     config::{Address, Listen, NodeConfig},
     job::{Failure, FailureKind, Seat, Session, Sessions},
     pki::ClientName,
+    receipt::Receipt,
     store::{Space, Store, Whose, tests::When},
 };
 use aws_lc_rs::{
@@ -251,12 +252,12 @@ async fn a_key_lives_from_enrolment_to_deletion() {
     assert!(world.nodes[0].list(&name("bob")).await.expect("readable").is_empty());
     let receipts = good(world.all(|node, _| async move { node.delete(&name("alice"), id(), None).await }).await);
     for (party, receipt) in Party::ALL.into_iter().zip(&receipts) {
-        let deletion = receipt.verify(&config.cluster, party).expect("a receipt of that node");
+        let deletion = receipt.verify::<Deletion>(&config.cluster, party).expect("a receipt of that node");
         assert_eq!((deletion.name, deletion.epoch), (id().name, 2));
         assert_eq!(deletion.key_sha256.0, public.id());
-        assert!(receipt.verify(&config.cluster, party.next()).is_err(), "of another node");
+        assert!(receipt.verify::<Deletion>(&config.cluster, party.next()).is_err(), "of another node");
         let forged = Receipt { statement: receipt.statement.replace("release", "another"), ..receipt.clone() };
-        assert!(forged.verify(&config.cluster, party).is_err(), "forged");
+        assert!(forged.verify::<Deletion>(&config.cluster, party).is_err(), "forged");
     }
     for keys in &world.nodes {
         let gone = keys.sign(&id(), Message::of(Hash::Sha256, b"late"), None).await;

@@ -2,9 +2,12 @@
 
 use super::super::{guard::now_ms, *};
 use crate::{
+    cluster_files::{ClusterPlan, NodeSettings, default_hosts},
+    config::{Address, Listen, NodeConfig},
     job::{Failure, FailureKind, JobId, Seat, Session, Sessions, Turns},
     keys::KeyId,
     pki::ClientName,
+    receipt::Notary,
     store::{Space, Store, tests::temporary},
 };
 use futures_util::future::join_all;
@@ -81,6 +84,17 @@ static KEY: LazyLock<Key> = LazyLock::new(|| {
 pub(super) fn token_key() -> &'static PublicKey {
     &KEY.tokens.0
 }
+
+/// Certificates, which sign receipts.
+pub(super) static CONFIGS: LazyLock<[NodeConfig; 3]> = LazyLock::new(|| {
+    let dir = tempfile::tempdir().expect("a directory");
+    let at = |port| Address::new(&default_hosts()[0], port).expect("an address");
+    let listen =
+        [1, 2, 3].map(|port| (Listen { mesh: at(port), api: at(port) }, Listen { mesh: at(port), api: at(port) }));
+    let plan = ClusterPlan { dir: dir.path().to_owned(), nodes: listen, days: 1, settings: NodeSettings::default() };
+    let files = plan.create().expect("a cluster");
+    Party::ALL.map(|party| NodeConfig::load(&files.node(party)).expect("a configuration"))
+});
 
 impl Parts for Shares {
     fn public<'a>(&'a self, key: &'a KeyId) -> BoxFuture<'a, Result<PublicKey, AuthFault>> {
@@ -281,7 +295,9 @@ impl World {
             let sessions = InMemory { me, meetings: meetings.clone() };
             let turns = Turns::new(me, 4, Duration::from_secs(5));
             let parts = Shares(me);
-            Auth::new(stores[me.index()].0.clone(), Box::new(parts), Arc::new(sessions), Arc::new(turns))
+            let NodeConfig { cluster, identity, .. } = &CONFIGS[me.index()];
+            let notary = Notary::new(cluster.id(), me, identity).expect("a key");
+            Auth::new(stores[me.index()].0.clone(), Box::new(parts), Arc::new(sessions), Arc::new(turns), notary)
         });
         Self { nodes, stores }
     }

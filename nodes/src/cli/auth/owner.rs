@@ -1,4 +1,4 @@
-//! What an owner does: enrol, list, refresh, revoke.
+//! What an owner does: enrol, identify, list, refresh, revoke.
 
 use super::{
     biometric::{BiometricArgs, write_iris},
@@ -7,10 +7,13 @@ use super::{
 use crate::{
     Error,
     auth::{
-        CredentialStatus, IssuerName, IssuerStatus, Matching, TemplateKind, TemplateName, TemplateStatus, UserName,
+        CredentialStatus, Erased, Erasure, IssuerName, IssuerStatus, Matching, TemplateKind, TemplateName, UserName,
         UserStatus,
     },
-    cli::{ClusterArgs, Exit, ModeArgs, OutputArgs},
+    cli::{
+        ClusterArgs, Exit, ModeArgs, OutputArgs,
+        receipts::{Checked, ReceiptArgs},
+    },
 };
 use serde::Serialize;
 use std::path::PathBuf;
@@ -42,6 +45,23 @@ pub struct EnrolArgs {
     threshold: Option<Threshold>,
     #[command(flatten)]
     mode: ModeArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Arguments of `trefoil auth identify`, as typed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The name comes here alone: no node learns it, nor whether anybody matches. If several users match, it is the first by name. Exit code 1 if nobody does.
+
+Examples:
+  trefoil auth identify --cluster demo/cluster.toml --iris probe.iris
+  trefoil auth identify --cluster demo/cluster.toml --embedding probe.f32 --json")]
+pub struct IdentifyArgs {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    #[command(flatten)]
+    biometric: BiometricArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -79,7 +99,7 @@ pub struct RefreshArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  trefoil auth revoke --cluster demo/cluster.toml --user u-1041
+  trefoil auth revoke --cluster demo/cluster.toml --user u-1041 --receipts erased.json
   trefoil auth revoke --cluster demo/cluster.toml --user u-1041 --template left
   trefoil auth revoke --cluster demo/cluster.toml --credential AAECAwQFBgcICQoLDA0ODw
   trefoil auth revoke --cluster demo/cluster.toml --issuer main")]
@@ -96,8 +116,10 @@ pub struct RevokeArgs {
     #[arg(long, value_name = "ID")]
     credential: Option<String>,
     /// The issuer of tokens that is forgotten
-    #[arg(long, value_name = "NAME", conflicts_with = "credential")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["credential", "receipts"])]
     issuer: Option<IssuerName>,
+    #[command(flatten)]
+    receipts: ReceiptArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -121,14 +143,6 @@ pub struct SampleArgs {
     /// The file to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-}
-
-/// What a node has erased, in the JSON form of the result.
-#[derive(Debug, Serialize)]
-struct Erased<'a> {
-    node: u8,
-    user: &'a UserName,
-    templates: Vec<TemplateStatus>,
 }
 
 /// The JSON form of a list.
@@ -157,6 +171,15 @@ pub(super) fn enrol(args: &EnrolArgs) -> Result<Exit, Error> {
     let text = format!("enrolled the template `{}` of {}: each node has its share", status.name, args.user);
     args.output.resolve().print(&status, text)?;
     Ok(Exit::Ok)
+}
+
+/// Runs `trefoil auth identify`.
+pub(super) fn identify(args: &IdentifyArgs) -> Result<Exit, Error> {
+    let probe = args.biometric.read()?.ok_or_else(no_probe)?;
+    let user = called(&args.cluster, async |client| client.identify(probe.probe()).await)?;
+    let text = user.as_ref().map_or_else(|| "nobody".to_owned(), ToString::to_string);
+    args.output.resolve().print(&serde_json::json!({ "user": user }), text)?;
+    Ok(if user.is_some() { Exit::Ok } else { Exit::Failed })
 }
 
 /// Runs `trefoil auth list`.
@@ -201,37 +224,37 @@ pub(super) fn refresh(args: &RefreshArgs) -> Result<Exit, Error> {
 /// Runs `trefoil auth revoke`.
 pub(super) fn revoke(args: &RevokeArgs) -> Result<Exit, Error> {
     let output = args.output.resolve();
-    if let Some(text) = &args.credential {
-        let id = credential_id(text)?;
-        called(&args.cluster, async |client| client.delete_credential(&id).await)?;
-        output.print(
-            &serde_json::json!({ "credential": text }),
-            format!("no node knows the credential {text} any more"),
-        )?;
-        return Ok(Exit::Ok);
-    }
     if let Some(name) = &args.issuer {
         called(&args.cluster, async |client| client.delete_issuer(name).await)?;
         let text = format!("no node knows the issuer {name} any more; its key stays until `trefoil rsa delete`");
         output.print(&serde_json::json!({ "issuer": name }), text)?;
         return Ok(Exit::Ok);
     }
-    let user = args.user.as_ref().ok_or_else(|| Error::Usage("name the user, a credential or an issuer".to_owned()))?;
-    let results =
-        called(&args.cluster, async |client| Ok(client.delete_templates(user, args.template.as_ref()).await))?;
-    let mut failed = None;
-    for (party, result) in Party::ALL.into_iter().zip(results) {
-        match result {
-            Ok(erased) => {
-                let names: Vec<String> = erased.iter().map(|template| template.name.to_string()).collect();
-                let text = format!("{party} has erased {} of {user}", names.join(", "));
-                output.print(&Erased { node: party.index() as u8, user, templates: erased }, text)?;
+    let (target, file) = (args.cluster.resolve()?, args.receipts.file()?);
+    let (answers, what) = if let Some(text) = &args.credential {
+        let id = credential_id(text)?;
+        let answers = called(&args.cluster, async |client| Ok(client.delete_credential(&id).await))?;
+        (answers, format!("the credential {text}"))
+    } else {
+        let user =
+            args.user.as_ref().ok_or_else(|| Error::Usage("name the user, a credential or an issuer".to_owned()))?;
+        let answers =
+            called(&args.cluster, async |client| Ok(client.delete_templates(user, args.template.as_ref()).await))?;
+        (answers, user.to_string())
+    };
+    let checked = Checked::<Erasure>::of(&target.cluster, answers);
+    checked.keep(file)?;
+    for (party, erasure) in &checked.stated {
+        let text = match &erasure.erased {
+            Erased::Templates { templates, .. } => {
+                let names: Vec<String> = templates.iter().map(|template| template.name.to_string()).collect();
+                format!("{party} has erased {} of {what}, and signed it", names.join(", "))
             }
-            // The others are told of all the same.
-            Err(e) => failed = Some(failed.unwrap_or(e)),
-        }
+            Erased::Credential(_) => format!("{party} has forgotten {what}, and signed it"),
+        };
+        output.print(erasure, text)?;
     }
-    failed.map_or(Ok(Exit::Ok), Err)
+    checked.failed.map_or(Ok(Exit::Ok), Err)
 }
 
 /// Runs `trefoil auth sample`.
@@ -241,6 +264,10 @@ pub(super) fn sample(args: &SampleArgs) -> Result<Exit, Error> {
     }
     write_iris(&args.out, args.seed, args.noise.map(|noise| (noise, args.turned)))?;
     Ok(Exit::Ok)
+}
+
+pub(super) fn no_probe() -> Error {
+    Error::Usage("there is no probe; name a file with --iris, --bits or --embedding".to_owned())
 }
 
 fn credential_id(text: &str) -> Result<CredentialId, Error> {

@@ -1,6 +1,6 @@
 //! What an issuer and a terminal do: name the issuer, ask for tokens, show the keys that verify them.
 
-use super::{biometric::BiometricArgs, called};
+use super::{biometric::BiometricArgs, called, owner::no_probe};
 use crate::{
     Error,
     auth::{IssuerName, IssuerSpec, UserName},
@@ -123,10 +123,7 @@ pub(super) fn issuer(args: &IssuerArgs) -> Result<Exit, Error> {
 
 /// Runs `trefoil auth token`.
 pub(super) fn token(args: &TokenArgs) -> Result<Exit, Error> {
-    let probe = args
-        .biometric
-        .read()?
-        .ok_or_else(|| Error::Usage("there is no probe; name a file with --iris, --bits or --embedding".to_owned()))?;
+    let probe = args.biometric.read()?.ok_or_else(no_probe)?;
     let token = called(&args.cluster, async |client| {
         let issuer = client.issuer(args.owner.as_ref(), &args.issuer).await?;
         let login = Login { user: &args.user, audience: &args.audience, nonce: &args.nonce };

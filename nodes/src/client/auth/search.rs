@@ -1,0 +1,51 @@
+//! Who somebody is, from the owner's side.
+
+use super::{LOGIN_MS, Probe, bodies, check, device::now_ms, worst};
+use crate::{
+    Error,
+    auth::{AUTH_MEDIA_TYPE, Found, SearchSpec, UserName},
+    client::{Client, node::all, plain::PlainVector},
+    job::JobId,
+};
+use reqwest::Method;
+use sha2::{Digest as _, Sha256};
+use trefoil_circuits::matching::Answer;
+use zeroize::Zeroizing;
+
+impl Client {
+    /// Which of this client's users a probe is of: the first by name of those who match, or nobody. The nodes do not learn it.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] or [`Error::Unreachable`] names the node and the remedy; [`Error::Usage`] if the probe is not of its kind; [`Error::Integrity`] if the nodes
+    /// contradict each other: nothing is known then.
+    pub async fn identify(&self, probe: Probe<'_>) -> Result<Option<UserName>, Error> {
+        check(probe.kind, probe.plain)?;
+        let spec = SearchSpec { expires_ms: now_ms().saturating_add(LOGIN_MS), probe: probe.kind };
+        let (path, bodies) = (format!("auth/searches/{}", JobId::random()?), bodies(&spec, Some(probe.plain))?);
+        let answers = all(&self.nodes, async |node| {
+            let body = &bodies[node.party().index()];
+            node.call::<Found>(Method::PUT, &path, Some((AUTH_MEDIA_TYPE, body))).await
+        });
+        let found = match answers.await {
+            [Ok(a), Ok(b), Ok(c)] => [a, b, c],
+            answers => return Err(worst(answers.into_iter().filter_map(Result::err).collect())),
+        };
+        who(found)
+    }
+}
+
+/// Puts the answer together.
+fn who(found: [Found; 3]) -> Result<Option<UserName>, Error> {
+    let users = found[0].users.clone();
+    let contradiction = || {
+        Error::Integrity("the nodes contradict each other about who was found; one of them deviates from the protocol, find out what runs there".to_owned())
+    };
+    if found.iter().any(|found| found.users != users) {
+        return Err(contradiction());
+    }
+    let fetched = found
+        .map(|found| (Zeroizing::new(found.own.0), <[u8; 32]>::from(Sha256::digest(Zeroizing::new(found.next.0)))));
+    let answer = PlainVector::of(Answer::First.shape(users.len()), &fetched).map_err(|_| contradiction())?;
+    let Some(place) = Answer::First.found(users.len(), answer.bits()?) else { return Ok(None) };
+    users.into_iter().nth(place).map(Some).ok_or_else(contradiction)
+}

@@ -1,0 +1,129 @@
+//! What nodes sign with the keys of their certificates: that they have deleted something.
+//!
+//! A receipt says what its node says, no more: nothing of copies that the node's operator or somebody in the node has made before, of backups of the file, or of what the disk keeps of records that are overwritten
+//! (encrypted under the store's key).
+
+use crate::{
+    Error,
+    config::{Cluster, ClusterId},
+    pki::{Fingerprint, Identity},
+};
+use aws_lc_rs::{
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, UnparsedPublicKey},
+};
+use rustls::pki_types::CertificateDer;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{
+    fmt,
+    time::{SystemTime, UNIX_EPOCH},
+};
+use trefoil_engine::Party;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// What a receipt may state.
+pub trait Statement: DeserializeOwned + Serialize {
+    /// What is before a statement where it is signed, with a zero byte after it: nothing else that the node's key signs begins so.
+    const PREFIX: &'static str;
+
+    /// Who has stated it, and when.
+    fn origin(&self) -> &Origin;
+}
+
+/// Who states something, and when.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Origin {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The node.
+    pub party: u8,
+    /// When, by the node's clock: seconds since 1970-01-01 UTC.
+    pub time_unix: u64,
+}
+
+/// A statement that a node has signed with the key of its certificate.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Receipt {
+    /// A [`Statement`] as JSON: these very bytes are signed, after its prefix and a zero byte.
+    pub statement: String,
+    /// The node's certificate in DER, hexadecimal: that which the cluster file pins.
+    pub certificate: String,
+    /// ECDSA with P-256 and SHA-256, in DER, hexadecimal.
+    pub signature: String,
+}
+
+/// Why a receipt is not one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the receipt is not one of that node: {0}; keep it, and ask the node's operator")]
+pub struct ReceiptFault(&'static str);
+
+/// What signs receipts.
+pub struct Notary {
+    cluster: ClusterId,
+    party: Party,
+    certificate: String,
+    key: EcdsaKeyPair,
+}
+
+impl Notary {
+    /// With the certificate and key of a node.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] if the key cannot sign receipts.
+    pub fn new(cluster: ClusterId, party: Party, identity: &Identity) -> Result<Self, Error> {
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, identity.key().secret_der());
+        let key = key.map_err(|e| Error::Bug(format!("the key of the certificate signs no receipts ({e})")))?;
+        Ok(Self { cluster, party, certificate: hex::encode(identity.certificate()), key })
+    }
+
+    /// This node, now.
+    pub fn origin(&self) -> Origin {
+        let time_unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        Origin { cluster: self.cluster, party: self.party.index() as u8, time_unix }
+    }
+
+    /// Signs what this node states.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] if it has no form as JSON, or is not signed.
+    pub fn sign<S: Statement>(&self, statement: &S) -> Result<Receipt, Error> {
+        let statement = serde_json::to_string(statement).map_err(|e| Error::Bug(format!("a receipt as JSON: {e}")))?;
+        let signature = self.key.sign(&SystemRandom::new(), &signed::<S>(&statement));
+        let signature = hex::encode(signature.map_err(|_| Error::Bug("a receipt was not signed".to_owned()))?);
+        Ok(Receipt { statement, certificate: self.certificate.clone(), signature })
+    }
+}
+
+impl Receipt {
+    /// What a node has stated, if it has.
+    ///
+    /// # Errors
+    /// [`ReceiptFault`].
+    pub fn verify<S: Statement>(&self, cluster: &Cluster, party: Party) -> Result<S, ReceiptFault> {
+        let certificate = hex::decode(&self.certificate).map_err(|_| ReceiptFault("its certificate is malformed"))?;
+        if Fingerprint::of(&CertificateDer::from(certificate.as_slice())) != cluster.node(party).certificate_sha256 {
+            return Err(ReceiptFault("its certificate is not the one in cluster.toml"));
+        }
+        let (_, parsed) =
+            X509Certificate::from_der(&certificate).map_err(|_| ReceiptFault("its certificate is malformed"))?;
+        let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &parsed.public_key().subject_public_key.data);
+        let signature = hex::decode(&self.signature).map_err(|_| ReceiptFault("its signature is malformed"))?;
+        key.verify(&signed::<S>(&self.statement), &signature).map_err(|_| ReceiptFault("its signature is wrong"))?;
+        let stated: S = serde_json::from_str(&self.statement).map_err(|_| ReceiptFault("it states something else"))?;
+        let origin = stated.origin();
+        if origin.cluster != cluster.id() || usize::from(origin.party) != party.index() {
+            return Err(ReceiptFault("it is of another cluster or node"));
+        }
+        Ok(stated)
+    }
+}
+
+impl fmt::Debug for Notary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Notary({})", self.party)
+    }
+}
+
+fn signed<S: Statement>(statement: &str) -> Vec<u8> {
+    [S::PREFIX.as_bytes(), b"\0", statement.as_bytes()].concat()
+}
