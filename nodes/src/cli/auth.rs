@@ -3,10 +3,15 @@
 mod biometric;
 mod device;
 mod owner;
+mod recovery;
 mod tokens;
 
 use super::{ClusterArgs, Exit, interruptible};
-use crate::{Error, client::Client};
+use crate::{
+    Error,
+    client::Client,
+    pki::{ClientName, Role},
+};
 
 const EXAMPLES: &str = "\
 docs/auth.md says who holds what. The options are what a relying party's WebAuthn library makes, and what is printed is what it verifies.
@@ -20,6 +25,7 @@ Examples:
   trefoil auth issuer --cluster demo/cluster.toml --name main --url https://login.example.org --audience shop --may-ask kiosk-3
   trefoil auth token --cluster demo/cluster.toml --issuer main --user u-1041 --audience shop --nonce n-0S6_WzA2Mj --iris probe.iris
   trefoil auth jwks --cluster demo/cluster.toml
+  trefoil auth recover --cluster demo/cluster.toml --recovery recovery.key --device phone2.json --recovery-out recovery2.key
   trefoil auth list --cluster demo/cluster.toml
   trefoil auth refresh --cluster demo/cluster.toml --user u-1041
   trefoil auth revoke --cluster demo/cluster.toml --user u-1041";
@@ -40,6 +46,10 @@ pub enum AuthCommand {
     Token(tokens::TokenArgs),
     /// Print the public keys that verify tokens, as a JWK Set
     Jwks(tokens::JwksArgs),
+    /// Make another device's share of a key from its recovery share, if a device is lost
+    Recover(recovery::RecoverArgs),
+    /// Give new nodes shares of a key from the device's and the recovery share, if nodes have lost theirs
+    Restore(recovery::RestoreArgs),
     /// List users with their templates, credentials and issuers
     List(owner::ListArgs),
     /// Replace the shares of a user's templates at all nodes
@@ -62,6 +72,8 @@ pub fn run(command: &AuthCommand) -> Result<Exit, Error> {
         AuthCommand::Issuer(args) => tokens::issuer(args),
         AuthCommand::Token(args) => tokens::token(args),
         AuthCommand::Jwks(args) => tokens::jwks(args),
+        AuthCommand::Recover(args) => recovery::recover(args),
+        AuthCommand::Restore(args) => recovery::restore(args),
         AuthCommand::List(args) => owner::list(args),
         AuthCommand::Refresh(args) => owner::refresh(args),
         AuthCommand::Revoke(args) => owner::revoke(args),
@@ -74,4 +86,17 @@ fn called<T>(args: &ClusterArgs, work: impl AsyncFnOnce(Client) -> Result<T, Err
     let target = args.resolve()?;
     let client = Client::new(&target.cluster, &target.identity)?;
     interruptible(work(client))
+}
+
+/// Whose credentials these are: the client's that runs the command.
+fn owner(args: &ClusterArgs) -> Result<ClientName, Error> {
+    match args.resolve()?.identity.role() {
+        Role::Client(owner) => Ok(owner.clone()),
+        Role::Node(_) => Err(Error::Usage("a node has no credentials; use the certificate of a client".to_owned())),
+    }
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "for `map_err`")]
+fn usage(error: trefoil_auth::Error) -> Error {
+    Error::Usage(error.to_string())
 }

@@ -125,6 +125,13 @@ impl Exchange {
         Ok(statuses)
     }
 
+    /// Whether both others say that they have handed out what the last recovery made. One that lies is not enough to have anything erased.
+    pub(super) async fn issued(&mut self, mine: bool) -> Result<bool, Broken> {
+        let message = Bytes::copy_from_slice(&[mine.into()]);
+        let both = self.both(message.clone(), message).await?;
+        Ok(both.iter().all(|(_, said)| said.as_slice() == [1]))
+    }
+
     /// Ends what is prepared here, if these statuses allow it.
     pub(super) async fn resolve(
         &mut self,
@@ -141,6 +148,7 @@ impl Exchange {
             return Err(AuthError::State { step: "settlement", fault }.into());
         }
         let outcome = stored.record.resolve(&others)?;
+        stored.resolved(outcome);
         if matches!(outcome, Outcome::Committed | Outcome::Abandoned) {
             save.save(stored).await?;
         }
