@@ -373,3 +373,6 @@ fn rule(error: trefoil_auth::Error) -> Error {
 fn broken(error: trefoil_auth::Error) -> Error {
     Error::Integrity(error.to_string())
 }
+
+#[cfg(test)]
+mod tests;

@@ -163,13 +163,13 @@ impl Exchange {
         Ok([(next, self.recv(next).await?), (prev, self.recv(prev).await?)])
     }
 
-    async fn send(&mut self, to: Party, message: Bytes) -> Result<(), Broken> {
+    pub(super) async fn send(&mut self, to: Party, message: Bytes) -> Result<(), Broken> {
         let length = (message.len() as u32).to_le_bytes();
         self.link.send(to, length.to_vec().into()).await?;
         Ok(self.link.send(to, message).await?)
     }
 
-    async fn recv(&mut self, from: Party) -> Result<Zeroizing<Vec<u8>>, Broken> {
+    pub(super) async fn recv(&mut self, from: Party) -> Result<Zeroizing<Vec<u8>>, Broken> {
         let mut length = [0; 4];
         self.link.recv(from, &mut length).await?;
         let length = u32::from_le_bytes(length) as usize;
