@@ -65,7 +65,7 @@ impl Keys {
     /// This node's components of a new share that a recovery has made, in the binary form of [`Issued`](trefoil_auth::rsa::Issued). May be repeated until [`issued`](Self::issued).
     ///
     /// # Errors
-    /// [`KeyFault::Missing`] for everybody but the owner; [`KeyFault::NotIssuing`] if there are none for this claim, [`KeyFault::Recovered`] if there are none any more; [`KeyFault::Rate`].
+    /// [`KeyFault::Missing`] for everybody but the owner; [`KeyFault::NotIssuing`] if there are none for this claim, [`KeyFault::Recovered`] if there are none any more.
     pub async fn issue(
         &self,
         caller: &ClientName,
@@ -74,7 +74,6 @@ impl Keys {
     ) -> Result<Zeroizing<Vec<u8>>, KeyFault> {
         id.owned_by(caller)?;
         let stored = self.load(id).await?;
-        self.admit(caller, id)?;
         if !stored.is_claimed_by(&request.claim) {
             return Err(KeyFault::NotIssuing(id.clone()));
         }
