@@ -6,12 +6,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeSet, fmt, str::FromStr};
-<<<<<<< HEAD
 use trefoil_auth::rsa::{Hash, Message, NodeKey, PublicKey, Purpose};
-=======
-use trefoil_auth::rsa::{Hash, Message, NodeKey, PublicKey};
 use zeroize::Zeroizing;
->>>>>>> df90fb9 (Recovery of a lost device over the nodes: the recovery share is handed in, new shares of nodes, device and recovery; new nodes from device and recovery)
 
 /// The media type of an enrolment and of a recovery: the length of a [`KeySpec`] or [`RecoverySpec`](super::RecoverySpec) in 4 bytes, little-endian, the specification as JSON, and the
 /// node's share of the key or its part of the recovery share.

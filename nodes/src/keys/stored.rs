@@ -54,11 +54,11 @@ impl Stored {
         self.record.status().prepared().is_some()
     }
 
-<<<<<<< HEAD
     /// What it is for, if there are shares in use.
     pub(super) fn usage(&self) -> Option<KeyUse> {
         self.record.current().map(|key| self.spec.usage_of(key.has_device()))
-=======
+    }
+
     /// Whether a device's share waits to be handed out.
     pub(super) fn is_issuing(&self) -> bool {
         self.record.current().is_some_and(NodeKey::is_issuing)
@@ -88,7 +88,6 @@ impl Stored {
         if outcome == Outcome::Committed {
             self.claims.current = pending.or(self.claims.current);
         }
->>>>>>> df90fb9 (Recovery of a lost device over the nodes: the recovery share is handed in, new shares of nodes, device and recovery; new nodes from device and recovery)
     }
 
     pub(super) fn status(&self) -> Result<KeyStatus, KeyFault> {

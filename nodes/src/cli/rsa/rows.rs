@@ -44,6 +44,7 @@ impl Row {
         let usage = match self.usage {
             Some(KeyUse::Documents) => "signs documents",
             Some(KeyUse::Device) => "signs logins with a device",
+            Some(KeyUse::Tokens) => "signs tokens",
             None => "its enrolment was interrupted",
         };
         let mut text = format!("{name}: RSA-{bits}, {usage}, epoch {epoch}");
