@@ -119,7 +119,9 @@ impl<S: Save + Sync> Together<'_, S> {
         let fault = match prepared {
             Ok(prepared) => {
                 stored.record.prepare(prepared)?;
-                claim.iter().for_each(|claim| stored.claim(claim));
+                if let Some(claim) = &claim {
+                    stored.claim(claim);
+                }
                 None
             }
             Err(fault) => {
