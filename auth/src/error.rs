@@ -53,7 +53,7 @@ pub enum Error {
     },
     /// The device's part of a signature is wrong, as all nodes agree on theirs. Nothing was signed.
     #[error(
-        "the device's partial signature is wrong: its share is damaged, replaced by a recovery, or not of this key; recover the device"
+        "the device's partial signature is wrong: its share is damaged, replaced by a recovery, or not of this key; use the file that the last recovery has written, or recover the device"
     )]
     Device,
     /// The parts do not make a signature, and two replies do not tell who is wrong. Nothing was signed.

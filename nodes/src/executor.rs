@@ -52,7 +52,7 @@ mod tests {
         let (held, ended) = oneshot::channel::<()>();
         let task: BoxFuture<'static, ()> = Box::pin(async move {
             let _held = held;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         });
         drop(Tasks.run_all(vec![task]));
         assert!(ended.await.is_err());

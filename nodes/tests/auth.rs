@@ -54,7 +54,8 @@ impl World {
 
     fn run(&self, line: &str, more: &[&Path]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_trefoil"));
-        command.arg("auth").args(line.split(' ')).args(more).current_dir(self.dir.path());
+        let of = if line.starts_with("delete") { "rsa" } else { "auth" };
+        command.arg(of).args(line.split(' ')).args(more).current_dir(self.dir.path());
         command.output().expect("the program")
     }
 
@@ -211,6 +212,32 @@ async fn a_user_is_enrolled_registers_and_logs_in() {
     assert_eq!(found, json!({"user": "alice"}));
     // Others have users of their own.
     refused(&world.phone("identify --iris probe.iris"), "no template");
+    // The device is lost. What has its share from before is of no use, and so is the recovery share that was used.
+    let recover = |from: &str, to: &str| {
+        format!("recover --recovery {from}.key --device {to}.json --recovery-out {to}.key --json")
+    };
+    let recovered = stdout(&world.at(&recover("recovery", "phone2")));
+    assert_eq!((&recovered["user"], &recovered["unfinished_nodes"]), (&json!("alice"), &json!([])));
+    world.ask("request.json", false);
+    refused(&world.phone(&with("probe")), "use the file that the last recovery has written");
+    refused(&world.at(&recover("recovery", "phone3")), "recovered with this recovery share");
+    refused(&world.phone(&recover("phone2", "phone3")), "belongs to no key that you have");
+    assert!(!world.file("phone3.json").exists() && !world.file("phone3.key").exists());
+    let login = login.replace("phone.json", "phone2.json");
+    let with = |probe: &str| format!("{login} --iris {probe}.iris");
+    world.ask("request.json", false);
+    world.verify(&world.phone(&with("probe")), &mut registered);
+    // The nodes have lost the key: device and recovery share give them another one's shares.
+    let key = device.spec().key.to_string();
+    let restore =
+        "restore --device phone2.json --recovery phone2.key --device-out phone4.json --recovery-out phone4.key";
+    assert!(world.at(&format!("delete --name {key} --yes")).status.success());
+    refused(&world.at(&restore.replace("phone2.key", "recovery.key")), "partial signature is wrong");
+    stdout(&world.at(&format!("{restore} --json")));
+    let login = login.replace("phone2.json", "phone4.json");
+    let with = |probe: &str| format!("{login} --iris {probe}.iris");
+    world.ask("request.json", false);
+    world.verify(&world.phone(&with("probe")), &mut registered);
 
     // Everything is there after a restart, and after new shares of the template.
     for party in Party::ALL {

@@ -17,10 +17,11 @@ use trefoil_auth::rsa::PublicKey;
 use trefoil_engine::Party;
 use trefoil_nodes::{
     client::Client,
-    config::Cluster,
+    config::{Cluster, NodeConfig},
     keys::HashName,
     local::{LocalCluster, LocalOptions},
     pki::{Identity, Lifetime},
+    store::{Space, Store, Whose},
 };
 
 const DOCUMENT: &[u8] = b"what is to be signed\n";
@@ -58,6 +59,12 @@ impl World {
         }
         program.args(words);
         tokio::task::spawn_blocking(move || program.output()).await.expect("no panic").expect("the program runs")
+    }
+
+    async fn kill_p1(&mut self) {
+        let status = Command::new("kill").args(["-9", &self.cluster.pids()[1].to_string()]).status();
+        assert!(status.expect("kill runs").success());
+        self.cluster.failed().await;
     }
 
     async fn json(&self, args: &str) -> Value {
@@ -137,9 +144,7 @@ async fn a_key_of_the_nodes_signs_files() {
 
     // A node that is down is not missed; a step that needs it waits for it, and nothing is replaced.
     assert_eq!(world.json("refresh --name release").await["epoch"], 2);
-    let status = Command::new("kill").args(["-9", &world.cluster.pids()[1].to_string()]).status();
-    assert!(status.expect("kill runs").success());
-    world.cluster.failed().await;
+    world.kill_p1().await;
     let signed = world.json("sign --name release --out two.sig document").await;
     assert_eq!(signed["missing_nodes"], serde_json::json!([1]));
     verified(&world, key.public(), "two.sig");
@@ -173,6 +178,20 @@ async fn a_key_of_the_nodes_signs_files() {
     verified(&world, old.public(), "old.sig");
     let public = world.rsa("public --name old --out -", None).await;
     assert_eq!(text(&public.stdout), fs::read_to_string(world.path("public.pem")).expect("a key"));
+
+    // P1 has a share of another split of the same key, so that its part is wrong: it is named, and what is written is right.
+    world.json("import --name twin --key old.pem").await;
+    world.kill_p1().await;
+    let config = NodeConfig::load(&world.cluster.files().node(Party::P1)).expect("a configuration");
+    let store =
+        Store::open(&config.store, Whose { cluster: config.cluster.id(), party: Party::P1 }).await.expect("free");
+    let twin = store.get(Space::Keys, "client/twin").await.expect("readable").expect("enrolled");
+    store.put(Space::Keys, "client/old", twin).await.expect("room");
+    drop(store);
+    world.cluster.restart(Party::P1, &world.options).await.expect("it comes back");
+    let signed = world.json("sign --name old --out lied.sig document").await;
+    assert_eq!(signed["wrong_nodes"], serde_json::json!([1]));
+    verified(&world, old.public(), "lied.sig");
 
     let (code, refused) = world.fails("delete --name release", None).await;
     assert!(code == 2 && refused.contains("--yes"), "{refused}");

@@ -73,14 +73,15 @@ impl Unconfirmed {
         Ok(Self { key, attempt, subject: Subject::Shares })
     }
 
-    pub(super) fn renewed(key: NodeKey, attempt: u64) -> Self {
-        let subject = if key.issuing.is_some() { Subject::NewDevice } else { Subject::Shares };
+    pub(super) fn renewed(key: NodeKey, attempt: u64, subject: Subject) -> Self {
         Self { key, attempt, subject }
     }
 
     /// What this node sends to both others.
     pub fn confirmation(&self) -> Confirmation {
-        let shares = self.key.shares.iter().chain(self.key.issuing.iter().flatten());
+        // Components of a device's share that wait to be handed out were confirmed when they were made, and some nodes may have handed them out.
+        let pieces = self.key.issuing.iter().flatten().filter(|_| self.subject == Subject::NewDevice);
+        let shares = self.key.shares.iter().chain(pieces);
         Confirmation::new(self.step(), self.subject, self.key.party, &self.key.public, shares)
     }
 

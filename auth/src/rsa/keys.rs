@@ -73,6 +73,26 @@ impl PrivateKey {
     }
 }
 
+impl PrivateKey {
+    /// The whole key from the device's and the recovery share, where the nodes have lost theirs: split it anew at once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Foreign`] if the shares are of different keys; [`Error::Device`] if they do not fit together, as after a recovery that replaced one of them.
+    pub fn from_shares(device: &DeviceKey, recovery: &RecoveryKey) -> Result<Self, Error> {
+        if device.public != recovery.public {
+            return Err(Error::Foreign { what: "recovery share", of: "key" });
+        }
+        let total = device.share.twice().plus(&recovery.share);
+        let base = device.public.ring().check_base();
+        if base.to_the(&total).to_the_e() == base {
+            Ok(Self::of_total(device.public.clone(), total))
+        } else {
+            Err(Error::Device)
+        }
+    }
+}
+
 /// Two random components; the third is the rest.
 fn among_nodes(public: &PublicKey, check: &Residue, sum: &Exponent, rng: &mut impl CryptoRng) -> [NodeKey; 3] {
     let components = three(public, sum, rng);
@@ -109,6 +129,11 @@ impl NodeKey {
     /// Whether a device takes part in signing; else the three nodes have the whole key.
     pub fn has_device(&self) -> bool {
         self.check != self.public.ring().one()
+    }
+
+    /// Whether it has components of a recovered device's share that wait to be handed out: two nodes together have the whole key then.
+    pub fn is_issuing(&self) -> bool {
+        self.issuing.is_some()
     }
 
     /// The secret in its binary form, for the node's own store.

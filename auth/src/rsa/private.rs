@@ -49,6 +49,11 @@ pub struct PrivateKey {
 }
 
 impl PrivateKey {
+    /// Of [the total](super#the-total), which the caller has checked.
+    pub(super) fn of_total(public: PublicKey, total: Exponent) -> Self {
+        Self { public, total }
+    }
+
     /// A new key: two random primes of half the size with the two highest bits set, e = 65537.
     ///
     /// # Errors

@@ -13,6 +13,8 @@
 use std::fmt;
 
 use chacha20::rand_core::CryptoRng;
+use hkdf::Hkdf;
+use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use trefoil_engine::Party;
 use zeroize::Zeroizing;
@@ -70,30 +72,39 @@ impl RecoveryKey {
         })
     }
 
-    /// Puts a new recovery share together from what the three nodes sent.
+    /// A number that only a holder of this share can tell `party`, another one for each node: who has handed in the share says so with it once more.
+    pub fn claim(&self, party: Party) -> Zeroizing<[u8; 32]> {
+        let mut claim = Zeroizing::new([0; 32]);
+        let hkdf = Hkdf::<Sha256>::new(Some(b"trefoil-auth rsa recovery claim v1"), &self.share.encode());
+        let filled = hkdf.expand_multi_info(&[&self.public.id(), &[party.index() as u8]], claim.as_mut());
+        debug_assert!(filled.is_ok(), "HKDF gives 8,160 bytes");
+        claim
+    }
+
+    /// Puts a new recovery share together from what two nodes or three sent.
     ///
     /// # Errors
     ///
     /// As for [`DeviceKey::from_issued`].
-    pub fn from_issued(public: &PublicKey, issued: &[Issued; 3]) -> Result<Self, Error> {
-        let (share, check) = put_together(public, Role::Recovery, issued)?;
+    pub fn from_issued(public: &PublicKey, issued: &[Issued]) -> Result<Self, Error> {
         let base = public.ring().check_base();
-        let whole = base.to_the(&share).times(&check).times(&check);
-        if whole.to_the_e() == base { Ok(Self { public: public.clone(), share }) } else { Err(not_of_the_key()) }
+        let fits = |share: &Exponent, check: &Residue| base.to_the(share).times(check).times(check).to_the_e() == base;
+        let share = put_together(public, Role::Recovery, issued, fits)?;
+        Ok(Self { public: public.clone(), share })
     }
 }
 
 impl DeviceKey {
-    /// Puts a device's new share together from what the three nodes sent.
+    /// Puts a device's new share together from what two nodes or three sent. Of three one may lie, for each component comes twice and the sum is checked.
     ///
     /// # Errors
     ///
-    /// [`Error::Foreign`] if something is of another key or role, or twice of one node; [`Error::Shares`] if copies differ or the sum is no share of
-    /// the key.
-    pub fn from_issued(public: &PublicKey, issued: &[Issued; 3]) -> Result<Self, Error> {
-        let (share, check) = put_together(public, Role::Device, issued)?;
-        let fits = public.ring().check_base().to_the(&share) == check;
-        if fits { Ok(Self { public: public.clone(), share }) } else { Err(not_of_the_key()) }
+    /// [`Error::Foreign`] if something is of another key or role; [`Error::Replies`] if it is of fewer than two nodes; [`Error::Shares`] if there is no share of
+    /// the key in it.
+    pub fn from_issued(public: &PublicKey, issued: &[Issued]) -> Result<Self, Error> {
+        let base = public.ring().check_base();
+        let share = put_together(public, Role::Device, issued, |share, check| base.to_the(share) == *check)?;
+        Ok(Self { public: public.clone(), share })
     }
 }
 
@@ -149,30 +160,50 @@ impl Recovery<'_> {
     }
 }
 
-/// The sum of three components after comparing the copies of each, and the nodes' check of it.
-fn put_together(public: &PublicKey, role: Role, issued: &[Issued; 3]) -> Result<(Exponent, Residue), Error> {
-    let of = |party: Party| issued.iter().find(|part| part.from == party);
-    let [Some(a), Some(b), Some(c)] = Party::ALL.map(of) else {
-        return Err(Error::Foreign { what: "part of an issued share", of: "node" });
-    };
-    let parts = [a, b, c];
-    if parts.iter().any(|part| part.key != public.id() || part.role != role) {
+/// The sum of the three components that fits the check which two nodes agree on. Where copies of a component differ both are tried: one of three nodes may lie.
+fn put_together(
+    public: &PublicKey,
+    role: Role,
+    issued: &[Issued],
+    fits: impl Fn(&Exponent, &Residue) -> bool,
+) -> Result<Exponent, Error> {
+    if issued.iter().any(|part| part.key != public.id() || part.role != role) {
         return Err(Error::Foreign { what: "part of an issued share", of: "key or role" });
     }
-    for part in parts {
-        let before = parts[part.from.prev().index()];
-        let same = part.shares[0].encode().ct_eq(&before.shares[1].encode());
-        if !bool::from(same) || part.check != before.check {
-            let suspects = vec![part.from, before.from];
-            return Err(Error::Shares { fault: "two copies of a component of the new share differ", suspects });
+    let of = |party: Party| issued.iter().find(|part| part.from == party);
+    let parts: Vec<&Issued> = Party::ALL.into_iter().filter_map(of).collect();
+    if parts.len() < 2 {
+        return Err(Error::Replies { got: parts.len() });
+    }
+    let suspects: Vec<Party> = parts.iter().map(|part| part.from).collect();
+    let shares = |fault: &'static str| Error::Shares { fault, suspects: suspects.clone() };
+    let agreed = parts.iter().find(|part| parts.iter().filter(|other| other.check == part.check).count() >= 2);
+    let agreed = agreed.ok_or_else(|| shares("no two nodes agree on the check of the new share"))?;
+    let check = public.ring().residue(&agreed.check).ok_or_else(|| shares("the check is not below the modulus"))?;
+    let candidates = Party::ALL.map(|component| candidates(component, &parts));
+    for first in &candidates[0] {
+        for second in &candidates[1] {
+            for third in &candidates[2] {
+                let sum = first.plus(second).plus(third);
+                if fits(&sum, &check) {
+                    return Ok(sum);
+                }
+            }
         }
     }
-    let check = public.ring().residue(&a.check).ok_or_else(not_of_the_key)?;
-    Ok((a.shares[0].plus(&b.shares[0]).plus(&c.shares[0]), check))
+    Err(shares("the new share is none of the key"))
 }
 
-fn not_of_the_key() -> Error {
-    Error::Shares { fault: "the new share is none of the key", suspects: Party::ALL.to_vec() }
+/// What the holders of a component say it is, each value once.
+fn candidates<'a>(component: Party, parts: &[&'a Issued]) -> Vec<&'a Exponent> {
+    let mut values: Vec<&Exponent> = Vec::with_capacity(2);
+    for part in parts {
+        let place = [part.from, part.from.next()].into_iter().position(|held| held == component);
+        let value = place.and_then(|place| part.shares.get(place));
+        let new = |value: &&Exponent| values.iter().all(|known| !bool::from(known.encode().ct_eq(&value.encode())));
+        values.extend(value.filter(new));
+    }
+    values
 }
 
 impl RecoveryPart {

@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Contribution, Difference, NodeKey, PublicKey, Unconfirmed,
-    confirm::Step,
+    confirm::{Step, Subject},
     exchange::SEED,
     exponent::{Exponent, Range},
     modular::Residue,
@@ -196,7 +196,11 @@ impl Seeded {
             shares,
             issuing: base.issuing,
         };
-        Ok(Unconfirmed::renewed(key, base.step.attempt))
+        let subject = match base.goal {
+            Goal::Refresh => Subject::Shares,
+            Goal::NewDevice => Subject::NewDevice,
+        };
+        Ok(Unconfirmed::renewed(key, base.step.attempt, subject))
     }
 }
 

@@ -6,29 +6,35 @@ use super::{
 };
 use crate::{
     job::{BodyFault, Limits, MAX_SPEC_BYTES, read_spec},
-    keys::{Enrolment, ExchangeId, KEY_MEDIA_TYPE, KeyFault, KeyId, KeySpec, Keys, SignRequest},
+    keys::{
+        Enrolment, ExchangeId, IssueRequest, KEY_MEDIA_TYPE, KeyFault, KeyId, KeySpec, Keys, RecoverySpec, SignRequest,
+    },
     pki::ClientName,
 };
 use axum::{
     Extension, Json, Router,
     body::Body,
     extract::{
-        DefaultBodyLimit, Path, Query, State,
+        DefaultBodyLimit, FromRequestParts, Path, Query, State,
         rejection::{JsonRejection, QueryRejection},
     },
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
     routing,
 };
-use serde::Deserialize;
+use bytes::Bytes;
+use serde::{Deserialize, de::DeserializeOwned};
 use std::{fmt, sync::Arc};
-use trefoil_auth::{Error as AuthError, rsa::NodeKey};
+use trefoil_auth::{
+    Error as AuthError,
+    rsa::{NodeKey, RecoveryPart},
+};
 use zeroize::Zeroizing;
 
-/// The longest share: one of a key of 4,096 bits, with components of a device's share.
+/// The longest share or part of one: a share of a key of 4,096 bits, with components of a device's share.
 const MAX_SHARE: u64 = 8 << 10;
 
-/// The longest request for a signature.
+/// The longest request for a signature or a share.
 const MAX_REQUEST: usize = 1 << 10;
 
 /// What the handlers of `/v1/keys` work on.
@@ -70,6 +76,9 @@ impl KeysApi {
             .route("/v1/keys/{name}/sign", routing::post(sign).layer(DefaultBodyLimit::max(MAX_REQUEST)))
             .route("/v1/keys/{name}/refresh", routing::post(refresh))
             .route("/v1/keys/{name}/settle", routing::post(settle))
+            .route("/v1/keys/{name}/recovery", routing::put(recover))
+            .route("/v1/keys/{name}/recovery/share", routing::post(issue).layer(DefaultBodyLimit::max(MAX_REQUEST)))
+            .route("/v1/keys/{name}/recovery/done", routing::post(issued).layer(DefaultBodyLimit::max(MAX_REQUEST)))
             .method_not_allowed_fallback(async || ProblemKind::Method.because("this resource has other methods"))
             .with_state(self)
     }
@@ -84,31 +93,15 @@ impl fmt::Debug for KeysApi {
 /// `PUT /v1/keys/{name}?exchange=ID`: this node's share of a key of the caller.
 async fn put(
     State(api): State<Arc<KeysApi>>,
-    Extension(caller): Extension<Caller>,
-    Path(name): Path<String>,
-    query: Result<Query<OfExchange>, QueryRejection>,
+    step: StepOf,
     (headers, body): (HeaderMap, Body),
 ) -> Result<Response, Problem> {
-    let OfExchange { exchange, owner } = step(query)?;
-    let id = key(&caller, owner, &name)?;
-    if id.owner != *client(&caller)? {
+    if step.id.owner != step.caller {
         return Err(ProblemKind::BadRequest.because("a key is enrolled by its owner; leave the parameter owner out"));
     }
-    let length = announced_as(&headers, KEY_MEDIA_TYPE)?;
-    let most = MAX_SPEC_BYTES as u64 + MAX_SHARE;
-    if length > most {
-        return Err(ProblemKind::TooLarge.because(format!("an enrolment has {most} bytes at most")));
-    }
-    let read = read_spec(body.into_data_stream(), length, &api.limits).await;
-    let (spec, mut rest): (KeySpec, _) = read.map_err(|fault| match fault {
-        BodyFault::Spec(_) => ProblemKind::InvalidKey.because(fault.to_string()),
-        other => other.into(),
-    })?;
-    let mut share = Zeroizing::new(vec![0; usize::try_from(rest.left().min(most)).unwrap_or(0)]);
-    rest.fill(&mut share).await?;
-    rest.end().await?;
+    let (spec, share): (KeySpec, _) = secret(&api, &headers, body).await?;
     let share = NodeKey::decode(&share).map_err(|e| ProblemKind::InvalidKey.because(e.to_string()))?;
-    let (status, new) = api.keys.enrol(id, Enrolment { spec, share }, exchange).await?;
+    let (status, new) = api.keys.enrol(step.id, Enrolment { spec, share }, step.exchange).await?;
     Ok(answer(if new { StatusCode::CREATED } else { StatusCode::OK }, &status))
 }
 
@@ -145,27 +138,50 @@ async fn sign(
 }
 
 /// `POST /v1/keys/{name}/refresh?exchange=ID`: new shares at all three nodes.
-async fn refresh(
-    State(api): State<Arc<KeysApi>>,
-    Extension(caller): Extension<Caller>,
-    Path(name): Path<String>,
-    query: Result<Query<OfExchange>, QueryRejection>,
-) -> Result<Response, Problem> {
-    let OfExchange { exchange, owner } = step(query)?;
-    let id = key(&caller, owner, &name)?;
-    Ok(answer(StatusCode::OK, &api.keys.refresh(client(&caller)?, id, exchange).await?))
+async fn refresh(State(api): State<Arc<KeysApi>>, step: StepOf) -> Result<Response, Problem> {
+    Ok(answer(StatusCode::OK, &api.keys.refresh(&step.caller, step.id, step.exchange).await?))
 }
 
 /// `POST /v1/keys/{name}/settle?exchange=ID`: the end of a step that was interrupted.
-async fn settle(
+async fn settle(State(api): State<Arc<KeysApi>>, step: StepOf) -> Result<Response, Problem> {
+    Ok(answer(StatusCode::OK, &api.keys.settle(&step.caller, step.id, step.exchange).await?))
+}
+
+/// `PUT /v1/keys/{name}/recovery?exchange=ID`: this node's part of the recovery share; new shares at all three nodes, and of the device.
+async fn recover(
+    State(api): State<Arc<KeysApi>>,
+    step: StepOf,
+    (headers, body): (HeaderMap, Body),
+) -> Result<Response, Problem> {
+    let (spec, part): (RecoverySpec, _) = secret(&api, &headers, body).await?;
+    let part = RecoveryPart::decode(&part).map_err(|e| ProblemKind::InvalidKey.because(e.to_string()))?;
+    let status = api.keys.recover(&step.caller, (step.id, step.exchange), (spec, part)).await?;
+    Ok(answer(StatusCode::OK, &status))
+}
+
+/// `POST /v1/keys/{name}/recovery/share`: this node's components of a share that a recovery has made.
+async fn issue(
     State(api): State<Arc<KeysApi>>,
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
-    query: Result<Query<OfExchange>, QueryRejection>,
+    request: Result<Json<IssueRequest>, JsonRejection>,
 ) -> Result<Response, Problem> {
-    let OfExchange { exchange, owner } = step(query)?;
-    let id = key(&caller, owner, &name)?;
-    Ok(answer(StatusCode::OK, &api.keys.settle(client(&caller)?, id, exchange).await?))
+    let Json(request) = request.map_err(claimed)?;
+    let issued = api.keys.issue(client(&caller)?, &key(&caller, None, &name)?, &request).await?;
+    let kind = HeaderValue::from_static("application/octet-stream");
+    let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store")), (header::CONTENT_TYPE, kind)];
+    Ok((headers, Body::from(Bytes::from_owner(issued))).into_response())
+}
+
+/// `POST /v1/keys/{name}/recovery/done`: the new shares are where they belong.
+async fn issued(
+    State(api): State<Arc<KeysApi>>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+    request: Result<Json<RecoverySpec>, JsonRejection>,
+) -> Result<Response, Problem> {
+    let Json(spec) = request.map_err(claimed)?;
+    Ok(answer(StatusCode::OK, &api.keys.issued(client(&caller)?, key(&caller, None, &name)?, spec).await?))
 }
 
 /// `DELETE /v1/keys/{name}?enrolment=ID`: erases this node's shares.
@@ -195,13 +211,62 @@ fn of(query: Result<Query<Of>, QueryRejection>) -> Result<Option<ClientName>, Pr
     query.map(|Query(Of { owner })| owner).map_err(bad)
 }
 
-fn step(query: Result<Query<OfExchange>, QueryRejection>) -> Result<OfExchange, Problem> {
-    let bad = |e| {
-        let form =
-            "exchange, 32 lower-case hexadecimal digits that all three nodes are sent, and owner, a client's name";
-        ProblemKind::BadRequest.because(format!("{e}; the parameters are {form}"))
-    };
-    query.map(|Query(step)| step).map_err(bad)
+/// Which step, with which key, and who asks for it.
+struct StepOf {
+    caller: ClientName,
+    id: KeyId,
+    exchange: ExchangeId,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for StepOf {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Extension(caller) = Extension::<Caller>::from_request_parts(parts, state).await.map_err(unplaced)?;
+        let Path(name) = Path::<String>::from_request_parts(parts, state).await.map_err(unplaced)?;
+        let query = Query::<OfExchange>::from_request_parts(parts, state).await;
+        let Query(OfExchange { exchange, owner }) = query.map_err(|e| {
+            let form =
+                "exchange, 32 lower-case hexadecimal digits that all three nodes are sent, and owner, a client's name";
+            ProblemKind::BadRequest.because(format!("{e}; the parameters are {form}"))
+        })?;
+        Ok(Self { caller: client(&caller)?.clone(), id: key(&caller, owner, &name)?, exchange })
+    }
+}
+
+/// The routes give every handler what it takes.
+#[allow(clippy::needless_pass_by_value, reason = "for `map_err`")]
+fn unplaced(fault: impl fmt::Display) -> Problem {
+    ProblemKind::Internal.because(format!("{fault}; please report this"))
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "for `map_err`")]
+fn claimed(fault: JsonRejection) -> Problem {
+    ProblemKind::BadRequest.because(format!(
+        "{fault}; send {{\"claim\": \"64 hexadecimal digits\"}} as application/json, and for a share \"role\": \"device\" or \"recovery\""
+    ))
+}
+
+/// What is said of a share, and the share.
+async fn secret<T: DeserializeOwned>(
+    api: &KeysApi,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(T, Zeroizing<Vec<u8>>), Problem> {
+    let length = announced_as(headers, KEY_MEDIA_TYPE)?;
+    let most = MAX_SPEC_BYTES as u64 + MAX_SHARE;
+    if length > most {
+        return Err(ProblemKind::TooLarge.because(format!("a share and what is said of it have {most} bytes at most")));
+    }
+    let read = read_spec(body.into_data_stream(), length, &api.limits).await;
+    let (spec, mut rest): (T, _) = read.map_err(|fault| match fault {
+        BodyFault::Spec(_) => ProblemKind::InvalidKey.because(fault.to_string()),
+        other => other.into(),
+    })?;
+    let mut share = Zeroizing::new(vec![0; usize::try_from(rest.left().min(most)).unwrap_or(0)]);
+    rest.fill(&mut share).await?;
+    rest.end().await?;
+    Ok((spec, share))
 }
 
 fn answer(status: StatusCode, body: &impl serde::Serialize) -> Response {
@@ -215,9 +280,13 @@ impl From<KeyFault> for Problem {
             KeyFault::Taken(..) => ProblemKind::Conflict,
             KeyFault::Invalid(_)
             | KeyFault::Use(_)
+            | KeyFault::NotIssuing(_)
+            | KeyFault::Recovered
             | KeyFault::Key(
                 AuthError::Shares { .. }
                 | AuthError::Purpose
+                | AuthError::Recovery
+                | AuthError::Malformed { .. }
                 | AuthError::Foreign { .. }
                 | AuthError::Key { .. }
                 | AuthError::Length { .. },

@@ -216,7 +216,7 @@ impl Auth {
         let (own, next) = bytes.split_at(bytes.len() / 2);
         let vector = InputVector::from_bytes(shape, own, next)?;
         let checked = Checked::of(vector.receive(ctx).await?)?;
-        self.cache.hold(name, checked.clone());
+        self.hold(key, template, checked.clone()).await?;
         Ok(checked)
     }
 
@@ -225,9 +225,26 @@ impl Auth {
         templates.iter().map(|template| self.cache.get(&key.shares(template))).collect()
     }
 
-    /// Keeps the shares of a new template in memory.
-    pub(super) fn hold(&self, key: &UserKey, template: &TemplateStatus, checked: Checked) {
-        self.cache.hold(key.shares(template), checked);
+    /// Keeps the shares of a template in memory, as long as the user has it.
+    pub(super) async fn hold(
+        &self,
+        key: &UserKey,
+        template: &TemplateStatus,
+        checked: Checked,
+    ) -> Result<(), AuthFault> {
+        let name = key.shares(template);
+        self.cache.hold(name.clone(), checked);
+        // Who erases a template removes its record first: erased before now, it is not there, and erased later, it goes from memory then.
+        if !self.has(key, &[template]).await? {
+            self.cache.forget(&[name]);
+        }
+        Ok(())
+    }
+
+    /// Whether a user has these templates now.
+    pub(super) async fn has(&self, key: &UserKey, templates: &[&TemplateStatus]) -> Result<bool, AuthFault> {
+        let gallery = self.gallery(key).await?;
+        Ok(templates.iter().all(|template| gallery.has(template)))
     }
 }
 

@@ -216,6 +216,35 @@ mod tests {
         assert_eq!(lockout.locked_until_ms, now + 3_600_000);
     }
 
+    /// Whoever has the device and its certificate, and tries as often as the nodes let him.
+    #[test]
+    fn a_thousand_wrong_probes_take_weeks() {
+        let (mut lockout, begun) = (Lockout::default(), 1_000_000);
+        let mut now = begun;
+        for k in 0..1000_u32 {
+            if let Err(AuthFault::Locked { seconds }) = lockout.check(now, &[1; 32]) {
+                now += 1000 * seconds;
+            }
+            lockout.check(now, &[1; 32]).unwrap_or_else(|e| panic!("probe {k}: {e}"));
+            lockout.attempt(now);
+        }
+        assert_eq!(lockout.failures, 1000);
+        let hours = (now - begun) / 3_600_000;
+        assert!((980..1000).contains(&hours), "{hours} hours");
+
+        // A thousand probes one second after the other: few are compared, whatever their challenges.
+        let (mut lockout, mut compared) = (Lockout::default(), 0);
+        for second in 0..1000_u32 {
+            let challenge = [second.to_be_bytes(); 8].concat().try_into().unwrap_or([0; 32]);
+            if lockout.check(begun + 1000 * u64::from(second), &challenge).is_ok() {
+                compared += 1;
+                lockout.remember(challenge);
+                lockout.attempt(begun + 1000 * u64::from(second));
+            }
+        }
+        assert_eq!(compared, FREE + 5, "after 30, 60, 120, 240 and 480 seconds");
+    }
+
     #[test]
     fn a_ceremony_is_remembered_among_the_last() {
         let mut lockout = Lockout::default();

@@ -159,7 +159,7 @@ impl Auth {
                 templates.push(template.clone());
                 let shares = bytes(&strand, &vector)?;
                 self.replace(key, chosen.common.version, (templates.clone(), vec![(template.clone(), shares)])).await?;
-                self.hold(key, &template, Checked::of(vector)?);
+                self.hold(key, &template, Checked::of(vector)?).await?;
                 Ok(Done::Replaced(templates))
             }
             Task::Refresh(session) => {
@@ -177,7 +177,7 @@ impl Auth {
                 let new: Vec<New> = new.collect::<Result<_, Error>>()?;
                 self.replace(key, chosen.common.version, (templates.clone(), new)).await?;
                 for (template, vector) in templates.iter().zip(fresh) {
-                    self.hold(key, template, Checked::of(vector)?);
+                    self.hold(key, template, Checked::of(vector)?).await?;
                 }
                 Ok(Done::Replaced(templates))
             }
@@ -190,6 +190,10 @@ impl Auth {
                 let (templates, held): (Vec<_>, Vec<Checked>) = of_kind.unzip();
                 let matching = templates.first().ok_or(AuthFault::Changed)?.matching;
                 let mut released = compare(ctx, (matching, Answer::Match), held, probe).await?;
+                // What was erased while the nodes compared matches nothing.
+                if !self.has(key, &templates).await? {
+                    return Err(AuthFault::Changed);
+                }
                 // The strand has been checked. Nobody has learnt anything yet.
                 self.attempt(key, ceremony).await?;
                 let bit = released.outputs.first().ok_or(Error::Poisoned)?.bits()?.view();

@@ -1,5 +1,6 @@
 //! Three nodes in one process: their stores are files, their network is memory.
 
+mod races;
 mod search;
 mod tokens;
 mod world;

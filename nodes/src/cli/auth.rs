@@ -3,10 +3,15 @@
 mod biometric;
 mod device;
 mod owner;
+mod recovery;
 mod tokens;
 
 use super::{ClusterArgs, Exit, interruptible};
-use crate::{Error, client::Client};
+use crate::{
+    Error,
+    client::Client,
+    pki::{ClientName, Role},
+};
 
 const EXAMPLES: &str = "\
 docs/auth.md says who holds what. The options are what a relying party's WebAuthn library makes, and what is printed is what it verifies.
@@ -21,6 +26,7 @@ Examples:
   trefoil auth token --cluster demo/cluster.toml --issuer main --user u-1041 --audience shop --nonce n-0S6_WzA2Mj --iris probe.iris
   trefoil auth jwks --cluster demo/cluster.toml
   trefoil auth identify --cluster demo/cluster.toml --iris probe.iris
+  trefoil auth recover --cluster demo/cluster.toml --recovery recovery.key --device phone2.json --recovery-out recovery2.key
   trefoil auth list --cluster demo/cluster.toml
   trefoil auth refresh --cluster demo/cluster.toml --user u-1041
   trefoil auth revoke --cluster demo/cluster.toml --user u-1041";
@@ -43,6 +49,10 @@ pub enum AuthCommand {
     Jwks(tokens::JwksArgs),
     /// Find out who somebody is, among all users
     Identify(owner::IdentifyArgs),
+    /// Make another device's share of a key from its recovery share, if a device is lost
+    Recover(recovery::RecoverArgs),
+    /// Give new nodes shares of a key from the device's and the recovery share, if nodes have lost theirs
+    Restore(recovery::RestoreArgs),
     /// List users with their templates, credentials and issuers
     List(owner::ListArgs),
     /// Replace the shares of a user's templates at all nodes
@@ -66,6 +76,8 @@ pub fn run(command: &AuthCommand) -> Result<Exit, Error> {
         AuthCommand::Token(args) => tokens::token(args),
         AuthCommand::Jwks(args) => tokens::jwks(args),
         AuthCommand::Identify(args) => owner::identify(args),
+        AuthCommand::Recover(args) => recovery::recover(args),
+        AuthCommand::Restore(args) => recovery::restore(args),
         AuthCommand::List(args) => owner::list(args),
         AuthCommand::Refresh(args) => owner::refresh(args),
         AuthCommand::Revoke(args) => owner::revoke(args),
@@ -78,4 +90,17 @@ fn called<T>(args: &ClusterArgs, work: impl AsyncFnOnce(Client) -> Result<T, Err
     let target = args.resolve()?;
     let client = Client::new(&target.cluster, &target.identity)?;
     interruptible(work(client))
+}
+
+/// Whose credentials these are: the client's that runs the command.
+fn owner(args: &ClusterArgs) -> Result<ClientName, Error> {
+    match args.resolve()?.identity.role() {
+        Role::Client(owner) => Ok(owner.clone()),
+        Role::Node(_) => Err(Error::Usage("a node has no credentials; use the certificate of a client".to_owned())),
+    }
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "for `map_err`")]
+fn usage(error: trefoil_auth::Error) -> Error {
+    Error::Usage(error.to_string())
 }

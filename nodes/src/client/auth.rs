@@ -7,7 +7,7 @@ mod tokens;
 pub use device::Device;
 pub use tokens::{Issuer, Login};
 
-use super::{Client, Plain, node::all, upload::components};
+use super::{Client, Plain, keys::two, node::all, upload::components};
 use crate::{
     Error,
     api::ProblemKind,
@@ -16,6 +16,7 @@ use crate::{
         RefreshSpec, TemplateKind, TemplateName, TemplateStatus, UserName, UserStatus,
     },
     job::{JobId, frame},
+    keys::KeyName,
     receipt::Receipt,
 };
 use bytes::Bytes;
@@ -146,6 +147,22 @@ impl Client {
     /// The credentials of this client at each node. Cancel safe.
     pub async fn credentials(&self) -> [Result<Vec<CredentialStatus>, Error>; 3] {
         all(&self.nodes, async |node| node.call(Method::GET, "auth/credentials", None).await).await
+    }
+
+    /// The credentials of this client that sign with a key, as two nodes or three describe them alike. Cancel safe.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] or [`Error::Unreachable`] if two nodes do not answer.
+    pub async fn credentials_with(&self, key: &KeyName) -> Result<Vec<CredentialStatus>, Error> {
+        let answers = two(self.credentials().await)?;
+        let alike = |one: &CredentialStatus| answers.iter().filter(|(_, all)| all.contains(one)).count() >= 2;
+        let mut found: Vec<CredentialStatus> = Vec::new();
+        for credential in answers.iter().flat_map(|(_, all)| all) {
+            if credential.spec.key == *key && alike(credential) && !found.contains(credential) {
+                found.push(credential.clone());
+            }
+        }
+        Ok(found)
     }
 
     /// Forgets a credential at every node that answers. Gives the receipt of each, of an [`Erasure`](crate::auth::Erasure). Cancel safe.
@@ -350,3 +367,6 @@ fn rule(error: trefoil_auth::Error) -> Error {
 fn broken(error: trefoil_auth::Error) -> Error {
     Error::Integrity(error.to_string())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! Signing keys: enrolled at the three nodes, used, refreshed and deleted.
 
+mod recovery;
+
 use super::{
     Client,
     node::{NodeClient, all},
@@ -7,7 +9,7 @@ use super::{
 use crate::{
     Error,
     api::ProblemKind,
-    keys::{ExchangeId, HashName, KeyName, KeySpec, KeyStatus, KeyUse, SignRequest, encode_enrolment, public_from_hex},
+    keys::{ExchangeId, HashName, KeyName, KeySpec, KeyStatus, KeyUse, SignRequest, encode_secret, public_from_hex},
     pki::ClientName,
     receipt::Receipt,
 };
@@ -43,6 +45,8 @@ pub struct KeyReport {
     pub at: Vec<(Party, u64)>,
     /// Whether a step was interrupted, which the next one settles.
     pub unsettled: bool,
+    /// Whether the share of a recovered device waits to be handed out.
+    pub issuing: bool,
 }
 
 /// A key that signs documents for this client.
@@ -92,9 +96,9 @@ impl Client {
 
     async fn enrol_as(&self, name: &KeyName, spec: KeySpec, shares: &[NodeKey; 3]) -> Result<KeyReport, Error> {
         let bodies = [
-            encode_enrolment(&spec, &shares[0])?,
-            encode_enrolment(&spec, &shares[1])?,
-            encode_enrolment(&spec, &shares[2])?,
+            encode_secret(&spec, shares[0].encode())?,
+            encode_secret(&spec, shares[1].encode())?,
+            encode_secret(&spec, shares[2].encode())?,
         ];
         let (mut attempt, mut begun) = (1, false);
         let error = loop {
@@ -103,7 +107,10 @@ impl Client {
             let statuses = if begun {
                 all(&self.nodes, |node| node.key_step(format!("{name}/settle?exchange={exchange}"))).await
             } else {
-                all(&self.nodes, |node| node.put_key(name, exchange, &bodies[node.party().index()])).await
+                all(&self.nodes, |node| {
+                    node.put_key(format!("{name}?exchange={exchange}"), &bodies[node.party().index()])
+                })
+                .await
             };
             begun |= statuses.iter().any(Result::is_ok);
             match statuses {
@@ -133,11 +140,19 @@ impl Client {
     /// # Errors
     /// [`Error::Refused`] or [`Error::Unreachable`] names the node and the remedy. The key signs in any case.
     pub async fn refresh_key(&self, name: &KeyName) -> Result<KeyReport, Error> {
+        let refreshed =
+            self.step(async |node, exchange| node.key_step(format!("{name}/refresh?exchange={exchange}")).await);
+        let [a, b, c] = refreshed.await?;
+        one_report(&[(Party::P0, a), (Party::P1, b), (Party::P2, c)])
+    }
+
+    /// A step that the three nodes take together, tried again if it broke off on the way.
+    async fn step<T>(&self, ask: impl AsyncFn(&NodeClient, ExchangeId) -> Result<T, Error>) -> Result<[T; 3], Error> {
         let mut attempt = 1;
         loop {
             let exchange = ExchangeId::random()?;
-            match all(&self.nodes, |node| node.key_step(format!("{name}/refresh?exchange={exchange}"))).await {
-                [Ok(a), Ok(b), Ok(c)] => return one_report(&[(Party::P0, a), (Party::P1, b), (Party::P2, c)]),
+            match all(&self.nodes, |node| ask(node, exchange)).await {
+                [Ok(a), Ok(b), Ok(c)] => return Ok([a, b, c]),
                 failed => {
                     let (error, again) = worst(failed);
                     if !again || attempt == ATTEMPTS {
@@ -304,7 +319,7 @@ fn path(owner: Option<&ClientName>, name: &KeyName, then: &str) -> String {
 }
 
 /// What two nodes or three have answered.
-fn two<T>(answers: [Result<T, Error>; 3]) -> Result<Vec<(Party, T)>, Error> {
+pub(super) fn two<T>(answers: [Result<T, Error>; 3]) -> Result<Vec<(Party, T)>, Error> {
     let (mut good, mut bad) = (Vec::new(), None);
     for (party, answer) in Party::ALL.into_iter().zip(answers) {
         match answer {
@@ -344,6 +359,7 @@ fn one_report(answers: &[(Party, KeyStatus)]) -> Result<KeyReport, Error> {
         signers: first.signers.clone(),
         at: answers.iter().map(|(party, status)| (*party, status.epoch)).collect(),
         unsettled: answers.iter().any(|(_, status)| status.unsettled),
+        issuing: answers.iter().any(|(_, status)| status.issuing),
     })
 }
 

@@ -16,7 +16,7 @@ use crate::{
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode, header, header::HeaderValue};
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use std::{convert::Infallible, future::Future, time::Duration};
 use trefoil_engine::Party;
 use zeroize::Zeroizing;
@@ -174,15 +174,10 @@ impl NodeClient {
         self.gone(self.persist(|| self.http.delete(&url).timeout(ANSWER)).await?).await
     }
 
-    /// Hands in one share of a key, which the node keeps when the three have found that theirs fit. The parts can be sent more than once: the node takes an enrolment once.
-    pub(super) async fn put_key(
-        &self,
-        name: &KeyName,
-        exchange: ExchangeId,
-        parts: &[Bytes],
-    ) -> Result<KeyStatus, Error> {
+    /// Hands in one share of a key, or one part of a recovery share, for a step that the nodes take together. The parts can be sent more than once: the node takes an enrolment or a recovery once.
+    pub(super) async fn put_key(&self, path: String, parts: &[Bytes]) -> Result<KeyStatus, Error> {
         let length: usize = parts.iter().map(Bytes::len).sum();
-        let url = self.url(&format!("keys/{name}?exchange={exchange}"));
+        let url = self.url(&format!("keys/{path}"));
         let request = || {
             let parts = stream::iter(parts.to_vec()).map(Ok::<_, Infallible>);
             self.http
@@ -213,10 +208,24 @@ impl NodeClient {
         self.json(self.answer(self.persist(request).await?).await?).await
     }
 
+    /// Something that this node does with a key on its own.
+    pub(super) async fn post_key(&self, path: &str, what: &impl Serialize) -> Result<KeyStatus, Error> {
+        self.json(self.answer(self.post(path, what).await?).await?).await
+    }
+
+    /// The node's components of a share that it hands out.
+    pub(super) async fn issued_key(&self, path: &str, what: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, Error> {
+        self.body(self.answer(self.post(path, what).await?).await?, MAX_ANSWER).await
+    }
+
+    async fn post(&self, path: &str, what: &impl Serialize) -> Result<Response, Error> {
+        let request = || self.http.post(self.url(&format!("keys/{path}"))).timeout(ANSWER).json(what);
+        self.persist(request).await
+    }
+
     /// The node's part of a signature.
     pub(super) async fn sign(&self, path: &str, what: &SignRequest) -> Result<Partials, Error> {
-        let request = || self.http.post(self.url(&format!("keys/{path}"))).timeout(ANSWER).json(what);
-        self.json(self.answer(self.persist(request).await?).await?).await
+        self.json(self.answer(self.post(path, what).await?).await?).await
     }
 
     /// Erases the node's share of a key; if an enrolment is given, only if it is of that one.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::executor::Tasks;
 use std::{sync::Arc, time::Instant};
-use trefoil_circuits::program::{Executor, InputVector, RingKind, Shape};
+use trefoil_circuits::program::{InputVector, RingKind, Shape, join_all};
 use trefoil_engine::{
     CHECK_EVERY, Error, Lanes, PairSecret, Party, SessionBinding, Z64, client,
     prss::all_keys,
@@ -97,7 +97,7 @@ pub async fn rehearse(spec: &JobSpec, checks: Checks) -> Result<[JobCost; 3], Re
         parties.push(Box::pin(async move { prepared.run(Seat { me, session, keys }, net, inputs, &Tasks).await }));
     }
     let mut costs = Vec::with_capacity(3);
-    for result in Tasks.join_all(parties).await {
+    for result in join_all(&Tasks, parties).await {
         match result {
             Ok((_, cost)) => costs.push(JobCost::new(cost, start.elapsed().as_secs_f64())),
             Err(RunFault::Refused(_, cause)) => return Err(RehearsalFault::Refused(cause)),

@@ -125,6 +125,13 @@ impl Exchange {
         Ok(statuses)
     }
 
+    /// Whether both others say that they have handed out what the last recovery made. One that lies is not enough to have anything erased.
+    pub(super) async fn issued(&mut self, mine: bool) -> Result<bool, Broken> {
+        let message = Bytes::copy_from_slice(&[mine.into()]);
+        let both = self.both(message.clone(), message).await?;
+        Ok(both.iter().all(|(_, said)| said.as_slice() == [1]))
+    }
+
     /// Ends what is prepared here, if these statuses allow it.
     pub(super) async fn resolve(
         &mut self,
@@ -141,6 +148,7 @@ impl Exchange {
             return Err(AuthError::State { step: "settlement", fault }.into());
         }
         let outcome = stored.record.resolve(&others)?;
+        stored.resolved(outcome);
         if matches!(outcome, Outcome::Committed | Outcome::Abandoned) {
             save.save(stored).await?;
         }
@@ -155,13 +163,13 @@ impl Exchange {
         Ok([(next, self.recv(next).await?), (prev, self.recv(prev).await?)])
     }
 
-    async fn send(&mut self, to: Party, message: Bytes) -> Result<(), Broken> {
+    pub(super) async fn send(&mut self, to: Party, message: Bytes) -> Result<(), Broken> {
         let length = (message.len() as u32).to_le_bytes();
         self.link.send(to, length.to_vec().into()).await?;
         Ok(self.link.send(to, message).await?)
     }
 
-    async fn recv(&mut self, from: Party) -> Result<Zeroizing<Vec<u8>>, Broken> {
+    pub(super) async fn recv(&mut self, from: Party) -> Result<Zeroizing<Vec<u8>>, Broken> {
         let mut length = [0; 4];
         self.link.recv(from, &mut length).await?;
         let length = u32::from_le_bytes(length) as usize;

@@ -28,7 +28,7 @@ pub enum KeyFault {
     Limit(String),
     /// The key asks for too much in a short time.
     #[error(
-        "too many signatures with {key}: this node makes {rate} a second for each client and key; wait {wait_ms} ms, or raise limits.key_signatures on every node"
+        "too much is asked of {key}: this node makes {rate} signatures a second for each client and key, and a recovery counts as one; wait {wait_ms} ms, or raise limits.key_signatures on every node"
     )]
     Rate {
         /// Which key.
@@ -41,6 +41,16 @@ pub enum KeyFault {
     /// The node takes as many steps as it may.
     #[error("this node takes {0} steps with keys at a time already; try again in a moment")]
     Busy(usize),
+    /// A recovery share that was used already.
+    #[error(
+        "a device was recovered with this recovery share and has been handed its new share; go on with the files that the recovery has written, whose recovery share is the next one"
+    )]
+    Recovered,
+    /// Nothing waits to be handed out for this recovery share.
+    #[error(
+        "no new share of {0} waits for whoever has this recovery share; begin the recovery first, and use the recovery share that was issued last"
+    )]
+    NotIssuing(KeyId),
     /// A rule of the key.
     #[error(transparent)]
     Key(#[from] trefoil_auth::Error),

@@ -1,4 +1,4 @@
-//! Signing keys that live at the nodes: enrolment, signatures, refresh and deletion.
+//! Signing keys that live at the nodes: enrolment, signatures, refresh, recovery of a device, and deletion.
 //!
 //! Each node has its share of a key in its store, as a [`Record`](trefoil_auth::rsa::Record), under the name of the owner and one of the owner's choice. Shares come in and change only when
 //! the three nodes have shown each other that theirs fit, in a session of the mesh that is bound to all that is public about the step. A record is in the
@@ -10,6 +10,7 @@ mod exchange;
 mod fault;
 mod limit;
 mod receipt;
+mod recovery;
 mod service;
 mod signers;
 mod spec;
@@ -19,11 +20,12 @@ mod stored;
 pub use fault::KeyFault;
 pub use limit::Rate;
 pub use receipt::Deletion;
+pub use recovery::{Claim, IssueRequest, RecoverySpec, RoleName};
 pub use service::{Keys, KeysConfig, Signed};
 pub(crate) use spec::public_from_hex;
 pub use spec::{
     Enrolment, ExchangeId, HashName, KEY_MEDIA_TYPE, KeyId, KeyName, KeySpec, KeyStatus, KeyUse, MAX_SIGNERS, Partials,
-    SignRequest, encode_enrolment,
+    SignRequest, encode_secret,
 };
 pub use step::Step;
 

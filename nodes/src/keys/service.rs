@@ -144,9 +144,7 @@ impl Keys {
         id: KeyId,
         exchange: ExchangeId,
     ) -> Result<KeyStatus, KeyFault> {
-        if *caller != id.owner {
-            return Err(KeyFault::Missing(id));
-        }
+        id.owned_by(caller)?;
         self.with_others(id, Work::Refresh, exchange).await
     }
 
@@ -177,11 +175,7 @@ impl Keys {
         let message = request.message().map_err(KeyFault::Invalid)?;
         let changes = self.signers.changes();
         let stored = self.usable(caller, id).await?;
-        self.rate.take(&(caller.clone(), id.clone()), Instant::now()).map_err(|wait| KeyFault::Rate {
-            key: id.clone(),
-            rate: self.rate.per_second(),
-            wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_add(1),
-        })?;
+        self.admit(caller, id)?;
         let Signed { public, partials, unsettled } = self.sign_with(stored, message, request.epoch, changes).await?;
         Ok(Partials { epoch: partials.epoch(), unsettled, partials: hex::encode(partials.encode(&public)) })
     }
@@ -249,9 +243,7 @@ impl Keys {
         id: KeyId,
         only: Option<ExchangeId>,
     ) -> Result<Receipt, KeyFault> {
-        if *caller != id.owner {
-            return Err(KeyFault::Missing(id));
-        }
+        id.owned_by(caller)?;
         let this = self.clone();
         detached(async move {
             let _step = this.step(&id).await;
@@ -267,7 +259,13 @@ impl Keys {
         .await
     }
 
-    async fn with_others(self: &Arc<Self>, id: KeyId, work: Work, exchange: ExchangeId) -> Result<KeyStatus, KeyFault> {
+    /// Takes a step with the others. Goes on if it is dropped.
+    pub(super) async fn with_others(
+        self: &Arc<Self>,
+        id: KeyId,
+        work: Work,
+        exchange: ExchangeId,
+    ) -> Result<KeyStatus, KeyFault> {
         let (this, room) = (self.clone(), self.room()?);
         detached(async move {
             let (_room, _step) = (room, this.step(&id).await);
@@ -276,6 +274,32 @@ impl Keys {
             stored.status()
         })
         .await
+    }
+
+    /// Changes a record of this node without the others. Goes on if it is dropped.
+    pub(super) async fn alone(
+        self: &Arc<Self>,
+        id: KeyId,
+        change: impl FnOnce(&mut Stored) -> Result<(), KeyFault> + Send + 'static,
+    ) -> Result<KeyStatus, KeyFault> {
+        let this = self.clone();
+        detached(async move {
+            let _step = this.step(&id).await;
+            let mut stored = this.load(&id).await?;
+            change(&mut stored)?;
+            this.save(&stored).await?;
+            stored.status()
+        })
+        .await
+    }
+
+    /// Whether the caller may ask something of the key now. Ask when the key is known to be there.
+    pub(super) fn admit(&self, caller: &ClientName, id: &KeyId) -> Result<(), KeyFault> {
+        self.rate.take(&(caller.clone(), id.clone()), Instant::now()).map_err(|wait| KeyFault::Rate {
+            key: id.clone(),
+            rate: self.rate.per_second(),
+            wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_add(1),
+        })
     }
 
     /// The record that an enrolment goes on with; `None` if the key is there already.
@@ -344,7 +368,7 @@ impl Keys {
         signed.await.unwrap_or_else(|e| Err(KeyFault::Bug(format!("a signature failed: {e}"))))
     }
 
-    async fn load(&self, id: &KeyId) -> Result<Stored, KeyFault> {
+    pub(super) async fn load(&self, id: &KeyId) -> Result<Stored, KeyFault> {
         Stored::load(&self.store, id).await?.ok_or_else(|| KeyFault::Missing(id.clone()))
     }
 

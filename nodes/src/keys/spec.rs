@@ -1,13 +1,16 @@
 //! What clients say and hear of keys.
 
+use super::KeyFault;
 use crate::{Error, job::frame, pki::ClientName, tables::UploadId};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeSet, fmt, str::FromStr};
 use trefoil_auth::rsa::{Hash, Message, NodeKey, PublicKey, Purpose};
+use zeroize::Zeroizing;
 
-/// The media type of an enrolment: the length of the [`KeySpec`] in 4 bytes, little-endian, the specification as JSON, and the node's share.
+/// The media type of an enrolment and of a recovery: the length of a [`KeySpec`] or [`RecoverySpec`](super::RecoverySpec) in 4 bytes, little-endian, the specification as JSON, and the
+/// node's share of the key or its part of the recovery share.
 pub const KEY_MEDIA_TYPE: &str = "application/vnd.trefoil.key";
 
 /// The most clients that a key names as signers.
@@ -86,6 +89,9 @@ pub struct KeyStatus {
     pub epoch: u64,
     /// Whether a step was interrupted that the next one will settle.
     pub unsettled: bool,
+    /// Whether the share of a recovered device waits to be handed out.
+    #[serde(default)]
+    pub issuing: bool,
 }
 
 /// A hash function by the name that requests have for it.
@@ -128,19 +134,24 @@ pub struct Partials {
     pub partials: String,
 }
 
-/// The body of an enrolment at one node. It is a secret of that node.
+/// The body of an enrolment or a recovery at one node: what is said of it, and the binary form of what is for this node alone.
 ///
 /// # Errors
 /// [`Error::Bug`] if the specification has no form as JSON, which does not happen.
-pub fn encode_enrolment(spec: &KeySpec, share: &NodeKey) -> Result<[Bytes; 2], Error> {
+pub fn encode_secret(spec: &impl Serialize, secret: Zeroizing<Vec<u8>>) -> Result<[Bytes; 2], Error> {
     let spec = serde_json::to_vec(spec).map_err(|e| Error::Bug(format!("a key's specification as JSON: {e}")))?;
-    Ok([frame(&spec), Bytes::from_owner(share.encode())])
+    Ok([frame(&spec), Bytes::from_owner(secret)])
 }
 
 impl KeyId {
     /// As the store names it.
     pub(super) fn record(&self) -> Vec<u8> {
         format!("{}/{}", self.owner, self.name).into_bytes()
+    }
+
+    /// For everybody but its owner a key does not exist.
+    pub(super) fn owned_by(&self, caller: &ClientName) -> Result<(), KeyFault> {
+        if *caller == self.owner { Ok(()) } else { Err(KeyFault::Missing(self.clone())) }
     }
 
     pub(super) fn of_record(record: &[u8]) -> Option<Self> {

@@ -1,13 +1,13 @@
-//! The steps that the three nodes take together: enrolment, refresh, settlement.
+//! The steps that the three nodes take together: enrolment, refresh, recovery, settlement.
 
 use super::{
-    ExchangeId, KeyFault,
+    Claim, ExchangeId, KeyFault,
     exchange::{Broken, Exchange, Save, next_attempt, path},
     stored::Stored,
 };
 use crate::job::{Failure, FailureKind, Sessions};
 use sha2::{Digest, Sha256};
-use trefoil_auth::rsa::{NodeKey, Outcome, Prepared, Unconfirmed, randomness};
+use trefoil_auth::rsa::{NodeKey, Outcome, Prepared, RecoveryPart, Renewal, Unconfirmed, randomness};
 use trefoil_engine::{Error, LinkFault, Party, transport::SessionId};
 
 /// What the nodes do with a key together. The numbers are part of what a session is bound to.
@@ -19,6 +19,8 @@ pub enum Step {
     Refresh = 2,
     /// The end of an interrupted step.
     Settle = 3,
+    /// New shares of the same key and for another device.
+    Recover = 4,
 }
 
 /// A step of one node, with the others.
@@ -34,6 +36,16 @@ pub(super) enum Work {
     Enrol(NodeKey),
     Refresh,
     Settle,
+    /// The part of the recovery share that its keeper sent, and by which he is known when he asks for what comes of it.
+    Recover(RecoveryPart, Claim),
+}
+
+/// New shares that may not fit.
+struct Fresh {
+    shares: Unconfirmed,
+    attempt: u64,
+    /// Of a recovery.
+    claim: Option<Claim>,
 }
 
 impl<S: Save + Sync> Together<'_, S> {
@@ -45,6 +57,7 @@ impl<S: Save + Sync> Together<'_, S> {
             Work::Enrol(_) => Step::Enrol,
             Work::Refresh => Step::Refresh,
             Work::Settle => Step::Settle,
+            Work::Recover(..) => Step::Recover,
         };
         let (name, digest) = bind(step, stored, id);
         let session = self.sessions.join(name, digest).await.map_err(KeyFault::Together)?;
@@ -67,37 +80,48 @@ impl<S: Save + Sync> Together<'_, S> {
 
     async fn work(&self, exchange: &mut Exchange, stored: &mut Stored, work: Work) -> Result<(), Broken> {
         let statuses = exchange.settle(stored, self.save).await?;
+        if exchange.issued(stored.has_issued()).await? && stored.is_issuing() {
+            // Its keeper has the share, and has not got as far as to tell this node.
+            stored.record.issued();
+            self.save.save(stored).await?;
+        }
         let attempt = next_attempt(&statuses);
         let fresh = match work {
             Work::Settle => return Ok(()),
             // An earlier attempt has enrolled it, and its answer was lost; or it is at some nodes alone, which the caller finds out.
             Work::Enrol(_) if statuses.iter().any(|status| status.epoch() > 0) => return Ok(()),
-            Work::Enrol(share) => Unconfirmed::enrolled(share, self.me, attempt)?,
+            Work::Enrol(share) => {
+                Fresh { shares: Unconfirmed::enrolled(share, self.me, attempt)?, attempt, claim: None }
+            }
             Work::Refresh => {
-                let mut rng = randomness()?;
-                let renewal = stored.record.current().ok_or_else(no_shares)?.refresh(attempt, &mut rng);
-                let [from_next, from_prev] = exchange.contributions(&renewal.to_next(), &renewal.to_prev()).await?;
-                let seeded = renewal.seeded(&from_next, &from_prev)?;
-                let difference = exchange.difference(&seeded).await?;
-                seeded.finish(difference.as_ref())?
+                let renewal = stored.record.current().ok_or_else(no_shares)?.refresh(attempt, &mut randomness()?);
+                Fresh { shares: renewed(exchange, renewal).await?, attempt, claim: None }
+            }
+            // An earlier attempt has made the new shares, and its answer was lost.
+            Work::Recover(_, claim) if stored.is_claimed_by(&claim) => {
+                return if stored.is_issuing() { Ok(()) } else { Err(KeyFault::Recovered.into()) };
+            }
+            Work::Recover(part, claim) => {
+                let recovery = stored.record.current().ok_or_else(no_shares)?.recover(attempt, part)?;
+                let others = exchange.confirmations(&recovery.confirmation()).await?;
+                let renewal = recovery.accept(&others, &mut randomness()?)?;
+                Fresh { shares: renewed(exchange, renewal).await?, attempt, claim: Some(claim) }
             }
         };
-        self.conclude(exchange, stored, fresh, attempt).await
+        self.conclude(exchange, stored, fresh).await
     }
 
     /// From new shares that may not fit to shares in use at all three nodes, or at none.
-    async fn conclude(
-        &self,
-        exchange: &mut Exchange,
-        stored: &mut Stored,
-        fresh: Unconfirmed,
-        attempt: u64,
-    ) -> Result<(), Broken> {
+    async fn conclude(&self, exchange: &mut Exchange, stored: &mut Stored, fresh: Fresh) -> Result<(), Broken> {
+        let Fresh { shares: fresh, attempt, claim } = fresh;
         let others = exchange.confirmations(&fresh.confirmation()).await?;
         let prepared: Result<Prepared, _> = fresh.confirm(&others);
         let fault = match prepared {
             Ok(prepared) => {
                 stored.record.prepare(prepared)?;
+                if let Some(claim) = &claim {
+                    stored.claim(claim);
+                }
                 None
             }
             Err(fault) => {
@@ -117,6 +141,14 @@ impl<S: Save + Sync> Together<'_, S> {
             }
         }
     }
+}
+
+/// New shares of this node, from what the three tell each other.
+async fn renewed(exchange: &mut Exchange, renewal: Renewal) -> Result<Unconfirmed, Broken> {
+    let [from_next, from_prev] = exchange.contributions(&renewal.to_next(), &renewal.to_prev()).await?;
+    let seeded = renewal.seeded(&from_next, &from_prev)?;
+    let difference = exchange.difference(&seeded).await?;
+    Ok(seeded.finish(difference.as_ref())?)
 }
 
 /// The name of the session, and what it is bound to: the step, the key, what its owner says of it, and this very attempt. Nodes of which one was told something

@@ -1,12 +1,13 @@
 //! A key as the store has it.
 
-use super::{KeyFault, KeyId, KeySpec, KeyStatus, KeyUse};
+use super::{Claim, KeyFault, KeyId, KeySpec, KeyStatus, KeyUse};
 use crate::store::{Space, Store, StoreError, Value};
-use trefoil_auth::rsa::{PublicKey, Record};
+use sha2::{Digest, Sha256};
+use trefoil_auth::rsa::{NodeKey, Outcome, PublicKey, Record};
 use trefoil_engine::Party;
 
-/// The version of this form.
-const FORMAT: u8 = 1;
+/// The version of this form. The first had no claims.
+const FORMAT: u8 = 2;
 
 /// A node's record of a key, and what its owner says of it.
 pub(super) struct Stored {
@@ -14,13 +15,23 @@ pub(super) struct Stored {
     pub(super) spec: KeySpec,
     pub(super) public: PublicKey,
     pub(super) record: Record,
+    claims: Claims,
+}
+
+/// Who may have the shares that the last recovery has made: digests of a [`Claim`].
+#[derive(Default)]
+struct Claims {
+    /// Of the shares in use.
+    current: Option<[u8; 32]>,
+    /// Of those that are prepared.
+    pending: Option<[u8; 32]>,
 }
 
 impl Stored {
     /// Of a key that is about to be enrolled. It is not in the store.
     pub(super) fn new(id: &KeyId, spec: &KeySpec, public: &PublicKey, me: Party) -> Self {
-        let record = Record::new(public, me);
-        Self { id: id.clone(), spec: spec.clone(), public: public.clone(), record }
+        let (record, claims) = (Record::new(public, me), Claims::default());
+        Self { id: id.clone(), spec: spec.clone(), public: public.clone(), record, claims }
     }
 
     pub(super) async fn load(store: &Store, id: &KeyId) -> Result<Option<Self>, KeyFault> {
@@ -48,6 +59,37 @@ impl Stored {
         self.record.current().map(|key| self.spec.usage_of(key.has_device()))
     }
 
+    /// Whether a device's share waits to be handed out.
+    pub(super) fn is_issuing(&self) -> bool {
+        self.record.current().is_some_and(NodeKey::is_issuing)
+    }
+
+    /// Whether the shares of the last recovery have been handed out.
+    pub(super) fn has_issued(&self) -> bool {
+        self.claims.current.is_some() && !self.is_issuing()
+    }
+
+    /// Whether the shares of the last recovery belong to whom this claim is of.
+    pub(super) fn is_claimed_by(&self, claim: &Claim) -> bool {
+        self.claims.current == Some(digest(claim))
+    }
+
+    /// The shares that are prepared are those of a recovery.
+    pub(super) fn claim(&mut self, claim: &Claim) {
+        self.claims.pending = Some(digest(claim));
+    }
+
+    /// As the record was resolved.
+    pub(super) fn resolved(&mut self, outcome: Outcome) {
+        let pending = match outcome {
+            Outcome::Committed | Outcome::Abandoned => self.claims.pending.take(),
+            Outcome::Idle | Outcome::Waiting => None,
+        };
+        if outcome == Outcome::Committed {
+            self.claims.current = pending.or(self.claims.current);
+        }
+    }
+
     pub(super) fn status(&self) -> Result<KeyStatus, KeyFault> {
         let usage = self.usage();
         Ok(KeyStatus {
@@ -59,18 +101,20 @@ impl Stored {
             usage,
             epoch: self.record.status().epoch(),
             unsettled: self.unsettled(),
+            issuing: self.is_issuing(),
         })
     }
 
-    /// The version, the length of the specification and the public key, each with its length, and the record.
+    /// The version; the specification, the public key and the two claims, each with its length; and the record.
     fn encode(&self) -> Result<Value, StoreError> {
         let bug = |what: String| StoreError::Bug(what);
         let spec = serde_json::to_vec(&self.spec).map_err(|e| bug(format!("a key's specification as JSON: {e}")))?;
         let (public, record) = (self.public.modulus(), self.record.encode());
         // Never moved, so no copy of the shares is left behind.
-        let mut value = Value::new(Vec::with_capacity(1 + 8 + spec.len() + public.len() + record.len()));
+        let mut value = Value::new(Vec::with_capacity(1 + 16 + spec.len() + public.len() + 64 + record.len()));
         value.push(FORMAT);
-        for part in [&spec, &public] {
+        let [current, pending] = [&self.claims.current, &self.claims.pending].map(|claim| claim.as_slice().concat());
+        for part in [&spec, &public, &current, &pending] {
             value.extend_from_slice(&(part.len() as u32).to_le_bytes());
             value.extend_from_slice(part);
         }
@@ -81,17 +125,28 @@ impl Stored {
     fn decode(id: &KeyId, value: &[u8]) -> Option<Self> {
         let (format, rest) = value.split_first()?;
         let (spec, rest) = part(rest)?;
-        let (public, record) = part(rest)?;
-        if *format != FORMAT {
-            return None;
-        }
+        let (public, rest) = part(rest)?;
+        let (claims, record) = match *format {
+            1 => (Claims::default(), rest),
+            FORMAT => {
+                let ((current, rest), read) = (part(rest)?, |claim: &[u8]| <[u8; 32]>::try_from(claim).ok());
+                let (pending, rest) = part(rest)?;
+                (Claims { current: read(current), pending: read(pending) }, rest)
+            }
+            _ => return None,
+        };
         Some(Self {
             id: id.clone(),
             spec: serde_json::from_slice(spec).ok()?,
             public: PublicKey::from_modulus(public).ok()?,
             record: Record::decode(record).ok()?,
+            claims,
         })
     }
+}
+
+fn digest(claim: &Claim) -> [u8; 32] {
+    Sha256::digest(claim.bytes()).into()
 }
 
 fn part(bytes: &[u8]) -> Option<(&[u8], &[u8])> {

@@ -1,5 +1,8 @@
 //! Three nodes in one process, over the engine's in-memory network, with stores on the disk that fail where a test says so.
 
+mod lies;
+mod recovery;
+
 use super::*;
 use crate::{
     cluster_files::{ClusterFiles, ClusterPlan, NodeSettings, default_hosts},
@@ -14,7 +17,6 @@ use aws_lc_rs::{
     rsa::KeyPair,
     signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents},
 };
-use sha2::{Digest, Sha256};
 use std::{
     collections::{BTreeSet, HashMap},
     fmt::Debug,
@@ -27,7 +29,7 @@ use tempfile::TempDir;
 use tokio::sync::Barrier;
 use trefoil_auth::{
     Error as AuthError,
-    rsa::{Hash, Message, NodeKey, NodePartials, PrivateKey, PublicKey, combine, randomness},
+    rsa::{Hash, Message, NodeKey, NodePartials, PrivateKey, PublicKey, Split, combine, randomness},
     token::{Claims, Request, Times, Token},
     webauthn::{Bit, Match},
 };
@@ -203,6 +205,12 @@ fn nodes_of(files: &ClusterFiles, meetings: &[Meetings; 3], stores: &[Store; 3])
         };
         Keys::new(party, keys).expect("keys")
     })
+}
+
+/// A key as it is split with a device, anew each time.
+fn with_device() -> Split {
+    let mut rng = randomness().expect("randomness");
+    PrivateKey::from_pkcs8_der(&KEY).expect("a key").split(&mut rng)
 }
 
 /// The key, split anew each time.
@@ -388,66 +396,6 @@ async fn a_crash_during_enrolment_leaves_all_or_nothing() {
         assert_eq!(again.map(|status| (status.epoch, status.unsettled)), [(1, false); 3], "{context}");
         world.signs(shares[0].public(), &context).await;
     }
-}
-
-#[tokio::test]
-async fn a_node_with_another_share_is_named_and_signs_nothing() {
-    let (world, other) = (World::start().await, World::start().await);
-    let shares = shares();
-    let public = shares[0].public().clone();
-    good(world.enrol(&spec(), &shares).await);
-    good(other.enrol(&spec(), &self::shares()).await);
-    // P1 has a share of another split of the same key: whatever it sends fits nothing.
-    let record = other.stores[1].get(Space::Keys, id().record()).await.expect("readable").expect("there");
-    world.stores[1].put(Space::Keys, id().record(), record).await.expect("room");
-    let message = Message::of(Hash::Sha256, b"document");
-    let parts = world.parts(&Party::ALL, &message).await;
-    let signed = combine(&public, &message, None, &parts).expect("the others are enough");
-    assert_eq!(signed.wrong, [Party::P1]);
-    verified(&public, b"document", &signed.signature);
-    let two = combine(&public, &message, None, &parts[..2]).expect_err("who of the two is not known");
-    assert_eq!(two, AuthError::Undecided { ask: Party::P2 });
-}
-
-/// P2 tells P0 that it is ready for new shares and P1 that it never will be: one would erase the old shares and the other the new ones.
-#[tokio::test]
-async fn who_tells_the_nodes_different_things_ends_the_step() {
-    let world = World::start().await;
-    let shares = shares();
-    good(world.enrol(&spec(), &shares).await);
-    let liar = world.meetings[2].clone();
-    let exchange_id = exchange();
-    let stored = stored::Stored::load(&world.stores[2], &id()).await.expect("readable").expect("there");
-    let (session, digest) = step::bind(Step::Settle, &stored, exchange_id);
-    let lie = async {
-        let met = liar.join(session, digest).await.expect("all three come");
-        let mut link = met.network().open(session, exchange::path()).await.expect("memory");
-        let (honest, public) = (stored.record.status(), &stored.public);
-        let mut refused = stored::Stored::load(&world.stores[2], &id()).await.expect("readable").expect("there");
-        let refused = refused.record.refuse(5).expect("it may");
-        for (to, says) in [(Party::P0, honest), (Party::P1, refused)] {
-            let says = says.encode(public);
-            link.send(to, (says.len() as u32).to_le_bytes().to_vec().into()).await.expect("memory");
-            link.send(to, says.clone().into()).await.expect("memory");
-            // It agrees with each that this is what all have heard.
-            let all = [honest.encode(public), honest.encode(public), says].concat();
-            link.send(to, 32u32.to_le_bytes().to_vec().into()).await.expect("memory");
-            link.send(to, Sha256::digest(all).to_vec().into()).await.expect("memory");
-        }
-        // Kept until the others have read it.
-        link
-    };
-    let owner: ClientName = name("alice");
-    let (a, b, _link) = tokio::join!(
-        world.nodes[0].settle(&owner, id(), exchange_id),
-        world.nodes[1].settle(&owner, id(), exchange_id),
-        lie
-    );
-    for (fault, suspects) in [(a, [1, 2]), (b, [0, 2])] {
-        let Err(KeyFault::Together(failure)) = fault else { panic!("they have heard different things: {fault:?}") };
-        assert_eq!((failure.kind, failure.suspects), (FailureKind::Misbehaved, suspects.to_vec()));
-    }
-    world.signs(&stored.public, "after a lie").await;
 }
 
 #[tokio::test]

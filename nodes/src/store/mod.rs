@@ -7,15 +7,16 @@
 //!
 //! ```no_run
 //! # async fn example(config: trefoil_nodes::config::NodeConfig) -> Result<(), trefoil_nodes::store::StoreError> {
-//! use trefoil_nodes::store::{Change, Space, Store, StoreError, Value, Whose};
+//! use trefoil_nodes::store::{Space, Store, StoreError, Whose};
 //!
 //! let whose = Whose { cluster: config.cluster.id(), party: config.party };
 //! let store = Store::open(&config.store, whose).await?;
 //! let next = store
-//!     .update(Space::Counters, "alice", |old: Option<Value>| {
-//!         let old = old.and_then(|old| old.as_slice().try_into().ok()).map_or(0, u64::from_be_bytes);
-//!         let next = (old + 1).to_be_bytes();
-//!         Ok::<_, StoreError>((Change::Put(Value::new(next.to_vec())), old + 1))
+//!     .write(|records| {
+//!         let old = records.get(Space::Counters, b"alice")?;
+//!         let next = 1 + old.and_then(|old| old.as_slice().try_into().ok()).map_or(0, u64::from_be_bytes);
+//!         records.put(Space::Counters, b"alice", &next.to_be_bytes())?;
+//!         Ok::<_, StoreError>(next)
 //!     })
 //!     .await?;
 //! # let _ = next;
@@ -75,17 +76,6 @@ pub struct Whose {
     pub cluster: ClusterId,
     /// The node.
     pub party: Party,
-}
-
-/// What becomes of a record in [`Store::update`].
-#[derive(Debug)]
-pub enum Change {
-    /// It stays as it is.
-    Keep,
-    /// It takes this value, whether or not it was there.
-    Put(Value),
-    /// It goes.
-    Remove,
 }
 
 /// A node's records. Clones are of the same store.
@@ -181,33 +171,6 @@ impl Store {
     pub async fn list(&self, space: Space, prefix: impl Into<Vec<u8>>) -> Result<Vec<Vec<u8>>, StoreError> {
         let prefix = prefix.into();
         self.read(move |records| records.list(space, &prefix)).await
-    }
-
-    /// Reads a record, decides and writes, with nothing in between. If `decide` fails, nothing is written.
-    ///
-    /// # Errors
-    /// That of `decide`; [`StoreError`], and then the record is as it was.
-    pub async fn update<T, E>(
-        &self,
-        space: Space,
-        name: impl Into<Vec<u8>>,
-        decide: impl FnOnce(Option<Value>) -> Result<(Change, T), E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
-        let name = name.into();
-        self.write(move |records| {
-            let (change, result) = decide(records.get(space, &name)?)?;
-            match change {
-                Change::Keep => {}
-                Change::Put(value) => records.put(space, &name, &value)?,
-                Change::Remove => drop(records.remove(space, &name)?),
-            }
-            Ok(result)
-        })
-        .await
     }
 
     /// Reads several records as they are at one moment.

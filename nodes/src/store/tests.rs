@@ -96,9 +96,10 @@ async fn what_is_written_is_there_after_a_restart() {
     store.put(Space::Keys, "bob/one", value("")).await.expect("room");
     assert!(store.remove(Space::Keys, "alice/two").await.expect("there"));
     assert!(!store.remove(Space::Keys, "alice/two").await.expect("gone"));
-    let count = store.update(Space::Counters, "alice/one", |old| {
-        let old = old.map(|old| old.to_vec());
-        Ok::<_, StoreError>((Change::Put(value("2")), old))
+    let count = store.write(|records| {
+        let old = records.get(Space::Counters, b"alice/one")?.map(|old| old.to_vec());
+        records.put(Space::Counters, b"alice/one", b"2")?;
+        Ok::<_, StoreError>(old)
     });
     assert_eq!(count.await.expect("room").as_deref(), Some(b"1".as_slice()));
     // A transaction that fails leaves everything as it was.
@@ -136,11 +137,12 @@ async fn updates_of_one_record_go_one_after_the_other() {
     let tasks = (0..32).map(|_| {
         let store = store.clone();
         tokio::spawn(async move {
-            let count = |old: Option<Value>| {
-                let old = old.map_or(0, |old| old[0]);
-                Ok::<_, StoreError>((Change::Put(Value::new(vec![old + 1])), old))
-            };
-            store.update(Space::Counters, "all", count).await.expect("room")
+            let count = store.write(|records| {
+                let old = records.get(Space::Counters, b"all")?.map_or(0, |old| old[0]);
+                records.put(Space::Counters, b"all", &[old + 1])?;
+                Ok::<_, StoreError>(old)
+            });
+            count.await.expect("room")
         })
     });
     let mut seen = Vec::new();

@@ -8,7 +8,7 @@ use crate::{
     Error,
     rsa::{
         Confirmation, Contribution, DeviceKey, DeviceSigner, Difference, Issued, NodeKey, NodeSigner, Outcome,
-        Prepared, Record, RecoveryKey, RecoveryPart, Renewal, Role, Split, Status, Unconfirmed, combine,
+        Prepared, PrivateKey, Record, RecoveryKey, RecoveryPart, Renewal, Role, Split, Status, Unconfirmed, combine,
         sign_without_nodes,
     },
 };
@@ -335,6 +335,15 @@ fn a_refresh_before_the_shares_are_handed_out_keeps_them() {
     assert_eq!(signs(&device, &nodes), Ok(vec![]));
     assert!(sign_without_nodes(&device, &recovery, &message("both"), &mut rng(1)).is_ok());
     assert!(old.nodes[0].issue(Role::Device).is_none(), "nothing is handed out without a recovery");
+    // A node that was told that they are handed out does not keep the others from a refresh.
+    let mut nodes = nodes;
+    nodes[1].issuing = None;
+    let nodes = refreshed(&nodes, 3);
+    assert_eq!(nodes.each_ref().map(NodeKey::is_issuing), [true, false, true]);
+    assert_eq!(signs(&device, &nodes), Ok(vec![]));
+    let [first, _, third] = nodes.each_ref().map(|key| key.issue(Role::Device));
+    let two = [first.expect("there"), third.expect("there")];
+    assert!(DeviceKey::from_issued(device.public(), &two).is_ok_and(|again| bool::from(again.ct_eq(&device))));
 }
 
 #[test]
@@ -345,26 +354,54 @@ fn wrong_recovery_shares_and_wrong_issues_are_refused() {
     let made_up = RecoveryKey { public: public.clone(), share: old.device.share.copy() };
     assert_eq!(recovered(&old.nodes, &made_up, 1).err(), Some(Error::Recovery));
     let nodes = recovered(&old.nodes, &old.recovery, 1).expect("honest");
+    let right = DeviceKey::from_issued(public, &issued(&nodes, Role::Device)).expect("a share");
     for liar in Party::ALL {
-        for place in 0..2 {
+        // The last byte of the one component, of the other, and of the check.
+        for place in 0..3 {
             let mut parts = issued(&nodes, Role::Device);
             let mut bytes = parts[liar.index()].encode(public).to_vec();
-            // The last byte of the one component or of the other.
             let end = bytes.len() - place * (1024 + 192) / 8;
             bytes[end - 1] ^= 1;
             parts[liar.index()] = Issued::decode(&bytes, liar).expect("a number");
-            match DeviceKey::from_issued(public, &parts) {
+            let device = DeviceKey::from_issued(public, &parts).expect("one liar of three");
+            assert!(bool::from(device.ct_eq(&right)), "{liar}, {place}");
+            // Of two, with the liar among them, there is no share or the right one.
+            let [a, b, c] = parts;
+            let two = if liar == Party::P0 { [a, b] } else { [b, c] };
+            match DeviceKey::from_issued(public, &two) {
                 Err(Error::Shares { suspects, .. }) => assert!(suspects.contains(&liar)),
+                Ok(device) => assert!(bool::from(device.ct_eq(&right)), "{liar}, {place}"),
                 other => panic!("{other:?}"),
             }
         }
     }
+    let [_, b, c] = issued(&nodes, Role::Device);
+    assert!(DeviceKey::from_issued(public, &[c, b]).is_ok_and(|device| bool::from(device.ct_eq(&right))), "two");
     let [a, b, _] = issued(&nodes, Role::Device);
     let [_, _, c] = issued(&nodes, Role::Recovery);
     assert!(matches!(DeviceKey::from_issued(public, &[a, b, c]), Err(Error::Foreign { .. })));
-    let [a, b, _] = issued(&nodes, Role::Device);
-    let [again, ..] = issued(&nodes, Role::Device);
-    assert!(matches!(DeviceKey::from_issued(public, &[a, b, again]), Err(Error::Foreign { .. })));
+    let ([a, ..], [again, ..]) = (issued(&nodes, Role::Device), issued(&nodes, Role::Device));
+    assert!(matches!(DeviceKey::from_issued(public, &[a, again]), Err(Error::Replies { got: 1 })));
+    // Who holds the share can say so to each node, and says something else to each.
+    let claims = Party::ALL.map(|party| old.recovery.claim(party));
+    assert_eq!(claims, Party::ALL.map(|party| old.recovery.claim(party)));
+    assert!(claims[0] != claims[1] && claims[1] != claims[2] && *claims[0] != *made_up.claim(Party::P0));
+}
+
+/// The third pair of the three: the nodes have lost everything.
+#[test]
+fn device_and_recovery_make_shares_for_new_nodes() {
+    let old = small(3).split(&mut rng(4));
+    let public = old.device.public();
+    let whole = PrivateKey::from_shares(&old.device, &old.recovery).expect("they belong together");
+    let new = whole.split(&mut rng(5));
+    assert_eq!(new.device.public(), public);
+    assert_eq!(signs(&new.device, &new.nodes), Ok(vec![]));
+    assert_eq!(signs(&old.device, &new.nodes), Err(Error::Device));
+    let again = PrivateKey::from_shares(&old.device, &new.recovery);
+    assert!(matches!(again, Err(Error::Device)), "of different splits");
+    let other = small(4).split(&mut rng(4));
+    assert!(matches!(PrivateKey::from_shares(&other.device, &old.recovery), Err(Error::Foreign { .. })));
 }
 
 /// A node that may crash: what it has is what it stored.

@@ -56,6 +56,7 @@ pub(super) enum Probe {
 
 pub(super) struct World {
     pub(super) nodes: [Arc<Auth>; 3],
+    meanwhile: Meanwhile,
     stores: [(Store, Arc<TempDir>); 3],
 }
 
@@ -118,10 +119,14 @@ impl Parts for Shares {
     }
 }
 
+/// What happens once, when the nodes know what they will compute with and have not begun.
+type Meanwhile = Arc<Mutex<Option<BoxFuture<'static, ()>>>>;
+
 /// A session is joined when the three nodes have met at its barrier, for the same digest; the keys are dealt by the test.
 struct InMemory {
     me: Party,
     meetings: Arc<Mutex<Meetings>>,
+    meanwhile: Meanwhile,
 }
 
 /// A network for each session, so that the end of one is the end of nothing else.
@@ -132,6 +137,7 @@ struct Meeting {
     session: SessionId,
     keys: Option<SessionKeys>,
     net: Arc<Memory>,
+    meanwhile: Meanwhile,
 }
 
 impl Sessions for InMemory {
@@ -147,13 +153,18 @@ impl Sessions for InMemory {
             let secrets = [1, 2, 3].map(|b| PairSecret::new([b; 32]));
             let binding = SessionBinding { session, job_digest: digest, nonces: [[7; 32]; 3] };
             let keys = all_keys(&secrets, &binding).into_iter().nth(self.me.index());
-            Ok(Box::new(Meeting { me: self.me, session, keys, net }) as Box<dyn Session>)
+            let meanwhile = self.meanwhile.clone();
+            Ok(Box::new(Meeting { me: self.me, session, keys, net, meanwhile }) as Box<dyn Session>)
         })
     }
 }
 
 impl Session for Meeting {
     fn seat(&mut self) -> Result<Seat, Error> {
+        let work = self.meanwhile.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(work) = work {
+            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(work));
+        }
         Ok(Seat { me: self.me, session: self.session, keys: self.keys.take().ok_or(Error::Poisoned)? })
     }
 
@@ -290,21 +301,26 @@ impl World {
     }
 
     fn of(stores: [(Store, Arc<TempDir>); 3]) -> Self {
-        let meetings = Arc::<Mutex<Meetings>>::default();
+        let (meetings, meanwhile) = (Arc::<Mutex<Meetings>>::default(), Meanwhile::default());
         let nodes = Party::ALL.map(|me| {
-            let sessions = InMemory { me, meetings: meetings.clone() };
+            let sessions = InMemory { me, meetings: meetings.clone(), meanwhile: meanwhile.clone() };
             let turns = Turns::new(me, 4, Duration::from_secs(5));
             let parts = Shares(me);
             let NodeConfig { cluster, identity, .. } = &CONFIGS[me.index()];
             let notary = Notary::new(cluster.id(), me, identity).expect("a key");
             Auth::new(stores[me.index()].0.clone(), Box::new(parts), Arc::new(sessions), Arc::new(turns), notary)
         });
-        Self { nodes, stores }
+        Self { nodes, meanwhile, stores }
+    }
+
+    /// Has something happen in the middle of the next session, when its first node takes its seat.
+    pub(super) fn meanwhile(&self, work: impl Future<Output = ()> + Send + 'static) {
+        *self.meanwhile.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::pin(work));
     }
 
     /// The nodes with what their stores have, and nothing in memory.
     pub(super) fn restarted(self) -> Self {
-        let Self { nodes, stores } = self;
+        let Self { nodes, stores, .. } = self;
         drop(nodes);
         Self::of(stores)
     }

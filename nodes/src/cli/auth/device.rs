@@ -1,6 +1,6 @@
 //! What a device does: register and log in.
 
-use super::{biometric::BiometricArgs, called};
+use super::{biometric::BiometricArgs, called, owner, recovery::recovery_file, usage};
 use crate::{
     Error,
     auth::{Backing, CredentialSpec, UserName, Verification},
@@ -18,7 +18,6 @@ use trefoil_auth::{
     rsa::{KeySize, PrivateKey, Split, randomness},
     webauthn::{CreationOptions, CredentialId, RequestOptions, ResidentKey},
 };
-use zeroize::Zeroizing;
 
 /// Arguments of `trefoil auth register`, as typed.
 #[derive(Debug, clap::Args)]
@@ -46,7 +45,7 @@ pub struct RegisterArgs {
     /// The file that the device keeps: a new one
     #[arg(long, value_name = "FILE")]
     device: PathBuf,
-    /// The file for the recovery share, which belongs elsewhere: a new one. With it the credential says that it is backed up. No command recovers a device yet: the library trefoil-auth does
+    /// The file for the recovery share, which belongs elsewhere: a new one. With it the credential says that it is backed up, and `trefoil auth recover` makes another device if this one is lost
     #[arg(long, value_name = "FILE")]
     recovery_out: Option<PathBuf>,
     /// Sign without a probe too, if the relying party does not require one
@@ -85,11 +84,7 @@ pub struct LoginArgs {
 pub(super) fn register(args: &RegisterArgs) -> Result<Exit, Error> {
     let options = CreationOptions::from_json(&text(&args.options)?).map_err(usage)?;
     let probe = args.biometric.read()?;
-    let target = args.cluster.resolve()?;
-    let owner = target.identity.role().clone();
-    let crate::pki::Role::Client(owner) = owner else {
-        return Err(Error::Usage("a node registers nobody; use the certificate of a client".to_owned()));
-    };
+    let owner = owner(&args.cluster)?;
     let mut rng = randomness().map_err(usage)?;
     let id = CredentialId::random(&mut rng);
     let host = args.origin.split_once("://").map_or("", |(_, rest)| rest.split(':').next().unwrap_or_default());
@@ -110,8 +105,7 @@ pub(super) fn register(args: &RegisterArgs) -> Result<Exit, Error> {
     // Written before anybody else has a share: a key without its device would be of no use.
     device.save(&args.device)?;
     if let Some(path) = &args.recovery_out {
-        let line = Zeroizing::new(format!("{}\n", *Zeroizing::new(hex::encode(&*recovery.encode()))));
-        pki::create_private(path, line.as_bytes())?;
+        pki::create_private(path, &recovery_file(&recovery))?;
     }
     let response = called(&args.cluster, async |client| {
         client.enrol_key(&device.spec().key, &BTreeSet::new(), &nodes).await?;
@@ -153,9 +147,4 @@ fn text(path: &Path) -> Result<String, Error> {
     };
     read.map_err(Error::system(format!("read {}", path.display())))?;
     Ok(text)
-}
-
-#[allow(clippy::needless_pass_by_value, reason = "for `map_err`")]
-fn usage(error: trefoil_auth::Error) -> Error {
-    Error::Usage(error.to_string())
 }

@@ -1,6 +1,6 @@
 //! Keys from and to files.
 
-use super::{NewArgs, Row};
+use super::{args::NewArgs, rows::Row};
 use crate::{
     Error,
     cli::{Exit, interruptible},

@@ -1,6 +1,6 @@
 //! What is signed, and signatures, from and to files.
 
-use super::Format;
+use super::args::Format;
 use crate::{Error, client::credit::NewFile, keys::HashName};
 use base64ct::{Base64, Encoding};
 use sha2::{Digest, Sha256, Sha384, Sha512};

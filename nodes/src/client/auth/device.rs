@@ -92,6 +92,14 @@ impl Device {
     /// # Errors
     /// [`Error::System`] if it exists or cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), Error> {
+        pki::create_private(path, &self.to_json()?)
+    }
+
+    /// What the file of a device has in it. It is a secret.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] if it has no form as JSON, which does not happen.
+    pub fn to_json(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
         let file = DeviceFile {
             version: VERSION,
             owner: self.owner.clone(),
@@ -99,10 +107,8 @@ impl Device {
             credential: self.spec.clone(),
             share: hex::encode(&*self.key.encode()),
         };
-        let text = Zeroizing::new(
-            serde_json::to_vec(&file).map_err(|e| Error::Bug(format!("the file of a device as JSON: {e}")))?,
-        );
-        pki::create_private(path, &text)
+        let text = serde_json::to_vec(&file).map_err(|e| Error::Bug(format!("the file of a device as JSON: {e}")))?;
+        Ok(Zeroizing::new(text))
     }
 
     /// Whose the credential is.
@@ -128,7 +134,8 @@ impl Device {
         self.spec.credential(self.id.as_bytes(), self.key.public().clone())
     }
 
-    pub(super) fn key(&self) -> &DeviceKey {
+    /// Its share of the key.
+    pub fn key(&self) -> &DeviceKey {
         &self.key
     }
 

@@ -1,0 +1,41 @@
+//! What a device makes of the nodes' parts.
+
+use super::*;
+use trefoil_auth::rsa::{KeySize, Message, NodeSigner, PrivateKey, Split};
+
+#[test]
+fn a_wrong_part_of_a_login_is_left_out_or_nothing_is_signed() {
+    let mut rng = randomness().expect("randomness");
+    let Split { device, nodes, .. } = PrivateKey::generate(KeySize::Rsa2048, &mut rng).expect("a key").split(&mut rng);
+    let public = device.public().clone();
+    let spec: CredentialSpec =
+        serde_json::from_str(r#"{"rp_id": "example.org", "handle": "AAECAw", "user": "alice", "key": "alice-phone"}"#)
+            .expect("JSON");
+    let device = Device::new("bank".parse().expect("a name"), CredentialId::random(&mut rng), spec, device);
+    let message = Message::webauthn(&[7; 37], &[9; 32]).expect("long enough");
+    let right = nodes.each_ref().map(|key| NodeSigner::new(key).sign(&message, &mut rng).expect("a part"));
+    // One bit of either part of P1.
+    for from_end in [1, 300] {
+        let mut bytes = right[1].encode(&public);
+        let at = bytes.len() - from_end;
+        bytes[at] ^= 1;
+        let lie = NodePartials::decode(&bytes, Party::P1).expect("of the right length");
+        let signature =
+            sign(&device, &message, &[right[0].clone(), lie.clone(), right[2].clone()]).expect("two are right");
+        assert!(public.verifies(&message, &signature));
+        match sign(&device, &message, &[lie, right[2].clone()]) {
+            Ok(signature) => assert!(public.verifies(&message, &signature)),
+            Err(error) => assert!(error.to_string().contains("ask P0"), "{error}"),
+        }
+    }
+    // The share of a device that was recovered since, or of another split.
+    let Split { device: other, .. } = PrivateKey::generate(KeySize::Rsa2048, &mut rng).expect("a key").split(&mut rng);
+    let mut lost = device.key().encode();
+    let at = lost.len() - 1;
+    lost[at] ^= 1;
+    let lost = trefoil_auth::rsa::DeviceKey::decode(&lost).expect("a number");
+    for share in [lost, other] {
+        let device = Device::new(device.owner().clone(), device.id().clone(), device.spec().clone(), share);
+        assert!(sign(&device, &message, &right).is_err());
+    }
+}
