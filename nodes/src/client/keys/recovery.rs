@@ -32,7 +32,7 @@ impl Client {
         let keys: Vec<Vec<KeyStatus>> = answers.into_iter().map(|(_, keys)| keys).collect();
         named_alike(&keys, &hex::encode(recovery.public().to_spki()?)).ok_or_else(|| {
             Error::Usage(
-                "this recovery share belongs to no key of yours that two of these nodes describe alike; use the certificate of the client that enrolled the key, and the cluster file of its nodes, and try again when all three answer".to_owned(),
+                "this recovery share belongs to no key that you have at these nodes, by what two of them say alike; use the certificate of the client that enrolled the key, and the cluster file of its nodes, and try again when all three answer".to_owned(),
             )
         })
     }
