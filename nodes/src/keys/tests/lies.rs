@@ -205,6 +205,11 @@ async fn who_is_gone_in_the_middle_of_a_recovery_leaves_a_key_that_the_new_devic
         |device| DeviceSigner::new(device).sign(&message, &mut randomness().expect("randomness")).expect("a part");
     assert_eq!(combine(&public, &message, Some(&part(&new)), &parts).expect("they fit").wrong, []);
     assert!(combine(&public, &message, Some(&part(&device)), &parts).is_err(), "the lost one");
+    // A login asks once: P2 answers with both.
+    for (party, prepared) in [(Party::P1, None), (Party::P2, Some(2))] {
+        let signed = world.nodes[party.index()].sign_prepared(&id(), message.clone()).await.expect("readable");
+        assert_eq!(signed.map(|signed| signed.partials.epoch()), prepared);
+    }
 }
 
 #[tokio::test]
