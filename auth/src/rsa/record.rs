@@ -112,9 +112,13 @@ impl Record {
     }
 
     /// Erases the components of a device's new share that are in use no more because device and recovery have theirs. Store the record.
+    ///
+    /// A refresh that is prepared has them too, and would bring them back. The shares that a recovery has prepared are another device's, and keep theirs.
     pub fn issued(&mut self) {
-        if let Some(key) = &mut self.current {
-            key.issuing = None;
+        let Some(current) = &mut self.current else { return };
+        current.issuing = None;
+        if let Some(pending) = self.pending.as_mut().filter(|pending| pending.check == current.check) {
+            pending.issuing = None;
         }
     }
 

@@ -7,8 +7,8 @@
 //! - `w' = D - u'` with new components, as in a refresh;
 //! - `v' = w' - u'`, component by component, when it is asked for.
 //!
-//! The lost share is of no use then: `u + w' = D + (u - u')`, and `u'` is random. So is the recovery share of before: it makes another u' than the
-//! nodes' checks know. Until the new shares are handed out ([`Record::issued`](super::Record::issued)) two nodes together have all of `u'` and `w'`.
+//! The lost share is of no use with the nodes then: `u + w' = D + (u - u')`, and `u'` is random. Nor is the recovery share of before: it makes another u' than the
+//! nodes' checks know. The two of before together are still the whole key, `2u + v = D`, and no step of the nodes can change that: the recovery share that was used is to be destroyed. Until the new shares are handed out ([`Record::issued`](super::Record::issued)) two nodes together have all of `u'` and `w'`.
 
 use std::fmt;
 
@@ -48,6 +48,7 @@ pub struct Recovery<'a> {
 pub struct Issued {
     from: Party,
     key: [u8; 32],
+    epoch: u64,
     role: Role,
     check: Vec<u8>,
     shares: [Exponent; 2],
@@ -131,7 +132,8 @@ impl NodeKey {
             Role::Device => pieces.each_ref().map(Exponent::copy),
             Role::Recovery => [self.shares[0].minus(&pieces[0]), self.shares[1].minus(&pieces[1])],
         };
-        Some(Issued { from: self.party, key: self.public.id(), role, check: self.check.encode(), shares })
+        let (key, check) = (self.public.id(), self.check.encode());
+        Some(Issued { from: self.party, key, epoch: self.epoch, role, check, shares })
     }
 }
 
@@ -171,10 +173,12 @@ fn put_together(
         return Err(Error::Foreign { what: "part of an issued share", of: "key or role" });
     }
     let of = |party: Party| issued.iter().find(|part| part.from == party);
-    let parts: Vec<&Issued> = Party::ALL.into_iter().filter_map(of).collect();
-    if parts.len() < 2 {
-        return Err(Error::Replies { got: parts.len() });
-    }
+    let mut parts: Vec<&Issued> = Party::ALL.into_iter().filter_map(of).collect();
+    let alike = |epoch: u64| parts.iter().filter(|part| part.epoch == epoch).count();
+    // A node that lies may name any epoch.
+    let epoch = parts.iter().map(|part| part.epoch).find(|&epoch| alike(epoch) >= 2);
+    let epoch = epoch.ok_or(Error::Replies { got: parts.len().min(1) })?;
+    parts.retain(|part| part.epoch == epoch);
     let suspects: Vec<Party> = parts.iter().map(|part| part.from).collect();
     let shares = |fault: &'static str| Error::Shares { fault, suspects: suspects.clone() };
     let agreed = parts.iter().find(|part| parts.iter().filter(|other| other.check == part.check).count() >= 2);
@@ -229,9 +233,19 @@ impl RecoveryPart {
 }
 
 impl Issued {
+    /// The node it is of.
+    pub fn from(&self) -> Party {
+        self.from
+    }
+
+    /// The epoch of the shares it is of. Components of different epochs do not fit.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
     /// The secret in its binary form, for whom the share is handed out to. The sender is not in it: the link says who it is.
     pub fn encode(&self, public: &PublicKey) -> Zeroizing<Vec<u8>> {
-        let writer = Writer::new(Kind::Issued, public.size()).bytes(&self.key).byte(self.role as u8);
+        let writer = Writer::new(Kind::Issued, public.size()).bytes(&self.key).number(self.epoch).byte(self.role as u8);
         writer.bytes(&self.check).exponent(&self.shares[0]).exponent(&self.shares[1]).finish()
     }
 
@@ -242,13 +256,13 @@ impl Issued {
     /// [`Error::Malformed`] if it is something else.
     pub fn decode(bytes: &[u8], from: Party) -> Result<Self, Error> {
         let mut reader = Reader::new(Kind::Issued, bytes)?;
-        let key = reader.array()?;
+        let (key, epoch) = (reader.array()?, reader.number()?);
         let role = if reader.flag()? { Role::Recovery } else { Role::Device };
         let length = reader.size().bytes();
         let check = reader.bytes(length)?.to_vec();
         let shares = [reader.exponent()?, reader.exponent()?];
         reader.finish()?;
-        Ok(Self { from, key, role, check, shares })
+        Ok(Self { from, key, epoch, role, check, shares })
     }
 }
 

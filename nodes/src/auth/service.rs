@@ -47,6 +47,16 @@ pub trait Parts: Send + Sync + 'static {
     /// # Errors
     /// [`AuthFault::Key`] if there is no such key.
     fn sign<'a>(&'a self, key: &'a KeyId, message: Message) -> BoxFuture<'a, Result<NodePartials, AuthFault>>;
+
+    /// The same with shares that an interrupted step has left prepared; `None` if there are none. Another node may have them in use, and this one cannot know.
+    ///
+    /// # Errors
+    /// As [`sign`](Self::sign).
+    fn sign_prepared<'a>(
+        &'a self,
+        key: &'a KeyId,
+        message: Message,
+    ) -> BoxFuture<'a, Result<Option<NodePartials>, AuthFault>>;
 }
 
 impl Parts for Arc<Keys> {
@@ -65,6 +75,14 @@ impl Parts for Arc<Keys> {
 
     fn sign<'a>(&'a self, key: &'a KeyId, message: Message) -> BoxFuture<'a, Result<NodePartials, AuthFault>> {
         Box::pin(async { Ok(Keys::sign(self, key, message, None).await?.partials) })
+    }
+
+    fn sign_prepared<'a>(
+        &'a self,
+        key: &'a KeyId,
+        message: Message,
+    ) -> BoxFuture<'a, Result<Option<NodePartials>, AuthFault>> {
+        Box::pin(async { Ok(Keys::sign_prepared(self, key, message).await?.map(|signed| signed.partials)) })
     }
 }
 
@@ -218,8 +236,11 @@ impl Auth {
         let proposed = (ceremony, spec.count, matched.is_some());
         let count = self.count(&begun.user, &counted, proposed).await?;
         let message = begun.message(&spec, count, matched.as_ref())?;
-        let parts = self.parts.sign(&begun.credential.key_of(&spec.owner), message).await?;
-        Ok(Answer { parts: Bytes(parts.encode(&begun.public)) })
+        let key = begun.credential.key_of(&spec.owner);
+        let prepared = self.parts.sign_prepared(&key, message.clone()).await?;
+        let parts = self.parts.sign(&key, message).await?;
+        let encode = |parts: &NodePartials| Bytes(parts.encode(&begun.public));
+        Ok(Answer { parts: encode(&parts), prepared: prepared.as_ref().map(encode) })
     }
 
     /// What does not depend on the probe: whose credential it is, whether the page fits.

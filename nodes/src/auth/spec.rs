@@ -159,8 +159,11 @@ pub struct TokenSpec {
 /// What a node answers to a login that it has signed.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Answer {
-    /// Its parts of the signature.
+    /// Its parts of the signature, with the shares in use.
     pub parts: Bytes,
+    /// The same with shares that it has prepared: an interrupted step has left it so, and another node may have those in use already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepared: Option<Bytes>,
 }
 
 impl Matching {

@@ -54,7 +54,7 @@ impl Auth {
         self.forgive(&user).await?;
         let message = Token::begin(&claims, &public, &Match::opened(ceremony, bit))?.message();
         let parts = self.parts.sign(&key, message).await?;
-        Ok(Answer { parts: Bytes(parts.encode(&public)) })
+        Ok(Answer { parts: Bytes(parts.encode(&public)), prepared: None })
     }
 }
 

@@ -273,11 +273,15 @@ impl Client {
 
     /// The parts of a signature, of two nodes at least.
     fn collected(&self, answers: [Result<Answer, Error>; 3]) -> Result<Vec<NodePartials>, Error> {
-        let (mut parts, mut errors) = (Vec::new(), Vec::new());
+        let (mut parts, mut errors, mut answered) = (Vec::new(), Vec::new(), 0);
         for (party, answer) in Party::ALL.into_iter().zip(answers) {
             match answer {
                 Ok(answer) => match NodePartials::decode(&answer.parts.0, party) {
-                    Ok(part) => parts.push(part),
+                    Ok(part) => {
+                        answered += 1;
+                        let prepared = answer.prepared.map(|parts| NodePartials::decode(&parts.0, party));
+                        parts.extend([part].into_iter().chain(prepared.into_iter().flatten()));
+                    }
                     Err(e) => errors.push(Error::Integrity(format!("{}: {e}", self.node(party).name()))),
                 },
                 Err(e) => errors.push(e),
@@ -286,7 +290,7 @@ impl Client {
         for error in &errors {
             tracing::debug!("a node has not signed: {error}");
         }
-        if parts.len() >= 2 { Ok(parts) } else { Err(worst(errors)) }
+        if answered >= 2 { Ok(parts) } else { Err(worst(errors)) }
     }
 }
 
@@ -294,7 +298,27 @@ impl Client {
 fn sign(device: &Device, message: &Message, parts: &[NodePartials]) -> Result<Vec<u8>, Error> {
     let mut rng = randomness().map_err(rule)?;
     let part = DeviceSigner::new(device.key()).sign(message, &mut rng).map_err(rule)?;
-    put_together(device.key().public(), message, Some(&part), parts)
+    of_some_epoch(device.key().public(), (message, &part), parts)
+}
+
+/// A signature of the parts of one epoch: an interrupted step may have left one node with the next epoch in use and another with both, and one that lies may name any.
+fn of_some_epoch(
+    public: &PublicKey,
+    (message, device): (&Message, &DevicePartial),
+    parts: &[NodePartials],
+) -> Result<Vec<u8>, Error> {
+    let mut fault = None;
+    for epoch in parts.iter().map(NodePartials::epoch).collect::<std::collections::BTreeSet<_>>().into_iter().rev() {
+        let parts: Vec<_> = parts.iter().filter(|part| part.epoch() == epoch).cloned().collect();
+        if parts.len() < 2 {
+            continue;
+        }
+        match put_together(public, message, Some(device), &parts) {
+            Ok(signature) => return Ok(signature),
+            Err(e) => fault = fault.or(Some(e)),
+        }
+    }
+    fault.map_or_else(|| put_together(public, message, Some(device), parts), Err)
 }
 
 /// A signature that verifies. Who has sent a wrong part is told to the operator.

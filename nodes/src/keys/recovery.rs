@@ -5,14 +5,14 @@
 
 use super::{ExchangeId, KeyFault, KeyId, KeyStatus, Keys, step::Work};
 use crate::pki::ClientName;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::{fmt, sync::Arc};
-use trefoil_auth::rsa::{NodeKey, RecoveryPart, Role};
+use trefoil_auth::rsa::{RecoveryPart, Role};
 use zeroize::Zeroizing;
 
 /// What whoever holds a recovery share can tell one node, and nobody else can: [`RecoveryKey::claim`](trefoil_auth::rsa::RecoveryKey::claim). 64 hexadecimal digits. Does not print itself.
-#[derive(Clone, Deserialize, Serialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Claim(Zeroizing<[u8; 32]>);
 
 /// What is said of a recovery, before the part of the recovery share.
@@ -31,6 +31,9 @@ pub struct IssueRequest {
     pub claim: Claim,
     /// Of which share.
     pub role: RoleName,
+    /// The epoch of the shares of the nodes that it belongs to; left out, that in use. Where another node has an epoch in use that this one has prepared, this one hands out its components of it all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
 }
 
 /// Whom a new share is for.
@@ -44,7 +47,8 @@ pub enum RoleName {
 }
 
 impl Keys {
-    /// New shares of a key at all three nodes, and among them those of a new share for its device. Shares of before, of the nodes, the device and the recovery share, are of no use with them.
+    /// New shares of a key at all three nodes, and among them those of a new share for its device. Shares of before, of the nodes, the device and the recovery share, are of no use with them; the
+    /// device's and the recovery share of before are the whole key between the two, as ever.
     /// Goes on if it is dropped. Repeated with the same recovery share it finds that it is done.
     ///
     /// # Errors
@@ -59,7 +63,13 @@ impl Keys {
         id.owned_by(caller)?;
         self.load(&id).await?;
         self.admit(caller, &id)?;
-        self.with_others(id, Work::Recover(part, spec.claim), exchange).await
+        let status = self.with_others(id.clone(), Work::Recover(part, spec.claim), exchange).await?;
+        // The step ends well at all three first: one of them may not have heard yet that the shares were handed out.
+        if !status.issuing {
+            return Err(KeyFault::Recovered);
+        }
+        tracing::info!("recovered {id} for {caller}: new shares of epoch {} wait to be handed out", status.epoch);
+        Ok(status)
     }
 
     /// This node's components of a new share that a recovery has made, in the binary form of [`Issued`](trefoil_auth::rsa::Issued). May be repeated until [`issued`](Self::issued).
@@ -74,11 +84,14 @@ impl Keys {
     ) -> Result<Zeroizing<Vec<u8>>, KeyFault> {
         id.owned_by(caller)?;
         let stored = self.load(id).await?;
-        if !stored.is_claimed_by(&request.claim) {
-            return Err(KeyFault::NotIssuing(id.clone()));
-        }
-        let issued = stored.record.current().and_then(|key: &NodeKey| key.issue(request.role.into()));
-        Ok(issued.ok_or(KeyFault::Recovered)?.encode(&stored.public))
+        let epoch = request.epoch.unwrap_or(stored.record.status().epoch());
+        let key = stored.claimed_at(epoch, &request.claim).ok_or_else(|| KeyFault::NotIssuing(id.clone()))?;
+        let issued = key.issue(request.role.into()).ok_or(KeyFault::Recovered)?.encode(&stored.public);
+        tracing::info!(
+            "handed out to {caller}: this node's components of the new {:?} share of {id}, epoch {epoch}",
+            request.role
+        );
+        Ok(issued)
     }
 
     /// The new shares are where they belong: this node erases its components of the device's. Goes on if it is dropped. May be repeated.
@@ -92,14 +105,19 @@ impl Keys {
         spec: RecoverySpec,
     ) -> Result<KeyStatus, KeyFault> {
         id.owned_by(caller)?;
-        self.alone(id, move |stored| {
+        let status = self.alone(id.clone(), move |stored| {
             if !stored.is_claimed_by(&spec.claim) {
                 return Err(KeyFault::NotIssuing(stored.id.clone()));
             }
             stored.record.issued();
             Ok(())
-        })
-        .await
+        });
+        let status = status.await?;
+        tracing::info!(
+            "{caller} has the new shares of {id}, epoch {}: this node has erased its components",
+            status.epoch
+        );
+        Ok(status)
     }
 }
 
@@ -124,9 +142,9 @@ impl TryFrom<String> for Claim {
     }
 }
 
-impl From<Claim> for String {
-    fn from(claim: Claim) -> Self {
-        hex::encode(claim.bytes())
+impl Serialize for Claim {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&Zeroizing::new(hex::encode(self.bytes())))
     }
 }
 

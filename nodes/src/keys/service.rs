@@ -190,6 +190,20 @@ impl Keys {
         self.sign_with(stored, message, epoch, changes).await
     }
 
+    /// As [`sign`](Self::sign), with the shares that an interrupted step has left prepared at this node; `None` if there are none. Which of the two are in use at the others it cannot know.
+    ///
+    /// # Errors
+    /// As [`sign`](Self::sign).
+    pub async fn sign_prepared(&self, id: &KeyId, message: Message) -> Result<Option<Signed>, KeyFault> {
+        let changes = self.signers.changes();
+        let stored = self.load(id).await?;
+        let prepared = stored.record.status().epoch() + 1;
+        if stored.record.at(prepared).is_none() {
+            return Ok(None);
+        }
+        self.sign_with(stored, message, Some(prepared), changes).await.map(Some)
+    }
+
     /// The public key.
     ///
     /// # Errors

@@ -98,9 +98,7 @@ impl<S: Save + Sync> Together<'_, S> {
                 Fresh { shares: renewed(exchange, renewal).await?, attempt, claim: None }
             }
             // An earlier attempt has made the new shares, and its answer was lost.
-            Work::Recover(_, claim) if stored.is_claimed_by(&claim) => {
-                return if stored.is_issuing() { Ok(()) } else { Err(KeyFault::Recovered.into()) };
-            }
+            Work::Recover(_, claim) if stored.is_claimed_by(&claim) => return Ok(()),
             Work::Recover(part, claim) => {
                 let recovery = stored.record.current().ok_or_else(no_shares)?.recover(attempt, part)?;
                 let others = exchange.confirmations(&recovery.confirmation()).await?;

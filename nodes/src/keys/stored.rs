@@ -74,6 +74,14 @@ impl Stored {
         self.claims.current == Some(digest(claim))
     }
 
+    /// The shares of an epoch, in use or prepared, if what a recovery has made of them belongs to whom this claim is of.
+    pub(super) fn claimed_at(&self, epoch: u64, claim: &Claim) -> Option<&NodeKey> {
+        let in_use = epoch == self.record.status().epoch();
+        // A refresh goes on with the device of before.
+        let claimed = if in_use { self.claims.current } else { self.claims.pending.or(self.claims.current) };
+        self.record.at(epoch).filter(|_| claimed == Some(digest(claim)))
+    }
+
     /// The shares that are prepared are those of a recovery.
     pub(super) fn claim(&mut self, claim: &Claim) {
         self.claims.pending = Some(digest(claim));

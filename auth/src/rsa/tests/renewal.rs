@@ -316,6 +316,8 @@ fn a_recovery_makes_a_device_that_signs_and_a_lost_one_that_does_not() {
     assert!(public.verifies(&text, &both(&device, &recovery).expect("both new")));
     assert_eq!(both(&old.device, &recovery), Err(Error::Device));
     assert_eq!(both(&device, &old.recovery), Err(Error::Device));
+    // The two of before are the whole key for ever, which is why the used recovery share is to be destroyed.
+    assert!(public.verifies(&text, &both(&old.device, &old.recovery).expect("both old")));
     assert_eq!(recovered(&nodes, &old.recovery, 2).err(), Some(Error::Recovery));
     assert!(!bool::from(device.ct_eq(&old.device)) && !bool::from(recovery.ct_eq(&old.recovery)));
     // The new recovery share recovers again, after refreshes too.
@@ -335,6 +337,15 @@ fn a_refresh_before_the_shares_are_handed_out_keeps_them() {
     assert_eq!(signs(&device, &nodes), Ok(vec![]));
     assert!(sign_without_nodes(&device, &recovery, &message("both"), &mut rng(1)).is_ok());
     assert!(old.nodes[0].issue(Role::Device).is_none(), "nothing is handed out without a recovery");
+    // Components of two epochs do not fit, and are not taken for such.
+    let [first, ..] = issued(&nodes, Role::Device);
+    let later = refreshed(&nodes, 3);
+    let [_, second, third] = issued(&later, Role::Device);
+    assert_eq!([first.epoch(), second.epoch()], [nodes[0].epoch, nodes[0].epoch + 1]);
+    let mixed = [first, second, third];
+    assert!(DeviceKey::from_issued(device.public(), &mixed).is_ok_and(|again| bool::from(again.ct_eq(&device))));
+    let [first, second, _] = mixed;
+    assert!(matches!(DeviceKey::from_issued(device.public(), &[first, second]), Err(Error::Replies { got: 1 })));
     // A node that was told that they are handed out does not keep the others from a refresh.
     let mut nodes = nodes;
     nodes[1].issuing = None;
@@ -402,6 +413,36 @@ fn device_and_recovery_make_shares_for_new_nodes() {
     assert!(matches!(again, Err(Error::Device)), "of different splits");
     let other = small(4).split(&mut rng(4));
     assert!(matches!(PrivateKey::from_shares(&other.device, &old.recovery), Err(Error::Foreign { .. })));
+}
+
+/// A refresh that broke off when all had prepared it does not bring back what was erased, and a second recovery keeps what it will hand out.
+#[test]
+fn what_is_handed_out_is_erased_from_what_is_prepared_too() {
+    let old = small(3).split(&mut rng(4));
+    let nodes = recovered(&old.nodes, &old.recovery, 1).expect("honest");
+    let public = old.device.public();
+    let next = RecoveryKey::from_issued(public, &issued(&nodes, Role::Recovery)).expect("a share");
+    for (again, kept) in [(false, false), (true, true)] {
+        let prepared =
+            if again { recovered(&nodes, &next, 2).expect("the last one issued") } else { refreshed(&nodes, 2) };
+        let mut records = Party::ALL.map(|party| Record::new(public, party));
+        for (record, key) in records.iter_mut().zip(&nodes) {
+            record.prepare(Prepared { key: NodeKey { epoch: 1, ..copy(key) }, attempt: 1 }).expect("the first");
+        }
+        let statuses = records.each_ref().map(Record::status);
+        for (record, key) in records.iter_mut().zip(prepared) {
+            assert_eq!(record.resolve(&statuses), Ok(Outcome::Committed));
+            record.prepare(Prepared { key: NodeKey { epoch: 2, ..key }, attempt: 2 }).expect("the second");
+            record.issued();
+            *record = crash(record);
+            assert!(record.current().is_some_and(|key| !key.is_issuing()));
+        }
+        let statuses = records.each_ref().map(Record::status);
+        for record in &mut records {
+            assert_eq!(record.resolve(&statuses), Ok(Outcome::Committed));
+            assert_eq!(record.current().map(NodeKey::is_issuing), Some(kept));
+        }
+    }
 }
 
 /// A node that may crash: what it has is what it stored.

@@ -117,6 +117,10 @@ impl Parts for Shares {
         let parts = randomness().and_then(|mut rng| signer.sign(&message, &mut rng));
         Box::pin(async { Ok(parts?) })
     }
+
+    fn sign_prepared<'a>(&'a self, _: &'a KeyId, _: Message) -> BoxFuture<'a, Result<Option<NodePartials>, AuthFault>> {
+        Box::pin(async { Ok(None) })
+    }
 }
 
 /// What happens once, when the nodes know what they will compute with and have not begun.

@@ -28,6 +28,23 @@ fn a_wrong_part_of_a_login_is_left_out_or_nothing_is_signed() {
             Err(error) => assert!(error.to_string().contains("ask P0"), "{error}"),
         }
     }
+    // P0 is an epoch behind or says so, P1 has the next in use, and P2 has both: the parts of either epoch come together.
+    let next = {
+        let mut next = [right[1].encode(&public), right[2].encode(&public)];
+        for bytes in &mut next {
+            // After a header of 8 bytes and the key's 32: the last byte of the epoch.
+            bytes[47] += 1;
+        }
+        next
+    };
+    let [ahead, prepared] = [(Party::P1, &next[0]), (Party::P2, &next[1])]
+        .map(|(party, bytes)| NodePartials::decode(bytes, party).expect("of the right form"));
+    assert_eq!(ahead.epoch(), right[1].epoch() + 1);
+    let mut lie = right[0].encode(&public);
+    *lie.last_mut().expect("not empty") ^= 1;
+    let lie = NodePartials::decode(&lie, Party::P0).expect("of the right length");
+    let signature = sign(&device, &message, &[lie, ahead, right[2].clone(), prepared]).expect("of the next epoch");
+    assert!(public.verifies(&message, &signature));
     // The share of a device that was recovered since, or of another split.
     let Split { device: other, .. } = PrivateKey::generate(KeySize::Rsa2048, &mut rng).expect("a key").split(&mut rng);
     let mut lost = device.key().encode();

@@ -26,9 +26,9 @@ impl NewFile {
         if fs::symlink_metadata(path).is_ok() {
             return Err(taken(path));
         }
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         // Of mode 0600: scores, counts and models are not for everybody.
-        let file = NamedTempFile::new_in(parent).map_err(Error::system(format!("create {}", path.display())))?;
+        let file =
+            NamedTempFile::new_in(directory(path)).map_err(Error::system(format!("create {}", path.display())))?;
         Ok(Self { file, path: path.to_owned() })
     }
 
@@ -59,12 +59,12 @@ impl NewFile {
         self.fill(&text)
     }
 
-    /// Gives it its name.
+    /// Gives it its name, and returns when the name is on the disk too.
     ///
     /// # Errors
-    /// [`Error::Usage`] if something has come there meanwhile, [`Error::System`] if it cannot be named: the text says under which name it stays.
+    /// [`Error::Usage`] if something has come there meanwhile, [`Error::System`] if it cannot be named: the text says under which name it stays. Or if it is there, and may be gone after a crash.
     pub fn place(self) -> Result<(), Error> {
-        let Err(failed) = self.file.persist_noclobber(&self.path) else { return Ok(()) };
+        let Err(failed) = self.file.persist_noclobber(&self.path) else { return named(&self.path) };
         let taken = failed.error.kind() == ErrorKind::AlreadyExists;
         let (error, path) = (failed.error, self.path.display());
         // What it holds may not be had again.
@@ -77,6 +77,21 @@ impl NewFile {
                 Err(Error::system(format!("name {path}, and what was to be written is in {}", kept.display()))(error))
             }
             Err(e) => Err(Error::system(format!("write {path}"))(e.error)),
+        }
+    }
+}
+
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Returns when the directory of a file is on the disk, with its name in it.
+fn named(path: &Path) -> Result<(), Error> {
+    match fs::File::open(directory(path)).and_then(|directory| directory.sync_all()) {
+        // A file system that has nothing to do for it says so.
+        Err(e) if matches!(e.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
+        done => {
+            done.map_err(Error::system(format!("put the name of {} onto the disk; the file is there", path.display())))
         }
     }
 }

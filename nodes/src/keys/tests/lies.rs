@@ -8,7 +8,7 @@ use super::{
 };
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
-use trefoil_auth::rsa::Status;
+use trefoil_auth::rsa::{DeviceKey, DeviceSigner, RecoveryKey, Status};
 
 /// A liar writes nothing down.
 struct Nowhere;
@@ -132,6 +132,84 @@ async fn one_node_alone_does_not_have_a_share_erased_that_waits_for_its_device()
         assert!(status.expect("settled").issuing);
     }
     world.device(&recovery).await.expect("two nodes hand it out");
+}
+
+/// P0 has all three prepare a recovery, tells P1 that all have heard so, and P2 something else; then it is gone for good. P1 has erased the old shares, P2 has both, and no step happens any more.
+#[tokio::test]
+async fn who_is_gone_in_the_middle_of_a_recovery_leaves_a_key_that_the_new_device_signs_with() {
+    let world = World::start().await;
+    let Split { device, nodes, recovery } = with_device();
+    let public = device.public().clone();
+    good(world.enrol(&spec(), &nodes).await);
+    let exchange_id = exchange();
+    let mut stored = stored_at(&world, Party::P0).await;
+    let [mine, one, two] = recovery.parts(&mut randomness().expect("randomness"));
+    let lie = async {
+        let mut link = joined(&world, Party::P0, (Step::Recover, &stored), exchange_id).await;
+        let statuses = link.settle(&mut stored, &Nowhere).await.unwrap_or_else(|_| panic!("all are honest so far"));
+        link.issued(false).await.unwrap_or_else(|_| panic!("it is sent"));
+        let attempt = exchange::next_attempt(&statuses);
+        let step = stored.record.current().expect("enrolled").recover(attempt, mine).expect("its part");
+        let others = link.confirmations(&step.confirmation()).await.unwrap_or_else(|_| panic!("both confirm"));
+        let renewal = step.accept(&others, &mut randomness().expect("randomness")).expect("the recovery share");
+        let from = link.contributions(&renewal.to_next(), &renewal.to_prev()).await;
+        let [next, prev] = from.unwrap_or_else(|_| panic!("both contribute"));
+        let fresh = renewal.seeded(&next, &prev).and_then(|seeded| seeded.finish(None)).expect("P0 waits for nothing");
+        let others = link.confirmations(&fresh.confirmation()).await.unwrap_or_else(|_| panic!("both confirm"));
+        let prepared = stored.record.prepare(fresh.confirm(&others).expect("they fit")).expect("in turn");
+        let mut heard = vec![prepared.encode(&public)];
+        for party in [Party::P1, Party::P2] {
+            link.send(party, heard[0].clone().into()).await.unwrap_or_else(|_| panic!("memory"));
+        }
+        for party in [Party::P1, Party::P2] {
+            heard.push(link.recv(party).await.unwrap_or_else(|_| panic!("it is sent")).to_vec());
+        }
+        let all = Sha256::digest(heard.concat()).to_vec();
+        for (to, says) in [(Party::P1, all), (Party::P2, vec![0; 32])] {
+            link.send(to, says.into()).await.unwrap_or_else(|_| panic!("memory"));
+        }
+        // Kept until the others have read it.
+        link
+    };
+    let owner: ClientName = name("alice");
+    let (one, two, _link) = tokio::join!(
+        world.nodes[1].recover(&owner, (id(), exchange_id), (recovery::claimed(&recovery, Party::P1), one)),
+        world.nodes[2].recover(&owner, (id(), exchange_id), (recovery::claimed(&recovery, Party::P2), two)),
+        lie
+    );
+    assert_eq!(one.map(|status| (status.epoch, status.issuing)).expect("it has heard that all are ready"), (2, true));
+    assert!(matches!(two, Err(KeyFault::Together(_))), "{two:?}");
+    let [ahead, behind] = [stored_at(&world, Party::P1).await, stored_at(&world, Party::P2).await];
+    assert!(ahead.record.at(1).is_none() && behind.record.status().epoch() == 1 && behind.unsettled());
+
+    let mut shares = Vec::new();
+    for role in [RoleName::Device, RoleName::Recovery] {
+        let issued = world.issued_at(Party::P1, (&recovery, role), None).await.expect("in use");
+        // P2 knows of no end of the recovery. It hands out what it has prepared to whom has begun it, and nothing else.
+        for epoch in [None, Some(1), Some(3)] {
+            let refused = world.issued_at(Party::P2, (&recovery, role), epoch).await;
+            assert!(matches!(refused, Err(KeyFault::NotIssuing(_))), "{refused:?}");
+        }
+        let other = with_device().recovery;
+        let refused = world.issued_at(Party::P2, (&other, role), Some(2)).await;
+        assert!(matches!(refused, Err(KeyFault::NotIssuing(_))), "{refused:?}");
+        let prepared = world.issued_at(Party::P2, (&recovery, role), Some(issued.epoch())).await.expect("prepared");
+        shares.push([issued, prepared]);
+    }
+    let new = DeviceKey::from_issued(&public, &shares[0]).expect("a share");
+    RecoveryKey::from_issued(&public, &shares[1]).expect("a share");
+    let message = recovery::ceremony("a login");
+    let parts = world.parts(&[Party::P1, Party::P2], &message).await;
+    assert!(parts.iter().all(|part| part.epoch() == 2));
+    let part =
+        |device| DeviceSigner::new(device).sign(&message, &mut randomness().expect("randomness")).expect("a part");
+    assert_eq!(combine(&public, &message, Some(&part(&new)), &parts).expect("they fit").wrong, []);
+    assert!(combine(&public, &message, Some(&part(&device)), &parts).is_err(), "the lost one");
+    // A login asks once: P2 answers with both.
+    for (party, prepared) in [(Party::P1, None), (Party::P2, Some(2))] {
+        let signed = world.nodes[party.index()].sign_prepared(&id(), message.clone()).await.expect("readable");
+        assert_eq!(signed.map(|signed| signed.partials.epoch()), prepared);
+    }
 }
 
 #[tokio::test]

@@ -5,11 +5,11 @@ use sha2::Digest as _;
 use trefoil_auth::rsa::{DeviceKey, DeviceSigner, Issued, RecoveryKey};
 use zeroize::Zeroizing;
 
-fn claimed(recovery: &RecoveryKey, party: Party) -> RecoverySpec {
+pub(super) fn claimed(recovery: &RecoveryKey, party: Party) -> RecoverySpec {
     RecoverySpec { claim: Claim::new(recovery.claim(party)) }
 }
 
-fn ceremony(text: &str) -> Message {
+pub(super) fn ceremony(text: &str) -> Message {
     Message::webauthn(&[7; 37], &sha2::Sha256::digest(text).into()).expect("long enough")
 }
 
@@ -25,12 +25,21 @@ impl World {
         .await
     }
 
+    pub(super) async fn issued_at(
+        &self,
+        party: Party,
+        (recovery, role): (&RecoveryKey, RoleName),
+        epoch: Option<u64>,
+    ) -> Result<Issued, KeyFault> {
+        let request = IssueRequest { claim: claimed(recovery, party).claim, role, epoch };
+        let bytes = self.nodes[party.index()].issue(&name("alice"), &id(), &request).await?;
+        Ok(Issued::decode(&bytes, party).expect("components"))
+    }
+
     async fn issued(&self, recovery: &RecoveryKey, role: RoleName) -> Result<Vec<Issued>, KeyFault> {
         let mut parts = Vec::new();
         for party in Party::ALL {
-            let request = IssueRequest { claim: claimed(recovery, party).claim, role };
-            let bytes = self.nodes[party.index()].issue(&name("alice"), &id(), &request).await?;
-            parts.push(Issued::decode(&bytes, party).expect("components"));
+            parts.push(self.issued_at(party, (recovery, role), None).await?);
         }
         Ok(parts)
     }
@@ -60,6 +69,14 @@ impl World {
     }
 }
 
+/// All three refuse, one at least for this reason; the others may have heard no more than that.
+fn refused(results: &[Result<KeyStatus, KeyFault>; 3], expected: impl Fn(&AuthError) -> bool) {
+    let of = |result: &Result<KeyStatus, KeyFault>| matches!(result, Err(KeyFault::Key(fault)) if expected(fault));
+    assert!(results.iter().any(of), "{results:?}");
+    let heard = |result: &Result<KeyStatus, KeyFault>| of(result) || matches!(result, Err(KeyFault::Together(_)));
+    assert!(results.iter().all(heard), "{results:?}");
+}
+
 #[tokio::test]
 async fn a_lost_device_is_recovered_and_its_shares_are_of_no_use() {
     let mut world = World::start().await;
@@ -69,9 +86,7 @@ async fn a_lost_device_is_recovered_and_its_shares_are_of_no_use() {
 
     // Another share than that of the key: nothing is replaced.
     let other = with_device().recovery;
-    for refused in world.recover(&other).await {
-        assert!(matches!(refused, Err(KeyFault::Key(AuthError::Recovery) | KeyFault::Together(_))), "{refused:?}");
-    }
+    refused(&world.recover(&other).await, |fault| matches!(fault, AuthError::Recovery));
     assert!(matches!(world.device(&recovery).await, Err(KeyFault::NotIssuing(_))), "nothing waits");
     world.logs_in(&device).await.expect("the device in use");
 
@@ -114,7 +129,7 @@ async fn a_recovery_is_the_owners_with_the_recovery_share() {
         missing(node.recover(&name(other), (id(), exchange()), asked).await.map(drop));
     }
     good(world.recover(&recovery).await);
-    let request = |claim| IssueRequest { claim, role: RoleName::Device };
+    let request = |claim| IssueRequest { claim, role: RoleName::Device, epoch: None };
     for other in ["bob", "mallory"] {
         missing(node.issue(&name(other), &id(), &request(claimed(&recovery, Party::P0).claim)).await.map(drop));
         missing(node.issued(&name(other), id(), claimed(&recovery, Party::P0)).await.map(drop));
@@ -134,14 +149,38 @@ async fn a_recovery_is_the_owners_with_the_recovery_share() {
     serde_json::from_str::<RecoverySpec>(r#"{"claim": "00"}"#).expect_err("too short");
 }
 
+/// One node alone has heard that the shares were handed out: the recovery share that was used, used again, ends it at all three.
+#[tokio::test]
+async fn a_recovery_that_two_nodes_have_not_heard_the_end_of_is_repeated() {
+    let mut world = World::start().await;
+    let Split { nodes, recovery, .. } = with_device();
+    good(world.enrol(&spec(), &nodes).await);
+    good(world.recover(&recovery).await);
+    let new = world.device(&recovery).await.expect("a share");
+    world.nodes[0].issued(&name("alice"), id(), claimed(&recovery, Party::P0)).await.expect("it hears");
+    world.restart();
+    // A refresh erases nothing: two nodes have to say that they have handed it out.
+    assert_eq!(good(world.refresh().await).map(|status| status.issuing), [false, true, true]);
+    let [heard, one, two] = world.recover(&recovery).await;
+    assert!(matches!(heard, Err(KeyFault::Recovered)), "{heard:?}");
+    assert!([one, two].into_iter().all(|status| status.is_ok_and(|status| status.issuing)));
+    let mut parts = Vec::new();
+    for party in [Party::P1, Party::P2] {
+        parts.push(world.issued_at(party, (&recovery, RoleName::Device), None).await.expect("components"));
+    }
+    let again = DeviceKey::from_issued(recovery.public(), &parts).expect("a share");
+    assert_eq!(*again.encode(), *new.encode());
+    assert!(good(world.done(&recovery).await).iter().all(|status| !status.issuing));
+    world.logs_in(&again).await.expect("the new device");
+}
+
 /// A key of the nodes alone has nothing to recover.
 #[tokio::test]
 async fn what_has_no_device_is_not_recovered() {
     let world = World::start().await;
     good(world.enrol(&spec(), &shares()).await);
-    for refused in world.recover(&with_device().recovery).await {
-        assert!(matches!(refused, Err(KeyFault::Key(AuthError::State { .. }) | KeyFault::Together(_))), "{refused:?}");
-    }
+    let of_it = with_device().recovery;
+    refused(&world.recover(&of_it).await, |fault| matches!(fault, AuthError::State { step: "recovery", .. }));
     world.signs(shares()[0].public(), "as before").await;
 }
 
