@@ -93,7 +93,9 @@ impl IssuerSpec {
         // The terminal draws the id, and could draw one twice: the number is another one for everything else that is asked for.
         let said = [&id.to_string(), &self.url, &user, &spec.audience, &spec.nonce, &issued];
         let mut number = Sha256::new_with_prefix(b"trefoil token number v1");
-        said.iter().for_each(|text| number.update(format!("\0{text}")));
+        for text in said {
+            number.update(format!("\0{text}"));
+        }
         let number = hex::encode(&number.finalize()[..16]);
         let request = Request { audience: &spec.audience, nonce: &spec.nonce, id: &number };
         let times = Times { issued: spec.issued, lifetime: self.lifetime_seconds.into() };
@@ -117,25 +119,28 @@ impl Auth {
         }
         spec.check()?;
         self.parts.for_tokens(&spec.key_of(owner)).await?;
-        info!("{owner} stores the issuer {name}: {} with the key {}", spec.url, spec.key);
+        let told = format!("{owner} has stored the issuer {name}: {} with the key {}", spec.url, spec.key);
         let (prefix, name) = (prefix(owner), record(owner, name));
-        self.store
-            .write(move |records| match records.get(Space::Credentials, &name)? {
-                None if taken(records, &prefix, &spec.url)? => {
-                    Err(AuthFault::Known("issuer of another client with this address", "give an address of your own"))
-                }
-                None if records.list(Space::Credentials, prefix.as_bytes())?.len() >= MOST_ISSUERS => {
-                    let cause = format!("an owner has {MOST_ISSUERS} issuers at most; revoke some first");
-                    Err(AuthFault::Invalid(cause))
-                }
-                None => {
-                    records.put(Space::Credentials, &name, &written(&spec)?)?;
-                    Ok(true)
-                }
-                Some(old) if read::<IssuerSpec>(&old)? == spec => Ok(false),
-                Some(_) => Err(AuthFault::Known("issuer of this name", "revoke it first, or give another name")),
-            })
-            .await
+        let write = self.store.write(move |records| match records.get(Space::Credentials, &name)? {
+            None if taken(records, &prefix, &spec.url)? => {
+                Err(AuthFault::Known("issuer of another client with this address", "give an address of your own"))
+            }
+            None if records.list(Space::Credentials, prefix.as_bytes())?.len() >= MOST_ISSUERS => {
+                let cause = format!("an owner has {MOST_ISSUERS} issuers at most; revoke some first");
+                Err(AuthFault::Invalid(cause))
+            }
+            None => {
+                records.put(Space::Credentials, &name, &written(&spec)?)?;
+                Ok(true)
+            }
+            Some(old) if read::<IssuerSpec>(&old)? == spec => Ok(false),
+            Some(_) => Err(AuthFault::Known("issuer of this name", "revoke it first, or give another name")),
+        });
+        let new = write.await?;
+        if new {
+            info!("{told}");
+        }
+        Ok(new)
     }
 
     /// The issuers of an owner.
