@@ -16,10 +16,13 @@ use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     fmt,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use trefoil_engine::Party;
 use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// How far the time of a receipt may be from that of whoever has asked for it.
+pub const CLOCKS_APART: Duration = Duration::from_mins(5);
 
 /// What a receipt may state.
 pub trait Statement: DeserializeOwned + Serialize {
@@ -78,8 +81,7 @@ impl Notary {
 
     /// This node, now.
     pub fn origin(&self) -> Origin {
-        let time_unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        Origin { cluster: self.cluster, party: self.party.index() as u8, time_unix }
+        Origin { cluster: self.cluster, party: self.party.index() as u8, time_unix: now_unix() }
     }
 
     /// Signs what this node states.
@@ -116,6 +118,31 @@ impl Receipt {
         }
         Ok(stated)
     }
+
+    /// What a node has stated in answer to a request, if it is what was `asked` for and was signed within [`CLOCKS_APART`] of `now_unix`: neither an old receipt is one, nor that of something else.
+    ///
+    /// # Errors
+    /// [`ReceiptFault`].
+    pub fn verify_answer<S: Statement>(
+        &self,
+        (cluster, party): (&Cluster, Party),
+        now_unix: u64,
+        asked: impl FnOnce(&S) -> bool,
+    ) -> Result<S, ReceiptFault> {
+        let stated: S = self.verify(cluster, party)?;
+        if !asked(&stated) {
+            return Err(ReceiptFault("it does not state what was asked for"));
+        }
+        if stated.origin().time_unix.abs_diff(now_unix) > CLOCKS_APART.as_secs() {
+            return Err(ReceiptFault("it was not signed just now, or a clock is wrong"));
+        }
+        Ok(stated)
+    }
+}
+
+/// The time by this machine's clock, in seconds since 1970.
+pub fn now_unix() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 impl fmt::Debug for Notary {

@@ -267,3 +267,95 @@ async fn a_user_is_enrolled_registers_and_logs_in() {
     refused(&world.phone(&with("probe")), "no template");
     world.cluster.shutdown().await;
 }
+
+/// What the commands have put together, looked at by the verifiers that relying parties use.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "installs the verifiers from PyPI and npm: `cargo test -p trefoil-nodes --test auth -- --ignored`"]
+async fn foreign_verifiers_accept_what_the_nodes_sign() {
+    let mut world = World::start().await;
+    for sample in ["--seed 7 --out left.iris", "--seed 7 --noise 0.2 --turned 3 --out probe.iris"] {
+        assert!(world.run(&format!("sample {sample}"), &[]).status.success());
+    }
+    stdout(&world.at("enrol --user alice --template left --iris left.iris --json"));
+    world.ask("creation.json", true);
+    let line = format!("register --user alice --options creation.json --origin {ORIGIN} --device phone.json");
+    let registration = stdout(&world.at(&format!("{line} --recovery-out recovery.key --iris probe.iris")));
+    // The verifiers are told one challenge for both: what nodes remember is the hash of the client data, which says which of the two it is.
+    world.challenge -= 1;
+    world.ask("request.json", false);
+    let line = format!("login --device phone.json --options request.json --origin {ORIGIN} --iris probe.iris");
+    let authentication = stdout(&world.at(&line));
+    let token = token_cases(&world);
+    world.cluster.shutdown().await;
+
+    let changed = |response: &Value, member: &str, at: usize| {
+        let mut changed = response.clone();
+        let mut all = bytes(&response["response"][member]);
+        all[at] ^= 1;
+        changed["response"][member] = Bytes(all).to_base64url().into();
+        changed
+    };
+    let cases = json!({
+        "origin": ORIGIN, "rpId": "example.org", "challenge": Bytes(vec![world.challenge; 32]).to_base64url(),
+        "registration": {"good": registration, "clientData": changed(&registration, "clientDataJSON", 20)},
+        "authentication": {
+            "good": authentication,
+            "signature": changed(&authentication, "signature", 100),
+            "signCount": changed(&authentication, "authenticatorData", 36),
+        },
+        "token": token,
+    });
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("verifiers");
+    fs::create_dir_all(&directory).expect("the target directory is there");
+    fs::write(directory.join("nodes.json"), cases.to_string()).expect("room");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../auth/tests/verifiers/run");
+    let output = Command::new(script).arg(&directory).arg(directory.join("nodes.json")).output().expect("bash");
+    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}{errors}");
+    let verdicts = |verifier: &str, what: &str, cases: &Value| {
+        for name in cases.as_object().expect("cases").keys() {
+            let due = if name == "good" { "accepted" } else { "refused" };
+            let line = format!("{verifier} {what} {name} {due}");
+            assert!(said.lines().any(|said| said == line), "not said: {line}\n{said}{errors}");
+        }
+    };
+    for verifier in ["python-fido2", "py_webauthn", "@simplewebauthn/server"] {
+        for ceremony in ["registration", "authentication"] {
+            verdicts(verifier, ceremony, &cases[ceremony]);
+        }
+    }
+    for verifier in ["PyJWT", "jose"] {
+        verdicts(verifier, "token", &cases["token"]["tokens"]);
+    }
+}
+
+/// Tokens that the nodes have signed, their keys, and what a relying party has asked for. All but `good` are to be refused.
+fn token_cases(world: &World) -> Value {
+    let url = "https://login.example.org";
+    let issuer = format!("issuer --name main --url {url} --audience shop,portal --may-ask phone --json");
+    let made = stdout(&world.at(&issuer));
+    let owner = made["owner"].as_str().expect("a name");
+    let token = |audience: &str, nonce: &str| {
+        let asked = format!("token --owner {owner} --issuer main --user alice --audience {audience} --nonce {nonce}");
+        let output = world.phone(&format!("{asked} --iris probe.iris"));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text").trim().to_owned()
+    };
+    let good = token("shop", "nonce-01");
+    let (input, signature) = good.rsplit_once('.').expect("three parts");
+    let mut changed = bytes(&json!(signature));
+    changed[100] ^= 1;
+    let (header, claims) = input.split_once('.').expect("two parts");
+    let claims = String::from_utf8(bytes(&json!(claims))).expect("JSON").replacen("alice", "bobby", 1);
+    let claims = Bytes(claims.into_bytes()).to_base64url();
+    json!({
+        "issuer": url, "audience": "shop", "nonce": "nonce-01", "keys": stdout(&world.at("jwks")),
+        "tokens": {
+            "audience": token("portal", "nonce-01"),
+            "nonce": token("shop", "nonce-02"),
+            "signature": format!("{input}.{}", Bytes(changed).to_base64url()),
+            "user": format!("{header}.{claims}.{signature}"),
+            "good": good,
+        },
+    })
+}

@@ -36,20 +36,20 @@ pub struct Claims {
     pub auth_time: u64,
     /// What the relying party drew for this login.
     pub nonce: String,
-    /// The number of the login: no two tokens have the same.
+    /// The number of the token. Nodes derive it from all that is asked for, so that no two have the same.
     pub jti: String,
     /// How the user was recognised: [`BIOMETRIC`].
     pub amr: Vec<String>,
 }
 
-/// What a relying party asks for, in a login of a number.
+/// What a relying party asks for, in a token of a number.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     /// What it is called.
     pub audience: &'a str,
     /// What it drew for this login: 8 to 255 visible characters of ASCII.
     pub nonce: &'a str,
-    /// The number of the login.
+    /// The number of the token.
     pub id: &'a str,
 }
 

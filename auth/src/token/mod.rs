@@ -116,6 +116,8 @@ impl Token {
 
 /// What a token says, if it is signed by one of `keys` and is what a relying party asked for, now.
 ///
+/// `keys` are those of this issuer and no other: each of them is taken for any token that names the issuer. A relying party that trusts several issuers keeps a set for each.
+///
 /// That its nonce is taken once is the relying party's to see to: it forgets the nonce when it has taken a token for it.
 ///
 /// # Errors

@@ -290,7 +290,8 @@ impl From<AuthFault> for Problem {
             | AuthFault::Expired
             | AuthFault::Ahead { .. }
             | AuthFault::Clock { .. }
-            | AuthFault::NoTemplate => ProblemKind::InvalidLogin,
+            | AuthFault::NoTemplate
+            | AuthFault::SemiHonest => ProblemKind::InvalidLogin,
             AuthFault::Taken(_) | AuthFault::Known(..) | AuthFault::Replayed | AuthFault::Changed => {
                 ProblemKind::Conflict
             }

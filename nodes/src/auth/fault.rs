@@ -38,6 +38,11 @@ pub enum AuthFault {
     /// Nothing to compare with.
     #[error("the user has no template of this kind; enrol one")]
     NoTemplate,
+    /// A token would be signed of a match in which a node that lies is not found out.
+    #[error(
+        "no token is signed of templates with semi-honest security, for no device stands behind it: revoke those of this kind, and enrol them with --mode malicious"
+    )]
+    SemiHonest,
     /// Too many probes failed.
     #[error("too many probes of this user did not match; come back in {seconds} s")]
     Locked {
@@ -101,8 +106,8 @@ pub enum AuthFault {
         /// When the next one is taken.
         wait_ms: u64,
     },
-    /// A search is under way.
-    #[error("another search is under way at this node; wait for its end")]
+    /// Another search of the owner is under way, or too many of others are.
+    #[error("other searches are under way; wait for their end")]
     Searching,
     /// A record cannot be read, or not be written.
     #[error("a record of this node cannot be used: {0}; restore the store from a backup")]

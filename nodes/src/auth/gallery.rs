@@ -60,12 +60,8 @@ pub(super) enum Checked {
 pub(super) struct Cache(Mutex<HashMap<Vec<u8>, Checked>>);
 
 impl UserKey {
-    fn record(&self) -> Vec<u8> {
-        format!("{}{}", self.all_users(), self.user).into_bytes()
-    }
-
-    fn all_users(&self) -> String {
-        format!("user/{}/", self.owner)
+    pub(super) fn record(&self) -> Vec<u8> {
+        format!("{}{}", all_users(&self.owner), self.user).into_bytes()
     }
 
     fn shares(&self, template: &TemplateStatus) -> Vec<u8> {
@@ -94,7 +90,7 @@ impl Gallery {
         all.into_iter().flatten().find(|templates| key.version(templates) == *version).map(Vec::as_slice)
     }
 
-    fn has(&self, template: &TemplateStatus) -> bool {
+    pub(super) fn has(&self, template: &TemplateStatus) -> bool {
         self.current.iter().chain(self.before.iter().flatten()).any(|held| held == template)
     }
 }
@@ -108,10 +104,8 @@ impl Auth {
 
     /// The users of an owner who have templates, or had.
     pub(super) async fn users(&self, owner: &ClientName) -> Result<Vec<UserName>, AuthFault> {
-        let prefix = format!("user/{owner}/");
-        let names = self.store.list(Space::Templates, prefix.as_bytes()).await?;
-        let user = |name: Vec<u8>| std::str::from_utf8(&name).ok()?.strip_prefix(&prefix)?.parse().ok();
-        Ok(names.into_iter().filter_map(user).collect())
+        let names = self.store.list(Space::Templates, all_users(owner)).await?;
+        Ok(names.iter().filter_map(|name| user_of(owner, name)).collect())
     }
 
     /// Puts other templates in the place of a version that all three nodes have. That one stays until [`settle`](Self::settle).
@@ -127,7 +121,9 @@ impl Auth {
             let old: Gallery =
                 records.get(Space::Templates, &name)?.map_or_else(|| Ok(Gallery::default()), |r| read(&r))?;
             let before = old.of(&key, &base).ok_or(AuthFault::Changed)?.to_vec();
-            if before.is_empty() && records.list(Space::Templates, key.all_users().as_bytes())?.len() >= MOST_USERS {
+            if before.is_empty()
+                && records.list(Space::Templates, all_users(&key.owner).as_bytes())?.len() >= MOST_USERS
+            {
                 let cause = format!("an owner has {MOST_USERS} users at most; revoke some first");
                 return Err(AuthFault::Invalid(cause));
             }
@@ -246,6 +242,16 @@ impl Auth {
         let gallery = self.gallery(key).await?;
         Ok(templates.iter().all(|template| gallery.has(template)))
     }
+}
+
+/// What the names of the records of an owner's users begin with.
+pub(super) fn all_users(owner: &ClientName) -> String {
+    format!("user/{owner}/")
+}
+
+/// Of which user a record is.
+pub(super) fn user_of(owner: &ClientName, record: &[u8]) -> Option<UserName> {
+    std::str::from_utf8(record).ok()?.strip_prefix(&all_users(owner))?.parse().ok()
 }
 
 impl Checked {

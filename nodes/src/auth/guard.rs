@@ -9,6 +9,7 @@ use crate::store::{Space, WriteTransaction};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{HashSet, VecDeque},
+    hash::Hash,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -37,12 +38,12 @@ pub struct Lockout {
     recent: VecDeque<[u8; 32]>,
 }
 
-/// Users of whom a login is under way.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Busy(Arc<Mutex<HashSet<UserKey>>>);
+/// Those of whom something is under way: users who log in, owners who search.
+#[derive(Debug)]
+pub(super) struct Busy<K>(Arc<Mutex<HashSet<K>>>);
 
-/// A login of a user is under way until this is dropped.
-pub(super) struct Place(Busy, UserKey);
+/// It is under way until this is dropped.
+pub(super) struct Place<K: Eq + Hash>(Arc<Mutex<HashSet<K>>>, K);
 
 impl Lockout {
     /// Whether a ceremony may begin.
@@ -78,17 +79,23 @@ impl Lockout {
     }
 }
 
-impl Busy {
-    /// Takes the place of a user, unless it is taken.
-    pub(super) fn take(&self, key: &UserKey) -> Result<Place, AuthFault> {
+impl<K: Clone + Eq + Hash> Busy<K> {
+    /// Takes the place of one of them, unless it is taken.
+    pub(super) fn take(&self, key: &K) -> Result<Place<K>, AuthFault> {
         let mut busy = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if busy.insert(key.clone()) { Ok(Place(self.clone(), key.clone())) } else { Err(AuthFault::UnderWay) }
+        if busy.insert(key.clone()) { Ok(Place(self.0.clone(), key.clone())) } else { Err(AuthFault::UnderWay) }
     }
 }
 
-impl Drop for Place {
+impl<K> Default for Busy<K> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<K: Eq + Hash> Drop for Place<K> {
     fn drop(&mut self) {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
     }
 }
 

@@ -2,20 +2,26 @@
 
 use super::{
     Auth, AuthFault, Matching, TemplateKind, TemplateStatus, UserName,
-    gallery::{Checked, UserKey},
+    gallery::{Checked, Gallery, UserKey, all_users, user_of},
+    guard::Busy,
+    records::read,
     service::in_time,
     session::{DEADLINE, compare, expired, strands},
     spec::digest,
     vote::{Ballot, common},
 };
 use crate::{
-    job::{Failure, FailureKind, JobId, ModeSpec, Session, failure},
+    job::{COORDINATOR, Failure, FailureKind, JobId, ModeSpec, Session, failure},
     keys::Rate,
     pki::ClientName,
+    store::Space,
 };
 use serde::{Deserialize, Serialize};
-use std::{sync::Arc, time::Instant};
-use tokio::sync::Semaphore;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use trefoil_auth::webauthn::Bytes;
 use trefoil_circuits::{matching::Answer, program::InputVector};
 use trefoil_engine::{Ctx, Error, Malicious, Mode, SemiHonest};
@@ -25,6 +31,9 @@ const MOST_SEARCHED: usize = 4096;
 
 /// Searches of an owner in a second. There is no lock: a probe that is nobody's is nobody's failed try.
 const PER_SECOND: u32 = 1;
+
+/// How long a search of which all three nodes know waits for those of other owners: well below the time after which a silent peer is given up.
+const QUEUE: Duration = Duration::from_secs(10);
 
 /// A search that is asked for. All of it but the shares of the probe.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -51,13 +60,18 @@ pub struct Found {
 #[derive(Debug)]
 pub(super) struct Searches {
     rate: Rate<ClientName>,
-    /// One at a time: all templates are there twice meanwhile.
+    /// One of an owner at a time.
+    owners: Busy<ClientName>,
+    /// One that computes at a time: all templates are there twice meanwhile.
     place: Arc<Semaphore>,
 }
 
+/// Templates, by the users whose they are.
+type Templates = Vec<(UserKey, TemplateStatus)>;
+
 /// Templates that are searched, all alike but for whose they are.
 struct Searched {
-    all: Vec<(UserKey, TemplateStatus)>,
+    all: Templates,
     matching: Matching,
 }
 
@@ -76,7 +90,7 @@ impl Auth {
         probe: InputVector,
     ) -> Result<Found, AuthFault> {
         in_time(spec.expires_ms)?;
-        let _place = self.searches.place.clone().try_acquire_owned().map_err(|_| AuthFault::Searching)?;
+        let _place = self.searches.owners.take(owner).map_err(|_| AuthFault::Searching)?;
         self.searches.rate.take(owner, Instant::now()).map_err(|wait| AuthFault::Rate {
             per_second: PER_SECOND,
             wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_add(1),
@@ -116,7 +130,13 @@ impl Auth {
             Err(failure) => return Err(failure.into()),
         };
         let strands = strands((searched.matching, Answer::First), searched.all.len())?;
+        // Whoever is first at the coordinator is first at the others, who hear of it by their turn: no two wait for each other. Nor does anybody wait for a search that one node alone knows of.
+        let first = if me == COORDINATOR { Some(self.searches.place().await?) } else { None };
         let turn = self.turns.wait(id.session(), &*net, strands).await.map_err(failed)?;
+        let _place = match first {
+            Some(place) => place,
+            None => self.searches.place().await?,
+        };
         let seat = session.seat().map_err(failed)?;
         let found = match searched.matching.mode {
             ModeSpec::SemiHonest => {
@@ -156,25 +176,50 @@ impl Auth {
         // The strand has been checked, and nobody has learnt anything. Nothing is opened here.
         let output = released.outputs.first().ok_or(Error::Poisoned)?.output(&released.strand)?;
         let [own, next] = output.as_bytes().map(Bytes::from);
-        Ok(Found { users: searched.all.into_iter().map(|(key, _)| key.user).collect(), own, next })
+        let all = self.unchanged(searched.all).await?;
+        Ok(Found { users: all.into_iter().map(|(key, _)| key.user).collect(), own, next })
+    }
+
+    /// What was erased while the nodes compared is found by nobody: gives what was searched, if all of it is there still.
+    async fn unchanged(&self, all: Templates) -> Result<Templates, AuthFault> {
+        let read = self.store.read(move |records| {
+            for of_user in all.chunk_by(|(a, _), (b, _)| a == b) {
+                let Some((key, _)) = of_user.first() else { continue };
+                let record = records.get(Space::Templates, &key.record())?.ok_or(AuthFault::Changed)?;
+                let gallery: Gallery = read(&record)?;
+                if !of_user.iter().all(|(_, template)| gallery.has(template)) {
+                    return Err(AuthFault::Changed);
+                }
+            }
+            Ok(all)
+        });
+        read.await
     }
 
     /// The templates of a kind of all users of an owner, by the users' names.
     async fn searched(&self, owner: &ClientName, kind: TemplateKind) -> Result<Searched, AuthFault> {
-        let mut all = Vec::new();
-        for user in self.users(owner).await? {
-            let key = UserKey { owner: owner.clone(), user };
-            let of_kind = self.gallery(&key).await?.current.into_iter().filter(|held| held.matching.kind == kind);
-            all.extend(of_kind.map(|template| (key.clone(), template)));
-        }
+        let owner = owner.clone();
+        let read = self.store.read(move |records| {
+            let mut all = Templates::new();
+            for name in records.list(Space::Templates, all_users(&owner).as_bytes())? {
+                let (Some(user), Some(record)) = (user_of(&owner, &name), records.get(Space::Templates, &name)?) else {
+                    continue;
+                };
+                let (key, gallery) = (UserKey { owner: owner.clone(), user }, read::<Gallery>(&record)?);
+                let of_kind = gallery.current.into_iter().filter(|held| held.matching.kind == kind);
+                all.extend(of_kind.map(|template| (key.clone(), template)));
+                if all.len() > MOST_SEARCHED {
+                    let cause = format!("a search goes through {MOST_SEARCHED} templates at most, and there are more");
+                    return Err(AuthFault::Invalid(cause));
+                }
+            }
+            Ok(all)
+        });
+        let all = read.await?;
         let matching = all.first().ok_or(AuthFault::NoTemplate)?.1.matching;
         if all.iter().any(|(_, template)| template.matching != matching) {
             let cause = "the users have templates of this kind with different thresholds or modes; only those that are matched alike are searched together";
             return Err(AuthFault::Invalid(cause.to_owned()));
-        }
-        if all.len() > MOST_SEARCHED {
-            let cause = format!("a search goes through {MOST_SEARCHED} templates at most, and there are {}", all.len());
-            return Err(AuthFault::Invalid(cause));
         }
         Ok(Searched { all, matching })
     }
@@ -188,8 +233,16 @@ impl Auth {
     }
 }
 
+impl Searches {
+    /// The place of the search that computes, when it is free.
+    async fn place(&self) -> Result<OwnedSemaphorePermit, AuthFault> {
+        let place = tokio::time::timeout(QUEUE, self.place.clone().acquire_owned()).await;
+        place.ok().and_then(Result::ok).ok_or(AuthFault::Searching)
+    }
+}
+
 impl Default for Searches {
     fn default() -> Self {
-        Self { rate: Rate::new(PER_SECOND), place: Arc::new(Semaphore::new(1)) }
+        Self { rate: Rate::new(PER_SECOND), owners: Busy::default(), place: Arc::new(Semaphore::new(1)) }
     }
 }

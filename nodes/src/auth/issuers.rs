@@ -7,12 +7,17 @@ use super::{
 };
 use crate::{
     job::JobId,
-    keys::{KeyId, KeyName},
+    keys::{KeyFault, KeyId, KeyName},
     pki::ClientName,
-    store::Space,
+    store::{Space, WriteTransaction},
 };
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use tracing::info;
 use trefoil_auth::token::{self, Claims, Jwk, Jwks, LONGEST_LIFETIME, Request, Times};
+
+/// What the names of their records begin with.
+const ISSUERS: &str = "issuer/";
 
 /// Issuers of an owner at most.
 const MOST_ISSUERS: usize = 64;
@@ -28,7 +33,7 @@ const MOST_AUDIENCES: usize = 64;
 pub struct IssuerSpec {
     /// The key, which is for tokens and of the owner.
     pub key: KeyName,
-    /// What tokens have as `iss`: an https address, under which relying parties find the owner's keys.
+    /// What tokens have as `iss`: an https address, under which relying parties find the owner's keys. No two owners at a node have the same.
     pub url: String,
     /// The relying parties that tokens may be for, as they have them as `aud`.
     pub audiences: Vec<String>,
@@ -84,8 +89,15 @@ impl IssuerSpec {
             let fault = "the issuer has no such audience";
             return Err(trefoil_auth::Error::Token { fault, remedy: "its owner names those for whom tokens may be" });
         }
-        let (user, id) = (spec.user.to_string(), id.to_string());
-        let request = Request { audience: &spec.audience, nonce: &spec.nonce, id: &id };
+        let (user, issued) = (spec.user.to_string(), spec.issued.to_string());
+        // The terminal draws the id, and could draw one twice: the number is another one for everything else that is asked for.
+        let said = [&id.to_string(), &self.url, &user, &spec.audience, &spec.nonce, &issued];
+        let mut number = Sha256::new_with_prefix(b"trefoil token number v1");
+        for text in said {
+            number.update(format!("\0{text}"));
+        }
+        let number = hex::encode(&number.finalize()[..16]);
+        let request = Request { audience: &spec.audience, nonce: &spec.nonce, id: &number };
         let times = Times { issued: spec.issued, lifetime: self.lifetime_seconds.into() };
         Claims::new(&self.url, &user, request, times)
     }
@@ -95,7 +107,7 @@ impl Auth {
     /// Stores an issuer of an owner. False if it was there.
     ///
     /// # Errors
-    /// [`AuthFault`]: a value is not valid, the owner has no such key for tokens, or another issuer has that name.
+    /// [`AuthFault`]: a value is not valid, the owner has no such key for tokens, another issuer has that name, or another owner has one with that address.
     pub async fn put_issuer(&self, owner: &ClientName, name: &IssuerName, spec: IssuerSpec) -> Result<bool, AuthFault> {
         for (what, count, most) in [
             ("relying parties", spec.audiences.len(), MOST_AUDIENCES),
@@ -107,21 +119,28 @@ impl Auth {
         }
         spec.check()?;
         self.parts.for_tokens(&spec.key_of(owner)).await?;
+        let told = format!("{owner} has stored the issuer {name}: {} with the key {}", spec.url, spec.key);
         let (prefix, name) = (prefix(owner), record(owner, name));
-        self.store
-            .write(move |records| match records.get(Space::Credentials, &name)? {
-                None if records.list(Space::Credentials, prefix.as_bytes())?.len() >= MOST_ISSUERS => {
-                    let cause = format!("an owner has {MOST_ISSUERS} issuers at most; revoke some first");
-                    Err(AuthFault::Invalid(cause))
-                }
-                None => {
-                    records.put(Space::Credentials, &name, &written(&spec)?)?;
-                    Ok(true)
-                }
-                Some(old) if read::<IssuerSpec>(&old)? == spec => Ok(false),
-                Some(_) => Err(AuthFault::Known("issuer of this name", "revoke it first, or give another name")),
-            })
-            .await
+        let write = self.store.write(move |records| match records.get(Space::Credentials, &name)? {
+            None if taken(records, &prefix, &spec.url)? => {
+                Err(AuthFault::Known("issuer of another client with this address", "give an address of your own"))
+            }
+            None if records.list(Space::Credentials, prefix.as_bytes())?.len() >= MOST_ISSUERS => {
+                let cause = format!("an owner has {MOST_ISSUERS} issuers at most; revoke some first");
+                Err(AuthFault::Invalid(cause))
+            }
+            None => {
+                records.put(Space::Credentials, &name, &written(&spec)?)?;
+                Ok(true)
+            }
+            Some(old) if read::<IssuerSpec>(&old)? == spec => Ok(false),
+            Some(_) => Err(AuthFault::Known("issuer of this name", "revoke it first, or give another name")),
+        });
+        let new = write.await?;
+        if new {
+            info!("{told}");
+        }
+        Ok(new)
     }
 
     /// The issuers of an owner.
@@ -136,8 +155,8 @@ impl Auth {
             let Some(name) = name else { continue };
             match self.described(owner, name).await {
                 Ok(status) => all.push(status),
-                // Its key was deleted, or it was just now.
-                Err(AuthFault::Absent(_) | AuthFault::Key(_)) => {}
+                // It was deleted just now, or its key was, and may have made room for another one.
+                Err(AuthFault::Absent(_) | AuthFault::Key(KeyFault::Missing(_) | KeyFault::Use(_))) => {}
                 Err(fault) => return Err(fault),
             }
         }
@@ -203,12 +222,26 @@ impl Auth {
     }
 }
 
+/// Whether somebody else issues tokens under an address. Relying parties know issuers by it.
+fn taken(records: &WriteTransaction<'_>, own: &str, url: &str) -> Result<bool, AuthFault> {
+    let alike = |other: &str| other.trim_end_matches('/').eq_ignore_ascii_case(url.trim_end_matches('/'));
+    for name in records.list(Space::Credentials, ISSUERS.as_bytes())? {
+        if !name.starts_with(own.as_bytes())
+            && let Some(record) = records.get(Space::Credentials, &name)?
+            && alike(&read::<IssuerSpec>(&record)?.url)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 fn absent() -> AuthFault {
     AuthFault::Absent("issuer")
 }
 
 fn prefix(owner: &ClientName) -> String {
-    format!("issuer/{owner}/")
+    format!("{ISSUERS}{owner}/")
 }
 
 fn record(owner: &ClientName, name: &IssuerName) -> Vec<u8> {

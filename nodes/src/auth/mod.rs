@@ -26,7 +26,7 @@ mod tokens;
 mod vote;
 
 pub use credentials::{Backing, CredentialSpec, CredentialStatus, Verification};
-pub use erasure::{Erased, Erasure};
+pub use erasure::{Asked, Erased, Erasure};
 pub use fault::AuthFault;
 pub use guard::Lockout;
 pub use identify::{Found, SearchSpec};

@@ -7,7 +7,7 @@ use super::{
     gallery::{Cache, UserKey},
     guard::{Busy, now_ms},
     identify::Searches,
-    session::{Done, Task},
+    session::{Done, Signers, Task},
     spec::digest,
 };
 use crate::{
@@ -93,7 +93,7 @@ pub struct Auth {
     pub(super) sessions: Arc<dyn Sessions>,
     pub(super) turns: Arc<Turns>,
     pub(super) cache: Cache,
-    pub(super) busy: Busy,
+    pub(super) busy: Busy<UserKey>,
     pub(super) notary: Notary,
     pub(super) searches: Searches,
 }
@@ -209,7 +209,7 @@ impl Auth {
         self.countable(&begun.user, &counted, spec.count).await?;
         let matched = match (spec.probe, probe) {
             (Some(kind), Some(probe)) => {
-                let task = Task::Match { kind, probe, ceremony };
+                let task = Task::Match { kind, probe, ceremony, signers: Signers::WithDevice };
                 match self.together((id, spec.digest(id, caller)), &begun.user, task).await? {
                     Done::Matched(bit) => Some(Match::opened(ceremony, bit)),
                     Done::Replaced(_) => return Err(AuthFault::Changed),

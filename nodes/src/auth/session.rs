@@ -34,8 +34,17 @@ pub(super) enum Task {
     Enrol(TemplateStatus, InputVector),
     /// All shares of the user's templates are replaced, in this session.
     Refresh(JobId),
-    /// A probe is compared with the user's templates of its kind, for the ceremony of this client data.
-    Match { kind: TemplateKind, probe: InputVector, ceremony: [u8; 32] },
+    /// A probe is compared with the user's templates of its kind, for this ceremony.
+    Match { kind: TemplateKind, probe: InputVector, ceremony: [u8; 32], signers: Signers },
+}
+
+/// Who signs if a probe matches.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Signers {
+    /// The nodes and a device: whoever turns the match bit needs that as well.
+    WithDevice,
+    /// The nodes alone. In a semi-honest comparison one of them could turn the bit, so there is none.
+    Alone,
 }
 
 /// What came of it, at all three nodes alike.
@@ -181,7 +190,7 @@ impl Auth {
                 }
                 Ok(Done::Replaced(templates))
             }
-            Task::Match { kind, probe, ceremony } => {
+            Task::Match { kind, probe, ceremony, .. } => {
                 let held = self.shares(&mut ctx, key, &chosen).await?;
                 if chosen.common.settled {
                     self.settle(key, chosen.common.version).await?;
@@ -245,9 +254,12 @@ fn plan(task: &Task, chosen: &Chosen) -> Result<(ModeSpec, u32), AuthFault> {
             let mode = if semi_honest { ModeSpec::SemiHonest } else { ModeSpec::Malicious };
             if chosen.templates.is_empty() { Err(AuthFault::NoTemplate) } else { Ok((mode, 1)) }
         }
-        Task::Match { kind, .. } => {
+        Task::Match { kind, signers, .. } => {
             let template = chosen.templates.iter().find(|template| template.matching.kind == *kind);
-            template.map(|template| (template.matching.mode, 1)).ok_or(AuthFault::NoTemplate)
+            match (template.ok_or(AuthFault::NoTemplate)?.matching.mode, signers) {
+                (ModeSpec::SemiHonest, Signers::Alone) => Err(AuthFault::SemiHonest),
+                (mode, _) => Ok((mode, 1)),
+            }
         }
     }
 }

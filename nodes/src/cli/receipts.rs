@@ -4,7 +4,7 @@ use crate::{
     Error,
     client::credit::NewFile,
     config::Cluster,
-    receipt::{Receipt, Statement},
+    receipt::{Receipt, Statement, now_unix},
 };
 use std::path::PathBuf;
 use trefoil_engine::Party;
@@ -35,13 +35,16 @@ impl ReceiptArgs {
 }
 
 impl<S: Statement> Checked<S> {
-    /// Of what the nodes have answered.
-    pub(super) fn of(cluster: &Cluster, answers: [Result<Receipt, Error>; 3]) -> Self {
+    /// Of what the nodes have answered just now, as far as it is what was asked for.
+    pub(super) fn of(cluster: &Cluster, answers: [Result<Receipt, Error>; 3], asked: impl Fn(&S) -> bool) -> Self {
         let (mut stated, mut receipts, mut failed) = (Vec::new(), Vec::new(), None);
         for (party, answer) in Party::ALL.into_iter().zip(answers) {
             let checked = answer.and_then(|receipt| {
                 let wrong = |e| Error::Integrity(format!("{party}: {e}"));
-                receipt.verify::<S>(cluster, party).map_err(wrong).map(|stated| (stated, receipt))
+                receipt
+                    .verify_answer((cluster, party), now_unix(), &asked)
+                    .map_err(wrong)
+                    .map(|stated| (stated, receipt))
             });
             match checked {
                 Ok((of_party, receipt)) => {

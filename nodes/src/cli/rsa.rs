@@ -6,7 +6,7 @@ mod message;
 mod rows;
 
 use super::{Exit, Output, interruptible, receipts::Checked};
-use crate::{Error, client::Client, keys::Deletion};
+use crate::{Error, client::Client, keys::Deletion, pki::Role};
 pub use args::{
     DeleteArgs, ImportArgs, KeygenArgs, ListArgs, PublicArgs, RefreshArgs, RsaCommand, SignArgs, VerifyArgs,
 };
@@ -115,11 +115,17 @@ fn delete(args: &DeleteArgs) -> Result<Exit, Error> {
     }
     let target = args.own.cluster.resolve()?;
     let file = args.receipts.file()?;
-    let answers = interruptible(async {
+    let (key, answers) = interruptible(async {
         let client = Client::new(&target.cluster, &target.identity)?;
-        Ok(client.delete_key(name).await)
+        // What is left of an enrolment that came to nothing is described by no two nodes.
+        Ok((client.key(None, name).await.ok(), client.delete_key(name).await))
     })?;
-    let checked = Checked::<Deletion>::of(&target.cluster, answers);
+    let asked = |deletion: &Deletion| {
+        matches!(target.identity.role(), Role::Client(owner) if *owner == deletion.owner)
+            && deletion.name == *name
+            && key.as_ref().is_none_or(|key| key.public.id() == deletion.key_sha256.0)
+    };
+    let checked = Checked::of(&target.cluster, answers, asked);
     checked.keep(file)?;
     let deleted = Deleted { name, receipts: &checked.receipts };
     let count = checked.receipts.len();

@@ -23,6 +23,7 @@ use bytes::Bytes;
 use device::Signing;
 use reqwest::Method;
 use serde::Serialize;
+use std::collections::HashSet;
 use trefoil_auth::{
     rsa::{DevicePartial, DeviceSigner, Message, NodePartials, PublicKey, combine, randomness},
     webauthn::{
@@ -122,7 +123,20 @@ impl Client {
         ))
     }
 
-    /// Erases a template of a user, or all, at every node that answers. Gives the receipt of each, of an [`Erasure`](crate::auth::Erasure). Cancel safe.
+    /// The templates that a user has by what two nodes at least say, each by its name and enrolment. Cancel safe.
+    pub async fn held_templates(&self, user: &UserName) -> Vec<(TemplateName, JobId)> {
+        let of_node = |users: Vec<UserStatus>| {
+            let of_user = users.into_iter().filter(|status| status.user == *user);
+            let templates = of_user.flat_map(|status| status.templates);
+            templates.map(|template| (template.name, template.enrolment)).collect::<HashSet<_>>()
+        };
+        let nodes: Vec<_> = self.auth_users().await.into_iter().flatten().map(of_node).collect();
+        let twice = |template: &&_| nodes.iter().filter(|held| held.contains(template)).count() >= 2;
+        nodes.iter().flatten().filter(twice).collect::<HashSet<_>>().into_iter().cloned().collect()
+    }
+
+    /// Erases a template of a user, or all, at every node that answers. Gives the receipt of each, of an [`Erasure`](crate::auth::Erasure): check it with
+    /// [`Receipt::verify_answer`] and [`Erasure::answers`](crate::auth::Erasure::answers), for a node could send another one. Cancel safe.
     pub async fn delete_templates(&self, user: &UserName, name: Option<&TemplateName>) -> [Result<Receipt, Error>; 3] {
         let path = match name {
             Some(name) => format!("auth/users/{user}/templates/{name}"),
@@ -165,7 +179,7 @@ impl Client {
         Ok(found)
     }
 
-    /// Forgets a credential at every node that answers. Gives the receipt of each, of an [`Erasure`](crate::auth::Erasure). Cancel safe.
+    /// Forgets a credential at every node that answers. Gives the receipt of each, to be checked as those of [`delete_templates`](Self::delete_templates). Cancel safe.
     pub async fn delete_credential(&self, id: &CredentialId) -> [Result<Receipt, Error>; 3] {
         let path = credential(id);
         all(&self.nodes, async |node| node.call(Method::DELETE, &path, None).await).await

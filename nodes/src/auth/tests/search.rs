@@ -4,9 +4,11 @@ use super::{
     super::*,
     world::{CONFIGS, Probe, World, shares, spec as login},
 };
-use crate::{job::JobId, receipt::Receipt};
+use crate::{job::JobId, pki::ClientName, receipt::Receipt};
 use futures_util::future::join_all;
 use guard::now_ms;
+use std::sync::Arc;
+use trefoil_auth::webauthn::{Bytes, CredentialId};
 use trefoil_circuits::{matching::Answer, program::InputVector};
 use trefoil_engine::{
     Lanes, Party,
@@ -17,10 +19,13 @@ fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
     text.parse().expect("a name")
 }
 
+fn search() -> SearchSpec {
+    SearchSpec { expires_ms: now_ms() + 60_000, probe: login(0).probe.expect("a kind") }
+}
+
 async fn ask(world: &World, owner: &str, shares: [InputVector; 3]) -> Vec<Result<Found, AuthFault>> {
     let id = JobId::random().expect("randomness");
-    let spec = SearchSpec { expires_ms: now_ms() + 60_000, probe: login(0).probe.expect("a kind") };
-    let owner = name(owner);
+    let (spec, owner) = (search(), name(owner));
     let all = world.nodes.iter().zip(shares).map(|(node, share)| node.identify(&owner, id, spec.clone(), share));
     join_all(all).await
 }
@@ -68,9 +73,48 @@ async fn the_owner_alone_learns_who_it_is() {
     world.verified(&login(1), Probe::Right).await;
 }
 
+/// Whoever is revoked while the nodes search is found by nobody, and nothing of the search stays.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_erased_during_a_search_is_not_found() {
+    let world = World::start(Verification::Required).await;
+    let nodes = world.nodes.each_ref().map(Arc::clone);
+    world.meanwhile(async move {
+        for node in &nodes {
+            assert_eq!(node.delete(&name("bank"), name("alice"), None).await.expect("a disk").len(), 1);
+        }
+    });
+    for answer in ask(&world, "bank", shares(Probe::Right)).await {
+        assert!(matches!(answer, Err(AuthFault::Changed | AuthFault::Failed(_))), "{answer:?}");
+    }
+    // Its place is free again.
+    for answer in ask(&world.restarted(), "bank", shares(Probe::Right)).await {
+        assert!(matches!(answer, Err(AuthFault::NoTemplate)), "{answer:?}");
+    }
+}
+
+/// Searches that wait for a node that was not asked keep nobody but their owner waiting.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_owner_who_asks_one_node_alone_blocks_no_other() {
+    let world = World::start(Verification::Required).await;
+    world.enrol_as("phone", "carol", "left", Probe::Right).await.expect("a template");
+    let [share, _, _] = shares(Probe::Right);
+    let (id, spec) = (JobId::random().expect("randomness"), search());
+    let (phone, node) = (name("phone"), &world.nodes[1]);
+    let alone = node.identify(&phone, id, spec.clone(), share);
+    let meanwhile = async {
+        let [share, _, _] = shares(Probe::Right);
+        let second = node.identify(&phone, JobId::random().expect("randomness"), spec, share).await;
+        (who(ask(&world, "bank", shares(Probe::Right)).await), second)
+    };
+    let (alone, (found, second)) = futures_util::future::join(alone, meanwhile).await;
+    assert_eq!(found, Some("alice".to_owned()));
+    assert!(matches!(second, Err(AuthFault::Searching)), "{second:?}");
+    assert!(matches!(&alone, Err(AuthFault::Failed(f)) if f.kind == crate::job::FailureKind::Missing), "{alone:?}");
+}
+
 /// One component of the probe is another at one node, or one node has other templates: nobody gets an answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_search_in_which_a_node_deviates_gives_nothing() {
+async fn a_search_with_a_torn_probe_or_other_templates_gives_nothing() {
     let world = World::start(Verification::Required).await;
     for answer in ask(&world, "bank", shares(Probe::Torn)).await {
         assert!(matches!(answer, Err(AuthFault::Failed(_))), "{answer:?}");
@@ -89,11 +133,35 @@ async fn each_node_signs_what_it_has_erased() {
     let (bank, cluster) = (name("bank"), &CONFIGS[0].cluster);
     for (node, party) in world.nodes.iter().zip(Party::ALL) {
         let templates = node.delete(&bank, name("alice"), None).await.expect("a disk");
+        let held: Vec<_> = templates.iter().map(|template| (template.name.clone(), template.enrolment)).collect();
         let erased = Erased::Templates { user: name("alice"), templates };
         let receipt = node.receipt(&bank, erased.clone()).expect("signed");
         let erasure = receipt.verify::<Erasure>(cluster, party).expect("of that node");
         assert_eq!((erasure.owner, erasure.erased), (name("bank"), erased));
         assert!(receipt.verify::<Erasure>(cluster, party.next()).is_err(), "of another node");
+        // It answers the request that it was made for, now, and no other: a node that erases nothing has none to show.
+        let (alice, bob, right) = (name("alice"), name("bob"), name("right"));
+        let now = erasure.origin.time_unix;
+        let answers = |owner: &ClientName, now, asked: Asked<'_>| {
+            let is = |erasure: &Erasure| erasure.answers(owner, asked);
+            receipt.verify_answer((cluster, party), now, is).is_ok()
+        };
+        let all = Asked::Templates { user: &alice, name: None, held: &held };
+        assert!(answers(&bank, now, all) && answers(&bank, now + 300, all) && answers(&bank, now - 300, all));
+        assert!(!answers(&bank, now + 301, all) && !answers(&bank, now - 301, all), "an old one");
+        assert!(!answers(&name("shop"), now, all), "another owner's");
+        assert!(!answers(&bank, now, Asked::Templates { user: &bob, name: None, held: &[] }), "another user's");
+        assert!(!answers(&bank, now, Asked::Templates { user: &alice, name: Some(&right), held: &held }));
+        let anew = [(held[0].0.clone(), JobId::random().expect("randomness"))];
+        assert!(
+            !answers(&bank, now, Asked::Templates { user: &alice, name: None, held: &anew }),
+            "enrolled anew since"
+        );
+        let id = CredentialId::new(&[9; 16]).expect("an id");
+        assert!(!answers(&bank, now, Asked::Credential(&id)), "no credential");
+        let credential = node.receipt(&bank, Erased::Credential(Bytes(vec![8; 16]))).expect("signed");
+        let other = |erasure: &Erasure| erasure.answers(&bank, Asked::Credential(&id));
+        assert!(credential.verify_answer((cluster, party), now, other).is_err(), "another credential's");
         // Nor is it taken for the receipt of a key.
         assert!(receipt.verify::<crate::keys::Deletion>(cluster, party).is_err());
         let forged = Receipt { statement: receipt.statement.replace("alice", "bobby"), ..receipt };

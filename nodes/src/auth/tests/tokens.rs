@@ -4,7 +4,7 @@ use super::{
     super::*,
     world::{Probe, World, shares, spec as login, token_key},
 };
-use crate::{job::JobId, keys::KeyFault, pki::ClientName};
+use crate::{job::JobId, keys::KeyFault, pki::ClientName, store::Space};
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use futures_util::future::join_all;
 use guard::now_ms;
@@ -91,6 +91,10 @@ async fn a_terminal_gets_a_token_of_who_matches_and_of_nobody_else() {
     let expected = Expected { issuer: URL, audience: "shop", nonce: "nonce-01", now: spec.issued };
     assert_eq!(verify(&token, &keys, expected).expect("good"), claims);
     assert_eq!((claims.sub.as_str(), claims.exp - claims.iat), ("alice", 300));
+    // The id that the terminal has drawn is not enough to give two tokens the same number.
+    for other in [asked("nonce-02"), TokenSpec { issued: spec.issued - 1, ..spec.clone() }] {
+        assert_ne!(issuer().claims(id, &other).expect("claims").jti, claims.jti);
+    }
     assert!(verify(&token, &keys, Expected { audience: "portal", ..expected }).is_err());
     assert!(verify(&token, &keys, Expected { now: claims.exp, ..expected }).is_err());
     // By another implementation.
@@ -126,7 +130,7 @@ async fn what_the_owner_has_not_allowed_is_not_signed() {
     };
     refused(TokenSpec { audience: "other".to_owned(), ..asked("nonce-01") }, |e| matches!(e, AuthFault::Rule(_))).await;
     refused(asked("short"), |e| matches!(e, AuthFault::Rule(_))).await;
-    for issued in [0, now - 90, now + 90, u64::MAX] {
+    for issued in [0, now - 90, now + 30, u64::MAX] {
         refused(TokenSpec { issued, ..asked("nonce-01") }, |e| matches!(e, AuthFault::Clock { .. })).await;
     }
     for expires_ms in [0, now_ms() - 1, u64::MAX] {
@@ -147,6 +151,44 @@ async fn what_the_owner_has_not_allowed_is_not_signed() {
     for answer in world.login(&login(1), Probe::Right).await {
         assert!(matches!(answer, Err(AuthFault::Locked { .. })), "{answer:?}");
     }
+}
+
+/// In a semi-honest comparison one node turns the match bit, and no other notices: with a terminal it would have tokens of everybody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_semi_honest_match_is_worth_no_token() {
+    let world = world().await;
+    world.enrol_semi_honest("bob").await;
+    let spec = TokenSpec { user: name("bob"), ..asked("nonce-01") };
+    for answer in ask_all(&world, &spec, Probe::Right).await {
+        assert!(matches!(answer, Err(AuthFault::SemiHonest)), "{answer:?}");
+    }
+    // Nothing was compared, so nothing is counted.
+    for node in &world.nodes {
+        let users = node.list(&name("bank")).await.expect("a list");
+        assert!(users.iter().all(|status| status.failures == 0), "{users:?}");
+    }
+    for answer in ask_all(&world, &asked("nonce-02"), Probe::Right).await {
+        answer.expect("alice's are malicious");
+    }
+}
+
+/// Keys that the node cannot read are not silently left out of what relying parties get.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn public_keys_are_all_there_or_the_fault_is_told() {
+    let world = world().await;
+    let node = &world.nodes[0];
+    let put = async |key: &str| {
+        let record = records::written(&IssuerSpec { key: name(key), ..issuer() }).expect("JSON");
+        node.store.put(Space::Credentials, "issuer/bank/more", record).await.expect("a disk");
+    };
+    // Deleted, or there for something else.
+    for key in ["deleted", "alice"] {
+        put(key).await;
+        assert_eq!(node.jwks(&name("bank")).await.expect("keys").keys, [Jwk::of(token_key())]);
+    }
+    put("damaged").await;
+    let fault = node.jwks(&name("bank")).await;
+    assert!(matches!(fault, Err(AuthFault::Key(KeyFault::Bug(_)))), "{fault:?}");
 }
 
 /// A terminal that tells one node of another time, user or nonce, or a node that lies in the match: nobody signs.
@@ -191,10 +233,20 @@ async fn an_issuer_has_a_key_for_tokens_and_an_https_address() {
     let changed = IssuerSpec { audiences: Vec::new(), ..issuer() };
     let fault = node.put_issuer(&name("bank"), &name("main"), changed).await;
     assert!(matches!(fault, Err(AuthFault::Known(..))), "{fault:?}");
+    // An address is one owner's, however it is written.
+    for url in [URL, "https://login.example.org/"] {
+        let spec = IssuerSpec { url: url.to_owned(), ..issuer() };
+        let fault = node.put_issuer(&name("shop"), &name("main"), spec).await;
+        assert!(matches!(fault, Err(AuthFault::Known(..))), "{fault:?}");
+    }
+    let own = IssuerSpec { url: "https://login.example.com".to_owned(), ..issuer() };
+    assert!(node.put_issuer(&name("shop"), &name("main"), own).await.expect("stored"));
+    assert!(put(issuer()).await.expect("another one of the same owner"));
     for (caller, there) in [("bank", true), ("kiosk", true), ("stranger", false)] {
         assert_eq!(node.issuer(&name(caller), &name("bank"), name("main")).await.is_ok(), there, "{caller}");
     }
     assert!(node.delete_issuer(&name("bank"), &name("main")).await.expect("a disk"));
     assert!(!node.delete_issuer(&name("bank"), &name("main")).await.expect("a disk"));
+    assert!(node.delete_issuer(&name("bank"), &name("more")).await.expect("a disk"));
     assert_eq!(node.jwks(&name("bank")).await.expect("keys").keys, []);
 }

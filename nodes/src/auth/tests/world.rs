@@ -4,8 +4,8 @@ use super::super::{guard::now_ms, *};
 use crate::{
     cluster_files::{ClusterPlan, NodeSettings, default_hosts},
     config::{Address, Listen, NodeConfig},
-    job::{Failure, FailureKind, JobId, Seat, Session, Sessions, Turns},
-    keys::KeyId,
+    job::{Failure, FailureKind, JobId, ModeSpec, Seat, Session, Sessions, Turns},
+    keys::{KeyFault, KeyId},
     pki::ClientName,
     receipt::Notary,
     store::{Space, Store, tests::temporary},
@@ -105,10 +105,13 @@ impl Parts for Shares {
     }
 
     fn for_tokens<'a>(&'a self, key: &'a KeyId) -> BoxFuture<'a, Result<PublicKey, AuthFault>> {
-        let tokens = key.owner.as_str() == "bank" && key.name.to_string() == "tokens";
-        Box::pin(async move {
-            if tokens { Ok(token_key().clone()) } else { Err(crate::keys::KeyFault::Use(key.clone()).into()) }
-        })
+        let answer = match key.name.to_string().as_str() {
+            "tokens" => Ok(token_key().clone()),
+            "damaged" => Err(KeyFault::Bug("a record that cannot be read".to_owned()).into()),
+            "deleted" => Err(KeyFault::Missing(key.clone()).into()),
+            _ => Err(KeyFault::Use(key.clone()).into()),
+        };
+        Box::pin(async { answer })
     }
 
     fn sign<'a>(&'a self, key: &'a KeyId, message: Message) -> BoxFuture<'a, Result<NodePartials, AuthFault>> {
@@ -340,6 +343,13 @@ impl World {
         let spec = EnrolSpec { session: JobId::random().expect("randomness"), matching: codes() };
         let [user, name] = [user.to_owned(), name.to_owned()];
         self.enrol(&owner, (&user, &name), &spec, shares(probe)).await
+    }
+
+    /// As [`enrol_as`](Self::enrol_as), of the user's own right probe, with semi-honest security.
+    pub(super) async fn enrol_semi_honest(&self, user: &str) -> TemplateStatus {
+        let matching = Matching { mode: ModeSpec::SemiHonest, ..codes() };
+        let spec = EnrolSpec { session: JobId::random().expect("randomness"), matching };
+        self.enrol(&owner(), (user, "left"), &spec, shares(Probe::Right)).await.expect("a template")
     }
 
     pub(super) async fn enrol_embedding(

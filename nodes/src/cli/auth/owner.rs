@@ -2,13 +2,13 @@
 
 use super::{
     biometric::{BiometricArgs, write_iris},
-    called,
+    called, owner,
 };
 use crate::{
     Error,
     auth::{
-        CredentialStatus, Erased, Erasure, IssuerName, IssuerStatus, Matching, TemplateKind, TemplateName, UserName,
-        UserStatus,
+        Asked, CredentialStatus, Erased, Erasure, IssuerName, IssuerStatus, Matching, TemplateKind, TemplateName,
+        UserName, UserStatus,
     },
     cli::{
         ClusterArgs, Exit, ModeArgs, OutputArgs,
@@ -231,18 +231,22 @@ pub(super) fn revoke(args: &RevokeArgs) -> Result<Exit, Error> {
         return Ok(Exit::Ok);
     }
     let (target, file) = (args.cluster.resolve()?, args.receipts.file()?);
-    let (answers, what) = if let Some(text) = &args.credential {
+    let whose = owner(&args.cluster)?;
+    let (checked, what) = if let Some(text) = &args.credential {
         let id = credential_id(text)?;
         let answers = called(&args.cluster, async |client| Ok(client.delete_credential(&id).await))?;
-        (answers, format!("the credential {text}"))
+        let asked = |erasure: &Erasure| erasure.answers(&whose, Asked::Credential(&id));
+        (Checked::of(&target.cluster, answers, asked), format!("the credential {text}"))
     } else {
         let user =
             args.user.as_ref().ok_or_else(|| Error::Usage("name the user, a credential or an issuer".to_owned()))?;
-        let answers =
-            called(&args.cluster, async |client| Ok(client.delete_templates(user, args.template.as_ref()).await))?;
-        (answers, user.to_string())
+        let name = args.template.as_ref();
+        let (held, answers) = called(&args.cluster, async |client| {
+            Ok((client.held_templates(user).await, client.delete_templates(user, name).await))
+        })?;
+        let asked = |erasure: &Erasure| erasure.answers(&whose, Asked::Templates { user, name, held: &held });
+        (Checked::of(&target.cluster, answers, asked), user.to_string())
     };
-    let checked = Checked::<Erasure>::of(&target.cluster, answers);
     checked.keep(file)?;
     for (party, erasure) in &checked.stated {
         let text = match &erasure.erased {

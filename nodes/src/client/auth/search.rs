@@ -35,7 +35,7 @@ impl Client {
 }
 
 /// Puts the answer together.
-fn who(found: [Found; 3]) -> Result<Option<UserName>, Error> {
+pub(super) fn who(found: [Found; 3]) -> Result<Option<UserName>, Error> {
     let users = found[0].users.clone();
     let contradiction = || {
         Error::Integrity("the nodes contradict each other about who was found; one of them deviates from the protocol, find out what runs there".to_owned())

@@ -1,7 +1,9 @@
 //! What a device makes of the nodes' parts.
 
 use super::*;
+use crate::auth::Found;
 use trefoil_auth::rsa::{KeySize, Message, NodeSigner, PrivateKey, Split};
+use trefoil_engine::Lanes;
 
 #[test]
 fn a_wrong_part_of_a_login_is_left_out_or_nothing_is_signed() {
@@ -54,5 +56,30 @@ fn a_wrong_part_of_a_login_is_left_out_or_nothing_is_signed() {
     for share in [lost, other] {
         let device = Device::new(device.owner().clone(), device.id().clone(), device.spec().clone(), share);
         assert!(sign(&device, &message, &right).is_err());
+    }
+}
+
+/// Whatever one node changes in what it sends of an answer, the other holder of the component contradicts it.
+#[test]
+fn a_node_that_changes_its_share_of_an_answer_is_found_out() {
+    let users: Vec<UserName> = ["alice", "bob", "carol"].map(|name| name.parse().expect("a name")).to_vec();
+    // The second of three.
+    let shares = Plain::Bits(&[Lanes(0b11)]).split().expect("shares");
+    let found = shares.map(|share| {
+        let [own, next] = share.as_bytes().map(trefoil_auth::webauthn::Bytes::from);
+        Found { users: users.clone(), own, next }
+    });
+    assert_eq!(search::who(found.clone()).expect("an answer"), Some(users[1].clone()));
+    for party in 0..3 {
+        for change in [
+            |found: &mut Found| found.own.0[0] ^= 1,
+            |found: &mut Found| found.next.0[0] ^= 2,
+            |found: &mut Found| found.users.swap(0, 1),
+        ] {
+            let mut found = found.clone();
+            change(&mut found[party]);
+            let answer = search::who(found);
+            assert!(matches!(answer, Err(Error::Integrity(_))), "{answer:?}");
+        }
     }
 }
