@@ -10,6 +10,7 @@ use crate::{
     },
     job::{FailureKind, Intake, JobId, Limits, MAX_SPEC_BYTES, NotAJobId, read_spec},
     keys::KeyFault,
+    pki::ClientName,
 };
 use axum::{
     Extension, Json, Router,
@@ -159,8 +160,7 @@ async fn login(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let caller = client(&caller)?.clone();
-    let id: JobId = id.parse().map_err(|e: NotAJobId| ProblemKind::BadRequest.because(e.to_string()))?;
+    let (caller, id) = of_session(&caller, &id)?;
     let (spec, rest): (LoginSpec, _) = read(&api, &headers, body).await?;
     let probe = vector(rest, spec.probe).await?;
     let parts: Answer = apart(&api, async move |auth| auth.login(&caller, id, spec, probe).await).await?;
@@ -189,12 +189,18 @@ async fn search(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let owner = client(&caller)?.clone();
-    let id: JobId = id.parse().map_err(|e: NotAJobId| ProblemKind::BadRequest.because(e.to_string()))?;
+    let (owner, id) = of_session(&caller, &id)?;
     let (spec, rest): (SearchSpec, _) = read(&api, &headers, body).await?;
     let probe = vector(rest, Some(spec.probe)).await?.ok_or_else(missing)?;
     let found: Found = apart(&api, async move |auth| auth.identify(&owner, id, spec, probe).await).await?;
     Ok(answer(StatusCode::OK, &found))
+}
+
+/// Who asks for a session, and which it is to be.
+fn of_session(caller: &Caller, id: &str) -> Result<(ClientName, JobId), Problem> {
+    let caller = client(caller)?.clone();
+    let id = id.parse().map_err(|e: NotAJobId| ProblemKind::BadRequest.because(e.to_string()))?;
+    Ok((caller, id))
 }
 
 /// In a task of its own: a session goes on if the client goes away, or it would be cut off in the middle of a write.

@@ -1,10 +1,9 @@
 //! The handlers of issuers and tokens.
 
-use super::{AuthApi, answer, apart, json, missing, parse, read, vector};
+use super::{AuthApi, answer, apart, json, missing, of_session, parse, read, vector};
 use crate::{
     api::{Caller, Problem, ProblemKind, jobs::client},
     auth::{Answer, AuthFault, IssuerName, IssuerSpec, IssuerStatus, TokenSpec},
-    job::{JobId, NotAJobId},
     pki::{ClientName, Role},
 };
 use axum::{
@@ -100,8 +99,7 @@ pub(super) async fn token(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let caller = client(&caller)?.clone();
-    let id: JobId = id.parse().map_err(|e: NotAJobId| ProblemKind::BadRequest.because(e.to_string()))?;
+    let (caller, id) = of_session(&caller, &id)?;
     let (spec, rest): (TokenSpec, _) = read(&api, &headers, body).await?;
     let probe = vector(rest, Some(spec.probe)).await?.ok_or_else(missing)?;
     let parts: Answer = apart(&api, async move |auth| auth.token(&caller, id, spec, probe).await).await?;
