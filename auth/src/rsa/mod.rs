@@ -75,6 +75,7 @@
 //! The draws of different epochs are independent and the distances add up: 128 bits are left after `2^55` of them.
 //!
 //! A device with two nodes, or recovery with two nodes, or device with recovery have the key; so do two nodes of a key without a device.
+mod comb;
 mod combine;
 mod confirm;
 mod encoding;

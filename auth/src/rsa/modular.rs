@@ -1,6 +1,6 @@
 //! Arithmetic modulo N: raising to a share in constant time, with the base blinded.
 
-use std::fmt;
+use std::{array, fmt};
 
 use chacha20::rand_core::CryptoRng;
 use crypto_bigint::{
@@ -10,7 +10,7 @@ use crypto_bigint::{
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::{E, exponent::Exponent};
+use super::{E, comb::Comb, exponent::Exponent};
 
 /// How many signatures a blinding serves, each with the square of the one before it.
 const BLINDING_USES: u32 = 32;
@@ -23,16 +23,16 @@ pub(super) struct Modulus(BoxedMontyParams);
 #[derive(Clone, Eq, PartialEq)]
 pub(super) struct Residue(BoxedMontyForm);
 
-/// An exponent with a blinding for the bases raised to it.
-pub(super) struct Raise {
-    exponent: Exponent,
-    blinding: Option<Blinding>,
+/// Exponents of the same width with a blinding for the bases raised to all of them.
+pub(super) struct Raise<const N: usize> {
+    exponents: [Exponent; N],
+    blinding: Option<Blinding<N>>,
 }
 
-/// `base` is random and `back` is its inverse, raised to the exponent.
-struct Blinding {
+/// `base` is random and `back` is its inverse, raised to each exponent.
+struct Blinding<const N: usize> {
     base: Zeroizing<BoxedMontyForm>,
-    back: Zeroizing<BoxedMontyForm>,
+    back: [Zeroizing<BoxedMontyForm>; N],
     left: u32,
 }
 
@@ -108,45 +108,53 @@ impl Residue {
     }
 }
 
-impl Raise {
-    /// For one exponent.
-    pub(super) fn new(exponent: Exponent) -> Self {
-        Self { exponent, blinding: None }
+impl<const N: usize> Raise<N> {
+    /// For these exponents.
+    pub(super) fn new(exponents: [Exponent; N]) -> Self {
+        Self { exponents, blinding: None }
     }
 
-    /// Raises `base` to the exponent, in time that depends on N alone.
+    /// Raises `base` to each exponent, in time that depends on the modulus alone.
     ///
-    /// What is raised is `base * r` for a random `r`, and `r^-x` takes the blinding away again. The pair is squared after each use and
-    /// drawn anew after 32 (Kocher, CRYPTO 1996, section 10).
-    pub(super) fn base(&mut self, base: &Residue, modulus: &Modulus, rng: &mut impl CryptoRng) -> Residue {
+    /// What is raised is `base * r` for a random `r`, and `r^-x` takes the blinding away again. `r` and its inverses are squared after each
+    /// use and drawn anew after 32 (Kocher, CRYPTO 1996, section 10).
+    pub(super) fn base(&mut self, base: &Residue, modulus: &Modulus, rng: &mut impl CryptoRng) -> [Residue; N] {
         let mut blinding = match self.blinding.take().filter(|blinding| blinding.left > 0) {
             Some(blinding) => blinding,
-            None => Blinding::new(&self.exponent, modulus, rng),
+            None => Blinding::new(&self.exponents, modulus, rng),
         };
-        let blinded = Zeroizing::new((&base.0 * &*blinding.base).pow(self.exponent.value()));
-        let raised = Residue(&*blinded * &*blinding.back);
+        let blinded = Zeroizing::new(&base.0 * &*blinding.base);
+        let powers = powers(&blinded, &self.exponents);
+        let raised = array::from_fn(|i| Residue(&*powers[i] * &*blinding.back[i]));
         blinding.base = Zeroizing::new(blinding.base.square());
-        blinding.back = Zeroizing::new(blinding.back.square());
+        blinding.back = blinding.back.map(|back| Zeroizing::new(back.square()));
         blinding.left -= 1;
         self.blinding = Some(blinding);
         raised
     }
 }
 
-impl Blinding {
-    fn new(exponent: &Exponent, modulus: &Modulus, rng: &mut impl CryptoRng) -> Self {
+impl<const N: usize> Blinding<N> {
+    fn new(exponents: &[Exponent; N], modulus: &Modulus, rng: &mut impl CryptoRng) -> Self {
         loop {
             let base = Zeroizing::new(modulus.random(rng));
             // No inverse: r has a factor with N in common, which finds the key and will not happen.
             if let Some(inverse) = Option::<BoxedMontyForm>::from(base.invert()) {
-                let back = Zeroizing::new(Zeroizing::new(inverse).pow(exponent.value()));
+                let back = powers(&Zeroizing::new(inverse), exponents);
                 return Self { base, back, left: BLINDING_USES };
             }
         }
     }
 }
 
-impl fmt::Debug for Raise {
+/// The base, raised to each exponent. Their widths are the same.
+fn powers<const N: usize>(base: &BoxedMontyForm, exponents: &[Exponent; N]) -> [Zeroizing<BoxedMontyForm>; N] {
+    let bits = exponents.iter().map(|exponent| exponent.value().bits_precision()).max().unwrap_or_default();
+    let comb = Comb::new(base, bits);
+    exponents.each_ref().map(|exponent| Zeroizing::new(comb.raise(exponent.value())))
+}
+
+impl<const N: usize> fmt::Debug for Raise<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Raise(secret)")
     }

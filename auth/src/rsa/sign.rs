@@ -19,14 +19,14 @@ pub struct NodeSigner {
     party: Party,
     epoch: u64,
     has_device: bool,
-    raise: [Raise; 2],
+    raise: Raise<2>,
 }
 
 /// Makes the device's partial signatures. Keep one as long as a key is in use: it holds the blinding, which is expensive to begin.
 #[derive(Debug)]
 pub struct DeviceSigner {
     public: PublicKey,
-    raise: Raise,
+    raise: Raise<1>,
 }
 
 /// A node's two partial signatures, `m^{w_i}` and `m^{w_{i+1}}`.
@@ -50,7 +50,7 @@ impl NodeSigner {
     /// For a node's shares.
     pub fn new(key: &NodeKey) -> Self {
         let [own, next] = &key.shares;
-        let raise = [own, next].map(|share| Raise::new(share.copy()));
+        let raise = Raise::new([own.copy(), next.copy()]);
         Self { public: key.public.clone(), party: key.party, epoch: key.epoch, has_device: key.has_device(), raise }
     }
 
@@ -70,7 +70,7 @@ impl NodeSigner {
         }
         let base = base(&self.public, message)?;
         let ring = self.public.ring();
-        let values = self.raise.each_mut().map(|raise| raise.base(&base, ring, rng).encode());
+        let values = self.raise.base(&base, ring, rng).map(|raised| raised.encode());
         Ok(NodePartials { party: self.party, key: self.public.id(), epoch: self.epoch, values })
     }
 }
@@ -78,7 +78,7 @@ impl NodeSigner {
 impl DeviceSigner {
     /// For a device's share.
     pub fn new(key: &DeviceKey) -> Self {
-        Self { public: key.public.clone(), raise: Raise::new(key.share.copy()) }
+        Self { public: key.public.clone(), raise: Raise::new([key.share.copy()]) }
     }
 
     /// Raises `message` to the device's share. The time it takes depends on the size of the key alone.
@@ -91,8 +91,8 @@ impl DeviceSigner {
             return Err(Error::Purpose);
         }
         let base = base(&self.public, message)?;
-        let value = self.raise.base(&base, self.public.ring(), rng).encode();
-        Ok(DevicePartial { key: self.public.id(), value })
+        let [raised] = self.raise.base(&base, self.public.ring(), rng);
+        Ok(DevicePartial { key: self.public.id(), value: raised.encode() })
     }
 }
 
@@ -113,8 +113,7 @@ pub fn sign_without_nodes(
     }
     let ring = device.public.ring();
     let base = base(&device.public, message)?;
-    let half = Raise::new(device.share.copy()).base(&base, ring, rng);
-    let rest = Raise::new(recovery.share.copy()).base(&base, ring, rng);
+    let [half, rest] = Raise::new([device.share.copy(), recovery.share.copy()]).base(&base, ring, rng);
     let signature = half.times(&half).times(&rest);
     if signature.to_the_e() == base { Ok(signature.encode()) } else { Err(Error::Device) }
 }
