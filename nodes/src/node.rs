@@ -80,7 +80,7 @@ impl Node {
         let api = Arc::new(Api {
             jobs: jobs.clone(),
             runner,
-            tables: TableStore::new(limits.clone()),
+            tables: TableStore::open(limits.clone(), store.clone()).await?,
             seal: SealKey::generate(party).map_err(|e| Error::Bug(e.to_string()))?,
             status: Box::new(status),
         });

@@ -32,6 +32,7 @@ fn names(texts: &[&str]) -> Vec<ClientName> {
 
 /// A cluster and four clients of it.
 struct World {
+    options: LocalOptions,
     cluster: LocalCluster,
     file: Cluster,
     identities: Vec<Identity>,
@@ -51,7 +52,7 @@ impl World {
             clients.push(Client::connect(&file, &identity).await.expect("a client"));
             identities.push(identity);
         }
-        Self { cluster, file, identities, clients }
+        Self { options, cluster, file, identities, clients }
     }
 
     fn client(&self, who: &str) -> &Client {
@@ -83,6 +84,11 @@ impl World {
         let path = format!("tables/income/{version}");
         let answer = self.request("bank-a", party, reqwest::Method::DELETE, &path).send().await.expect("an answer");
         assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+    }
+
+    /// Kills all nodes and starts them again.
+    async fn kill_all(&mut self) {
+        self.cluster.restart_all(&self.options).await.expect("they start again");
     }
 
     /// How a job that fails has ended at each node.
@@ -199,6 +205,32 @@ async fn a_third_party_computes_over_the_tables_of_two_and_each_recipient_gets_i
     auditor.outcome().await.expect("still there");
     auditor.delete().await;
     assert_eq!(problem(world.client("auditor").job(id).await), ProblemKind::NotFound);
+    world.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_and_what_is_left_of_their_permits_outlive_killed_nodes() {
+    let mut world = World::start(Limits::default()).await;
+    let of_a = numbers(100, 1);
+    let mut twice = table("income", 1, &of_a);
+    twice.permits[0].times = 2;
+    let stored = world.client("bank-a").put_table(&twice).await.expect("stored");
+    let spec = moments(&[("bank-a", 1)], &[100]);
+    submit(world.client("bank-c"), &spec).await.expect("the first").wait().await.expect("done");
+    world.kill_all().await;
+    for list in world.client("bank-a").tables().await {
+        assert_eq!(list.expect("a list"), std::slice::from_ref(&stored));
+    }
+    let job = submit(world.client("bank-c"), &spec).await.expect("the second");
+    let id = job.id();
+    job.wait().await.expect("done");
+    let outcome = world.client("auditor").job(id).await.expect("a recipient").outcome().await.expect("done");
+    assert_eq!(outcome.z64(0).expect("for the auditor"), expected([&of_a, &numbers(0, 1)], |x| x));
+    world.kill_all().await;
+    assert_eq!(problem(submit(world.client("bank-c"), &spec).await), ProblemKind::Denied, "both are used up");
+    world.client("bank-a").delete_table(&name("income"), 1).await.expect("deleted");
+    world.kill_all().await;
+    assert_eq!(world.client("bank-a").tables().await.map(|list| list.expect("a list").len()), [0; 3]);
     world.cluster.shutdown().await;
 }
 

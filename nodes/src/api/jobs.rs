@@ -58,7 +58,8 @@ pub(super) async fn put(
     let prepared = prepared.map_err(|e| ProblemKind::Internal.because(format!("{e}; please report this")))??;
     let inputs =
         fill(sources, inputs).map_err(|e| ProblemKind::Internal.because(format!("{e}; please report this")))?;
-    spend(&inputs, owner)?;
+    let counted = spend(&inputs, owner)?;
+    api.tables.keep_uses(counted).await?;
     let job = upload.accept().ok_or_else(|| ProblemKind::Conflict.because("the job was deleted while it arrived"))?;
     api.runner.start(job.clone(), prepared, (inputs, kept));
     Ok(state(StatusCode::ACCEPTED, &job))

@@ -295,11 +295,7 @@ impl From<KeyFault> for Problem {
             KeyFault::Limit(_) => ProblemKind::Full,
             KeyFault::Rate { .. } => ProblemKind::Rate,
             KeyFault::Busy(_) => ProblemKind::Busy,
-            KeyFault::Store(error) => {
-                // The client is not told of files of the node.
-                tracing::error!("{error}");
-                return ProblemKind::Storage.because("the store of the node failed; its operator finds the cause in its log, and the next attempt settles what was begun");
-            }
+            KeyFault::Store(error) => return error.into(),
             KeyFault::Key(_) | KeyFault::Bug(_) => ProblemKind::Internal,
         };
         kind.because(fault.to_string())

@@ -1,5 +1,6 @@
 //! Errors of the API as problem documents (RFC 9457).
 
+use crate::store::StoreError;
 use axum::{
     Json,
     http::{HeaderValue, StatusCode, header},
@@ -184,6 +185,20 @@ impl IntoResponse for Problem {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
         }
         response
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&StoreError> for Problem {
+    fn from(error: &StoreError) -> Self {
+        // The client is not told of files of the node.
+        tracing::error!("{error}");
+        ProblemKind::Storage.because("the store of the node failed; its operator finds the cause in its log, and the next attempt settles what was begun")
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Api, Caller, Problem, ProblemKind, jobs::announced_as, jobs::client};
 use crate::{
     job::{BodyFault, Intake, read_spec},
-    tables::{Arrival, TABLE_MEDIA_TYPE, TableKey, TableRefusal, TableSpec, TableStatus, UploadId},
+    tables::{Arrival, TABLE_MEDIA_TYPE, TableFault, TableKey, TableRefusal, TableSpec, TableStatus, UploadId},
 };
 use axum::{
     Extension, Json,
@@ -60,8 +60,7 @@ pub(super) async fn put(
         rest.fill(component).await?;
     }
     rest.end().await?;
-    let table = arriving.store(components);
-    let table = table.ok_or_else(|| ProblemKind::Conflict.because(format!("{key} was deleted while it arrived")))?;
+    let table = arriving.store(components).await?;
     tracing::info!("stored {key}");
     Ok(answer(StatusCode::CREATED, &table.status()))
 }
@@ -91,7 +90,7 @@ pub(super) async fn delete(
         ProblemKind::BadRequest.because(format!("{e}; the only parameter is upload, 32 lower-case hexadecimal digits"))
     })?;
     let key = key(&caller, path)?;
-    if api.tables.delete(&key, upload) {
+    if api.tables.delete(&key, upload).await? {
         tracing::info!("deleted {key}");
         Ok(StatusCode::NO_CONTENT)
     } else {
@@ -118,9 +117,19 @@ impl From<TableRefusal> for Problem {
     fn from(refusal: TableRefusal) -> Self {
         let kind = match refusal {
             TableRefusal::Taken(_) => ProblemKind::Conflict,
-            TableRefusal::Uploading(_) => ProblemKind::Uploading,
+            TableRefusal::Uploading(_) | TableRefusal::Leaving(_) => ProblemKind::Uploading,
             TableRefusal::Full { .. } => ProblemKind::Full,
         };
         kind.because(refusal.to_string())
+    }
+}
+
+impl From<TableFault> for Problem {
+    fn from(fault: TableFault) -> Self {
+        match fault {
+            TableFault::Store(error) => error.into(),
+            TableFault::Deleted(_) => ProblemKind::Conflict.because(fault.to_string()),
+            TableFault::Ended(_) => ProblemKind::Internal.because(fault.to_string()),
+        }
     }
 }

@@ -89,7 +89,7 @@ fn serve(files: &ClusterFiles, party: Party, listener: TcpListener, limits: &Lim
         certificate: CertificateStatus { not_after: 0 },
     };
     let seal = SealKey::generate(party).expect("randomness");
-    let tables = TableStore::new(limits.clone());
+    let tables = TableStore::in_memory(limits.clone());
     let api = Arc::new(Api { jobs: jobs.clone(), runner, tables, seal, status: Box::new(status) });
     let tls = tls::api_server(&config.identity, &config.cluster).expect("TLS");
     let (stop, stopped) = watch::channel(false);

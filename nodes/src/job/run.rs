@@ -4,10 +4,13 @@ use super::{
     Failure, FailureKind, Input, Job, JobCost, Jobs, Keeping, Kept, Outputs, Prepared, RunFault, Terms, Turns,
     agree::agree, ranges::Ranges,
 };
-use crate::{executor::Tasks, tables::Arriving};
+use crate::{
+    executor::Tasks,
+    tables::{Arriving, TableFault},
+};
 use std::{fmt, sync::Arc, time::Instant};
 use tokio::task::JoinHandle;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use trefoil_circuits::{credit::Number, program::OutputVector};
 use trefoil_engine::{
     Error, LinkFault, Party, SessionKeys, Z64,
@@ -167,12 +170,12 @@ impl Runner {
         ranges.found();
         let cost = JobCost::new(cost, start.elapsed().as_secs_f64());
         turn.done().await.map_err(failed)?;
-        Ok(store(job.terms(), kept, outputs).map(|outputs| (outputs, cost)))
+        Ok(store(job.terms(), kept, outputs).await.map(|outputs| (outputs, cost)))
     }
 }
 
 /// Makes tables of the outputs that stay here, of all or of none. What comes back are those that somebody may fetch.
-fn store(terms: &Terms, kept: Kept, outputs: Vec<OutputVector>) -> Result<Outputs, Failure> {
+async fn store(terms: &Terms, kept: Kept, outputs: Vec<OutputVector>) -> Result<Outputs, Failure> {
     let mut tables = Vec::with_capacity(kept.len());
     for Keeping { table, outputs: columns } in kept {
         let columns: Vec<_> = columns.iter().filter_map(|k| outputs.get(*k)).map(OutputVector::as_bytes).collect();
@@ -184,9 +187,17 @@ fn store(terms: &Terms, kept: Kept, outputs: Vec<OutputVector>) -> Result<Output
         })?;
         tables.push((table, components));
     }
-    Arriving::store_all(tables).map_err(|key| {
-        let cause = format!("{key} was deleted while the job computed it; submit the job again");
-        Failure::new(FailureKind::Cancelled, cause)
+    Arriving::store_all(tables).await.map_err(|fault| match fault {
+        TableFault::Deleted(key) => {
+            let cause = format!("{key} was deleted while the job computed it; submit the job again");
+            Failure::new(FailureKind::Cancelled, cause)
+        }
+        fault => {
+            // Clients are not told of files of the node.
+            error!("outputs that were to stay: {fault}");
+            let cause = "the outputs could not be stored; the node's operator finds the cause in its log: submit the job again when that is mended";
+            Failure::new(FailureKind::Internal, cause)
+        }
     })?;
     let fetched = |k: usize| terms.outputs.get(k).is_some_and(|output| !output.recipients.is_empty());
     Ok(Outputs::new(outputs.into_iter().enumerate().map(|(k, output)| fetched(k).then_some(output)).collect()))

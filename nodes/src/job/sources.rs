@@ -6,7 +6,7 @@ use super::{
 use crate::{
     pki::ClientName,
     tables::{
-        Arrival, Arriving, ColumnName, ColumnSpec, Customers, MODEL_COLUMN_NAME, NUMBER_COLUMN_NAMES, Origin,
+        Arrival, Arriving, ColumnName, ColumnSpec, Customers, MODEL_COLUMN_NAME, NUMBER_COLUMN_NAMES, Origin, Spending,
         StoredTable, TableKey, TableRefusal, TableStore,
     },
 };
@@ -328,7 +328,7 @@ fn check_labels(ports: &[Port], sources: &[Source]) -> Result<(), SourceFault> {
         let Some(label) = label.stored() else { continue };
         let beside = if labels.len() == features.len() { &features[k..=k] } else { &features[..] };
         let tells = |(_, source): &(usize, &Source)| {
-            source.stored().is_none_or(|table| table.tells_of().iter().any(|o| o.digest == *label.digest()))
+            source.stored().is_none_or(|table| table.tells_of().iter().any(|o| o.digest.0 == *label.digest()))
         };
         if !beside.iter().any(tells) {
             return Err(SourceFault::Labels { input: *input, key: label.key().clone() });
@@ -337,18 +337,22 @@ fn check_labels(ports: &[Port], sources: &[Source]) -> Result<(), SourceFault> {
     Ok(())
 }
 
-/// Counts the job against the permits under which it takes its tables.
+/// Counts the job against the permits under which it takes its tables. What comes back are those of which this is to be [written down](TableStore::keep_uses) before the job begins.
 ///
 /// # Errors
 /// [`SourceFault::Spent`].
-pub fn spend(inputs: &[Input], requester: &ClientName) -> Result<(), SourceFault> {
+pub fn spend(inputs: &[Input], requester: &ClientName) -> Result<Vec<Arc<StoredTable>>, SourceFault> {
     let tables: BTreeMap<_, _> = inputs.iter().filter_map(Input::table).map(|table| (&table.key, table)).collect();
+    let mut counted = Vec::new();
     for (key, TableSource { stored, permit, .. }) in tables {
-        if stored.as_ref().is_some_and(|table| !table.spend(*permit, requester)) {
-            return Err(SourceFault::Spent { key: key.clone(), requester: requester.clone() });
+        let Some(stored) = stored else { continue };
+        match stored.spend(*permit, requester) {
+            Spending::Unbounded => {}
+            Spending::Counted => counted.push(stored.clone()),
+            Spending::UsedUp => return Err(SourceFault::Spent { key: key.clone(), requester: requester.clone() }),
         }
     }
-    Ok(())
+    Ok(counted)
 }
 
 /// Where the outputs of a job go that stay here.

@@ -138,6 +138,16 @@ impl LocalCluster {
         node.ready(options.ready_within).await.map_err(|l| l.error)
     }
 
+    /// Kills all three processes and starts them again, and waits until they are connected.
+    ///
+    /// # Errors
+    /// As [`LocalCluster::start`].
+    pub async fn restart_all(&mut self, options: &LocalOptions) -> Result<(), Error> {
+        join_all(self.nodes.iter_mut().map(Child::kill)).await;
+        self.nodes = launch(options, &self.files).await.map_err(|l| l.error)?;
+        Ok(())
+    }
+
     /// Ends the three processes: asks them to stop, and kills those that have not after ten seconds.
     pub async fn shutdown(mut self) {
         join_all(self.nodes.iter_mut().map(Child::stop)).await;

@@ -67,6 +67,10 @@ pub enum Space {
     Credentials,
     /// Signature counters, attempts and locks.
     Counters,
+    /// Tables of shares, without their entries.
+    Tables,
+    /// The entries of tables.
+    TableParts,
 }
 
 /// Which node a store belongs to.
@@ -96,7 +100,8 @@ struct Inner {
 }
 
 impl Space {
-    const ALL: [Self; 4] = [Self::Keys, Self::Templates, Self::Credentials, Self::Counters];
+    const ALL: [Self; 6] =
+        [Self::Keys, Self::Templates, Self::Credentials, Self::Counters, Self::Tables, Self::TableParts];
 
     /// As the file names it.
     const fn name(self) -> &'static str {
@@ -105,6 +110,8 @@ impl Space {
             Self::Templates => "templates",
             Self::Credentials => "credentials",
             Self::Counters => "counters",
+            Self::Tables => "tables",
+            Self::TableParts => "table-parts",
         }
     }
 
@@ -201,6 +208,11 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         self.blocking(move |inner| inner.write(work)).await
+    }
+
+    /// A record that opens and is not what the program wrote.
+    pub(crate) fn damaged(&self, what: String) -> StoreError {
+        StoreError::Damaged { path: self.0.path.clone(), what }
     }
 
     async fn blocking<T, E>(&self, work: impl FnOnce(&Inner) -> Result<T, E> + Send + 'static) -> Result<T, E>

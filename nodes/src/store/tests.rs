@@ -83,7 +83,8 @@ fn value(text: &str) -> Value {
     Value::new(text.as_bytes().to_vec())
 }
 
-async fn reopen(dir: &TempDir) -> Result<Store, StoreError> {
+/// The first node's store, opened again.
+pub(crate) async fn reopen(dir: &TempDir) -> Result<Store, StoreError> {
     Store::open(&files(dir.path()), whose(Party::P0)).await
 }
 

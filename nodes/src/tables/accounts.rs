@@ -17,6 +17,9 @@ pub enum TableRefusal {
     /// It is arriving on another connection.
     #[error("{0} is being uploaded on another connection; wait for that one, or ask again when it has ended")]
     Uploading(TableKey),
+    /// It is being deleted.
+    #[error("{0} is being deleted; ask again when that is done")]
+    Leaving(TableKey),
     /// There are too many tables, or they hold too many bytes.
     #[error(
         "{what} of the tables would be {got}, and this node takes {limit}; delete tables, or raise limits.{key} on every node"
@@ -50,7 +53,7 @@ impl Accounts {
         owner: &ClientName,
         bytes: u64,
     ) -> Result<Held, TableRefusal> {
-        let mut totals = this.lock();
+        let totals = this.lock();
         let all: u64 = totals.values().map(|mine| mine.bytes).sum();
         let mine = totals.get(owner).copied().unwrap_or_default();
         for (what, got, limit, key) in [
@@ -62,9 +65,24 @@ impl Accounts {
                 return Err(TableRefusal::Full { what, got, limit, key });
             }
         }
-        totals.insert(owner.clone(), Mine { tables: mine.tables + 1, bytes: mine.bytes + bytes });
+        Ok(Self::held(this, totals, owner, bytes))
+    }
+
+    /// Counts a table, whatever the limits are.
+    pub(super) fn hold(this: &Arc<Self>, owner: &ClientName, bytes: u64) -> Held {
+        Self::held(this, this.lock(), owner, bytes)
+    }
+
+    fn held(
+        this: &Arc<Self>,
+        mut totals: MutexGuard<'_, HashMap<ClientName, Mine>>,
+        owner: &ClientName,
+        bytes: u64,
+    ) -> Held {
+        let mine = totals.entry(owner.clone()).or_default();
+        *mine = Mine { tables: mine.tables + 1, bytes: mine.bytes + bytes };
         drop(totals);
-        Ok(Held { accounts: this.clone(), owner: owner.clone(), bytes })
+        Held { accounts: this.clone(), owner: owner.clone(), bytes }
     }
 
     /// Tables, and bytes, of all clients.

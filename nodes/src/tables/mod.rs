@@ -1,20 +1,25 @@
 //! Tables of shares that clients have stored at the nodes, for jobs to compute on later.
 //!
 //! A table belongs to the client that has uploaded it, whom its certificate names. Its owner says in which jobs it may be used; in others it is not
-//! there. Each node holds its two components of every column, in memory: a node that is restarted has no tables.
+//! there. Each node holds its two components of every column: in memory, and encrypted on its disk for the next start.
 
 mod accounts;
+mod archive;
+mod arriving;
 mod customers;
 mod names;
 mod proven;
 mod spec;
 mod store;
+mod stored;
 
 pub use accounts::TableRefusal;
+pub use arriving::{Arriving, TableFault};
 pub use customers::Customers;
 pub use names::{ColumnName, TableName, UploadId};
 pub use spec::{ColumnSpec, MODEL_COLUMN_NAME, NUMBER_COLUMN_NAMES, Permit, ScoreDetail, TableKey, TableSpec};
-pub use store::{Arrival, Arriving, Origin, StoredTable, TableStatus, TableStore};
+pub use store::{Arrival, TableStore};
+pub use stored::{Origin, Spending, StoredTable, TableStatus};
 
 /// The media type of the body of an upload.
 pub const TABLE_MEDIA_TYPE: &str = "application/vnd.trefoil.table";

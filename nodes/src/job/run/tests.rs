@@ -271,11 +271,11 @@ async fn outputs_become_tables_of_a_node_all_or_none() {
     let id = JobId::from([1; 16]);
     let mut jobs = Vec::new();
     for (node, column) in nodes.into_iter().zip(integers(&[1, 2, 3])) {
-        let (me, tables) = (node.me, TableStore::new(limits.clone()));
+        let (me, tables) = (node.me, TableStore::in_memory(limits.clone()));
         let kept = keep(&spec, &OWNER, &shapes, &[], (id, &tables)).expect("room");
         if me == Party::P1 {
             let squares = kept[1].table.key().clone();
-            assert!(tables.delete(&squares, None));
+            assert!(tables.delete_now(&squares, None));
         }
         jobs.push((me, start(&runner(node, &limits), id, &spec, (vec![column], kept)), tables));
     }

@@ -15,7 +15,7 @@ fn name<T: std::str::FromStr<Err: fmt::Debug>>(text: &str) -> T {
 
 /// Versions of alice's table `loans`, with five rows of `a` and `b`, each for one requester.
 fn tables(versions: &[(u32, &str)]) -> Arc<TableStore> {
-    let store = TableStore::new(Limits::default());
+    let store = TableStore::in_memory(Limits::default());
     for (version, requester) in versions {
         let permit = Permit {
             programs: vec![ProgramKind::Moments],
@@ -28,7 +28,7 @@ fn tables(versions: &[(u32, &str)]) -> Arc<TableStore> {
         let upload = UploadId::random().expect("randomness");
         let spec = TableSpec { upload, rows: 5, columns: ["a", "b"].map(column).to_vec(), permits: vec![permit] };
         let Ok(Arrival::New(arriving)) = store.begin(&key(*version), spec, 160) else { panic!() };
-        arriving.store([vec![1; 80], vec![2; 80]].map(Zeroizing::new)).expect("stored");
+        arriving.store_now([vec![1; 80], vec![2; 80]].map(Zeroizing::new)).expect("stored");
     }
     store
 }
@@ -56,7 +56,7 @@ fn a_permitted_table_is_found_and_filled_in() {
     let tables = tables(&[(3, "bob")]);
     let spec = job(3, &["b", "a"], 5);
     let sources = found(&spec, "bob", &tables).expect("permitted");
-    assert!(tables.delete(&key(3), None), "what a job has begun with stays for it");
+    assert!(tables.delete_now(&key(3), None), "what a job has begun with stays for it");
     let upload = InputVector::from_bytes(Shape::z64(14), &[3; 112], &[4; 112]).expect("fits");
     let inputs = fill(sources, vec![upload]).expect("one upload");
     assert_eq!(inputs[0].table().map(ToString::to_string).as_deref(), Some("table `loans` version 3 of `alice`"));
@@ -77,7 +77,7 @@ fn what_is_not_permitted_looks_like_what_is_not_there() {
     assert!(!denied(1, "bob") && !denied(2, "carol"));
     assert!(denied(2, "bob") && denied(1, "carol"), "another version is not for them");
     assert!(denied(1, "alice") && denied(3, "dan") && denied(1, "dan"));
-    let none = TableStore::new(Limits::default());
+    let none = TableStore::in_memory(Limits::default());
     assert!(matches!(found(&job(1, &[], 5), "bob", &none), Err(SourceFault::Denied { .. })));
 }
 

@@ -1,8 +1,14 @@
 use super::*;
+use crate::tables::{ColumnSpec, Customers, Permit};
 use crate::{
     job::{JobSpec, ModeSpec, MomentsSpec, OutputSpec, ProgramKind, ProgramSpec},
     tables::ColumnName,
 };
+use futures_util::FutureExt as _;
+use trefoil_circuits::program::{RingKind, Shape};
+use zeroize::Zeroizing;
+
+mod disk;
 
 fn client(name: &str) -> ClientName {
     name.parse().expect("a name")
@@ -31,12 +37,25 @@ fn arriving(store: &Arc<TableStore>, key: &TableKey, spec: &TableSpec) -> Arrivi
 fn store_at(store: &Arc<TableStore>, key: &TableKey, spec: &TableSpec) -> Arc<StoredTable> {
     let n = spec.component_bytes().expect("a good table");
     let component = |from: usize| Zeroizing::new((from..from + n).map(|k| k as u8).collect::<Vec<_>>());
-    arriving(store, key, spec).store([component(0), component(100)]).expect("not deleted")
+    arriving(store, key, spec).store_now([component(0), component(100)]).expect("not deleted")
+}
+
+/// In memory, nothing has to be waited for.
+impl Arriving {
+    pub(crate) fn store_now(self, components: [Zeroizing<Vec<u8>>; 2]) -> Option<Arc<StoredTable>> {
+        self.store(components).now_or_never().expect("in memory").ok()
+    }
+}
+
+impl TableStore {
+    pub(crate) fn delete_now(self: &Arc<Self>, key: &TableKey, upload: Option<UploadId>) -> bool {
+        self.delete(key, upload).now_or_never().expect("in memory").expect("no disk")
+    }
 }
 
 #[test]
 fn columns_are_taken_from_where_they_lie() {
-    let store = TableStore::new(Limits::default());
+    let store = TableStore::in_memory(Limits::default());
     let table = store_at(&store, &key("alice", 1), &spec(3));
     // Three integers, a word of bits, three integers, a word of bits.
     let names = |names: &[&str]| names.iter().map(|n| n.parse().expect("a name")).collect::<Vec<ColumnName>>();
@@ -65,7 +84,7 @@ fn columns_are_taken_from_where_they_lie() {
 
 #[test]
 fn a_version_is_stored_once_and_an_upload_is_idempotent() {
-    let store = TableStore::new(Limits::default());
+    let store = TableStore::in_memory(Limits::default());
     let (one, first, second) = (key("alice", 1), spec(3), spec(3));
     let upload = arriving(&store, &one, &first);
     assert!(matches!(store.begin(&one, first.clone(), 1), Err(TableRefusal::Uploading(_))));
@@ -79,22 +98,22 @@ fn a_version_is_stored_once_and_an_upload_is_idempotent() {
     let versions = |tables: Vec<Arc<StoredTable>>| tables.iter().map(|t| t.key().version).collect::<Vec<_>>();
     assert_eq!(versions(store.versions(&client("alice"), &one.name)), [1, 2]);
     assert_eq!(versions(store.list(&client("bob"))), [1]);
-    assert!(!store.delete(&one, Some(second.upload)), "of another upload");
-    assert!(store.delete(&one, Some(first.upload)) && !store.delete(&one, None));
+    assert!(!store.delete_now(&one, Some(second.upload)), "of another upload");
+    assert!(store.delete_now(&one, Some(first.upload)) && !store.delete_now(&one, None));
     assert_eq!(versions(store.versions(&client("alice"), &one.name)), [2]);
 }
 
 #[test]
 fn who_deletes_what_arrives_has_given_it_up() {
-    let store = TableStore::new(Limits::default());
+    let store = TableStore::in_memory(Limits::default());
     let (one, first) = (key("alice", 1), spec(3));
     let upload = arriving(&store, &one, &first);
-    assert!(!store.delete(&one, Some(spec(3).upload)), "another upload");
-    assert!(store.delete(&one, Some(first.upload)));
+    assert!(!store.delete_now(&one, Some(spec(3).upload)), "another upload");
+    assert!(store.delete_now(&one, Some(first.upload)));
     // Another upload of the same name may begin, which the end of the first one does not disturb.
     let second = arriving(&store, &one, &spec(3));
-    assert!(upload.store([Zeroizing::default(), Zeroizing::default()]).is_none());
-    assert!(second.store([Zeroizing::default(), Zeroizing::default()]).is_some());
+    assert!(upload.store_now([Zeroizing::default(), Zeroizing::default()]).is_none());
+    assert!(second.store_now([Zeroizing::default(), Zeroizing::default()]).is_some());
     assert_eq!(store.load().0, 1);
 }
 
@@ -107,7 +126,7 @@ fn what_tables_take_up_is_bounded_until_the_last_job_is_done_with_them() {
         all_table_bytes: 3 * bytes(3),
         ..Limits::default()
     };
-    let store = TableStore::new(limits);
+    let store = TableStore::in_memory(limits);
     let refused = |owner, version, rows| match store.begin(&key(owner, version), spec(rows), bytes(rows)) {
         Err(TableRefusal::Full { key, .. }) => key,
         other => panic!("{other:?}"),
@@ -118,7 +137,7 @@ fn what_tables_take_up_is_bounded_until_the_last_job_is_done_with_them() {
     assert_eq!(refused("alice", 3, 3), "client_tables");
     store_at(&store, &key("bob", 1), &spec(3));
     assert_eq!(refused("bob", 2, 3), "all_table_bytes");
-    assert!(store.delete(&key("alice", 1), None));
+    assert!(store.delete_now(&key("alice", 1), None));
     assert_eq!(store.load().0, 3, "a job still uses it");
     assert_eq!(refused("bob", 2, 3), "all_table_bytes");
     drop(used);
@@ -184,16 +203,16 @@ fn what_is_not_permitted_is_refused() {
 
 #[test]
 fn a_table_that_turns_out_shorter_takes_up_no_more_than_it_needs() {
-    let store = TableStore::new(Limits::default());
+    let store = TableStore::in_memory(Limits::default());
     let announced = spec(200);
     for rows in [200, 199, 64, 65, 1] {
         let fewer = TableSpec { rows, ..announced.clone() };
         let bytes = fewer.component_bytes().expect("a good table");
         let table = arriving(&store, &key("alice", 1), &announced).of_bytes(bytes).expect("rows");
-        let stored = table.store([(); 2].map(|()| Zeroizing::new(vec![0; bytes]))).expect("not deleted");
+        let stored = table.store_now([(); 2].map(|()| Zeroizing::new(vec![0; bytes]))).expect("not deleted");
         assert_eq!((stored.spec().rows, stored.digest()), (rows, &fewer.digest(&key("alice", 1))));
         assert_eq!(store.load(), (1, 2 * bytes as u64));
-        assert!(store.delete(&key("alice", 1), None));
+        assert!(store.delete_now(&key("alice", 1), None));
         drop(stored);
     }
     // A row less is two integers less, and no word of bits.

@@ -14,7 +14,7 @@ const NUMBERED: [&str; 3] = ["key-low", "key-high", "f0"];
 
 /// Loans of two banks, each of which wants the other's beside its own, and of a third.
 fn banks() -> Arc<TableStore> {
-    let store = TableStore::new(Limits::default());
+    let store = TableStore::in_memory(Limits::default());
     for bank in ["bank-a", "bank-b", "bank-c"] {
         let columns = ["key-low", "key-high", "f0", "label"];
         store_table(&store, (bank, "loans"), &columns, purpose().joinable());
@@ -53,7 +53,7 @@ fn tables_are_joined_whole_and_with_their_own_labels() {
     assert_eq!(fault(&join(vec![first(), InputSpec::Upload], None)), SpecFault::Mixed);
     let beside = join(vec![first(), of("bank-c", "loans", &NUMBERED)], None);
     assert!(denied(&beside, "lead", &tables), "bank-a wants the table of bank-b there");
-    let alone = TableStore::new(Limits::default());
+    let alone = TableStore::in_memory(Limits::default());
     let purpose = Purpose { pooled_with: vec![name("bank-a")], ..purpose() };
     store_table(&alone, ("bank-a", "loans"), &NUMBERED, purpose.joinable());
     let mut twice = join(vec![first(), first()], None);
@@ -89,7 +89,7 @@ fn a_joined_table_is_one_of_its_own() {
     let mut kept = keep(&job, &name("lead"), &outputs, &sources, (id, &tables)).expect("room");
     let Keeping { table, outputs } = kept.remove(0);
     assert_eq!((kept.len(), outputs), (0, vec![0, 1]), "one table of both outputs");
-    table.store([vec![3; 968], vec![4; 968]].map(Zeroizing::new)).expect("stored");
+    table.store_now([vec![3; 968], vec![4; 968]].map(Zeroizing::new)).expect("stored");
 
     let joined = |columns: &[&str]| vec![of("lead", "joined", columns)];
     found(&counts(joined(&["x0"]), joined(&["label"])), "lead", &tables).expect("its own labels");

@@ -1,0 +1,136 @@
+//! A table on its way into the store.
+
+use super::{
+    TableKey, TableSpec, UploadId,
+    accounts::Held,
+    store::TableStore,
+    stored::{Body, Origin, StoredTable, Uses},
+};
+use crate::{pki::ClientName, store::StoreError};
+use std::{fmt, sync::Arc};
+use tokio::task::JoinError;
+use zeroize::Zeroizing;
+
+/// Why a table could not be stored or deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum TableFault {
+    /// It was deleted while it arrived.
+    #[error("{0} was deleted while it arrived")]
+    Deleted(Box<TableKey>),
+    /// The node's disk.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The node is ending, or broke one of its own rules.
+    #[error("it was broken off: {0}")]
+    Ended(#[from] JoinError),
+}
+
+/// A table whose body is being read. Dropped before [`store`](Self::store), it leaves no trace.
+#[derive(Debug)]
+pub struct Arriving {
+    slot: Taken,
+    spec: TableSpec,
+    origins: Vec<Origin>,
+    owners: Vec<ClientName>,
+    held: Held,
+}
+
+/// A slot that is taken for a table. Given back on drop, unless the table is in it.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) store: Arc<TableStore>,
+    pub(super) key: Box<TableKey>,
+    pub(super) upload: UploadId,
+}
+
+/// A table with its body, whose slot is still to be filled.
+pub(super) struct Complete {
+    pub(super) slot: Taken,
+    pub(super) table: Arc<StoredTable>,
+}
+
+impl Arriving {
+    pub(super) fn new(slot: Taken, spec: TableSpec, held: Held) -> Self {
+        let owners = vec![slot.key.owner.clone()];
+        Self { slot, spec, origins: Vec::new(), owners, held }
+    }
+
+    /// Of each row of these it tells something.
+    #[must_use]
+    pub fn of_rows(mut self, origins: Vec<Origin>) -> Self {
+        self.origins = origins;
+        self
+    }
+
+    /// It tells of customers of these owners, and not of its holder's.
+    #[must_use]
+    pub fn of_customers(mut self, owners: Vec<ClientName>) -> Self {
+        self.owners = owners;
+        self
+    }
+
+    /// Whose it will be, and which.
+    pub fn key(&self) -> &TableKey {
+        &self.slot.key
+    }
+
+    /// Of fewer rows than were announced, if one component of all columns has only so many bytes. What was set aside for the others is given back.
+    ///
+    /// # Errors
+    /// The number of bytes again, if no number of rows up to those announced has it.
+    pub fn of_bytes(mut self, component: usize) -> Result<Self, usize> {
+        let bytes = |rows: u64| TableSpec { rows, ..self.spec.clone() }.component_bytes().unwrap_or(0);
+        if bytes(self.spec.rows) == component {
+            return Ok(self);
+        }
+        // A row more is a word more of every column of integers: the number of rows is found by halves.
+        let (mut rows, mut beyond) = (0, self.spec.rows);
+        while rows + 1 < beyond {
+            let middle = rows.midpoint(beyond);
+            if bytes(middle) <= component { rows = middle } else { beyond = middle }
+        }
+        if rows == 0 || bytes(rows) != component {
+            return Err(component);
+        }
+        self.spec.rows = rows;
+        self.held.shrink(2 * component as u64);
+        Ok(self)
+    }
+
+    /// The body is complete: `own` and `next` of all columns, one after the other. When this returns, the table is on the disk.
+    ///
+    /// # Errors
+    /// [`TableFault`]; there is no trace of it.
+    pub async fn store(self, components: [Zeroizing<Vec<u8>>; 2]) -> Result<Arc<StoredTable>, TableFault> {
+        let key = self.slot.key.clone();
+        Self::store_all(vec![(self, components)]).await?.pop().ok_or(TableFault::Deleted(key))
+    }
+
+    /// Stores all of these tables of one node with their bodies, or none. Dropped, it goes on to its end.
+    ///
+    /// # Errors
+    /// As [`store`](Self::store).
+    pub async fn store_all(tables: Vec<(Self, [Zeroizing<Vec<u8>>; 2])>) -> Result<Vec<Arc<StoredTable>>, TableFault> {
+        let complete = |(table, components): (Self, _)| {
+            let Self { slot, spec, origins, owners, held } = table;
+            let body = Body { spec, components, origins, owners };
+            let table = Arc::new(StoredTable::new((*slot.key).clone(), body, Uses::default(), held));
+            Complete { slot, table }
+        };
+        let complete: Vec<_> = tables.into_iter().map(complete).collect();
+        let Some(store) = complete.first().map(|first| first.slot.store.clone()) else { return Ok(Vec::new()) };
+        store.keep(complete).await
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.store.give_up(&self.key, self.upload);
+    }
+}
+
+impl fmt::Debug for Complete {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Complete").field(&self.table).finish()
+    }
+}
