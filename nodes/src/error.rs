@@ -2,6 +2,7 @@
 
 use crate::{
     api::Problem,
+    audit::LogFault,
     cli::Exit,
     config::ConfigError,
     credit::TableError,
@@ -38,6 +39,11 @@ pub enum Error {
     /// The node's store cannot be used. The operator acts.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The node's audit log was changed. The operator acts.
+    #[error(
+        "{0}; keep the whole directory for whoever finds out why (`trefoil audit verify` reads it), and move it away to begin a new one"
+    )]
+    Audit(#[from] LogFault),
     /// A key or a signature is not what it should be.
     #[error(transparent)]
     Auth(#[from] trefoil_auth::Error),
@@ -116,6 +122,7 @@ impl Error {
             Self::Store(error) => error.exit(),
             Self::Unreachable { .. } => Exit::Unreachable,
             Self::Integrity(_)
+            | Self::Audit(_)
             | Self::Auth(trefoil_auth::Error::Broken { .. } | trefoil_auth::Error::Undecided { .. })
             | Self::Engine(trefoil_engine::Error::Peer { .. } | trefoil_engine::Error::Abort { .. }) => Exit::Integrity,
             Self::Undone { first, .. } => first.exit(),

@@ -5,6 +5,7 @@ mod sessions;
 use crate::{
     Error,
     api::{Api, KeysApi, Server, auth_router},
+    audit::{AuditWhose, Keeper},
     auth::Auth,
     config::{Address, NodeConfig},
     job::{Jobs, Runner, Sessions, Turns},
@@ -39,6 +40,7 @@ pub struct Node {
     mesh: Arc<Mesh>,
     jobs: Arc<Jobs>,
     store: Store,
+    audit: Option<Keeper>,
     keys: Arc<Keys>,
     addresses: (SocketAddr, SocketAddr),
     stop: watch::Sender<bool>,
@@ -57,9 +59,12 @@ impl Node {
         // Those who wait for their turn hear of it well before they would take the coordinator for dead.
         let heartbeat = config.transport.stall_deadline / 4;
         let turns = Arc::new(Turns::new(config.party, config.limits.strands(config.threads), heartbeat));
-        let NodeConfig { party, cluster, identity, store, listen, limits, .. } = config;
+        let NodeConfig { party, cluster, identity, store, audit, listen, limits, .. } = config;
         let store = Store::open(&store, Whose { cluster: cluster.id(), party }).await?;
-        let jobs = Jobs::new(limits.clone());
+        let whose = AuditWhose { cluster: cluster.id(), party };
+        let (audit, before) = Keeper::open(audit, whose, store.clone(), limits.retention).await?;
+        let jobs = Jobs::new(limits.clone(), audit.log().clone());
+        jobs.recover(before).map_err(Error::system("write the audit log"))?;
         let sessions: Arc<dyn Sessions> = Arc::new(MeshSessions::new(mesh.clone()));
         let runner = Runner::new(jobs.clone(), sessions.clone(), turns.clone());
         let status = {
@@ -105,7 +110,7 @@ impl Node {
         let sweeper = tokio::spawn(sweep(jobs.clone()));
         let server = tokio::spawn(server.run(stopped));
         info!("{party} listens for nodes on {} and for clients on {}", addresses.0, addresses.1);
-        Ok(Self { mesh, jobs, store, keys, addresses, stop, server, sweeper })
+        Ok(Self { mesh, jobs, store, audit: Some(audit), keys, addresses, stop, server, sweeper })
     }
 
     /// The addresses the mesh socket and the API are bound to.
@@ -144,6 +149,9 @@ impl Node {
         self.stop.send_replace(true);
         // The server ends its connections within a limit of its own.
         let _ = (&mut self.server).await;
+        if let Some(audit) = self.audit.take() {
+            audit.stop().await;
+        }
         self.mesh.close().await;
     }
 

@@ -10,6 +10,7 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     num::NonZeroU32,
+    process::Command,
     time::Duration,
 };
 use trefoil_circuits::aes::{KeySize, reference};
@@ -161,8 +162,28 @@ async fn a_killed_node_is_named_and_the_others_serve_on() {
             assert_eq!(failure.blamed, Some(party.index() as u8), "{other}: {}", failure.cause);
         }
         faulty.cluster.restart(party, &faulty.options).await.expect("it starts again");
+        let JobState::Failed { failure } = faulty.end(party, job.id()).await else { panic!("{party} goes on") };
+        assert_eq!(failure.kind, FailureKind::Stopped, "{party} knows of it: {}", failure.cause);
+        assert!(failure.cause.contains("ended while the job was under way"), "{}", failure.cause);
         faulty.works().await;
     }
+    // Their logs have all of it, as they were written.
+    let logs = Party::ALL.map(|party| faulty.cluster.files().node_dir(party).join("audit"));
+    let verified = Command::new(env!("CARGO_BIN_EXE_trefoil")).args(["audit", "verify", "--json"]).args(&logs).output();
+    let verified = verified.expect("it runs");
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&verified.stdout).expect("JSON");
+    assert_eq!((&report["whole"], report["logs"][2]["party"].as_u64()), (&serde_json::Value::Bool(true), Some(2)));
+    // A line of one is altered: so is its node's next start.
+    let log = std::fs::read_dir(&logs[1]).expect("there").next().expect("a file").expect("readable").path();
+    let altered = std::fs::read_to_string(&log).expect("a log").replacen("aes-ctr", "circuit", 1);
+    std::fs::write(&log, altered).expect("room");
+    let verified = Command::new(env!("CARGO_BIN_EXE_trefoil")).args(["audit", "verify"]).args(&logs).output();
+    let verified = verified.expect("it runs");
+    let error = String::from_utf8_lossy(&verified.stderr);
+    assert!(verified.status.code() == Some(5) && error.contains("it was altered"), "{error}");
+    let error = faulty.cluster.restart(Party::P1, &faulty.options).await.expect_err("its log was changed");
+    assert!(error.to_string().contains("it was altered") && error.to_string().contains("move it away"), "{error}");
     faulty.cluster.shutdown().await;
 }
 

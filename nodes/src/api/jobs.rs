@@ -4,7 +4,7 @@ use super::{Api, Caller, Problem, ProblemKind};
 use crate::{
     job::{
         Admission, BodyFault, Head, Job, JobId, JobState, KeepFault, MEDIA_TYPE, NotAJobId, Outputs, Payload,
-        PrepareFault, Prepared, Refusal, SourceFault, fill, keep, resolve, spend,
+        PrepareFault, Prepared, Refusal, SourceFault, fill, keep, resolve, spend, tables_of,
     },
     pki::{ClientName, Role},
 };
@@ -53,14 +53,15 @@ pub(super) async fn put(
     let sources = resolve(&spec, owner, &head.sizes.inputs, &api.tables)?;
     let kept = keep(&spec, owner, &head.sizes.outputs, &sources, (id, &api.tables))?;
     let Payload { attachment, inputs } = head.payload().await?;
-    let limits = limits.clone();
+    let (kind, limits) = (spec.program.kind(), limits.clone());
     let prepared = tokio::task::spawn_blocking(move || Prepared::new(&spec, &attachment, &limits)).await;
     let prepared = prepared.map_err(|e| ProblemKind::Internal.because(format!("{e}; please report this")))??;
     let inputs =
         fill(sources, inputs).map_err(|e| ProblemKind::Internal.because(format!("{e}; please report this")))?;
     let counted = spend(&inputs, owner)?;
     api.tables.keep_uses(counted).await?;
-    let job = upload.accept().ok_or_else(|| ProblemKind::Conflict.because("the job was deleted while it arrived"))?;
+    let job = upload.accept(kind, tables_of(&inputs)).map_err(|e| super::audited::unwritten(&e))?;
+    let job = job.ok_or_else(|| ProblemKind::Conflict.because("the job was deleted while it arrived"))?;
     api.runner.start(job.clone(), prepared, (inputs, kept));
     Ok(state(StatusCode::ACCEPTED, &job))
 }

@@ -37,6 +37,7 @@
 //! Everything else is a [`Problem`]. A job is there for the client that has submitted it and for those whom it names as recipients: for others it does not exist. A client is known
 //! by the name in its certificate.
 
+mod audited;
 mod auth;
 mod jobs;
 mod keys;
@@ -106,6 +107,7 @@ impl Api {
             })
             .method_not_allowed_fallback(async || ProblemKind::Method.because("this resource has other methods"))
             .layer(middleware::from_fn_with_state(self.clone(), sealed::open))
+            .layer(middleware::from_fn_with_state(self.clone(), audited::record))
             // Bodies are read by a reader of our own, which knows how long each may be.
             .layer(DefaultBodyLimit::disable())
             .with_state(self)

@@ -1,8 +1,8 @@
 //! The handlers of `/v1/tables`.
 
-use super::{Api, Caller, Problem, ProblemKind, jobs::announced_as, jobs::client};
+use super::{Api, Caller, Problem, ProblemKind, audited::Stored, jobs::announced_as, jobs::client};
 use crate::{
-    job::{BodyFault, Intake, read_spec},
+    job::{BodyFault, Intake, Sha256Hex, read_spec},
     tables::{Arrival, TABLE_MEDIA_TYPE, TableFault, TableKey, TableRefusal, TableSpec, TableStatus, UploadId},
 };
 use axum::{
@@ -62,7 +62,9 @@ pub(super) async fn put(
     rest.end().await?;
     let table = arriving.store(components).await?;
     tracing::info!("stored {key}");
-    Ok(answer(StatusCode::CREATED, &table.status()))
+    let mut stored = answer(StatusCode::CREATED, &table.status());
+    stored.extensions_mut().insert(Stored(Sha256Hex(*table.digest())));
+    Ok(stored)
 }
 
 /// `GET /v1/tables`: the caller's tables; with `?permitted=true`, those of others that it may use.

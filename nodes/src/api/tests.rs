@@ -90,7 +90,7 @@ fn bob() -> Caller {
 
 impl Node {
     fn new(limits: Limits) -> Self {
-        let (jobs, tables) = (Jobs::new(limits.clone()), TableStore::in_memory(limits));
+        let (jobs, tables) = (Jobs::new(limits.clone(), Arc::new(())), TableStore::in_memory(limits));
         let runner =
             Runner::new(jobs.clone(), Arc::new(Alone), Arc::new(Turns::new(Party::P0, 1, Duration::from_mins(1))));
         let api = Api {

@@ -20,6 +20,7 @@
 //! [`block_on`].
 
 mod aes;
+mod audit;
 mod auth;
 mod bench;
 mod circuit;
@@ -89,6 +90,9 @@ enum Command {
     Auth(Box<auth::AuthCommand>),
     /// Say whether a cluster works, and what to do if it does not
     Doctor(doctor::DoctorArgs),
+    /// Find out whether the audit logs of nodes are as they were written
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Say what a circuit will cost: rounds, bits, memory, time
     Plan(plan::PlanArgs),
     /// Measure: ring, gates, AES, integers, scores, training, matching, logins, latency
@@ -122,6 +126,7 @@ impl Command {
             | Self::Demo(_)
             | Self::Cluster(_)
             | Self::Doctor(_)
+            | Self::Audit(_)
             | Self::Plan(_)
             | Self::Bench(_) => "warn",
         }
@@ -140,6 +145,7 @@ impl Command {
             Self::Rsa(command) => rsa::run(*command),
             Self::Auth(command) => auth::run(&command),
             Self::Doctor(args) => doctor::run(&args),
+            Self::Audit(command) => audit::run(&command),
             Self::Plan(args) => plan::run(&args),
             Self::Bench(args) => bench::run(&args),
             Self::BenchWorker(args) => bench::work(&args),

@@ -72,7 +72,7 @@ async fn world(limits: [Limits; 3]) -> World {
 
 fn serve(files: &ClusterFiles, party: Party, listener: TcpListener, limits: &Limits) -> Node {
     let config = NodeConfig::load(&files.node(party)).expect("a configuration");
-    let jobs = Jobs::new(limits.clone());
+    let jobs = Jobs::new(limits.clone(), Arc::new(()));
     let runner = Runner::new(jobs.clone(), Arc::new(Alone), Arc::new(Turns::new(party, 1, Duration::from_mins(1))));
     let cluster_digest = config.cluster.digest();
     let status = move || NodeStatus {

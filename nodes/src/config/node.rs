@@ -41,6 +41,9 @@ pub struct NodeFile {
     /// Where the node keeps its records: [`STORE`] in the directory that systemd gives a service for its state, else beside this file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<PathBuf>,
+    /// The directory of the node's audit log: [`AUDIT`] beside the store where none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<PathBuf>,
     /// The key of the store, readable by the node alone.
     #[serde(default = "store_key", skip_serializing_if = "is_store_key")]
     pub store_key: PathBuf,
@@ -59,6 +62,9 @@ pub struct NodeFile {
 
 /// The name of a node's store where none is given.
 pub const STORE: &str = "store.redb";
+
+/// The name of the directory of a node's audit log where none is given.
+pub const AUDIT: &str = "audit";
 
 /// The name of its key.
 pub const STORE_KEY: &str = "store.key";
@@ -84,6 +90,8 @@ pub struct NodeConfig {
     pub identity: Identity,
     /// Where its records and their key are.
     pub store: StoreFiles,
+    /// The directory of its audit log.
+    pub audit: PathBuf,
     /// Worker threads.
     pub threads: NonZeroUsize,
     /// Where it listens.
@@ -124,7 +132,9 @@ impl NodeConfig {
             .or_else(|| thread::available_parallelism().ok())
             .unwrap_or(NonZeroUsize::MIN);
         let store = file.store.map_or_else(|| state(beside(Path::new(STORE))), |store| beside(&store));
+        let audit = file.audit.map_or_else(|| store.with_file_name(AUDIT), |audit| beside(&audit));
         Ok(Self {
+            audit,
             store: StoreFiles { path: store, key: beside(&file.store_key) },
             party,
             cluster,

@@ -6,12 +6,12 @@ mod room;
 pub use job::{Job, Outputs};
 pub use room::Room;
 
-use super::{Failure, FailureKind, JobId, JobState, Limits, Terms};
+use super::{Accepted, Failure, FailureKind, JobCost, JobId, JobState, Journal, Limits, ProgramKind, TableRef, Terms};
 use crate::pki::ClientName;
 use room::Accounts;
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    fmt,
+    fmt, io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -19,6 +19,7 @@ use std::{
 /// All jobs of one node. Every operation is short and synchronous.
 pub struct Jobs {
     limits: Limits,
+    journal: Arc<dyn Journal>,
     accounts: Arc<Accounts>,
     inner: Mutex<Inner>,
 }
@@ -38,6 +39,14 @@ struct Used {
     names: HashSet<JobId>,
     order: VecDeque<JobId>,
 }
+
+/// Why a job of the process before this one has no outputs.
+const INTERRUPTED: &str =
+    "the node ended while the job was under way, and was started again; submit the job again under a new id";
+const OUTPUTS_GONE: &str = "the node was started again after the job was done, and outputs do not outlive it; submit the job again under a new id, and fetch its outputs when it is done";
+
+/// Why a job that was done has no outputs.
+const UNWRITTEN: &str = "its end could not be written into the node's audit log, so nothing is released; the node's operator finds the cause in the node's log: submit the job again when that is mended";
 
 /// Names remembered at most (two megabytes).
 const USED_NAMES: usize = 1 << 16;
@@ -74,9 +83,37 @@ pub enum Refusal {
 }
 
 impl Jobs {
-    /// No jobs yet.
-    pub fn new(limits: Limits) -> Arc<Self> {
-        Arc::new(Self { limits, accounts: Arc::default(), inner: Mutex::default() })
+    /// No jobs yet; what becomes of those that come is written down in `journal`.
+    pub fn new(limits: Limits, journal: Arc<dyn Journal>) -> Arc<Self> {
+        Arc::new(Self { limits, journal, accounts: Arc::default(), inner: Mutex::default() })
+    }
+
+    /// Jobs of the process before this one, as the journal has them: what has not failed has now, as its outputs are gone. In the order in which they were accepted.
+    ///
+    /// # Errors
+    /// Those of the journal, which is told of the jobs that were interrupted.
+    pub fn recover(&self, jobs: Vec<(Accepted, Option<JobState>)>) -> io::Result<()> {
+        let mut inner = self.lock();
+        for (accepted, end) in jobs {
+            let failure = match &end {
+                Some(JobState::Failed { failure }) => failure.clone(),
+                Some(_) => Failure::new(FailureKind::Stopped, OUTPUTS_GONE),
+                None => Failure::new(FailureKind::Stopped, INTERRUPTED),
+            };
+            let id = accepted.job;
+            let state = JobState::Failed { failure };
+            if end.is_none() {
+                self.journal.ended(id, &state)?;
+            }
+            inner.jobs.insert(id, Arc::new(Job::recovered(accepted, state)));
+            inner.ended.push_back((Instant::now(), id));
+        }
+        Ok(())
+    }
+
+    /// Where it is written down what becomes of them.
+    pub fn journal(&self) -> &dyn Journal {
+        &*self.journal
     }
 
     /// The limits that are kept.
@@ -134,7 +171,7 @@ impl Jobs {
         if others && (done || job.owner() != client) {
             return true;
         }
-        let reason = Failure::new(FailureKind::Cancelled, "cancelled by the client");
+        let reason = cancelled();
         job.stop(reason.clone());
         if job.state() == JobState::Receiving {
             // Nobody runs it yet, so nobody else would tell those who wait for it. Its room is the upload's to give back.
@@ -144,8 +181,19 @@ impl Jobs {
         true
     }
 
-    /// Records how a job ended: what it has become can be asked for until the retention time is over.
-    pub fn finish(&self, job: &Job, end: Result<(Outputs, super::JobCost), Failure>) {
+    /// Records how a job ended: what it has become can be asked for until the retention time is over. Where that cannot be written down, nothing is released.
+    pub fn finish(&self, job: &Job, end: Result<(Outputs, JobCost), Failure>) {
+        let state = match &end {
+            Ok((_, cost)) => JobState::Done { cost: *cost },
+            Err(failure) => JobState::Failed { failure: failure.clone() },
+        };
+        let end = match self.journal.ended(job.id(), &state) {
+            Ok(()) => end,
+            Err(error) => {
+                tracing::error!(id = %job.id(), "the end of a job cannot be written into the audit log: {error}");
+                end.and(Err(Failure::new(FailureKind::Internal, UNWRITTEN)))
+            }
+        };
         let mut inner = self.lock();
         job.end(end);
         // A job deleted meanwhile is not there any more.
@@ -200,6 +248,10 @@ impl Jobs {
     }
 }
 
+fn cancelled() -> Failure {
+    Failure::new(FailureKind::Cancelled, "cancelled by the client")
+}
+
 impl Inner {
     fn forget(&mut self, id: JobId) {
         self.jobs.remove(&id);
@@ -230,14 +282,20 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// The body is complete and good. `None` if the client has deleted the job meanwhile.
-    pub fn accept(mut self) -> Option<Arc<Job>> {
-        let job = self.job.take()?;
-        let inner = self.jobs.lock();
-        inner.jobs.contains_key(&job.id()).then(|| {
+    /// The body is complete and good: the job is a `program`, computed of these tables. `None` if the client has deleted the job meanwhile.
+    ///
+    /// # Errors
+    /// Those of the journal; there is no trace of the job.
+    pub fn accept(mut self, program: ProgramKind, tables: Vec<TableRef>) -> io::Result<Option<Arc<Job>>> {
+        let Some(job) = &self.job else { return Ok(None) };
+        self.jobs.journal.accepted(&job.accepted_as(program, tables))?;
+        let Some(job) = self.job.take() else { return Ok(None) };
+        if self.jobs.lock().jobs.contains_key(&job.id()) {
             job.accepted();
-            job
-        })
+            return Ok(Some(job));
+        }
+        self.jobs.journal.ended(job.id(), &JobState::Failed { failure: cancelled() })?;
+        Ok(None)
     }
 }
 

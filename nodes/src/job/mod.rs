@@ -4,6 +4,7 @@ mod agree;
 mod body;
 mod id;
 mod jobs;
+mod journal;
 mod limits;
 mod prepare;
 mod ranges;
@@ -20,12 +21,15 @@ pub(crate) use body::{Intake, frame, read_spec};
 pub(crate) use id::lower_hex;
 pub use id::{JobId, NotAJobId};
 pub use jobs::{Admission, Job, Jobs, Outputs, Refusal, Room, Upload};
+pub use journal::{Accepted, Asked, Journal, TableRef};
 pub use limits::{Limits, TooLarge};
 pub use prepare::{PrepareFault, Prepared, RunFault};
 pub use rehearse::{Checks, RehearsalFault, rehearsal_bytes, rehearse, set_aside};
 pub(crate) use run::failure;
 pub use run::{Runner, Seat, Session, Sessions};
-pub use sources::{Input, KeepFault, Keeping, Kept, Source, SourceFault, TableSource, fill, keep, resolve, spend};
+pub use sources::{
+    Input, KeepFault, Keeping, Kept, Source, SourceFault, TableSource, fill, keep, resolve, spend, tables_of,
+};
 pub use spec::{
     AesCtrSpec, AucSpec, CircuitSpec, CountsSpec, InputSpec, JobSpec, JoinSpec, JoinedSpec, KeptTable, MAX_JOINED,
     MAX_RECIPIENTS, Making, MethodSpec, ModeSpec, ModelSpec, MomentsSpec, OutputSpec, OutputTerms, PooledSpec, Port,

@@ -1,7 +1,7 @@
 //! Where the inputs of a job come from: with the job, or out of tables that are stored here.
 
 use super::{
-    InputSpec, JobId, JobSpec, Making, ModeSpec, Port, ProgramKind, Role, SpecFault, TableInput, spec::making,
+    InputSpec, JobId, JobSpec, Making, ModeSpec, Port, ProgramKind, Role, SpecFault, TableInput, TableRef, spec::making,
 };
 use crate::{
     pki::ClientName,
@@ -353,6 +353,12 @@ pub fn spend(inputs: &[Input], requester: &ClientName) -> Result<Vec<Arc<StoredT
         }
     }
     Ok(counted)
+}
+
+/// The tables of these inputs, each once.
+pub fn tables_of(inputs: &[Input]) -> Vec<TableRef> {
+    let tables: BTreeMap<_, _> = inputs.iter().filter_map(Input::table).map(|table| (&table.key, table)).collect();
+    tables.into_values().map(|table| TableRef::new(&table.key, table.digest())).collect()
 }
 
 /// Where the outputs of a job go that stay here.

@@ -49,6 +49,12 @@ impl OutputStatus {
     }
 }
 
+impl From<OutputStatus> for OutputTerms {
+    fn from(status: OutputStatus) -> Self {
+        Self { shape: status.shape(), recipients: status.recipients }
+    }
+}
+
 /// Where a job stands on one node.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]

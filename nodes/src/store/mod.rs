@@ -71,6 +71,8 @@ pub enum Space {
     Tables,
     /// The entries of tables.
     TableParts,
+    /// The end of the audit log.
+    Audit,
 }
 
 /// Which node a store belongs to.
@@ -100,8 +102,8 @@ struct Inner {
 }
 
 impl Space {
-    const ALL: [Self; 6] =
-        [Self::Keys, Self::Templates, Self::Credentials, Self::Counters, Self::Tables, Self::TableParts];
+    const ALL: [Self; 7] =
+        [Self::Keys, Self::Templates, Self::Credentials, Self::Counters, Self::Tables, Self::TableParts, Self::Audit];
 
     /// As the file names it.
     const fn name(self) -> &'static str {
@@ -112,6 +114,7 @@ impl Space {
             Self::Counters => "counters",
             Self::Tables => "tables",
             Self::TableParts => "table-parts",
+            Self::Audit => "audit",
         }
     }
 

@@ -2,7 +2,10 @@
 
 use super::Room;
 use crate::{
-    job::{Failure, JobCost, JobId, JobState, JobStatus, OutputStatus, Terms},
+    job::{
+        Accepted, Failure, JobCost, JobId, JobState, JobStatus, OutputStatus, OutputTerms, ProgramKind, Sha256Hex,
+        TableRef, Terms,
+    },
     pki::ClientName,
 };
 use sha2::{Digest, Sha256};
@@ -77,6 +80,29 @@ impl Job {
             stop: watch::Sender::new(None),
             kept: Mutex::new(kept),
         }
+    }
+
+    /// A job of the process before this one.
+    pub(super) fn recovered(accepted: Accepted, state: JobState) -> Self {
+        let Accepted { job, owner, digest, mode, outputs, .. } = accepted;
+        let outputs = outputs.into_iter().map(OutputTerms::from).collect();
+        Self {
+            id: job,
+            owner,
+            terms: Terms { digest: digest.0, mode, outputs },
+            admitted: Instant::now(),
+            state: watch::Sender::new(state),
+            stop: watch::Sender::new(None),
+            kept: Mutex::default(),
+        }
+    }
+
+    /// What is written down when it is accepted.
+    pub(super) fn accepted_as(&self, program: ProgramKind, tables: Vec<TableRef>) -> Accepted {
+        let Terms { digest, mode, outputs } = &self.terms;
+        let outputs = outputs.iter().map(OutputStatus::of).collect();
+        let (job, owner, digest) = (self.id, self.owner.clone(), Sha256Hex(*digest));
+        Accepted { job, owner, digest, program, mode: *mode, outputs, tables }
     }
 
     /// Its name.

@@ -18,8 +18,15 @@ fn terms_for(recipients: &[&ClientName]) -> Terms {
     Terms { digest: [9; 32], mode: ModeSpec::Malicious, outputs: recipients.iter().map(output).collect() }
 }
 
+impl Upload {
+    /// Where nothing is written down.
+    pub(crate) fn accept_now(self) -> Option<Arc<Job>> {
+        self.accept(ProgramKind::AesCtr, Vec::new()).expect("no disk")
+    }
+}
+
 fn jobs(limits: Limits) -> Arc<Jobs> {
-    Jobs::new(limits)
+    Jobs::new(limits, Arc::new(()))
 }
 
 fn id(n: u8) -> JobId {
@@ -34,7 +41,7 @@ fn new(jobs: &Arc<Jobs>, n: u8, bytes: u64) -> Upload {
 }
 
 fn accepted(jobs: &Arc<Jobs>, n: u8, bytes: u64) -> Arc<Job> {
-    new(jobs, n, bytes).accept().expect("present")
+    new(jobs, n, bytes).accept_now().expect("present")
 }
 
 fn output(words: usize) -> (Outputs, JobCost) {
@@ -52,7 +59,7 @@ fn submitting_again_is_idempotent_for_the_owner_alone() {
     let jobs = jobs(Limits::default());
     let upload = new(&jobs, 1, 10);
     assert!(matches!(jobs.admit(id(1), &ALICE, terms(), 10), Err(Refusal::Uploading)));
-    let job = upload.accept().expect("present");
+    let job = upload.accept_now().expect("present");
     assert!(matches!(jobs.admit(id(1), &ALICE, terms(), 10), Ok(Admission::Known(known)) if Arc::ptr_eq(&known, &job)));
     assert!(matches!(jobs.admit(id(1), &ALICE, Terms { digest: [8; 32], ..terms() }, 10), Err(Refusal::Taken)));
     assert!(matches!(jobs.admit(id(1), &BOB, terms(), 10), Err(Refusal::Taken)));
@@ -126,7 +133,7 @@ fn ended_jobs_are_forgotten_by_age_and_number() {
 fn an_output_stays_until_all_whom_it_concerns_are_done_with_the_job() {
     let jobs = jobs(Limits::default());
     let Ok(Admission::New(upload)) = jobs.admit(id(1), &ALICE, terms_for(&[&BOB]), 1000) else { panic!() };
-    let job = upload.accept().expect("present");
+    let job = upload.accept_now().expect("present");
     assert!(job.is_for(0, &BOB) && !job.is_for(0, &ALICE) && !job.is_for(1, &BOB));
     jobs.finish(&job, Ok(output(10)));
     drop(job);
@@ -143,7 +150,7 @@ fn an_output_stays_until_all_whom_it_concerns_are_done_with_the_job() {
 fn only_the_submitter_cancels() {
     let jobs = jobs(Limits::default());
     let submit = |n| match jobs.admit(id(n), &ALICE, terms_for(&[&ALICE, &BOB]), 1000) {
-        Ok(Admission::New(upload)) => upload.accept().expect("present"),
+        Ok(Admission::New(upload)) => upload.accept_now().expect("present"),
         other => panic!("{other:?}"),
     };
     let job = submit(1);
@@ -182,7 +189,7 @@ async fn waiting_for_an_end_is_told_of_it() {
     let job = jobs.get(id(2), &ALICE).expect("present");
     assert!(jobs.delete(id(2), &ALICE));
     assert!(job.ended_within(Duration::from_hours(1)).await.state.is_final());
-    assert!(upload.accept().is_none());
+    assert!(upload.accept_now().is_none());
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -223,7 +230,7 @@ proptest! {
                     }
                 }
                 Step::Drop(n) => drop(uploads.remove(&n)),
-                Step::Accept(n) => running.extend(uploads.remove(&n).and_then(Upload::accept).map(|job| (n, job))),
+                Step::Accept(n) => running.extend(uploads.remove(&n).and_then(Upload::accept_now).map(|job| (n, job))),
                 Step::Finish(n, ok) => {
                     if let Some(job) = running.remove(&n) {
                         job.running();

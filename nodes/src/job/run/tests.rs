@@ -100,7 +100,7 @@ fn runners(limits: &Limits, patience: Duration) -> [Arc<Runner>; 3] {
 
 fn runner(node: InMemory, limits: &Limits) -> Arc<Runner> {
     let turns = Turns::new(node.me, limits.strands(NonZeroUsize::MIN), STALL);
-    Runner::new(Jobs::new(limits.clone()), Arc::new(node), Arc::new(turns))
+    Runner::new(Jobs::new(limits.clone(), Arc::new(())), Arc::new(node), Arc::new(turns))
 }
 
 fn places(n: u32) -> Limits {
@@ -126,7 +126,7 @@ fn start(runner: &Arc<Runner>, id: JobId, spec: &JobSpec, ends: (Vec<Input>, Kep
     let (sizes, terms) = (spec.sizes().expect("small"), spec.terms(&OWNER).expect("good"));
     let admission = runner.jobs.admit(id, &OWNER, terms, sizes.held_bytes());
     let Ok(Admission::New(upload)) = admission else { panic!("{admission:?}") };
-    let job = upload.accept().expect("present");
+    let job = upload.accept_now().expect("present");
     let prepared = Prepared::new(spec, b"", runner.jobs.limits()).expect("a good job");
     drop(runner.start(job.clone(), prepared, ends));
     job

@@ -1,0 +1,55 @@
+//! What is written down.
+
+use crate::{
+    config::ClusterId,
+    job::{Accepted, Asked, JobId, JobState, Sha256Hex},
+};
+use serde::{Deserialize, Serialize};
+
+/// Something that a node has done or refused. Names and digests, and no secret.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// The first entry of a file.
+    Opened {
+        /// The version of the form of the log.
+        format: u32,
+        /// The cluster.
+        cluster: ClusterId,
+        /// The node: 0, 1 or 2.
+        party: u8,
+        /// The link that the file begins with: the end of the one before it, zeros for the first.
+        previous: Sha256Hex,
+    },
+    /// The node has started.
+    Started {
+        /// The version of its software.
+        version: String,
+    },
+    /// The node was stopped in order.
+    Stopped,
+    /// The log was found with so many bytes of an entry that was not written to its end, which were removed.
+    Repaired {
+        /// How many.
+        bytes: u64,
+    },
+    /// The log was found without entries that the node's store says were there: this many were written in all. What was there is gone, or was moved away.
+    Lost {
+        /// How many entries there had been.
+        entries: u64,
+        /// The link after them.
+        link: Sha256Hex,
+    },
+    /// A job was taken on.
+    JobAccepted(Accepted),
+    /// A job has ended: where it stands after that.
+    JobEnded {
+        /// The job.
+        job: JobId,
+        /// How.
+        #[serde(flatten)]
+        state: JobState,
+    },
+    /// A request that changes something, hands out an output or was refused: all but those that have an entry of their own.
+    Request(Asked),
+}

@@ -1,0 +1,128 @@
+//! The log of a node and the anchor in its store.
+
+use super::{AuditLog, AuditWhose, Event, Link, log::Recovered};
+use crate::{
+    Error,
+    job::{Accepted, JobState, Sha256Hex},
+    store::{Space, Store, Value},
+};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+/// How long an entry may be on its way to the disk.
+const SYNC: Duration = Duration::from_secs(1);
+
+/// The name of the anchor's record.
+const ANCHOR: &[u8] = b"end";
+
+/// Writes the log to the disk, and its end into the store, as it grows.
+#[derive(Debug)]
+pub struct Keeper {
+    log: Arc<AuditLog>,
+    store: Store,
+    task: JoinHandle<()>,
+}
+
+/// A job of the process before this one, and its end, if it had one.
+pub type JobBefore = (Accepted, Option<JobState>);
+
+impl Keeper {
+    /// Opens a node's log, writes down that it has started, and keeps it. Jobs of the process before that have ended longer ago than `retention` are left out.
+    ///
+    /// # Errors
+    /// As [`AuditLog::open`]; [`Error::Store`] if the anchor cannot be read.
+    pub async fn open(
+        directory: PathBuf,
+        whose: AuditWhose,
+        store: Store,
+        retention: Duration,
+    ) -> Result<(Self, Vec<JobBefore>), Error> {
+        let anchor = store.get(Space::Audit, ANCHOR).await?;
+        let anchor =
+            anchor.map(|record| read(&record).ok_or_else(|| store.damaged("the end of the audit log".to_owned())));
+        let anchor = anchor.transpose()?;
+        let opened = spawn_blocking(move || {
+            let recovered = AuditLog::open(&directory, whose, anchor)?;
+            let started = Event::Started { version: env!("CARGO_PKG_VERSION").to_owned() };
+            recovered.log.append(&started).map_err(Error::system("write the audit log"))?;
+            Ok::<_, Error>(recovered)
+        });
+        let Recovered { log, jobs } = opened.await.map_err(|e| Error::Bug(e.to_string()))??;
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(retention);
+        let recent = |(time, _, end): &(u64, _, Option<_>)| end.is_none() || u128::from(*time) >= since.as_millis();
+        let jobs = jobs.into_iter().filter(recent).map(|(_, job, end)| (job, end)).collect();
+        let log = Arc::new(log);
+        let task = tokio::spawn(keep(log.clone(), store.clone()));
+        Ok((Self { log, store, task }, jobs))
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Arc<AuditLog> {
+        &self.log
+    }
+
+    /// Writes down that the node was stopped, and waits for the disk.
+    pub async fn stop(self) {
+        self.task.abort();
+        if let Err(error) = self.log.append(&Event::Stopped) {
+            tracing::error!("cannot write the audit log: {error}");
+        }
+        sync(&self.log, &self.store).await;
+    }
+}
+
+async fn keep(log: Arc<AuditLog>, store: Store) {
+    let mut interval = tokio::time::interval(SYNC);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut synced = None;
+    loop {
+        interval.tick().await;
+        if synced != Some(log.entries()) {
+            synced = sync(&log, &store).await;
+        }
+    }
+}
+
+/// How many entries are on the disk now, if they are.
+async fn sync(log: &Arc<AuditLog>, store: &Store) -> Option<u64> {
+    let on_disk = {
+        let log = log.clone();
+        spawn_blocking(move || log.sync()).await
+    };
+    let (entries, link) = match on_disk {
+        Ok(Ok(end)) => end,
+        Ok(Err(error)) => {
+            tracing::error!("cannot write the audit log to the disk: {error}");
+            return None;
+        }
+        // The node is ending.
+        Err(_) => return None,
+    };
+    match store.put(Space::Audit, ANCHOR, written(entries, link)).await {
+        Ok(()) => Some(entries),
+        Err(error) => {
+            tracing::error!("the end of the audit log: {error}");
+            None
+        }
+    }
+}
+
+/// The number of entries, little-endian, and the link after them.
+fn written(entries: u64, link: Link) -> Value {
+    Value::new([&entries.to_le_bytes()[..], &link.0].concat())
+}
+
+fn read(record: &[u8]) -> Option<(u64, Link)> {
+    let (entries, link) = record.split_first_chunk()?;
+    Some((u64::from_le_bytes(*entries), Sha256Hex(link.try_into().ok()?)))
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

@@ -1,0 +1,259 @@
+//! A log shows what was done to it.
+
+use super::*;
+use crate::{
+    Error,
+    config::ClusterId,
+    job::{
+        Accepted, Asked, Failure, FailureKind, JobCost, JobId, JobState, Journal as _, ModeSpec, ProgramKind, Sha256Hex,
+    },
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+use tempfile::TempDir;
+use trefoil_engine::Party;
+
+fn of(party: Party) -> AuditWhose {
+    AuditWhose { cluster: ClusterId::new([7; 16]), party }
+}
+
+fn accepted(n: u8) -> Accepted {
+    Accepted {
+        job: JobId::from([n; 16]),
+        owner: "alice".parse().expect("a name"),
+        digest: Sha256Hex([n; 32]),
+        program: ProgramKind::Moments,
+        mode: ModeSpec::Malicious,
+        outputs: Vec::new(),
+        tables: Vec::new(),
+    }
+}
+
+fn done() -> JobState {
+    JobState::Done { cost: JobCost { rounds: 3, bytes_sent: 99, products: 7, seconds: 0.125 } }
+}
+
+fn failed() -> JobState {
+    JobState::Failed { failure: Failure::new(FailureKind::Link, "lost").blaming(Party::P2) }
+}
+
+fn upload(path: &str, digest: u8) -> Event {
+    let sha256 = Some(Sha256Hex([digest; 32]));
+    let (client, method) = ("client bank-a".to_owned(), "PUT".to_owned());
+    Event::Request(Asked { client, method, path: path.to_owned(), status: 201, sha256 })
+}
+
+fn started() -> Event {
+    Event::Started { version: "1".to_owned() }
+}
+
+fn open(dir: &TempDir) -> Recovered {
+    AuditLog::open(dir.path(), of(Party::P1), None).expect("a good log")
+}
+
+fn with_three_jobs(dir: &TempDir) -> (u64, Link) {
+    with_jobs(dir, 3)
+}
+
+/// Three jobs: one is done, one has failed, one has no end.
+fn with_jobs(dir: &TempDir, third: u8) -> (u64, Link) {
+    let log = open(dir).log;
+    log.append(&started()).expect("room");
+    [1, 2, third].into_iter().for_each(|n| log.accepted(&accepted(n)).expect("room"));
+    log.ended(JobId::from([2; 16]), &failed()).expect("room");
+    log.ended(JobId::from([1; 16]), &done()).expect("room");
+    log.append(&upload("/v1/tables/loans/1", 5)).expect("room");
+    log.sync().expect("a disk")
+}
+
+fn file(dir: &TempDir) -> PathBuf {
+    dir.path().join("audit-000000000000.log")
+}
+
+fn lines(path: &Path) -> Vec<String> {
+    fs::read_to_string(path).expect("a log").lines().map(str::to_owned).collect()
+}
+
+fn fault(error: &Error) -> &LogFault {
+    match error {
+        Error::Audit(fault) => fault,
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_node_that_starts_again_finds_its_jobs() {
+    let dir = tempfile::tempdir().expect("a directory");
+    with_three_jobs(&dir);
+    let Recovered { log, jobs } = open(&dir);
+    let found: Vec<_> = jobs.into_iter().map(|(_, job, end)| (job, end)).collect();
+    assert_eq!(found, [(accepted(1), Some(done())), (accepted(2), Some(failed())), (accepted(3), None)]);
+    // They do not outlive another start.
+    log.append(&started()).expect("room");
+    log.accepted(&accepted(4)).expect("room");
+    drop(log);
+    let jobs = open(&dir).jobs;
+    assert_eq!(jobs.into_iter().map(|(_, job, end)| (job, end)).collect::<Vec<_>>(), [(accepted(4), None)]);
+}
+
+#[test]
+fn files_follow_each_other() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let small = |anchor| AuditLog::open_with(dir.path(), of(Party::P1), anchor, 1000).expect("a good log");
+    let log = small(None).log;
+    log.append(&started()).expect("room");
+    (1..=40).for_each(|n| log.accepted(&accepted(n)).expect("room"));
+    let end = log.sync().expect("a disk");
+    drop(log);
+    let files = fs::read_dir(dir.path()).expect("there").count();
+    assert!(files > 5, "{files}");
+    let report = verify(dir.path()).expect("a good log");
+    assert_eq!((report.entries, report.link, report.first), (end.0, end.1, 0));
+    assert_eq!(report.party, Some(1));
+    // All jobs since the start are found, in whichever file.
+    let Recovered { log, jobs } = small(Some(end));
+    assert_eq!((jobs.len(), log.entries()), (40, end.0));
+    // A part of the log, from some file on, holds together; without one in between it does not.
+    let mut paths: Vec<_> = fs::read_dir(dir.path()).expect("there").map(|e| e.expect("a file").path()).collect();
+    paths.sort();
+    fs::remove_file(&paths[0]).expect("there");
+    let report = verify(dir.path()).expect("the rest of a good log");
+    assert!(report.first > 0 && report.entries < end.0);
+    fs::remove_file(&paths[2]).expect("there");
+    let error = verify(dir.path()).expect_err("a gap");
+    assert_eq!((fault(&error).path.as_path(), fault(&error).line), (paths[3].as_path(), Some(1)));
+}
+
+/// Each line in turn is altered in one byte, removed, and written twice.
+#[test]
+fn what_is_altered_removed_or_put_in_is_found() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let end = with_three_jobs(&dir);
+    let good = lines(&file(&dir));
+    let write = |lines: &[String]| {
+        fs::write(file(&dir), lines.iter().map(|line| format!("{line}\n")).collect::<String>()).expect("room");
+    };
+    let first_wrong = || verify(dir.path()).err().map(|error| fault(&error).line.expect("a line"));
+    write(&good);
+    assert_eq!(first_wrong(), None);
+    for k in 0..good.len() {
+        for at in [0, 63, 70, good[k].len() - 2] {
+            let mut altered = good.clone();
+            let mut bytes = altered[k].clone().into_bytes();
+            bytes[at] ^= 1;
+            altered[k] = String::from_utf8(bytes).expect("ASCII");
+            write(&altered);
+            assert_eq!(first_wrong(), Some(k as u64 + 1), "byte {at}");
+            assert!(AuditLog::open(dir.path(), of(Party::P1), None).is_err());
+        }
+        let mut removed = good.clone();
+        removed.remove(k);
+        write(&removed);
+        let last = k + 1 == good.len();
+        assert_eq!(first_wrong(), (!last).then_some(k as u64 + 1));
+        // The end of a log is held by the node's store.
+        AuditLog::open(dir.path(), of(Party::P1), Some(end)).expect_err("an entry is missing");
+        let mut twice = good.clone();
+        twice.insert(k, good[k].clone());
+        write(&twice);
+        // The first one, which begins a file, says the same again.
+        assert_eq!(first_wrong(), Some(k as u64 + 2));
+    }
+    write(&good);
+    AuditLog::open(dir.path(), of(Party::P1), Some(end)).expect("all of it");
+    let error = AuditLog::open(dir.path(), of(Party::P2), None).expect_err("another node's");
+    assert!(error.to_string().contains("is of another node"), "{error}");
+}
+
+/// A log that was written anew, whole and well formed, is not the one of which the store has the end.
+#[test]
+fn another_log_of_the_same_length_is_found_by_the_anchor() {
+    let [dir, other] = [(); 2].map(|()| tempfile::tempdir().expect("a directory"));
+    let end = with_three_jobs(&dir);
+    let forged = with_jobs(&other, 4);
+    assert_eq!((end.0, end.1 == forged.1), (forged.0, false));
+    let error = AuditLog::open(other.path(), of(Party::P1), Some(end)).expect_err("another log");
+    assert!(error.to_string().contains("the node's store says"), "{error}");
+}
+
+#[test]
+fn an_entry_that_was_not_written_to_its_end_is_removed_and_told() {
+    for keep in [1, 40, 90] {
+        let dir = tempfile::tempdir().expect("a directory");
+        with_three_jobs(&dir);
+        let text = fs::read(file(&dir)).expect("a log");
+        let torn = [&text[..], &text[..keep]].concat();
+        fs::write(file(&dir), torn).expect("room");
+        assert_eq!(verify(dir.path()).expect("a good log").torn, keep as u64);
+        let log = open(&dir).log;
+        log.append(&started()).expect("room");
+        drop(log);
+        let lines = lines(&file(&dir));
+        assert!(lines[lines.len() - 2].contains(&format!(r#""event":"repaired","bytes":{keep}"#)), "{lines:?}");
+        assert_eq!(verify(dir.path()).expect("a good log").torn, 0);
+    }
+}
+
+#[test]
+fn a_log_that_was_moved_away_is_begun_anew_and_that_is_told() {
+    let [dir, empty] = [(); 2].map(|()| tempfile::tempdir().expect("a directory"));
+    let end = with_three_jobs(&dir);
+    let log = AuditLog::open(empty.path(), of(Party::P1), Some(end)).expect("a new log").log;
+    drop(log);
+    let lines = lines(&file(&empty));
+    assert!(lines[1].contains(r#""event":"lost""#) && lines[1].contains(&end.1.to_string()), "{lines:?}");
+}
+
+#[test]
+fn three_logs_are_compared_job_by_job_and_table_by_table() {
+    let dirs = [(); 3].map(|()| tempfile::tempdir().expect("a directory"));
+    let logs: Vec<AuditLog> = Party::ALL
+        .into_iter()
+        .zip(&dirs)
+        .map(|(party, dir)| AuditLog::open(dir.path(), of(party), None).expect("a new log").log)
+        .collect();
+    let findings = || compare(&dirs.each_ref().map(|dir| verify(dir.path()).expect("a good log")));
+    for log in &logs {
+        log.accepted(&accepted(1)).expect("room");
+        log.ended(JobId::from([1; 16]), &done()).expect("room");
+        log.append(&upload("/v1/tables/loans/1", 5)).expect("room");
+    }
+    assert_eq!(findings(), []);
+    // One that failed need not have come to all.
+    logs[0].accepted(&accepted(2)).expect("room");
+    logs[0].ended(JobId::from([2; 16]), &failed()).expect("room");
+    // A table that was deleted and uploaded again at some of them.
+    logs[1].append(&upload("/v1/tables/loans/1", 6)).expect("room");
+    assert_eq!(findings(), []);
+    logs[0].accepted(&accepted(3)).expect("room");
+    logs[0].ended(JobId::from([3; 16]), &done()).expect("room");
+    logs[2].accepted(&accepted(3)).expect("room");
+    let missing = Finding::Missing { job: JobId::from([3; 16]), at: 0, missing: 1 };
+    assert_eq!(findings(), [missing.clone()]);
+    logs[1].accepted(&Accepted { digest: Sha256Hex([9; 32]), ..accepted(3) }).expect("room");
+    assert_eq!(findings(), [Finding::Digest { job: JobId::from([3; 16]) }]);
+    logs[2].append(&upload("/v1/tables/income/1", 1)).expect("room");
+    logs[0].append(&upload("/v1/tables/income/1", 2)).expect("room");
+    assert!(matches!(&findings()[..], [Finding::Digest { .. }, Finding::Table { at: 0, other: 2, .. }]));
+    let same = [0, 0].map(|k: usize| verify(dirs[k].path()).expect("a good log"));
+    assert_eq!(compare(&same), [Finding::Same { party: 0 }]);
+}
+
+/// A file that takes no more: nothing of an entry stays, and the next one follows the last that is there.
+#[test]
+fn a_full_disk_leaves_no_part_of_an_entry() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = open(&dir).log;
+    log.append(&started()).expect("room");
+    let before = fs::read(file(&dir)).expect("a log");
+    log.fail_at(Some(30));
+    log.accepted(&accepted(1)).expect_err("a full disk");
+    assert_eq!(fs::read(file(&dir)).expect("a log"), before);
+    log.fail_at(None);
+    log.accepted(&accepted(2)).expect("room again");
+    drop(log);
+    let jobs = open(&dir).jobs;
+    assert_eq!(jobs.into_iter().map(|(_, job, _)| job).collect::<Vec<_>>(), [accepted(2)]);
+}

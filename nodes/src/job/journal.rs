@@ -1,0 +1,103 @@
+//! What is written down of jobs, so that they are known after a restart, and of other requests.
+
+use super::{JobId, JobState, ModeSpec, OutputStatus, ProgramKind, Sha256Hex};
+use crate::{
+    pki::ClientName,
+    tables::{TableKey, TableName},
+};
+use serde::{Deserialize, Serialize};
+use std::{fmt, io};
+
+/// Where the beginning and the end of each job are written down, and what else is asked of the node. Each returns when a process that is killed has not lost it.
+pub trait Journal: fmt::Debug + Send + Sync {
+    /// A job is taken on; it is not told to anybody before.
+    ///
+    /// # Errors
+    /// Those of the system; the job is not taken on then.
+    fn accepted(&self, job: &Accepted) -> io::Result<()>;
+
+    /// A job has ended; it is not told to anybody before.
+    ///
+    /// # Errors
+    /// Those of the system; nothing is released then.
+    fn ended(&self, job: JobId, state: &JobState) -> io::Result<()>;
+
+    /// Something else was asked for; it is not answered before.
+    ///
+    /// # Errors
+    /// Those of the system; no answer is given then.
+    fn asked(&self, request: &Asked) -> io::Result<()>;
+}
+
+/// A request and how it was answered.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Asked {
+    /// Who has asked, by its certificate.
+    pub client: String,
+    /// The method.
+    pub method: String,
+    /// What for, without parameters.
+    pub path: String,
+    /// The status of the answer.
+    pub status: u16,
+    /// The digest of what was stored, for a table: the same at all nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Sha256Hex>,
+}
+
+/// A job that was taken on.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Accepted {
+    /// The job.
+    pub job: JobId,
+    /// Who has submitted it.
+    pub owner: ClientName,
+    /// The digest of its specification, on which the three nodes agree before they compute.
+    pub digest: Sha256Hex,
+    /// What is computed.
+    pub program: ProgramKind,
+    /// Against whom it is secure.
+    pub mode: ModeSpec,
+    /// What comes out, and who may fetch it.
+    pub outputs: Vec<OutputStatus>,
+    /// The tables it is computed of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<TableRef>,
+}
+
+/// A table of a job.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct TableRef {
+    /// Whose it is.
+    pub owner: ClientName,
+    /// Its name.
+    pub name: TableName,
+    /// Its version.
+    pub version: u32,
+    /// The digest of its description, if the node has it.
+    pub sha256: Option<Sha256Hex>,
+}
+
+impl TableRef {
+    /// Of a table that the node has, or not.
+    pub fn new(key: &TableKey, digest: Option<&[u8; 32]>) -> Self {
+        let TableKey { owner, name, version } = key.clone();
+        Self { owner, name, version, sha256: digest.copied().map(Sha256Hex) }
+    }
+}
+
+/// For tests that restart nothing.
+#[cfg(test)]
+impl Journal for () {
+    fn accepted(&self, _: &Accepted) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn ended(&self, _: JobId, _: &JobState) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn asked(&self, _: &Asked) -> io::Result<()> {
+        Ok(())
+    }
+}
