@@ -61,7 +61,9 @@ fn with_three_jobs(dir: &TempDir) -> (u64, Link) {
 fn with_jobs(dir: &TempDir, third: u8) -> (u64, Link) {
     let log = open(dir).log;
     log.append(&started()).expect("room");
-    [1, 2, third].into_iter().for_each(|n| log.accepted(&accepted(n)).expect("room"));
+    for n in [1, 2, third] {
+        log.accepted(&accepted(n)).expect("room");
+    }
     log.ended(JobId::from([2; 16]), &failed()).expect("room");
     log.ended(JobId::from([1; 16]), &done()).expect("room");
     log.append(&upload("/v1/tables/loans/1", 5)).expect("room");
@@ -133,7 +135,7 @@ fn what_is_altered_removed_or_put_in_is_found() {
     let end = with_three_jobs(&dir);
     let good = lines(&file(&dir));
     let write = |lines: &[String]| {
-        fs::write(file(&dir), lines.iter().map(|line| format!("{line}\n")).collect::<String>()).expect("room");
+        fs::write(file(&dir), lines.join("\n") + "\n").expect("room");
     };
     let first_wrong = || verify(dir.path()).err().map(|error| fault(&error).line.expect("a line"));
     write(&good);
@@ -230,8 +232,7 @@ fn three_logs_are_compared_job_by_job_and_table_by_table() {
     logs[0].accepted(&accepted(3)).expect("room");
     logs[0].ended(JobId::from([3; 16]), &done()).expect("room");
     logs[2].accepted(&accepted(3)).expect("room");
-    let missing = Finding::Missing { job: JobId::from([3; 16]), at: 0, missing: 1 };
-    assert_eq!(findings(), [missing.clone()]);
+    assert_eq!(findings(), [Finding::Missing { job: JobId::from([3; 16]), at: 0, missing: 1 }]);
     logs[1].accepted(&Accepted { digest: Sha256Hex([9; 32]), ..accepted(3) }).expect("room");
     assert_eq!(findings(), [Finding::Digest { job: JobId::from([3; 16]) }]);
     logs[2].append(&upload("/v1/tables/income/1", 1)).expect("room");

@@ -126,13 +126,13 @@ impl Auth {
         write.await
     }
 
-    /// Takes a number for a signature and forgets failures, if the probe has matched; without a probe, remembers the ceremony. Written down before anything is signed.
+    /// Takes a number for a signature and forgets failures, if the probe has matched; without a probe, remembers the ceremony. Nothing that is signed under the number leaves before this is written down.
     pub(super) async fn count(
         &self,
         key: &UserKey,
         credential: &str,
         (ceremony, proposed, matched): ([u8; 32], u32, bool),
-    ) -> Result<Count, AuthFault> {
+    ) -> Result<(), AuthFault> {
         let (key, counter) = (key.clone(), counter(key, credential));
         let write = self.store.write(move |records| {
             let now = now_ms();
@@ -150,15 +150,15 @@ impl Auth {
             let last = records.get(Space::Counters, &counter)?;
             let last = last.and_then(|last| last.as_slice().try_into().ok()).map_or(0, u32::from_be_bytes);
             let mut counts = SignatureCounter::stored(last);
-            let count = counts.take(proposed)?;
+            counts.take(proposed)?;
             records.put(Space::Counters, &counter, &counts.last().to_be_bytes())?;
             records.put(Space::Counters, &name(&key), &written(&lockout)?)?;
-            Ok::<_, AuthFault>(count)
+            Ok::<_, AuthFault>(())
         });
         write.await
     }
 
-    /// Forgets failures: the probe has matched. Written down before anything is signed.
+    /// Forgets failures: the probe has matched. Nothing that is signed leaves before this is written down.
     pub(super) async fn forgive(&self, key: &UserKey) -> Result<(), AuthFault> {
         let key = key.clone();
         let write = self.store.write(move |records| {
@@ -169,16 +169,15 @@ impl Auth {
         write.await
     }
 
-    /// Whether a number could be taken now.
-    pub(super) async fn countable(&self, key: &UserKey, credential: &str, proposed: u32) -> Result<(), AuthFault> {
+    /// The number that a login proposes, if it could be [taken](Self::count) now.
+    pub(super) async fn countable(&self, key: &UserKey, credential: &str, proposed: u32) -> Result<Count, AuthFault> {
         let last = self.store.get(Space::Counters, counter(key, credential)).await?;
         let last = last.and_then(|last| last.as_slice().try_into().ok()).map_or(0, u32::from_be_bytes);
         let most = now_ms() / 1000 + CLOCKS_APART;
         if u64::from(proposed) > most {
             return Err(AuthFault::Ahead { proposed, most });
         }
-        SignatureCounter::stored(last).take(proposed)?;
-        Ok(())
+        Ok(SignatureCounter::stored(last).take(proposed)?)
     }
 }
 

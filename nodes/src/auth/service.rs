@@ -206,7 +206,7 @@ impl Auth {
         let (ceremony, counted) = (begun.client_data.hash(), hex::encode(&spec.credential.0));
         let _place = self.busy.take(&begun.user)?;
         self.admit(&begun.user, &ceremony).await?;
-        self.countable(&begun.user, &counted, spec.count).await?;
+        let count = self.countable(&begun.user, &counted, spec.count).await?;
         let matched = match (spec.probe, probe) {
             (Some(kind), Some(probe)) => {
                 let task = Task::Match { kind, probe, ceremony, signers: Signers::WithDevice };
@@ -234,11 +234,14 @@ impl Auth {
             return Err(AuthFault::Changed);
         }
         let proposed = (ceremony, spec.count, matched.is_some());
-        let count = self.count(&begun.user, &counted, proposed).await?;
         let message = begun.message(&spec, count, matched.as_ref())?;
         let key = begun.credential.key_of(&spec.owner);
-        let prepared = self.parts.sign_prepared(&key, message.clone()).await?;
-        let parts = self.parts.sign(&key, message).await?;
+        let sign = async {
+            let prepared = self.parts.sign_prepared(&key, message.clone()).await?;
+            Ok((prepared, self.parts.sign(&key, message).await?))
+        };
+        // The disk takes as long as the exponentiation. What is signed does not leave before the number is on it.
+        let ((), (prepared, parts)) = tokio::try_join!(self.count(&begun.user, &counted, proposed), sign)?;
         let encode = |parts: &NodePartials| Bytes(parts.encode(&begun.public));
         Ok(Answer { parts: encode(&parts), prepared: prepared.as_ref().map(encode) })
     }

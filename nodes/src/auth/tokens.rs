@@ -55,9 +55,8 @@ impl Auth {
         if self.asked_of(caller, &spec.owner, &spec.issuer).await? != issuer {
             return Err(AuthFault::Changed);
         }
-        self.forgive(&user).await?;
         let message = Token::begin(&claims, &public, &Match::opened(ceremony, bit))?.message();
-        let parts = self.parts.sign(&key, message).await?;
+        let ((), parts) = tokio::try_join!(self.forgive(&user), self.parts.sign(&key, message))?;
         info!("signed a token of {} for {}, which {caller} has asked for", user.user, spec.audience);
         Ok(Answer { parts: Bytes(parts.encode(&public)), prepared: None })
     }
