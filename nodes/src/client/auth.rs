@@ -25,7 +25,7 @@ use reqwest::Method;
 use serde::Serialize;
 use std::collections::HashSet;
 use trefoil_auth::{
-    rsa::{DevicePartial, DeviceSigner, Message, NodePartials, PublicKey, combine, randomness},
+    rsa::{DevicePartial, Message, NodePartials, PublicKey, combine},
     webauthn::{
         Assertion, Attestation, AuthenticationResponse, Bit, Conveyance, CreationOptions, CredentialId, Match,
         NewCredential, Registration, RegistrationResponse, RequestOptions,
@@ -199,14 +199,14 @@ impl Client {
         probe: Option<Probe<'_>>,
     ) -> Result<AuthenticationResponse, Error> {
         let mut signing = Signing::begin(device, Ceremony::Get(options.clone()), page.origin)?;
-        let parts = self.parts(device, &mut signing, probe).await?;
         let matched = probe.map(|_| Match::opened(signing.ceremony, Bit::One));
         let credential = device.credential().map_err(rule)?;
-        let assertion = Assertion::begin(options, &signing.client, &credential, signing.count()?, matched.as_ref())
-            .map_err(rule)?;
-        let message = assertion.message().map_err(rule)?;
-        let signature = sign(device, &message, &parts)?;
-        assertion.finish(&signature).map_err(broken)
+        let assertion = |signing: &Signing| {
+            Assertion::begin(options, &signing.client, &credential, signing.count()?, matched.as_ref()).map_err(rule)
+        };
+        let message = |signing: &Signing| assertion(signing)?.message().map_err(rule);
+        let signature = self.signed(device, &mut signing, probe, message).await?;
+        assertion(&signing)?.finish(&signature).map_err(broken)
     }
 
     /// Registers a credential with a relying party, once the nodes have its key and know of it. With a probe they match it and sign, whether or not the relying party wants to see that.
@@ -221,18 +221,20 @@ impl Client {
     ) -> Result<RegistrationResponse, Error> {
         let mut signing = Signing::begin(device, Ceremony::Create(options.clone()), page.origin)?;
         let attested = matches!(options.attestation, Conveyance::Direct | Conveyance::Enterprise);
-        let parts =
-            if probe.is_some() || attested { self.parts(device, &mut signing, probe).await? } else { Vec::new() };
         let held = device.credential().map_err(rule)?;
         let matched = probe.map(|_| Match::opened(signing.ceremony, Bit::One));
-        let (id, public, backup, count) = (held.id, held.public, held.backup, signing.count()?);
-        let new = NewCredential { id, public, backup, count };
-        let registration = Registration::begin(options, &signing.client, new, &[], matched.as_ref()).map_err(rule)?;
-        if parts.is_empty() {
-            return Ok(registration.finish().map_err(rule)?.1);
+        let registration = |signing: &Signing| {
+            let (id, public) = (held.id.clone(), held.public.clone());
+            let new = NewCredential { id, public, backup: held.backup, count: signing.count()? };
+            Registration::begin(options, &signing.client, new, &[], matched.as_ref()).map_err(rule)
+        };
+        if probe.is_none() && !attested {
+            return Ok(registration(&signing)?.finish().map_err(rule)?.1);
         }
         // That two nodes and the device sign it says that they have matched, even if nobody sees the signature.
-        let signature = sign(device, &registration.message().map_err(rule)?, &parts)?;
+        let message = |signing: &Signing| registration(signing)?.message().map_err(rule);
+        let signature = self.signed(device, &mut signing, probe, message).await?;
+        let registration = registration(&signing)?;
         let done = if registration.attestation() == Attestation::PackedSelf {
             registration.finish_attested(&signature)
         } else {
@@ -241,23 +243,27 @@ impl Client {
         Ok(done.map_err(broken)?.1)
     }
 
-    /// The nodes' parts of a signature. A number that was signed in the same second is counted up.
-    async fn parts(
+    /// The signature of the device and the nodes under the message for a number. One that was signed in the same second is counted up.
+    async fn signed(
         &self,
         device: &Device,
         signing: &mut Signing,
         probe: Option<Probe<'_>>,
-    ) -> Result<Vec<NodePartials>, Error> {
+        message: impl Fn(&Signing) -> Result<Message, Error>,
+    ) -> Result<Vec<u8>, Error> {
         let mut attempt = 1;
         loop {
-            match self.parts_at(signing, probe).await {
+            let message = message(signing)?;
+            // The device raises while the nodes compare. Its part goes nowhere: here it is put together with theirs, if there are any.
+            let (parts, own) = tokio::join!(self.parts_at(signing, probe), device.raised(&message));
+            match parts {
                 Err(Error::Refused { problem, .. })
                     if attempt < COUNTS && problem.kind() == Some(ProblemKind::Counter) =>
                 {
                     signing.counted = device.next_count();
                     attempt += 1;
                 }
-                other => return other,
+                parts => return of_some_epoch(device.key().public(), &message, (parts?, &own?)),
             }
         }
     }
@@ -308,18 +314,11 @@ impl Client {
     }
 }
 
-/// The device's part and the nodes' together.
-fn sign(device: &Device, message: &Message, parts: &[NodePartials]) -> Result<Vec<u8>, Error> {
-    let mut rng = randomness().map_err(rule)?;
-    let part = DeviceSigner::new(device.key()).sign(message, &mut rng).map_err(rule)?;
-    of_some_epoch(device.key().public(), (message, &part), parts)
-}
-
 /// A signature of the parts of one epoch: an interrupted step may have left one node with the next epoch in use and another with both, and one that lies may name any.
 fn of_some_epoch(
     public: &PublicKey,
-    (message, device): (&Message, &DevicePartial),
-    parts: &[NodePartials],
+    message: &Message,
+    (parts, device): (Vec<NodePartials>, &DevicePartial),
 ) -> Result<Vec<u8>, Error> {
     let mut fault = None;
     for epoch in parts.iter().map(NodePartials::epoch).collect::<std::collections::BTreeSet<_>>().into_iter().rev() {
@@ -332,7 +331,7 @@ fn of_some_epoch(
             Err(e) => fault = fault.or(Some(e)),
         }
     }
-    fault.map_or_else(|| put_together(public, message, Some(device), parts), Err)
+    fault.map_or_else(|| put_together(public, message, Some(device), &parts), Err)
 }
 
 /// A signature that verifies. Who has sent a wrong part is told to the operator.

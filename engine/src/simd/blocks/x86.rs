@@ -70,8 +70,17 @@ macro_rules! blocks {
             }
             #[inline(always)]
             fn transpose(blocks: [Self; WORDS]) -> [Self; WORDS] {
+                // Loops: the closures of `map` would stay calls.
+                let (mut registers, mut out) = ([blocks[0].0; WORDS], blocks);
+                for k in 0..WORDS {
+                    registers[k] = blocks[k].0;
+                }
                 // SAFETY: see the type.
-                unsafe { $transpose(blocks.map(|block| block.0)) }.map(Self)
+                registers = unsafe { $transpose(registers) };
+                for k in 0..WORDS {
+                    out[k] = Self(registers[k]);
+                }
+                out
             }
         }
     )*};

@@ -9,11 +9,14 @@ use serde::{Deserialize, Serialize};
 use std::{
     fmt,
     path::Path,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 use trefoil_auth::{
-    rsa::DeviceKey,
+    rsa::{DeviceKey, DevicePartial, DeviceSigner, Message, randomness},
     webauthn::{Bytes, Client, ClientData, Count, Credential, CredentialId, Hosts, Origin, SignatureCounter},
 };
 use zeroize::{Zeroize as _, Zeroizing};
@@ -24,6 +27,8 @@ pub struct Device {
     id: CredentialId,
     spec: CredentialSpec,
     key: DeviceKey,
+    /// Kept for its blinding, which takes as long to begin as a signature.
+    signer: Arc<Mutex<DeviceSigner>>,
     /// The last signature counter of this process.
     last: AtomicU32,
 }
@@ -63,7 +68,8 @@ const VERSION: u32 = 1;
 impl Device {
     /// Of a credential of an owner, and the device's share of its key.
     pub fn new(owner: ClientName, id: CredentialId, spec: CredentialSpec, key: DeviceKey) -> Self {
-        Self { owner, id, spec, key, last: AtomicU32::new(0) }
+        let signer = Arc::new(Mutex::new(DeviceSigner::new(&key)));
+        Self { owner, id, spec, key, signer, last: AtomicU32::new(0) }
     }
 
     /// Reads the file of a device.
@@ -137,6 +143,16 @@ impl Device {
     /// Its share of the key.
     pub fn key(&self) -> &DeviceKey {
         &self.key
+    }
+
+    /// Its part of a signature.
+    pub(super) async fn raised(&self, message: &Message) -> Result<DevicePartial, Error> {
+        let (signer, message) = (self.signer.clone(), message.clone());
+        let raised = tokio::task::spawn_blocking(move || {
+            let mut rng = randomness()?;
+            signer.lock().unwrap_or_else(PoisonError::into_inner).sign(&message, &mut rng)
+        });
+        raised.await.map_err(|e| Error::Bug(format!("a device's part of a signature: {e}")))?.map_err(rule)
     }
 
     /// The time in seconds, or one more than the last number: the nodes take no number twice, and none that is ahead of their clocks.

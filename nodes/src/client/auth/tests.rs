@@ -2,8 +2,15 @@
 
 use super::*;
 use crate::auth::Found;
-use trefoil_auth::rsa::{KeySize, Message, NodeSigner, PrivateKey, Split};
+use trefoil_auth::rsa::{DeviceSigner, KeySize, Message, NodeSigner, PrivateKey, Split, randomness};
 use trefoil_engine::Lanes;
+
+/// The device's part and the nodes' together.
+fn sign(device: &Device, message: &Message, parts: &[NodePartials]) -> Result<Vec<u8>, Error> {
+    let mut rng = randomness().expect("randomness");
+    let part = DeviceSigner::new(device.key()).sign(message, &mut rng).map_err(rule)?;
+    of_some_epoch(device.key().public(), message, (parts.to_vec(), &part))
+}
 
 #[test]
 fn a_wrong_part_of_a_login_is_left_out_or_nothing_is_signed() {
