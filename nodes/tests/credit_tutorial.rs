@@ -144,6 +144,7 @@ fn the_tutorial_works_as_it_is_written() {
     assert!(fs::read_to_string(dir.join("scores.csv")).expect("scores").lines().count() > 150);
 
     what_was_printed_works(dir, &printed);
+    schemas_are_compared(dir);
     what_is_wrong_is_named(dir);
 }
 
@@ -214,6 +215,37 @@ fn what_was_printed_works(dir: &Path, printed: &str) {
     assert!(other.contains("customers are scored, and there are"), "{other}");
     let denied = fetch.replace("demo/bank-a.crt", "demo/bank-b.crt");
     assert!(shell(&format!("! {denied} 2>&1"), dir).contains("has no job"), "bank-b is no recipient");
+}
+
+/// Tables of another schema are refused where they would be pooled, and what changes no number is not.
+fn schemas_are_compared(dir: &Path) {
+    let text = fs::read_to_string(dir.join("nodes/data/credit/schema.toml")).expect("a schema");
+    fs::write(dir.join("wider.toml"), text.replace("max = 10_000_000", "max = 20_000_000")).expect("written");
+    fs::write(dir.join("turned.toml"), text.replace("bad = \"1\"\ngood = \"0\"", "bad = \"0\"\ngood = \"1\""))
+        .expect("written");
+    fs::write(dir.join("commented.toml"), format!("# As agreed.\n{text}")).expect("written");
+    let mut without = json(dir, "moments.json");
+    without.as_object_mut().and_then(|file| file.remove("schema")).expect("a digest");
+    fs::write(dir.join("without.json"), without.to_string()).expect("written");
+    let share = "trefoil credit share --cluster demo/cluster.toml --identity demo/bank-a.crt --data bank-a.csv --analyst lead --pooled-with bank-b --mode semi-honest";
+    let refused = |command: &str| shell(&format!("! {{ {command} 2>&1; }}"), dir);
+    for (schema, named) in [("wider", "`person_income` has another"), ("turned", "the label `loan_status`")] {
+        let told = refused(&format!("{share} --table x --schema {schema}.toml --moments moments.json"));
+        assert!(told.contains("not the one that the moments were made with") && told.contains(named), "{told}");
+        shell(&format!("{share} --table {schema} --schema {schema}.toml"), dir);
+        let told = refused(&format!(
+            "trefoil credit moments --cluster demo/cluster.toml --identity demo/lead.crt --schema commented.toml --tables bank-b/loans-raw,bank-a/{schema} --out x.json"
+        ));
+        assert!(told.contains(&format!("moments already: bank-a/{schema}@1; nothing was computed: compare")), "{told}");
+    }
+    shell(&format!("{share} --table x --schema commented.toml --moments moments.json"), dir);
+    // Nothing is known of a file that was made by other means, which is said, until a schema is written in.
+    let warned = shell(&format!("{share} --table y --schema wider.toml --moments without.json 2>&1"), dir);
+    assert!(warned.contains("without.json does not say with which schema"), "{warned}");
+    shell("trefoil credit schema commented.toml --moments without.json --out with.json", dir);
+    assert_eq!(json(dir, "with.json"), json(dir, "moments.json"));
+    let told = refused("trefoil credit schema wider.toml --moments with.json");
+    assert!(told.contains("`person_income` has another"), "{told}");
 }
 
 /// Mistakes that people make, and what they are told.

@@ -17,7 +17,7 @@ use trefoil_nodes::{
         credit::{EvaluationFile, ModelFile, read_moments},
     },
     config::Cluster,
-    credit::{Features, NamedMoments, Schema, read},
+    credit::{Features, NamedMoments, Schema, SchemaDigest, read},
     job::{
         FailureKind, InputSpec, JobSpec, JoinSpec, JoinedSpec, KeptTable, ModeSpec, MomentsSpec, OutputSpec,
         ProgramKind, ProgramSpec, TableInput,
@@ -239,7 +239,9 @@ async fn columns_of_tables_side_by_side_are_counted_as_plain_computation_counts_
     let rows: Vec<f64> = keys.iter().flat_map(|key| [&lender[key].0[..], &bureau[key].0[..]].concat()).collect();
     let bad: Vec<bool> = keys.iter().map(|key| lender[key].1).collect();
     let [first, second] = ["lender.json", "bureau.json"].map(|file| read_moments(&world.path(file)).expect("moments"));
+    let schemas = [&first, &second].map(|moments| moments.schema.as_ref().expect("a digest"));
     let moments = NamedMoments {
+        schema: SchemaDigest::side_by_side(schemas),
         features: [first.features, second.features].concat(),
         mean: [first.mean, second.mean].concat(),
         sd: [first.sd, second.sd].concat(),

@@ -4,6 +4,7 @@ mod evaluate;
 mod join;
 mod moments;
 mod report;
+mod schema;
 mod score;
 mod share;
 mod train;
@@ -22,13 +23,19 @@ use crate::{
     pki::ClientName,
     tables::TableStatus,
 };
-use std::{num::NonZeroUsize, path::PathBuf, str::FromStr};
+use std::{
+    io::Write as _,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 use trefoil_circuits::credit::reference::Scorecard;
 
 const EXAMPLES: &str = "\
 docs/credit.md goes through all of it with a real data set.
 
 Examples:
+  trefoil credit schema schema.toml
   trefoil credit share --cluster demo/cluster.toml --identity demo/bank-a.crt --schema schema.toml --data a.csv --table loans-raw --analyst lead
   trefoil credit moments --cluster demo/cluster.toml --identity demo/lead.crt --schema schema.toml --tables bank-a/loans-raw,bank-b/loans-raw --out moments.json
   trefoil credit share --cluster demo/cluster.toml --identity demo/bank-a.crt --schema schema.toml --data a.csv --table loans --analyst lead --moments moments.json --test-every 4
@@ -41,6 +48,8 @@ Examples:
 #[derive(Debug, clap::Subcommand)]
 #[command(after_help = EXAMPLES)]
 pub enum CreditCommand {
+    /// Say what tells a schema from others, and whether moments were made with it
+    Schema(schema::SchemaArgs),
     /// Store a table of customers, or a model, as shares at the nodes, and say who may use it for what
     Share(share::ShareArgs),
     /// Compute means and deviations of features over the tables of several institutions
@@ -63,6 +72,7 @@ pub enum CreditCommand {
 /// [`Error::Usage`] or [`Error::Table`] for files that are not what they should be, before anything is sent; else those of the client.
 pub fn run(command: &CreditCommand) -> Result<Exit, Error> {
     match command {
+        CreditCommand::Schema(args) => schema::run(args),
         CreditCommand::Share(args) => share::run(args),
         CreditCommand::Moments(args) => moments::run(args),
         CreditCommand::Join(args) => join::run(args),
@@ -95,7 +105,7 @@ impl TablesArgs {
     fn pooling(&self) -> Result<Pooling, Error> {
         check_distinct(&self.tables)?;
         let mut all: Vec<NamedMoments> =
-            self.moments.iter().map(|path| read_moments(path)).collect::<Result<_, _>>()?;
+            self.moments.iter().map(|path| moments_of_schema(path)).collect::<Result<_, _>>()?;
         match all.len() {
             0 => Err(Error::Usage("give the file of moments that the tables were shared with: --moments FILE".into())),
             1 => Ok(Pooling::Horizontal(all.remove(0))),
@@ -117,6 +127,25 @@ fn check_distinct(tables: &[TableArg]) -> Result<(), Error> {
     match tables.iter().enumerate().find(|(k, table)| tables[..*k].contains(table)) {
         Some((_, table)) => Err(Error::Usage(format!("the table {table} is named twice; name each once"))),
         None => Ok(()),
+    }
+}
+
+/// Reads moments, and warns if they do not say with which schema they were made.
+fn moments_of_schema(path: &Path) -> Result<NamedMoments, Error> {
+    let moments = read_moments(path)?;
+    warn_without_schema(path, &moments);
+    Ok(moments)
+}
+
+/// Warns of moments, or a model, that do not say with which schema they were made.
+fn warn_without_schema(path: &Path, moments: &NamedMoments) {
+    if moments.schema.is_none() {
+        let path = path.display();
+        // Results go to standard output; this is for people.
+        let _ = writeln!(
+            std::io::stderr(),
+            "warning: {path} does not say with which schema it was made, so schemas are not compared; how to write it in says `trefoil credit schema --help`"
+        );
     }
 }
 

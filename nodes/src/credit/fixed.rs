@@ -113,7 +113,12 @@ mod tests {
         let features = Features::of(&schema);
         // Of others, where all three are as rare as one in a million.
         let names = features.list().iter().map(|feature| feature.name.clone()).collect();
-        let moments = NamedMoments { features: names, mean: vec![0.5, 0.0, 0.0, 0.0], sd: vec![0.5, 1e-3, 1e-3, 1.0] };
+        let moments = NamedMoments {
+            features: names,
+            mean: vec![0.5, 0.0, 0.0, 0.0],
+            sd: vec![0.5, 1e-3, 1e-3, 1.0],
+            schema: None,
+        };
         let matrix = moments.standardize(&features, &features.encode(&table).expect("features")).expect("as many");
         let range = FixedRange::new(20, 128.0).expect("a range");
         let refused = range.encode_all(&features, &table, &matrix).expect_err("too large").to_string();

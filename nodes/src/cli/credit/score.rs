@@ -3,7 +3,7 @@
 mod named;
 mod told;
 
-use super::{Points, SplitArgs, TablesArgs, connected, fetch_command};
+use super::{Points, SplitArgs, TablesArgs, connected, fetch_command, warn_without_schema};
 use crate::{
     Error,
     cli::{ClusterArgs, Exit, ModeArgs, Output, OutputArgs, line},
@@ -110,6 +110,9 @@ pub fn run(args: &ScoreArgs) -> Result<Exit, Error> {
     let (pooling, own) = match (&model, args.fetch) {
         (_, Some(_)) => (None, None),
         (Some(file), None) if args.tables.moments.is_empty() => {
+            if let (Some(path), Some(_)) = (&args.model, &args.data) {
+                warn_without_schema(path, &file.moments);
+            }
             (Some(Pooling::Horizontal(file.moments.clone())), args.own(&file.moments)?)
         }
         _ => {

@@ -1,12 +1,12 @@
 //! `trefoil credit share`: tables and models as shares at the nodes.
 
-use super::{SplitArgs, connected};
+use super::{SplitArgs, connected, moments_of_schema};
 use crate::{
     Error,
     cli::{ClusterArgs, Exit, ModeArgs, OutputArgs},
     client::{
         Client,
-        credit::{Encoded, ModelFile, NewFile, Purpose, read_moments, share_model},
+        credit::{Encoded, ModelFile, NewFile, Purpose, share_model},
     },
     credit::{Features, NamedMoments, Schema, Table, read},
     pki::ClientName,
@@ -177,7 +177,7 @@ impl ShareArgs {
         let (train, test) = self.split.split(&table)?;
         let mut file = self.own_moments.as_ref().map(|path| NewFile::create(path)).transpose()?;
         let moments = match (&self.moments, &mut file) {
-            (Some(path), _) => Some(read_moments(path)?),
+            (Some(path), _) => Some(moments_of_schema(path)?),
             (None, Some(file)) => Some(own_moments(&table, &train, file)?),
             (None, None) => None,
         };

@@ -241,7 +241,7 @@ pub(super) fn job(
     };
     if digest(moments)? != own {
         return Err(Error::Usage(
-            "the model is one of other features, or of features with other moments, than the customers have; share the customers with the moments of the model".to_owned(),
+            "the model is one of other features, other moments or another schema than the customers have; share the customers with the moments of the model".to_owned(),
         ));
     }
     let program = ProgramSpec::CreditScore(ScoreSpec { table, model, reports });

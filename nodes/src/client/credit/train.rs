@@ -9,7 +9,7 @@ use super::{
 use crate::{
     Error,
     client::{Client, JobHandle, NewTable, Outcome, Plain},
-    credit::NamedMoments,
+    credit::{NamedMoments, SchemaDigest},
     job::{
         InputSpec, JobCost, JobId, JobSpec, KeptTable, MethodSpec, ModeSpec, OutputSpec, PooledSpec, ProgramSpec,
         StopSpec, TrainSpec,
@@ -82,6 +82,11 @@ impl Pooling {
                 features: all.iter().flat_map(|m| m.features.clone()).collect(),
                 mean: all.iter().flat_map(|m| m.mean.clone()).collect(),
                 sd: all.iter().flat_map(|m| m.sd.clone()).collect(),
+                schema: all
+                    .iter()
+                    .map(|m| m.schema.as_ref())
+                    .collect::<Option<Vec<_>>>()
+                    .and_then(SchemaDigest::side_by_side),
             },
         }
     }
