@@ -196,7 +196,9 @@ fn ten_bins_of_income(dir: &Path, rows: u64) {
 fn what_was_printed_works(dir: &Path, printed: &str) {
     let (_, rest) = printed.split_once("bank-a: `").expect("a command");
     let (fetch, _) = rest.split_once('`').expect("its end");
-    let fetched = shell(fetch, dir);
+    let (stdout, file) = fetch.split_once(" --out ").expect("a file");
+    assert!(shell(fetch, dir).contains(&format!("wrote {file}")), "as it is printed");
+    let (fetch, fetched) = (stdout, fs::read_to_string(dir.join(file)).expect("scores"));
     assert!(fetched.starts_with("table_row,decision\n1,") && fetched.lines().count() > 500, "{fetched}");
     // By the file it was shared from, every fourth row.
     let file = "--schema nodes/data/credit/schema.toml --shared-from bank-a.csv";
@@ -267,9 +269,9 @@ fn what_is_wrong_is_named(dir: &Path) {
             format!(
                 "trefoil credit share {bank} --data bank-a.csv --table loans --moments moments.json --analyst lead"
             ),
-            "upload a new version",
+            "`trefoil credit delete --table NAME` deletes a table; --version 2",
         ),
-        (format!("{train} --release-to lead --out model.json"), "may not be used"),
+        (format!("{train} --release-to lead --out model.json"), "and a model with --model-to"),
         // It is not trained only to find that it cannot be written.
         (format!("{train} --release-to lead --out moments.json"), "is there already"),
         (format!("{train} --release-to bank-a --out model.json"), "name it with --release-to"),
@@ -293,10 +295,60 @@ fn what_is_wrong_is_named(dir: &Path) {
             format!(
                 "trefoil credit evaluate {lead} --moments moments.json --tables bank-a/nothing --model-table lead/model"
             ),
-            "has no table bank-a/nothing@1 that lead may use",
+            "has no table bank-a/nothing@1 that lead may use; bank-a shares it with `trefoil credit share --analyst lead`",
         ),
+        (
+            format!(
+                "trefoil credit evaluate {lead} --moments moments.json --tables bank-a/loan-test --model-table lead/model"
+            ),
+            "of bank-a, lead may use bank-a/loans-test@1, bank-a/loans@1, bank-a/turned@1",
+        ),
+        (
+            format!(
+                "trefoil credit evaluate {lead} --moments moments.json --tables bank-a/loans-test --model-table bank-a/loans"
+            ),
+            "bank-a/loans@1 is no model",
+        ),
+        (
+            format!(
+                "trefoil credit evaluate {lead} --moments moments.json --tables lead/model --model-table lead/model"
+            ),
+            "lead/model@1 is a model, and --tables names tables of customers",
+        ),
+        (
+            format!(
+                "trefoil credit share {} --data bank-a.csv --table x --analyst lead",
+                bank.replace("bank-a.crt", "bnk-a.crt")
+            ),
+            "--identity names NAME.crt, beside which NAME.key lies, as `trefoil cluster client --name NAME` writes them; beside demo/cluster.toml are bank-a.crt, bank-b.crt",
+        ),
+        (
+            format!("trefoil credit score {lead} --moments moments.json --model-table lead/model"),
+            "say who is scored: --data",
+        ),
+        (format!("{train} --model-table x --l2=-1"), "--l2, the L2 penalty, is -1"),
+        (format!("trefoil credit delete {lead} --table loans"), "no node has the table lead/loans@1"),
+        ("trefoil plan".to_owned(), "one of aes-128, aes-192, aes-256, moments, credit-join, credit-train"),
     ] {
         let output = shell(&format!("! {{ {command} 2>&1; }}"), dir);
         assert!(output.contains(told), "{command}\n{output}");
     }
+    let stranger =
+        shell(&format!("trefoil credit share {bank} --data bank-a.csv --table lost --analyst laed 2>&1"), dir);
+    assert!(
+        stranger.contains("warning: --analyst names laed, and no laed.crt lies beside demo/cluster.toml"),
+        "{stranger}"
+    );
+    let own = "--cluster demo/cluster.toml --identity demo/bank-a.crt";
+    let listed = shell(&format!("trefoil credit list {own}"), dir);
+    assert!(
+        listed.contains("features, for laed\n") && listed.contains("features and labels, for bank-a, lead\n"),
+        "{listed}"
+    );
+    assert!(shell(&format!("trefoil credit list {lead}"), dir).contains("lead/model@1: a model of 26 features, for "));
+    shell(&format!("trefoil credit delete {own} --table lost"), dir);
+    let left = shell(&format!("trefoil credit list {own}"), dir);
+    assert!(!left.contains("/lost@1") && left.lines().count() + 1 == listed.lines().count(), "{left}");
+    let permitted = shell(&format!("trefoil credit list {lead} --permitted --json"), dir);
+    assert!(permitted.contains(r#""table":"bank-b/loans@1""#) && permitted.contains(r#""usable":true"#), "{permitted}");
 }

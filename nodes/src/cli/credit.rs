@@ -7,6 +7,7 @@ mod report;
 mod schema;
 mod score;
 mod share;
+mod tables;
 mod train;
 
 pub(super) use train::MethodArgs;
@@ -14,6 +15,7 @@ pub(super) use train::MethodArgs;
 use super::{ClusterArgs, Exit, interruptible};
 use crate::{
     Error,
+    api::ProblemKind,
     client::{
         Client,
         credit::{Pooling, TableArg, find, read_moments},
@@ -64,6 +66,10 @@ pub enum CreditCommand {
     Evaluate(evaluate::EvaluateArgs),
     /// Make a page and JSON of what was counted
     Report(report::ReportArgs),
+    /// List the tables at the nodes
+    List(tables::ListArgs),
+    /// Delete a table at the nodes
+    Delete(tables::DeleteArgs),
 }
 
 /// Runs a subcommand of `trefoil credit`.
@@ -80,13 +86,49 @@ pub fn run(command: &CreditCommand) -> Result<Exit, Error> {
         CreditCommand::Score(args) => score::run(args),
         CreditCommand::Evaluate(args) => evaluate::run(args),
         CreditCommand::Report(args) => report::run(args),
+        CreditCommand::List(args) => tables::list(args),
+        CreditCommand::Delete(args) => tables::delete(args),
     }
 }
 
 /// Connects to a cluster and works until that is done or the user stops it.
 fn connected<T>(cluster: &ClusterArgs, work: impl AsyncFnOnce(Client) -> Result<T, Error>) -> Result<T, Error> {
     let target = cluster.resolve()?;
-    interruptible(async { work(Client::connect(&target.cluster, &target.identity).await?).await })
+    interruptible(async { work(Client::connect(&target.cluster, &target.identity).await?).await.map_err(in_options) })
+}
+
+/// What nodes refuse, in terms of the options of these commands.
+fn in_options(error: Error) -> Error {
+    let Error::Refused { node, mut problem } = error else { return error };
+    problem.detail.push_str(match problem.kind() {
+        Some(ProblemKind::Denied) => {
+            ". With `trefoil credit share` the owner names who asks with --analyst, who receives scores with --scores-to, or for scores by a model with --model-scores-to, and a model with --model-to; it bounds jobs with --pooled-with, \
+             --minimum, --times and --mode. With --scores decision and --model-scores decision, the defaults, a job tells one decision: `trefoil credit score --tell decision`"
+        }
+        Some(ProblemKind::Conflict) => ". `trefoil credit delete --table NAME` deletes a table; --version 2 makes a new version",
+        Some(ProblemKind::Full) => ". `trefoil credit list` names your tables, and `trefoil credit delete --table NAME` deletes one",
+        _ => "",
+    });
+    Error::Refused { node, problem }
+}
+
+/// Warns of names that nobody has, as far as the certificates beside the cluster file tell: `trefoil cluster client` leaves those of all clients there. Where there are none of others, nothing is known.
+fn warn_of_strangers(cluster: &ClusterArgs, options: &[(&str, &[ClientName])]) {
+    let known = cluster.clients();
+    if known.iter().all(|name| Some(name) == cluster.own_name().as_ref()) {
+        return;
+    }
+    for (option, names) in options {
+        for name in names.iter().filter(|name| !known.contains(name)) {
+            let (there, file) = (known.iter().map(ToString::to_string).collect::<Vec<_>>(), cluster.cluster.display());
+            // Results go to standard output; this is for people.
+            let _ = writeln!(
+                std::io::stderr(),
+                "warning: {option} names {name}, and no {name}.crt lies beside {file}, where there are {}; nodes do not check names: one that nobody has permits nobody",
+                there.join(", ")
+            );
+        }
+    }
 }
 
 /// Tables at the nodes and the moments of their features.
@@ -199,7 +241,7 @@ fn listed(tables: &[TableStatus]) -> String {
     names.collect::<Vec<_>>().join(", ")
 }
 
-/// The command by which a recipient fetches what a job has come to, but for its output files: with the certificate that `trefoil cluster client` has made.
+/// The command by which a recipient fetches what a job has come to, but for its output files and what names rows: with the certificate that `trefoil cluster client` has made.
 fn fetch_command(cluster: &ClusterArgs, recipient: &ClientName, (command, job): (&str, JobId)) -> String {
     let certificate = cluster.cluster.with_file_name(format!("{recipient}.crt"));
     let (cluster, certificate) = (cluster.cluster.display(), certificate.display());

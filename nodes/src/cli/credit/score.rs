@@ -3,7 +3,7 @@
 mod named;
 mod told;
 
-use super::{Points, SplitArgs, TablesArgs, connected, fetch_command, warn_without_schema};
+use super::{Points, SplitArgs, TablesArgs, connected, fetch_command, warn_of_strangers, warn_without_schema};
 use crate::{
     Error,
     cli::{ClusterArgs, Exit, ModeArgs, Output, OutputArgs, line},
@@ -14,7 +14,7 @@ use crate::{
             find, score,
         },
     },
-    credit::{Features, NamedMoments, Schema, Table, TableError, read},
+    credit::{Features, NamedMoments, Schema, Table, TableError, read, report::Scale},
     job::JobId,
     pki::ClientName,
 };
@@ -106,6 +106,13 @@ struct Own {
 /// As [`score()`] and [`fetch()`]; [`Error::Table`] for rows that do not fit.
 pub fn run(args: &ScoreArgs) -> Result<Exit, Error> {
     let tell = args.tell();
+    args.cluster.resolve()?;
+    warn_of_strangers(&args.cluster, &[("--to", &args.to)]);
+    if args.fetch.is_none() && args.data.is_none() && args.tables.tables.is_empty() {
+        return Err(Error::Usage(
+            "say who is scored: --data FILE with --schema FILE, or --tables OWNER/NAME,..".to_owned(),
+        ));
+    }
     let model = args.model.as_ref().map(|path| ModelFile::read(path)).transpose()?;
     let (pooling, own) = match (&model, args.fetch) {
         (_, Some(_)) => (None, None),
@@ -288,6 +295,21 @@ impl ScoreArgs {
         Ok(reasons.iter().filter_map(|reason| names.get(reason.attribute)).map(|name| (*name).to_owned()).collect())
     }
 
+    /// What a recipient says beside the job to be told the same.
+    fn fetch_options(&self) -> String {
+        let mut options = self.points.map_or_else(String::new, |points| {
+            let Scale { base_score, odds, pdo } = points.scale;
+            format!(" --points {base_score},{odds},{pdo}")
+        });
+        if self.reasons > 0 {
+            let moments: Vec<_> = self.tables.moments.iter().map(|path| path.display().to_string()).collect();
+            // Those in a model file are the same, and are a file of their own where the tables were shared.
+            let moments = if moments.is_empty() { "moments.json".to_owned() } else { moments.join(",") };
+            options.push_str(&format!(" --reasons {} --moments {moments}", self.reasons));
+        }
+        options
+    }
+
     fn print(
         &self,
         rows: &[Told],
@@ -297,17 +319,18 @@ impl ScoreArgs {
         let output = self.output.resolve();
         let tell: Vec<_> = self.tell().iter().map(|tell| format!("{tell:?}").to_lowercase()).collect();
         let tell = tell.join(",");
-        let moments = self.tables.moments.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(",");
-        let reasons = match self.reasons {
-            0 => String::new(),
-            reasons => format!(" --reasons {reasons} --moments {moments}"),
-        };
+        let options = self.fetch_options();
         let commands = recipients.iter().map(|name| {
             let command = fetch_command(&self.cluster, name, ("score", scored.job));
-            format!("\n  {name}: `{command} --tell {tell}{reasons}`")
+            format!("\n  {name}: `{command} --tell {tell}{options} --out scores-{}.csv`", scored.job)
         });
         let commands = commands.collect::<String>();
-        let fetch = format!("fetched within the retention of the nodes (10 minutes by default) with{commands}");
+        let named = if self.data.is_none() {
+            "\nWith --schema, --shared-from FILE and the --test-every or --test-rows that the table was shared with, rows are those of that file; else those of the table."
+        } else {
+            ""
+        };
+        let fetch = format!("fetched within the retention of the nodes (10 minutes by default) with{commands}{named}");
         if rows.is_empty() {
             let names: Vec<_> = recipients.iter().map(ToString::to_string).collect();
             let text = format!("the scores are for {}, {fetch}", names.join(", "));

@@ -1,6 +1,6 @@
 //! `trefoil credit share`: tables and models as shares at the nodes.
 
-use super::{SplitArgs, connected, moments_of_schema};
+use super::{SplitArgs, connected, moments_of_schema, warn_of_strangers};
 use crate::{
     Error,
     cli::{ClusterArgs, Exit, ModeArgs, OutputArgs},
@@ -131,6 +131,9 @@ struct Plan {
 /// [`Error::Table`] with every row that does not fit, [`Error::Usage`], [`Error::Config`] for the schema; else as [`Client::put_tables`].
 pub fn run(args: &ShareArgs) -> Result<Exit, Error> {
     let output = args.output.resolve();
+    // Before a large file is read.
+    args.cluster.resolve()?;
+    args.warn_of_strangers();
     if let Some(path) = &args.model {
         let (file, purpose) = (ModelFile::read(path)?, args.purpose());
         let name = (args.table.clone(), args.version);
@@ -153,6 +156,17 @@ pub fn run(args: &ShareArgs) -> Result<Exit, Error> {
 }
 
 impl ShareArgs {
+    fn warn_of_strangers(&self) {
+        let options: [(&str, &[ClientName]); 5] = [
+            ("--analyst", &self.analyst),
+            ("--model-to", &self.model_to),
+            ("--scores-to", &self.scores_to),
+            ("--model-scores-to", &self.model_scores_to),
+            ("--pooled-with", &self.pooled_with),
+        ];
+        warn_of_strangers(&self.cluster, &options);
+    }
+
     fn purpose(&self) -> Purpose {
         Purpose {
             analysts: self.analyst.clone(),
@@ -171,7 +185,7 @@ impl ShareArgs {
     /// Reads, checks and encodes everything.
     fn resolve(&self) -> Result<Plan, Error> {
         let (Some(schema), Some(data)) = (&self.schema, &self.data) else {
-            return Err(Error::Usage("give a schema and a file of customers, or a model".to_owned()));
+            return Err(Error::Usage("give --schema and --data, or --model".to_owned()));
         };
         let table = read(&Schema::read(schema)?, data)?;
         let (train, test) = self.split.split(&table)?;

@@ -1,6 +1,6 @@
 //! `trefoil credit train`: a logistic regression on the tables of several institutions.
 
-use super::{TablesArgs, connected, fetch_command, listed};
+use super::{TablesArgs, connected, fetch_command, listed, warn_of_strangers};
 use crate::{
     Error,
     cli::{ClusterArgs, Exit, ModeArgs, OutputArgs},
@@ -139,6 +139,9 @@ struct Row {
 /// As [`train()`].
 pub fn run(args: &TrainArgs) -> Result<Exit, Error> {
     let pooling = args.tables.pooling()?;
+    let options: [(&str, &[ClientName]); 3] =
+        [("--analyst", &args.analyst), ("--scores-to", &args.scores_to), ("--release-to", &args.release_to)];
+    warn_of_strangers(&args.cluster, &options);
     let training = Training { method: args.method()?, l2: args.method.l2, mode: args.mode.mode };
     let out = args.out.as_ref().map(|path| NewFile::create(path)).transpose()?;
     if let Some(job) = args.fetch {

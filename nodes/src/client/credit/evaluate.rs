@@ -61,7 +61,7 @@ pub async fn evaluate(
     let Evaluating { bins, minimum, mode, threshold, .. } = *evaluating;
     let accepted = (2..=200).contains(&bins) && threshold > Number::ULP && threshold < 1.0 - Number::ULP;
     if !accepted {
-        return Err(Error::Usage("give 2 to 200 bins and a threshold above 0 and below 1".to_owned()));
+        return Err(Error::Usage("give 2 to 200 --bins and a --threshold above 0 and below 1".to_owned()));
     }
     let (identity, labels) = (ModelIdentity::of(model)?, pooling.labels(tables)?);
     // Each of them counts for itself: scores and labels come from the same rows.

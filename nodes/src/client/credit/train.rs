@@ -99,7 +99,7 @@ impl Pooling {
         };
         if all.len() != tables.len() || tables.is_empty() {
             return Err(Error::Usage(format!(
-                "{} tables and {} files of moments were given; give one table at least, and moments for each table if they have other columns",
+                "--tables names {} tables and --moments {} files; give one table at least, and moments for each table if they have other columns",
                 tables.len(),
                 all.len()
             )));
@@ -161,14 +161,14 @@ impl Training {
         let method = match self.method {
             Method::Newton { iterations } => MethodSpec::Newton { iterations },
             Method::Descent { rate, momentum, epochs, batch, stop } => MethodSpec::Descent {
-                rate: units("the learning rate", rate, Number::ULP)?,
-                momentum: units("the momentum", momentum, 1.0 / 1024.0)?,
+                rate: units("--rate, the learning rate,", rate, Number::ULP)?,
+                momentum: units("--momentum", momentum, 1.0 / 1024.0)?,
                 epochs,
                 batch,
                 stop: stop.map(stop_spec).transpose()?,
             },
         };
-        Ok(TrainSpec { table, method, l2: units("the L2 penalty", self.l2, Number::ULP)? })
+        Ok(TrainSpec { table, method, l2: units("--l2, the L2 penalty,", self.l2, Number::ULP)? })
     }
 }
 
@@ -259,8 +259,8 @@ pub async fn share_model(
 }
 
 fn stop_spec(Stopping { every, below }: Stopping) -> Result<StopSpec, Error> {
-    let every = units("the number of epochs between checks", every as f64, 1.0)?;
-    Ok(StopSpec { every, below: units("the bound of early stopping", below, Number::ULP)? })
+    let every = units("--stop-every, the number of epochs between checks,", every as f64, 1.0)?;
+    Ok(StopSpec { every, below: units("--stop-below, the bound of early stopping,", below, Number::ULP)? })
 }
 
 /// A setting in whole units.
