@@ -1,5 +1,8 @@
 //! The commands of `docs/credit.md`, as they stand there, on the first of the loans.
 
+#[path = "credit_tutorial/mistakes.rs"]
+mod mistakes;
+
 use serde_json::Value;
 use std::{
     fs,
@@ -144,8 +147,10 @@ fn the_tutorial_works_as_it_is_written() {
     assert!(fs::read_to_string(dir.join("scores.csv")).expect("scores").lines().count() > 150);
 
     what_was_printed_works(dir, &printed);
-    schemas_are_compared(dir);
-    what_is_wrong_is_named(dir);
+    mistakes::schemas_are_compared(dir);
+    mistakes::what_is_not_permitted_is_named(dir);
+    mistakes::what_is_mistyped_is_named(dir);
+    mistakes::tables_are_listed_and_deleted(dir);
 }
 
 /// What plain computation on the customers of all banks makes of those that are held out, by a model of the others.
@@ -217,138 +222,4 @@ fn what_was_printed_works(dir: &Path, printed: &str) {
     assert!(other.contains("customers are scored, and there are"), "{other}");
     let denied = fetch.replace("demo/bank-a.crt", "demo/bank-b.crt");
     assert!(shell(&format!("! {denied} 2>&1"), dir).contains("has no job"), "bank-b is no recipient");
-}
-
-/// Tables of another schema are refused where they would be pooled, and what changes no number is not.
-fn schemas_are_compared(dir: &Path) {
-    let text = fs::read_to_string(dir.join("nodes/data/credit/schema.toml")).expect("a schema");
-    fs::write(dir.join("wider.toml"), text.replace("max = 10_000_000", "max = 20_000_000")).expect("written");
-    fs::write(dir.join("turned.toml"), text.replace("bad = \"1\"\ngood = \"0\"", "bad = \"0\"\ngood = \"1\""))
-        .expect("written");
-    fs::write(dir.join("commented.toml"), format!("# As agreed.\n{text}")).expect("written");
-    let mut without = json(dir, "moments.json");
-    without.as_object_mut().and_then(|file| file.remove("schema")).expect("a digest");
-    fs::write(dir.join("without.json"), without.to_string()).expect("written");
-    let share = "trefoil credit share --cluster demo/cluster.toml --identity demo/bank-a.crt --data bank-a.csv --analyst lead --pooled-with bank-b --mode semi-honest";
-    let refused = |command: &str| shell(&format!("! {{ {command} 2>&1; }}"), dir);
-    for (schema, named) in [("wider", "`person_income` has another"), ("turned", "the label `loan_status`")] {
-        let told = refused(&format!("{share} --table x --schema {schema}.toml --moments moments.json"));
-        assert!(told.contains("not the one that the moments were made with") && told.contains(named), "{told}");
-        shell(&format!("{share} --table {schema} --schema {schema}.toml"), dir);
-        let told = refused(&format!(
-            "trefoil credit moments --cluster demo/cluster.toml --identity demo/lead.crt --schema commented.toml --tables bank-b/loans-raw,bank-a/{schema} --out x.json"
-        ));
-        assert!(told.contains(&format!("moments already: bank-a/{schema}@1; nothing was computed: compare")), "{told}");
-    }
-    shell(&format!("{share} --table x --schema commented.toml --moments moments.json"), dir);
-    // Nothing is known of a file that was made by other means, which is said, until a schema is written in.
-    let warned = shell(&format!("{share} --table y --schema wider.toml --moments without.json 2>&1"), dir);
-    assert!(warned.contains("without.json does not say with which schema"), "{warned}");
-    shell("trefoil credit schema commented.toml --moments without.json --out with.json", dir);
-    assert_eq!(json(dir, "with.json"), json(dir, "moments.json"));
-    let told = refused("trefoil credit schema wider.toml --moments with.json");
-    assert!(told.contains("`person_income` has another"), "{told}");
-}
-
-/// Mistakes that people make, and what they are told.
-fn what_is_wrong_is_named(dir: &Path) {
-    let lead = "--cluster demo/cluster.toml --identity demo/lead.crt";
-    let bank = "--cluster demo/cluster.toml --identity demo/bank-a.crt --schema nodes/data/credit/schema.toml";
-    let train = format!(
-        "trefoil credit train {lead} --moments moments.json --tables bank-a/loans,bank-b/loans,bank-c/loans --iterations 1"
-    );
-    let alone = train.replace(",bank-b/loans,bank-c/loans", "");
-    for (command, told) in [
-        (
-            format!(
-                "sed '17s/,A,/,H,/; 17s/,[B-G],/,H,/' bank-a.csv > bad.csv; trefoil credit share {bank} --data bad.csv --table bad --analyst lead"
-            ),
-            "line 17, column `loan_grade`",
-        ),
-        (
-            format!(
-                "trefoil credit share {bank} --data bank-a.csv --table loans --moments moments.json --analyst lead"
-            ),
-            "`trefoil credit delete --table NAME` deletes a table; --version 2",
-        ),
-        (format!("{train} --release-to lead --out model.json"), "and a model with --model-to"),
-        // It is not trained only to find that it cannot be written.
-        (format!("{train} --release-to lead --out moments.json"), "is there already"),
-        (format!("{train} --release-to bank-a --out model.json"), "name it with --release-to"),
-        (format!("{train} --model-table other --scores-to lead"), "may not be used"),
-        (format!("{alone} --model-table other"), "may not be used"),
-        (format!("{train} --tables bank-a/loans --model-table other"), "twice"),
-        (format!("{train} --model-table model"), "is there already"),
-        (
-            format!(
-                "sed 's/mean/mean/; 0,/[0-9]\\.[0-9]/s//9.9/' moments.json > other.json; trefoil credit train {lead} --moments other.json --tables bank-a/loans --model-table x"
-            ),
-            "was not made with these features and moments",
-        ),
-        (
-            format!(
-                "trefoil credit evaluate {lead} --moments moments.json --tables bank-a/loans-test --model-table lead/model --minimum 5"
-            ),
-            "may not be used",
-        ),
-        (
-            format!(
-                "trefoil credit evaluate {lead} --moments moments.json --tables bank-a/nothing --model-table lead/model"
-            ),
-            "has no table bank-a/nothing@1 that lead may use; bank-a shares it with `trefoil credit share --analyst lead`",
-        ),
-        (
-            format!(
-                "trefoil credit evaluate {lead} --moments moments.json --tables bank-a/loan-test --model-table lead/model"
-            ),
-            "of bank-a, lead may use bank-a/loans-test@1, bank-a/loans@1, bank-a/turned@1",
-        ),
-        (
-            format!(
-                "trefoil credit evaluate {lead} --moments moments.json --tables bank-a/loans-test --model-table bank-a/loans"
-            ),
-            "bank-a/loans@1 is no model",
-        ),
-        (
-            format!(
-                "trefoil credit evaluate {lead} --moments moments.json --tables lead/model --model-table lead/model"
-            ),
-            "lead/model@1 is a model, and --tables names tables of customers",
-        ),
-        (
-            format!(
-                "trefoil credit share {} --data bank-a.csv --table x --analyst lead",
-                bank.replace("bank-a.crt", "bnk-a.crt")
-            ),
-            "--identity names NAME.crt, beside which NAME.key lies, as `trefoil cluster client --name NAME` writes them; beside demo/cluster.toml are bank-a.crt, bank-b.crt",
-        ),
-        (
-            format!("trefoil credit score {lead} --moments moments.json --model-table lead/model"),
-            "say who is scored: --data",
-        ),
-        (format!("{train} --model-table x --l2=-1"), "--l2, the L2 penalty, is -1"),
-        (format!("trefoil credit delete {lead} --table loans"), "no node has the table lead/loans@1"),
-        ("trefoil plan".to_owned(), "one of aes-128, aes-192, aes-256, moments, credit-join, credit-train"),
-    ] {
-        let output = shell(&format!("! {{ {command} 2>&1; }}"), dir);
-        assert!(output.contains(told), "{command}\n{output}");
-    }
-    let stranger =
-        shell(&format!("trefoil credit share {bank} --data bank-a.csv --table lost --analyst laed 2>&1"), dir);
-    assert!(
-        stranger.contains("warning: --analyst names laed, and no laed.crt lies beside demo/cluster.toml"),
-        "{stranger}"
-    );
-    let own = "--cluster demo/cluster.toml --identity demo/bank-a.crt";
-    let listed = shell(&format!("trefoil credit list {own}"), dir);
-    assert!(
-        listed.contains("features, for laed\n") && listed.contains("features and labels, for bank-a, lead\n"),
-        "{listed}"
-    );
-    assert!(shell(&format!("trefoil credit list {lead}"), dir).contains("lead/model@1: a model of 26 features, for "));
-    shell(&format!("trefoil credit delete {own} --table lost"), dir);
-    let left = shell(&format!("trefoil credit list {own}"), dir);
-    assert!(!left.contains("/lost@1") && left.lines().count() + 1 == listed.lines().count(), "{left}");
-    let permitted = shell(&format!("trefoil credit list {lead} --permitted --json"), dir);
-    assert!(permitted.contains(r#""table":"bank-b/loans@1""#) && permitted.contains(r#""usable":true"#), "{permitted}");
 }

@@ -18,7 +18,7 @@ use crate::{
     api::ProblemKind,
     client::{
         Client,
-        credit::{Pooling, TableArg, find, read_moments},
+        credit::{Asked, Pooling, TableArg, find, obstacles, read_moments},
     },
     credit::{HeldOut, NamedMoments, Table, TableError, report::Scale, split_every},
     job::JobId,
@@ -101,14 +101,33 @@ fn connected<T>(cluster: &ClusterArgs, work: impl AsyncFnOnce(Client) -> Result<
 fn in_options(error: Error) -> Error {
     let Error::Refused { node, mut problem } = error else { return error };
     problem.detail.push_str(match problem.kind() {
-        Some(ProblemKind::Denied) => {
-            ". With `trefoil credit share` the owner names who asks with --analyst, who receives scores with --scores-to, or for scores by a model with --model-scores-to, and a model with --model-to; it bounds jobs with --pooled-with, \
-             --minimum, --times and --mode. With --scores decision and --model-scores decision, the defaults, a job tells one decision: `trefoil credit score --tell decision`"
+        Some(ProblemKind::Conflict) => {
+            ". `trefoil credit delete --table NAME` deletes a table; --version 2 makes a new version"
         }
-        Some(ProblemKind::Conflict) => ". `trefoil credit delete --table NAME` deletes a table; --version 2 makes a new version",
-        Some(ProblemKind::Full) => ". `trefoil credit list` names your tables, and `trefoil credit delete --table NAME` deletes one",
+        Some(ProblemKind::Full) => {
+            ". `trefoil credit list` names your tables, and `trefoil credit delete --table NAME` deletes one"
+        }
         _ => "",
     });
+    Error::Refused { node, problem }
+}
+
+/// A job that was denied, with the options of `trefoil credit share` that would permit it: those that are in the way of what was asked, or all if none of them can be named.
+fn denied(error: Error, (tables, model): (&[TableStatus], Option<&TableStatus>), asked: &[Asked<'_>]) -> Error {
+    let Error::Refused { node, mut problem } = error else { return error };
+    if problem.kind() == Some(ProblemKind::Denied) {
+        let mut lacks: Vec<String> = asked.iter().flat_map(|asked| obstacles(tables, model, asked)).collect();
+        lacks.dedup();
+        problem.detail = if lacks.is_empty() {
+            format!(
+                "{}. With `trefoil credit share` the owner names who asks with --analyst, who receives scores with --scores-to, or for scores by a model with --model-scores-to, and a model with --model-to; it bounds jobs with \
+                 --pooled-with, --minimum, --times and --mode",
+                problem.detail
+            )
+        } else {
+            format!("{}; the owner may share it otherwise, as another --version. {}", lacks.join("; "), problem.detail)
+        };
+    }
     Error::Refused { node, problem }
 }
 

@@ -63,6 +63,7 @@ pub fn run(args: &SchemaArgs) -> Result<Exit, Error> {
     let mut lines =
         vec![format!("{}: {} features, SHA-256 {}", args.schema.display(), features.len(), digest.sha256())];
     lines.extend(digest.columns().map(|column| format!("  {}  {}", column.sha256, column.name)));
+    lines.extend(digest.missing_markers().map(|markers| format!("  {markers}  (missing_markers)")));
     if let (Some((path, mut moments)), Some(out)) = (moments.clone(), &args.out) {
         if moments.schema.is_some() {
             return Err(Error::Usage(format!(

@@ -3,19 +3,19 @@
 mod named;
 mod told;
 
-use super::{Points, SplitArgs, TablesArgs, connected, fetch_command, warn_of_strangers, warn_without_schema};
+use super::{Points, SplitArgs, TablesArgs, connected, denied, fetch_command, warn_of_strangers, warn_without_schema};
 use crate::{
     Error,
     cli::{ClusterArgs, Exit, ModeArgs, Output, OutputArgs, line},
     client::{
         Client,
         credit::{
-            Applicants, Encoded, ModelFile, ModelSource, NewFile, Pooling, Scored, Scoring, TableArg, Tell, fetch,
-            find, score,
+            Applicants, Asked, Encoded, ModelFile, ModelSource, NewFile, Pooling, Scored, Scoring, TableArg, Tell,
+            fetch, find, score,
         },
     },
     credit::{Features, NamedMoments, Schema, Table, TableError, read, report::Scale},
-    job::JobId,
+    job::{JobId, ProgramKind},
     pki::ClientName,
 };
 use named::{Named, Part};
@@ -165,7 +165,19 @@ pub fn run(args: &ScoreArgs) -> Result<Exit, Error> {
             Some(own) => Applicants::Rows(&own.encoded),
             None => Applicants::Tables(&tables, pooling),
         };
-        Ok((score(&client, source, applicants, &scoring).await?, recipients))
+        let scored = score(&client, source, applicants, &scoring).await;
+        let scored = scored.map_err(|e| {
+            let asked = client.name().map(|requester| Asked {
+                program: ProgramKind::CreditScore,
+                requester,
+                recipients: &recipients,
+                minimum: 0,
+                tell: scoring.detail(),
+                mode: args.mode.mode,
+            });
+            denied(e, (&tables, shared.first()), asked.as_slice())
+        });
+        Ok((scored?, recipients))
     })?;
     let names = args.reason_names(pooling.as_ref())?;
     let rows = args.rows(&scored, (own.as_ref(), named.as_ref()), (model.as_ref(), &names))?;
@@ -223,6 +235,15 @@ impl ScoreArgs {
         let (Some(schema), Some(data)) = (&self.schema, &self.data) else { return Ok(None) };
         let table = read(&Schema::read(schema)?, data)?;
         let all: Vec<usize> = (0..table.rows()).collect();
+        let left_out = table.rows_read() - table.rows() as u64;
+        if left_out > 0 {
+            // Results go to standard output; this is for people.
+            let _ = writeln!(
+                std::io::stderr(),
+                "the schema left {left_out} rows of {} out: they get no score",
+                data.display()
+            );
+        }
         let encoded = Encoded::standardized(&table, moments, &all)?;
         if all.is_empty() {
             return Err(Error::Usage(format!("{} has no row to score", data.display())));
@@ -297,17 +318,17 @@ impl ScoreArgs {
 
     /// What a recipient says beside the job to be told the same.
     fn fetch_options(&self) -> String {
-        let mut options = self.points.map_or_else(String::new, |points| {
+        let points = self.points.map_or_else(String::new, |points| {
             let Scale { base_score, odds, pdo } = points.scale;
             format!(" --points {base_score},{odds},{pdo}")
         });
-        if self.reasons > 0 {
-            let moments: Vec<_> = self.tables.moments.iter().map(|path| path.display().to_string()).collect();
-            // Those in a model file are the same, and are a file of their own where the tables were shared.
-            let moments = if moments.is_empty() { "moments.json".to_owned() } else { moments.join(",") };
-            options.push_str(&format!(" --reasons {} --moments {moments}", self.reasons));
+        if self.reasons == 0 {
+            return points;
         }
-        options
+        let moments: Vec<_> = self.tables.moments.iter().map(|path| path.display().to_string()).collect();
+        // Those in a model file are the same, and are a file of their own where the tables were shared.
+        let moments = if moments.is_empty() { "moments.json".to_owned() } else { moments.join(",") };
+        format!("{points} --reasons {} --moments {moments}", self.reasons)
     }
 
     fn print(

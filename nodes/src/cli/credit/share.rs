@@ -106,6 +106,7 @@ struct Row {
     labels: bool,
     joinable: bool,
     rows_left_out: u64,
+    test_rows_not_shared: usize,
 }
 
 /// A model that was shared.
@@ -121,6 +122,8 @@ struct Plan {
     purpose: Purpose,
     permits: fn(&Purpose) -> Vec<Permit>,
     left_out: u64,
+    /// Test rows that are not shared, since moments are those of the others.
+    held_out: usize,
     /// Own moments on the disk, which get their name when the tables are stored.
     moments: Option<NewFile>,
 }
@@ -149,7 +152,7 @@ pub fn run(args: &ShareArgs) -> Result<Exit, Error> {
     if let Some(file) = moments {
         file.place()?;
     }
-    for row in stored.iter().map(|table| Row::of(table, plan.left_out)) {
+    for row in stored.iter().map(|table| Row::of(table, (plan.left_out, plan.held_out))) {
         output.print(&row, row.text())?;
     }
     Ok(Exit::Ok)
@@ -216,13 +219,14 @@ impl ShareArgs {
             parts.push((name, encode(&test)?));
         }
         let left_out = table.rows_read() - table.rows() as u64;
+        let held_out = if moments.is_none() { test.len() } else { 0 };
         let permits = match &moments {
             None => Purpose::moments,
             Some(_) if self.joinable => Purpose::joinable,
             Some(_) => Purpose::customers,
         };
         let purpose = self.purpose();
-        Ok(Plan { parts, purpose, permits, left_out, moments: file })
+        Ok(Plan { parts, purpose, permits, left_out, held_out, moments: file })
     }
 }
 
@@ -252,7 +256,7 @@ fn named(table: &TableStatus) -> String {
 }
 
 impl Row {
-    fn of(table: &TableStatus, rows_left_out: u64) -> Self {
+    fn of(table: &TableStatus, (rows_left_out, test_rows_not_shared): (u64, usize)) -> Self {
         let has = |name: &str| table.columns.iter().any(|column| column.name.as_str() == name);
         let (labels, joinable) = (has("label"), has("key-low"));
         Self {
@@ -262,6 +266,7 @@ impl Row {
             labels,
             joinable,
             rows_left_out,
+            test_rows_not_shared,
         }
     }
 
@@ -276,6 +281,10 @@ impl Row {
             0 => String::new(),
             n => format!("; the schema left {n} rows of the file out"),
         };
-        format!("shared {}: {} rows of {} features {labels}{left_out}", self.table, self.rows, self.features)
+        let test = match self.test_rows_not_shared {
+            0 => String::new(),
+            n => format!("; {n} test rows were not shared, since moments are those of the others"),
+        };
+        format!("shared {}: {} rows of {} features {labels}{left_out}{test}", self.table, self.rows, self.features)
     }
 }

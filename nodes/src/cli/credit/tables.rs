@@ -154,9 +154,10 @@ impl Row {
         let names: Vec<_> = self.requesters.iter().map(ToString::to_string).collect();
         let whose = if names.is_empty() { "nobody".to_owned() } else { names.join(", ") };
         let places: Vec<_> = self.nodes.iter().map(|node| format!("P{node}")).collect();
-        let only = match self.usable {
-            true => String::new(),
-            false => format!("; at {} alone, so of no use: share it again, as a new version", places.join(" and ")),
+        let only = if self.usable {
+            String::new()
+        } else {
+            format!("; at {} alone, so of no use: share it again, as a new version", places.join(" and "))
         };
         format!("{}: {}, for {whose}{only}", self.table, self.holds)
     }

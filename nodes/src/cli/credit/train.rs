@@ -1,13 +1,13 @@
 //! `trefoil credit train`: a logistic regression on the tables of several institutions.
 
-use super::{TablesArgs, connected, fetch_command, listed, warn_of_strangers};
+use super::{TablesArgs, connected, denied, fetch_command, listed, warn_of_strangers};
 use crate::{
     Error,
     cli::{ClusterArgs, Exit, ModeArgs, OutputArgs},
     client::credit::{
-        Destination, Method, ModelFile, NewFile, Purpose, Trained, Training, fetch_model, train, whose_customers,
+        Asked, Destination, Method, ModelFile, NewFile, Purpose, Trained, Training, fetch_model, train, whose_customers,
     },
-    job::JobId,
+    job::{JobId, ProgramKind},
     pki::ClientName,
     tables::{ScoreDetail, TableName},
 };
@@ -173,7 +173,18 @@ pub fn run(args: &TrainArgs) -> Result<Exit, Error> {
                 (Destination::Kept(name.clone(), args.version, purpose.model()), kept)
             }
         };
-        let trained = train(&client, &tables, &pooling, &training, destination).await?;
+        let trained = train(&client, &tables, &pooling, &training, destination).await;
+        let trained = trained.map_err(|e| {
+            let asked = client.name().map(|requester| Asked {
+                program: ProgramKind::CreditTrain,
+                requester,
+                recipients: &args.release_to,
+                minimum: 0,
+                tell: args.scores,
+                mode: args.mode.mode,
+            });
+            denied(e, (&tables, None), asked.as_slice())
+        })?;
         Ok((tables, trained, kept, client.name().cloned()))
     })?;
     let written = args.write(model.as_ref(), out)?;

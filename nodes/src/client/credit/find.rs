@@ -4,6 +4,7 @@ use super::LABEL;
 use crate::{
     Error,
     client::Client,
+    job::ProgramKind,
     pki::ClientName,
     tables::{ColumnName, ColumnSpec, NUMBER_COLUMN_NAMES, TableName, TableStatus},
 };
@@ -93,7 +94,7 @@ pub async fn find(client: &Client, tables: &[TableArg]) -> Result<Vec<TableStatu
 }
 
 /// A table as people name it.
-fn named(status: &TableStatus) -> String {
+pub(super) fn named(status: &TableStatus) -> String {
     format!("{}/{}@{}", status.owner, status.name, status.version)
 }
 
@@ -116,24 +117,40 @@ pub(super) fn check_model(table: &TableStatus, column: &ColumnName) -> Result<()
 
 /// Checks that a table has features of this form, and labels if they are needed.
 pub(super) fn check(table: &TableStatus, features: &[ColumnName], labels: Labels) -> Result<(), Error> {
-    let has = |name: &str| table.columns.iter().any(|column| column.name.as_str() == name);
     let name = named(table);
-    if table.columns.iter().any(ColumnSpec::is_model) {
-        return Err(Error::Usage(format!("{name} is a model, and --tables names tables of customers")));
+    if !has_columns(table, features) {
+        let owner = &table.owner;
+        return Err(Error::Usage(if table.columns.iter().any(ColumnSpec::is_model) {
+            format!("{name} is a model, and --tables names tables of customers")
+        } else if is_for(table, ProgramKind::Moments) {
+            format!(
+                "{name} was shared for `trefoil credit moments` alone; {owner} shares its customers with --moments, as another table"
+            )
+        } else {
+            let what = "was not made with these features and moments";
+            format!(
+                "{name} {what}; give the moments it was shared with, or share it again with the same moments as the others"
+            )
+        }));
     }
-    let own = table.columns.iter().filter(|column| !no_feature(column.name.as_str())).count();
-    if own != features.len() || !features.iter().all(|column| has(column.as_str())) {
-        let what = "was not made with these features and moments";
+    if labels == Labels::Needed && !table.columns.iter().any(|column| column.name.as_str() == LABEL) {
         return Err(Error::Usage(format!(
-            "{name} {what}; give the moments it was shared with, or share it again with the same moments as the others"
+            "{name} has no labels; describe the label column in the schema (type = \"label\") and share it again"
         )));
     }
-    match labels {
-        Labels::Needed if !has(LABEL) => Err(Error::Usage(format!(
-            "{name} has no labels; describe the label column in the schema (type = \"label\") and share it again"
-        ))),
-        _ => Ok(()),
-    }
+    Ok(())
+}
+
+/// Whether a table has features of this form, and no others.
+pub(super) fn has_columns(table: &TableStatus, features: &[ColumnName]) -> bool {
+    let own = table.columns.iter().filter(|column| !no_feature(column.name.as_str())).count();
+    let has = |name: &ColumnName| table.columns.iter().any(|column| column.name == *name);
+    own == features.len() && features.iter().all(has)
+}
+
+/// Whether a table is permitted for a program at all.
+pub(super) fn is_for(table: &TableStatus, program: ProgramKind) -> bool {
+    table.permits.iter().any(|permit| permit.programs.contains(&program))
 }
 
 /// Whether a column of a table holds something else than a feature.

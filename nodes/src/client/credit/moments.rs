@@ -3,13 +3,13 @@
 use super::{
     encode::{RANGE_BITS, range_digest, ranges},
     feature_columns,
-    find::{Labels, check},
+    find::{has_columns, is_for, named},
 };
 use crate::{
     Error,
     client::Client,
     credit::{Features, NamedMoments, Schema},
-    job::{InputSpec, JobSpec, ModeSpec, MomentsSpec, ProgramSpec, TableInput},
+    job::{InputSpec, JobSpec, ModeSpec, MomentsSpec, ProgramKind, ProgramSpec, TableInput},
     tables::{ColumnName, TableStatus},
 };
 use bytes::Bytes;
@@ -66,21 +66,23 @@ pub async fn joint_moments(
 
 /// Refuses tables that were shared with another schema than the one whose columns these are.
 fn same_schema(tables: &[TableStatus], columns: &[ColumnName]) -> Result<(), Error> {
-    let other = |table: &&TableStatus| check(table, columns, Labels::Unused).is_err();
-    let names: Vec<String> =
-        tables.iter().filter(other).map(|t| format!("{}/{}@{}", t.owner, t.name, t.version)).collect();
-    if names.is_empty() {
-        return Ok(());
+    let listed = |tables: Vec<&TableStatus>| tables.into_iter().map(named).collect::<Vec<_>>().join(", ");
+    let (raw, standardized): (Vec<_>, Vec<_>) = tables.iter().partition(|table| is_for(table, ProgramKind::Moments));
+    if !standardized.is_empty() {
+        return Err(Error::Usage(format!(
+            "not shared for moments: {}; their owners share such tables without --moments and --own-moments",
+            listed(standardized)
+        )));
     }
-    let remedy = if names.len() == tables.len() {
-        "give with --schema the one that they were shared with"
-    } else {
-        "compare it with that of the owner by `trefoil credit schema`, agree on one, and share again with it, without --moments and with another --version"
+    let other: Vec<_> = raw.into_iter().filter(|table| !has_columns(table, columns)).collect();
+    let remedy = match other.len() {
+        0 => return Ok(()),
+        all if all == tables.len() => "give with --schema the one that they were shared with",
+        _ => {
+            "compare it with that of the owner by `trefoil credit schema`, agree on one, and share again with it, as another --version"
+        }
     };
-    Err(Error::Usage(format!(
-        "not shared with this schema, or shared with moments already: {}; nothing was computed: {remedy}",
-        names.join(", ")
-    )))
+    Err(Error::Usage(format!("not shared with this schema: {}; nothing was computed: {remedy}", listed(other))))
 }
 
 /// Mean and standard deviation of `n` integers of this sum and sum of squares.

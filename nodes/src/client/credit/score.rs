@@ -10,7 +10,7 @@ use crate::{
         ReportSpec, ScoreSpec,
     },
     pki::ClientName,
-    tables::TableStatus,
+    tables::{ScoreDetail, TableStatus},
 };
 use bytes::Bytes;
 use std::fmt;
@@ -153,6 +153,11 @@ pub async fn fetch(client: &Client, id: JobId, tell: &[Tell], reasons: usize) ->
 }
 
 impl Scoring {
+    /// Whether it tells more than one decision.
+    pub fn detail(&self) -> ScoreDetail {
+        if self.tell == [Tell::Decision] && self.reasons == 0 { ScoreDetail::Decision } else { ScoreDetail::Number }
+    }
+
     /// What the job of so many customers reports, who have columns of so many features each. Of few, probabilities come in fewer rounds as numbers.
     ///
     /// # Errors

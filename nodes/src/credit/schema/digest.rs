@@ -71,6 +71,11 @@ impl SchemaDigest {
         self.columns.iter().chain(&self.label)
     }
 
+    /// What stands for a missing value; `None` for several schemas that differ in it.
+    pub fn missing_markers(&self) -> Option<Sha256Hex> {
+        self.missing_markers
+    }
+
     /// One digest for all of it, for people to compare.
     pub fn sha256(&self) -> Sha256Hex {
         hash("schema", self)
