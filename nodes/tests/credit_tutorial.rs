@@ -1,5 +1,8 @@
 //! The commands of `docs/credit.md`, as they stand there, on the first of the loans.
 
+#[path = "credit_tutorial/mistakes.rs"]
+mod mistakes;
+
 use serde_json::Value;
 use std::{
     fs,
@@ -144,7 +147,10 @@ fn the_tutorial_works_as_it_is_written() {
     assert!(fs::read_to_string(dir.join("scores.csv")).expect("scores").lines().count() > 150);
 
     what_was_printed_works(dir, &printed);
-    what_is_wrong_is_named(dir);
+    mistakes::schemas_are_compared(dir);
+    mistakes::what_is_not_permitted_is_named(dir);
+    mistakes::what_is_mistyped_is_named(dir);
+    mistakes::tables_are_listed_and_deleted(dir);
 }
 
 /// What plain computation on the customers of all banks makes of those that are held out, by a model of the others.
@@ -195,7 +201,9 @@ fn ten_bins_of_income(dir: &Path, rows: u64) {
 fn what_was_printed_works(dir: &Path, printed: &str) {
     let (_, rest) = printed.split_once("bank-a: `").expect("a command");
     let (fetch, _) = rest.split_once('`').expect("its end");
-    let fetched = shell(fetch, dir);
+    let (stdout, file) = fetch.split_once(" --out ").expect("a file");
+    assert!(shell(fetch, dir).contains(&format!("wrote {file}")), "as it is printed");
+    let (fetch, fetched) = (stdout, fs::read_to_string(dir.join(file)).expect("scores"));
     assert!(fetched.starts_with("table_row,decision\n1,") && fetched.lines().count() > 500, "{fetched}");
     // By the file it was shared from, every fourth row.
     let file = "--schema nodes/data/credit/schema.toml --shared-from bank-a.csv";
@@ -214,57 +222,4 @@ fn what_was_printed_works(dir: &Path, printed: &str) {
     assert!(other.contains("customers are scored, and there are"), "{other}");
     let denied = fetch.replace("demo/bank-a.crt", "demo/bank-b.crt");
     assert!(shell(&format!("! {denied} 2>&1"), dir).contains("has no job"), "bank-b is no recipient");
-}
-
-/// Mistakes that people make, and what they are told.
-fn what_is_wrong_is_named(dir: &Path) {
-    let lead = "--cluster demo/cluster.toml --identity demo/lead.crt";
-    let bank = "--cluster demo/cluster.toml --identity demo/bank-a.crt --schema nodes/data/credit/schema.toml";
-    let train = format!(
-        "trefoil credit train {lead} --moments moments.json --tables bank-a/loans,bank-b/loans,bank-c/loans --iterations 1"
-    );
-    let alone = train.replace(",bank-b/loans,bank-c/loans", "");
-    for (command, told) in [
-        (
-            format!(
-                "sed '17s/,A,/,H,/; 17s/,[B-G],/,H,/' bank-a.csv > bad.csv; trefoil credit share {bank} --data bad.csv --table bad --analyst lead"
-            ),
-            "line 17, column `loan_grade`",
-        ),
-        (
-            format!(
-                "trefoil credit share {bank} --data bank-a.csv --table loans --moments moments.json --analyst lead"
-            ),
-            "upload a new version",
-        ),
-        (format!("{train} --release-to lead --out model.json"), "may not be used"),
-        // It is not trained only to find that it cannot be written.
-        (format!("{train} --release-to lead --out moments.json"), "is there already"),
-        (format!("{train} --release-to bank-a --out model.json"), "name it with --release-to"),
-        (format!("{train} --model-table other --scores-to lead"), "may not be used"),
-        (format!("{alone} --model-table other"), "may not be used"),
-        (format!("{train} --tables bank-a/loans --model-table other"), "twice"),
-        (format!("{train} --model-table model"), "is there already"),
-        (
-            format!(
-                "sed 's/mean/mean/; 0,/[0-9]\\.[0-9]/s//9.9/' moments.json > other.json; trefoil credit train {lead} --moments other.json --tables bank-a/loans --model-table x"
-            ),
-            "was not made with these features and moments",
-        ),
-        (
-            format!(
-                "trefoil credit evaluate {lead} --moments moments.json --tables bank-a/loans-test --model-table lead/model --minimum 5"
-            ),
-            "may not be used",
-        ),
-        (
-            format!(
-                "trefoil credit evaluate {lead} --moments moments.json --tables bank-a/nothing --model-table lead/model"
-            ),
-            "has no table bank-a/nothing@1 that lead may use",
-        ),
-    ] {
-        let output = shell(&format!("! {{ {command} 2>&1; }}"), dir);
-        assert!(output.contains(told), "{command}\n{output}");
-    }
 }

@@ -14,10 +14,10 @@ use trefoil_nodes::{
     api::ProblemKind,
     client::{
         Client, NewTable, Plain,
-        credit::{EvaluationFile, ModelFile, read_moments},
+        credit::{EvaluationFile, ModelFile, ModelIdentity, read_moments},
     },
     config::Cluster,
-    credit::{Features, NamedMoments, Schema, read},
+    credit::{Features, NamedMoments, Schema, SchemaDigest, read},
     job::{
         FailureKind, InputSpec, JobSpec, JoinSpec, JoinedSpec, KeptTable, ModeSpec, MomentsSpec, OutputSpec,
         ProgramKind, ProgramSpec, TableInput,
@@ -73,6 +73,15 @@ impl World {
     fn refused(&self, client: &str, command: &str, told: &str) {
         let (well, printed) = self.run(client, command);
         assert!(!well && printed.contains(told), "{command}\n{told}\n{printed}");
+    }
+
+    /// What `trefoil credit report` says of counts, and whether it has made a page of them.
+    fn report(&self, words: &str) -> (bool, String) {
+        let page = tempfile::tempdir().expect("a directory");
+        let mut process = Command::new(env!("CARGO_BIN_EXE_trefoil"));
+        process.args(["credit", "report"]).args(words.split_whitespace()).current_dir(self.dir.path());
+        let output = process.arg("--html").arg(page.path().join("page")).output().expect("the program");
+        (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
     }
 
     /// What `trefoil plan` says.
@@ -173,7 +182,7 @@ async fn customers_in_any_order_are_pooled_as_plain_computation_pools_them() {
     assert!((20..120).contains(&common(&test)), "{test}");
     let held_out = world.done(
         "lead",
-        "evaluate --tables lead/both-test --moments both.json --model model.json --minimum 1 --bins 2 --mode semi-honest --json",
+        "evaluate --tables lead/both-test --moments both.json --model model.json --minimum 1 --bins 2 --mode semi-honest --json --out clear.json",
     );
     assert!(held_out.contains(&format!("\"rows\":{}", common(&test))), "{held_out}");
 
@@ -183,7 +192,8 @@ async fn customers_in_any_order_are_pooled_as_plain_computation_pools_them() {
         "share --model model.json --table secret --analyst lead --scores number --minimum 1 --mode semi-honest",
     );
     let secret = "evaluate --tables lead/both-test --moments both.json --model-table lender/secret --minimum 1 --bins 2 --mode semi-honest --json";
-    assert_eq!(world.done("lead", secret), held_out);
+    assert_eq!(world.done("lead", &format!("{secret} --out secret.json")), held_out);
+    reports_are_of_one_model(&world);
 
     // Which customers were held out is not known outside: the table that was trained on is the other rows.
     let raw = |of: &str| {
@@ -208,6 +218,28 @@ async fn customers_in_any_order_are_pooled_as_plain_computation_pools_them() {
     world.refused("lead", &format!("train {tables} --model-table m --scores-to lender"), "may not be used");
     world.refused("lender", &format!("train {tables} --model-table m"), "has no table lead/both@1 that lender may use");
     world.cluster.shutdown().await;
+}
+
+/// Coefficients and earlier counts that belong to another model are refused, and what cannot be known is said.
+fn reports_are_of_one_model(world: &World) {
+    let mut other = ModelFile::read(&world.path("model.json")).expect("a model");
+    other.weights[3] += 0.5;
+    fs::write(world.path("other.json"), serde_json::to_string(&other).expect("JSON")).expect("written");
+    let mut counts = EvaluationFile::read(&world.path("clear.json")).expect("counts");
+    counts.identity = Some(ModelIdentity::of_file(&other).expect("a model"));
+    fs::write(world.path("by-other.json"), serde_json::to_string(&counts).expect("JSON")).expect("written");
+    for (words, well, told) in [
+        ("clear.json --model model.json --earlier clear.json", true, "wrote"),
+        ("clear.json --model other.json", false, "other.json is another model"),
+        ("clear.json --earlier by-other.json --same-model", false, "by different models"),
+        ("secret.json --model model.json", true, "cannot be known"),
+        ("secret.json --earlier secret.json", true, "wrote"),
+        ("secret.json --earlier clear.json", false, "or say --same-model"),
+        ("secret.json --earlier clear.json --same-model", true, "wrote"),
+    ] {
+        let (done, printed) = world.report(words);
+        assert!(done == well && printed.contains(told), "{words}\n{printed}");
+    }
 }
 
 /// The same customers in the same order, with other columns each: their counts by score, and by columns of the table without labels, are those of plain computation.
@@ -239,7 +271,9 @@ async fn columns_of_tables_side_by_side_are_counted_as_plain_computation_counts_
     let rows: Vec<f64> = keys.iter().flat_map(|key| [&lender[key].0[..], &bureau[key].0[..]].concat()).collect();
     let bad: Vec<bool> = keys.iter().map(|key| lender[key].1).collect();
     let [first, second] = ["lender.json", "bureau.json"].map(|file| read_moments(&world.path(file)).expect("moments"));
+    let schemas = [&first, &second].map(|moments| moments.schema.as_ref().expect("a digest"));
     let moments = NamedMoments {
+        schema: SchemaDigest::side_by_side(schemas),
         features: [first.features, second.features].concat(),
         mean: [first.mean, second.mean].concat(),
         sd: [first.sd, second.sd].concat(),

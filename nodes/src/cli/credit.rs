@@ -4,8 +4,10 @@ mod evaluate;
 mod join;
 mod moments;
 mod report;
+mod schema;
 mod score;
 mod share;
+mod tables;
 mod train;
 
 pub(super) use train::MethodArgs;
@@ -13,22 +15,29 @@ pub(super) use train::MethodArgs;
 use super::{ClusterArgs, Exit, interruptible};
 use crate::{
     Error,
+    api::ProblemKind,
     client::{
         Client,
-        credit::{Pooling, TableArg, find, read_moments},
+        credit::{Asked, Pooling, TableArg, find, obstacles, read_moments},
     },
     credit::{HeldOut, NamedMoments, Table, TableError, report::Scale, split_every},
     job::JobId,
     pki::ClientName,
     tables::TableStatus,
 };
-use std::{num::NonZeroUsize, path::PathBuf, str::FromStr};
+use std::{
+    io::Write as _,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 use trefoil_circuits::credit::reference::Scorecard;
 
 const EXAMPLES: &str = "\
 docs/credit.md goes through all of it with a real data set.
 
 Examples:
+  trefoil credit schema schema.toml
   trefoil credit share --cluster demo/cluster.toml --identity demo/bank-a.crt --schema schema.toml --data a.csv --table loans-raw --analyst lead
   trefoil credit moments --cluster demo/cluster.toml --identity demo/lead.crt --schema schema.toml --tables bank-a/loans-raw,bank-b/loans-raw --out moments.json
   trefoil credit share --cluster demo/cluster.toml --identity demo/bank-a.crt --schema schema.toml --data a.csv --table loans --analyst lead --moments moments.json --test-every 4
@@ -41,6 +50,8 @@ Examples:
 #[derive(Debug, clap::Subcommand)]
 #[command(after_help = EXAMPLES)]
 pub enum CreditCommand {
+    /// Say what tells a schema from others, and whether moments were made with it
+    Schema(schema::SchemaArgs),
     /// Store a table of customers, or a model, as shares at the nodes, and say who may use it for what
     Share(share::ShareArgs),
     /// Compute means and deviations of features over the tables of several institutions
@@ -55,6 +66,10 @@ pub enum CreditCommand {
     Evaluate(evaluate::EvaluateArgs),
     /// Make a page and JSON of what was counted
     Report(report::ReportArgs),
+    /// List the tables at the nodes
+    List(tables::ListArgs),
+    /// Delete a table at the nodes
+    Delete(tables::DeleteArgs),
 }
 
 /// Runs a subcommand of `trefoil credit`.
@@ -63,6 +78,7 @@ pub enum CreditCommand {
 /// [`Error::Usage`] or [`Error::Table`] for files that are not what they should be, before anything is sent; else those of the client.
 pub fn run(command: &CreditCommand) -> Result<Exit, Error> {
     match command {
+        CreditCommand::Schema(args) => schema::run(args),
         CreditCommand::Share(args) => share::run(args),
         CreditCommand::Moments(args) => moments::run(args),
         CreditCommand::Join(args) => join::run(args),
@@ -70,13 +86,68 @@ pub fn run(command: &CreditCommand) -> Result<Exit, Error> {
         CreditCommand::Score(args) => score::run(args),
         CreditCommand::Evaluate(args) => evaluate::run(args),
         CreditCommand::Report(args) => report::run(args),
+        CreditCommand::List(args) => tables::list(args),
+        CreditCommand::Delete(args) => tables::delete(args),
     }
 }
 
 /// Connects to a cluster and works until that is done or the user stops it.
 fn connected<T>(cluster: &ClusterArgs, work: impl AsyncFnOnce(Client) -> Result<T, Error>) -> Result<T, Error> {
     let target = cluster.resolve()?;
-    interruptible(async { work(Client::connect(&target.cluster, &target.identity).await?).await })
+    interruptible(async { work(Client::connect(&target.cluster, &target.identity).await?).await.map_err(in_options) })
+}
+
+/// What nodes refuse, in terms of the options of these commands.
+fn in_options(error: Error) -> Error {
+    let Error::Refused { node, mut problem } = error else { return error };
+    problem.detail.push_str(match problem.kind() {
+        Some(ProblemKind::Conflict) => {
+            ". `trefoil credit delete --table NAME` deletes a table; --version 2 makes a new version"
+        }
+        Some(ProblemKind::Full) => {
+            ". `trefoil credit list` names your tables, and `trefoil credit delete --table NAME` deletes one"
+        }
+        _ => "",
+    });
+    Error::Refused { node, problem }
+}
+
+/// A job that was denied, with the options of `trefoil credit share` that would permit it: those that are in the way of what was asked, or all if none of them can be named.
+fn denied(error: Error, (tables, model): (&[TableStatus], Option<&TableStatus>), asked: &[Asked<'_>]) -> Error {
+    let Error::Refused { node, mut problem } = error else { return error };
+    if problem.kind() == Some(ProblemKind::Denied) {
+        let mut lacks: Vec<String> = asked.iter().flat_map(|asked| obstacles(tables, model, asked)).collect();
+        lacks.dedup();
+        problem.detail = if lacks.is_empty() {
+            format!(
+                "{}. With `trefoil credit share` the owner names who asks with --analyst, who receives scores with --scores-to, or for scores by a model with --model-scores-to, and a model with --model-to; it bounds jobs with \
+                 --pooled-with, --minimum, --times and --mode",
+                problem.detail
+            )
+        } else {
+            format!("{}; the owner may share it otherwise, as another --version. {}", lacks.join("; "), problem.detail)
+        };
+    }
+    Error::Refused { node, problem }
+}
+
+/// Warns of names that nobody has, as far as the certificates beside the cluster file tell: `trefoil cluster client` leaves those of all clients there. Where there are none of others, nothing is known.
+fn warn_of_strangers(cluster: &ClusterArgs, options: &[(&str, &[ClientName])]) {
+    let known = cluster.clients();
+    if known.iter().all(|name| Some(name) == cluster.own_name().as_ref()) {
+        return;
+    }
+    for (option, names) in options {
+        for name in names.iter().filter(|name| !known.contains(name)) {
+            let (there, file) = (known.iter().map(ToString::to_string).collect::<Vec<_>>(), cluster.cluster.display());
+            // Results go to standard output; this is for people.
+            let _ = writeln!(
+                std::io::stderr(),
+                "warning: {option} names {name}, and no {name}.crt lies beside {file}, where there are {}; nodes do not check names: one that nobody has permits nobody",
+                there.join(", ")
+            );
+        }
+    }
 }
 
 /// Tables at the nodes and the moments of their features.
@@ -95,7 +166,7 @@ impl TablesArgs {
     fn pooling(&self) -> Result<Pooling, Error> {
         check_distinct(&self.tables)?;
         let mut all: Vec<NamedMoments> =
-            self.moments.iter().map(|path| read_moments(path)).collect::<Result<_, _>>()?;
+            self.moments.iter().map(|path| moments_of_schema(path)).collect::<Result<_, _>>()?;
         match all.len() {
             0 => Err(Error::Usage("give the file of moments that the tables were shared with: --moments FILE".into())),
             1 => Ok(Pooling::Horizontal(all.remove(0))),
@@ -117,6 +188,25 @@ fn check_distinct(tables: &[TableArg]) -> Result<(), Error> {
     match tables.iter().enumerate().find(|(k, table)| tables[..*k].contains(table)) {
         Some((_, table)) => Err(Error::Usage(format!("the table {table} is named twice; name each once"))),
         None => Ok(()),
+    }
+}
+
+/// Reads moments, and warns if they do not say with which schema they were made.
+fn moments_of_schema(path: &Path) -> Result<NamedMoments, Error> {
+    let moments = read_moments(path)?;
+    warn_without_schema(path, &moments);
+    Ok(moments)
+}
+
+/// Warns of moments, or a model, that do not say with which schema they were made.
+fn warn_without_schema(path: &Path, moments: &NamedMoments) {
+    if moments.schema.is_none() {
+        let path = path.display();
+        // Results go to standard output; this is for people.
+        let _ = writeln!(
+            std::io::stderr(),
+            "warning: {path} does not say with which schema it was made, so schemas are not compared; how to write it in says `trefoil credit schema --help`"
+        );
     }
 }
 
@@ -170,7 +260,7 @@ fn listed(tables: &[TableStatus]) -> String {
     names.collect::<Vec<_>>().join(", ")
 }
 
-/// The command by which a recipient fetches what a job has come to, but for its output files: with the certificate that `trefoil cluster client` has made.
+/// The command by which a recipient fetches what a job has come to, but for its output files and what names rows: with the certificate that `trefoil cluster client` has made.
 fn fetch_command(cluster: &ClusterArgs, recipient: &ClientName, (command, job): (&str, JobId)) -> String {
     let certificate = cluster.cluster.with_file_name(format!("{recipient}.crt"));
     let (cluster, certificate) = (cluster.cluster.display(), certificate.display());

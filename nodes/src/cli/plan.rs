@@ -19,6 +19,16 @@ use trefoil_circuits::{
 };
 
 const EXAMPLES: &str = "\
+Programs:
+  aes-128, aes-192, aes-256  counter mode under a shared key
+  moments                    sums and sums of squares of columns
+  credit-join                tables of the same customers side by side
+  credit-train               training of a logistic regression
+  credit-score               scores by a logistic regression
+  credit-counts              good and bad customers between cut points of a score
+  credit-auc                 the area under the ROC curve
+  FILE                       a circuit in Bristol Fashion
+
 Examples:
   trefoil plan aes-128 --instances 1000000 --rtt 0.2ms --bandwidth 10Gbit
   trefoil plan circuits/data/bristol/sha256.txt --instances 100 --json
@@ -35,8 +45,9 @@ numbers can become where they are truncated or compared: none of them can overfl
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct PlanArgs {
-    /// A circuit in Bristol Fashion; or one of aes-128, aes-192 and aes-256, counter mode under a shared key; or one of moments, credit-join, credit-train, credit-score, credit-counts and credit-auc
-    circuit: String,
+    /// A program: the file of a circuit in Bristol Fashion, or a name that is listed below
+    #[arg(value_name = "PROGRAM")]
+    circuit: Option<String>,
     /// Instances evaluated together, or blocks of a cipher
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     instances: u32,
@@ -61,14 +72,17 @@ pub struct PlanArgs {
 pub fn run(args: &PlanArgs) -> Result<Exit, Error> {
     let network = Network { rtt: args.rtt, bandwidth: args.bandwidth };
     let output: Output = args.output.resolve();
-    if let Ok(program) = CreditProgram::from_str(&args.circuit, false) {
+    let circuit = args
+        .circuit
+        .as_deref()
+        .ok_or_else(|| Error::Usage(format!("say what to plan, as in `trefoil plan aes-128`: {}", programs())))?;
+    if let Ok(program) = CreditProgram::from_str(circuit, false) {
         credit::run(program, &args.credit, (args.mode.mode, &network), output)?;
         return Ok(Exit::Ok);
     }
     if args.credit.given() {
         return Err(Error::Usage(format!(
-            "{}: rows, columns and what else belongs to credit analysis are for its programs; a circuit takes --instances",
-            args.circuit
+            "{circuit}: rows, columns and what else belongs to credit analysis are for its programs; a circuit takes --instances"
         )));
     }
     let mode = args.mode.mode;
@@ -76,22 +90,25 @@ pub fn run(args: &PlanArgs) -> Result<Exit, Error> {
         ModeSpec::SemiHonest => Security::SemiHonest,
         ModeSpec::Malicious => Security::Malicious,
     };
-    let plan = match Plan::built_in(&args.circuit, args.instances, security) {
+    let plan = match Plan::built_in(circuit, args.instances, security) {
         Some(plan) => plan,
-        None => Plan::of_circuit(&read(&args.circuit)?, args.instances, security),
+        None => Plan::of_circuit(&read(circuit)?, args.instances, security),
     };
-    let row = Row::new(&args.circuit, mode, &plan, &network);
-    output.print(&row, Table { plan: &plan, network: &network, circuit: &args.circuit, mode })?;
+    let row = Row::new(circuit, mode, &plan, &network);
+    output.print(&row, Table { plan: &plan, network: &network, circuit, mode })?;
     Ok(Exit::Ok)
 }
 
+/// What can be planned.
+fn programs() -> String {
+    let credit = CreditProgram::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+    let credit: Vec<String> = credit.map(|value| value.get_name().to_owned()).collect();
+    let known = Plan::BUILT_IN.join(", ");
+    format!("one of {known}, {}, or the file of a circuit in Bristol Fashion", credit.join(", "))
+}
+
 fn read(name: &str) -> Result<Circuit, Error> {
-    let file = File::open(name).map_err(|e| {
-        let known = Plan::BUILT_IN.join(", ");
-        Error::Usage(format!(
-            "{name}: {e}; give a file in Bristol Fashion, one of {known}, or a program of credit analysis"
-        ))
-    })?;
+    let file = File::open(name).map_err(|e| Error::Usage(format!("{name}: {e}; give {}", programs())))?;
     Circuit::read(BufReader::new(file), &Limits::default()).map_err(|e| Error::Usage(format!("{name}: {e}")))
 }
 
@@ -277,7 +294,10 @@ mod tests {
     fn what_is_no_circuit_is_a_usage_error_that_names_the_file() {
         let error = read("no-such-circuit").unwrap_err();
         assert_eq!(error.exit(), Exit::Usage);
-        assert!(error.to_string().contains("aes-128, aes-192, aes-256"), "{error}");
+        assert!(error.to_string().contains("aes-128, aes-192, aes-256, moments, credit-join"), "{error}");
+        for name in programs().trim_start_matches("one of ").split(", ").take(9) {
+            assert!(EXAMPLES.contains(name), "{name} is not in the help");
+        }
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "1 3\n2 1 1\n1 1\n2 1 0 1 2 NAND\n").unwrap();
         let text = read(file.path().to_str().unwrap()).unwrap_err().to_string();

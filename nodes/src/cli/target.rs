@@ -3,10 +3,15 @@
 use crate::{
     Error,
     config::Cluster,
-    pki::{CertificateFault, Identity, Role},
+    pki::{CertificateFault, ClientName, Identity, Role},
     tls,
 };
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 /// The options that name a cluster, to flatten into a command's arguments.
 #[derive(Clone, Debug, clap::Args)]
@@ -35,7 +40,7 @@ impl ClusterArgs {
     /// [`Error::Config`], [`Error::Certificate`] or [`Error::System`], each with its file and remedy.
     pub fn resolve(&self) -> Result<Target, Error> {
         let cluster = Cluster::load(&self.cluster)?;
-        let identity = Identity::named(&self.identity_path())?;
+        let identity = self.identity()?;
         let fault = |fault| Error::Certificate { path: identity.path().to_owned(), fault };
         if let Role::Node(_) = identity.role() {
             let (expected, got) = ("a client".to_owned(), identity.role().clone());
@@ -43,6 +48,41 @@ impl ClusterArgs {
         }
         tls::check_identity(&identity, &cluster).map_err(fault)?;
         Ok(Target { cluster, identity })
+    }
+
+    /// Reads the certificate, and says what to do if there is none.
+    fn identity(&self) -> Result<Identity, Error> {
+        let path = self.identity_path();
+        Identity::named(&path).map_err(|e| match e {
+            Error::System { action, source } if source.kind() == ErrorKind::NotFound => {
+                let there: Vec<_> = self.clients().iter().map(|name| format!("{name}.crt")).collect();
+                let there = if there.is_empty() {
+                    String::new()
+                } else {
+                    format!("; beside {} are {}", self.cluster.display(), there.join(", "))
+                };
+                Error::Usage(format!(
+                    "cannot {action}: {source}; --identity names NAME.crt, beside which NAME.key lies, as `trefoil cluster client --name NAME` writes them{there}"
+                ))
+            }
+            other => other,
+        })
+    }
+
+    /// The name that the file of the certificate has, which is that of the client if nobody has renamed it.
+    pub(super) fn own_name(&self) -> Option<ClientName> {
+        self.identity_path().file_stem()?.to_str()?.parse().ok()
+    }
+
+    /// The clients whose certificates lie beside the cluster file; none if that cannot be seen.
+    pub(super) fn clients(&self) -> BTreeSet<ClientName> {
+        let directory = self.cluster.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let files = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
+        let certificates = files.filter(|path| path.extension().is_some_and(|extension| extension == "crt"));
+        let names = certificates.filter_map(|path| path.file_stem()?.to_str().map(str::to_owned));
+        // The authority, and the client that every cluster begins with.
+        let others = names.filter(|name| !["ca", "client"].contains(&name.as_str()));
+        others.filter_map(|name| name.parse().ok()).collect()
     }
 
     fn identity_path(&self) -> PathBuf {

@@ -1,6 +1,6 @@
 //! Numbers from columns.
 
-use super::{Kind, Schema, Table, TableError, Values, fault::quoted};
+use super::{Kind, Schema, SchemaDigest, Table, TableError, Values, fault::quoted};
 use serde::{Deserialize, Serialize};
 use trefoil_circuits::credit::reference::{Matrix, Moments};
 
@@ -23,6 +23,7 @@ pub struct Feature {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Features {
     list: Vec<Feature>,
+    schema: SchemaDigest,
 }
 
 impl Features {
@@ -46,12 +47,17 @@ impl Features {
                 }
             }
         }
-        Self { list }
+        Self { list, schema: SchemaDigest::of(schema) }
     }
 
     /// The features in order.
     pub fn list(&self) -> &[Feature] {
         &self.list
+    }
+
+    /// What tells the schema from others.
+    pub fn schema(&self) -> &SchemaDigest {
+        &self.schema
     }
 
     /// How many there are.
@@ -133,6 +139,9 @@ pub struct NamedMoments {
     pub mean: Vec<f64>,
     /// The standard deviations, of the population, all above 0.
     pub sd: Vec<f64>,
+    /// What tells the schema they were made with from others. Not there in files that were made by other means: schemas are not compared then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<SchemaDigest>,
 }
 
 impl NamedMoments {
@@ -143,7 +152,8 @@ impl NamedMoments {
     pub fn of(features: &Features, matrix: &Matrix) -> Result<Self, TableError> {
         features.fits(matrix)?;
         let Moments { mean, sd } = Moments::of(matrix)?;
-        Ok(Self { features: features.list.iter().map(|f| f.name.clone()).collect(), mean, sd })
+        let names = features.list.iter().map(|f| f.name.clone()).collect();
+        Ok(Self { features: names, mean, sd, schema: Some(features.schema.clone()) })
     }
 
     /// The columns that the features come from, as their names tell, and how many features each has.
@@ -162,9 +172,19 @@ impl NamedMoments {
     /// `(x - mean) / sd`, feature by feature.
     ///
     /// # Errors
-    /// Moments of other features or in another order, or a deviation that is not above 0.
+    /// As [`check`](Self::check), or a deviation that is not above 0.
     pub fn standardize(&self, features: &Features, matrix: &Matrix) -> Result<Matrix, TableError> {
         features.fits(matrix)?;
+        self.check(features)?;
+        let moments = Moments { mean: self.mean.clone(), sd: self.sd.clone() };
+        Ok(moments.standardize(matrix)?)
+    }
+
+    /// Refuses moments of other features or in another order, or of features that a schema makes otherwise.
+    ///
+    /// # Errors
+    /// What differs.
+    pub fn check(&self, features: &Features) -> Result<(), TableError> {
         let differs = |i: &usize| self.features.get(*i) != features.list.get(*i).map(|f| &f.name);
         if let Some(i) = (0..self.features.len().max(features.len())).find(differs) {
             let name = |name: Option<&String>| name.map_or_else(|| "nothing".to_owned(), |name| quoted(name));
@@ -175,7 +195,6 @@ impl NamedMoments {
                 name(self.features.get(i)),
             )));
         }
-        let moments = Moments { mean: self.mean.clone(), sd: self.sd.clone() };
-        Ok(moments.standardize(matrix)?)
+        self.schema.as_ref().map_or(Ok(()), |schema| schema.check(&features.schema))
     }
 }

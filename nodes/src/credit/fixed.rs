@@ -1,6 +1,6 @@
 //! What fixed point can hold.
 
-use super::{Faults, Feature, Features, Kind, Place, Table, TableError, fault::quoted};
+use super::{Faults, Feature, Features, Kind, Table, TableError, fault::quoted};
 use trefoil_circuits::credit::reference::Matrix;
 
 /// The numbers that are shared: multiples of `2^-fraction_bits` with an absolute value of at most `bound`.
@@ -57,7 +57,7 @@ impl FixedRange {
         }
         let mut faults = Faults::default();
         let mut encoded = Vec::with_capacity(matrix.values().len());
-        for (row, &number) in matrix.iter().zip(table.row_numbers()) {
+        for (row, &place) in matrix.iter().zip(table.places()) {
             for (&value, feature) in row.iter().zip(features.list()) {
                 if let Some(fixed) = self.encode(value) {
                     encoded.push(fixed);
@@ -75,14 +75,14 @@ impl FixedRange {
                         let (name, bound) = (quoted(&feature.name), self.bound);
                         format!("feature {name} is {value} and must be from {:?} to {bound:?}; {}", -bound, remedy())
                     };
-                    faults.push(Place::Row(number), Some(&feature.column), message);
+                    faults.push(place, Some(&feature.column), message);
                 }
             }
         }
         if faults.total() == 0 {
             return Ok(encoded);
         }
-        Err(TableError::Rows { path: "the features".into(), faults: Box::new(faults) })
+        Err(TableError::Rows { path: table.path().to_owned(), faults: Box::new(faults) })
     }
 }
 
@@ -113,10 +113,16 @@ mod tests {
         let features = Features::of(&schema);
         // Of others, where all three are as rare as one in a million.
         let names = features.list().iter().map(|feature| feature.name.clone()).collect();
-        let moments = NamedMoments { features: names, mean: vec![0.5, 0.0, 0.0, 0.0], sd: vec![0.5, 1e-3, 1e-3, 1.0] };
+        let moments = NamedMoments {
+            features: names,
+            mean: vec![0.5, 0.0, 0.0, 0.0],
+            sd: vec![0.5, 1e-3, 1e-3, 1.0],
+            schema: None,
+        };
         let matrix = moments.standardize(&features, &features.encode(&table).expect("features")).expect("as many");
         let range = FixedRange::new(20, 128.0).expect("a range");
         let refused = range.encode_all(&features, &table, &matrix).expect_err("too large").to_string();
+        assert!(refused.starts_with("a.csv: 3 values") && refused.contains("line 3, column `home`"), "{refused}");
         for (feature, remedy) in [
             ("`home=BOAT` is 1000", "put it together with another one"),
             ("`employed` is 1000", "leave the column out"),

@@ -45,6 +45,6 @@ pub use fault::{Fault, Faults, MAX_FAULTS, Place};
 pub use features::{Feature, Features, NamedMoments};
 pub use fixed::FixedRange;
 pub use read::{MAX_FILE_BYTES, MAX_RECORD_BYTES, MAX_ROWS, read, read_csv, read_parquet};
-pub use schema::{Column, Kind, Missing, OtherColumns, Outside, SCHEMA_FORMAT, Schema};
+pub use schema::{Column, ColumnDigest, Kind, Missing, OtherColumns, Outside, SCHEMA_FORMAT, Schema, SchemaDigest};
 pub use split::{HeldOut, split_every};
 pub use table::{Dropped, Table, Values};

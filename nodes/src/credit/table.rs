@@ -1,7 +1,10 @@
 //! A table in memory.
 
-use super::Schema;
-use std::fmt;
+use super::{Place, Schema};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 use zeroize::Zeroize;
 
 /// A file's rows, typed by its schema. Opaque in `Debug` and wiped on drop: it holds customers' data in clear.
@@ -9,6 +12,8 @@ pub struct Table {
     pub(super) schema: Schema,
     pub(super) columns: Vec<Values>,
     pub(super) rows: Vec<u64>,
+    pub(super) places: Vec<Place>,
+    pub(super) path: PathBuf,
     pub(super) dropped: Vec<Dropped>,
     pub(super) read: u64,
 }
@@ -56,6 +61,16 @@ impl Table {
     /// For each row kept, its number in the file: the first row (below the header, if there is one) is 1.
     pub fn row_numbers(&self) -> &[u64] {
         &self.rows
+    }
+
+    /// For each row kept, where it is in the file: the line on which it begins, or its number in a file that has no lines.
+    pub fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    /// What errors call the file.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The columns, in the order of the schema.

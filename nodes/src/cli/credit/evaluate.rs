@@ -1,14 +1,16 @@
 //! `trefoil credit evaluate`: how a model does, by counts alone.
 
-use super::{TablesArgs, connected, listed};
+use super::{TablesArgs, connected, denied, listed};
 use crate::{
     Error,
     cli::{ClusterArgs, Exit, ModeArgs, OutputArgs},
     client::credit::{
-        Evaluating, EvaluationFile, ModelFile, ModelSource, NewFile, Pooling, TableArg, check_column, count_column,
-        evaluate, find,
+        Asked, Evaluating, EvaluationFile, ModelFile, ModelSource, NewFile, Pooling, TableArg, check_column,
+        count_column, evaluate, find, obstacles,
     },
     credit::TableError,
+    job::ProgramKind,
+    tables::ScoreDetail,
 };
 use serde::Serialize;
 use std::path::PathBuf;
@@ -121,7 +123,23 @@ pub fn run(args: &EvaluateArgs) -> Result<Exit, Error> {
             minimum: args.minimum,
             mode: args.mode.mode,
         };
-        let mut file = evaluate(&client, source, (&tables, &pooling), &evaluating).await?;
+        let file = evaluate(&client, source, (&tables, &pooling), &evaluating).await;
+        let mut file = file.map_err(|e| {
+            let asked = client.name().map(|requester| {
+                let (minimum, tell, mode) = (args.minimum, ScoreDetail::Decision, args.mode.mode);
+                let scores =
+                    Asked { program: ProgramKind::CreditScore, requester, recipients: &[], minimum, tell, mode };
+                let recipients = std::slice::from_ref(requester);
+                (scores, Asked { program: ProgramKind::CreditCounts, recipients, ..scores })
+            });
+            let model = shared.first();
+            match asked {
+                Some((scores, counts)) if obstacles(&tables, model, &scores).is_empty() => {
+                    denied(e, (&tables, None), &[counts])
+                }
+                asked => denied(e, (&tables, model), asked.map(|(scores, _)| scores).as_slice()),
+            }
+        })?;
         for column in &args.columns {
             let least = (args.minimum, args.mode.mode);
             file.columns.push(count_column(&client, (&tables, &pooling), column, least).await?);

@@ -1,10 +1,10 @@
 //! `trefoil credit join`: tables of the same customers side by side.
 
-use super::connected;
+use super::{connected, moments_of_schema};
 use crate::{
     Error,
     cli::{ClusterArgs, Exit, ModeArgs, OutputArgs},
-    client::credit::{Joined, Joining, NewFile, TableArg, find, join, read_moments},
+    client::credit::{Joined, Joining, NewFile, TableArg, find, join},
     credit::NamedMoments,
     tables::TableName,
 };
@@ -70,7 +70,8 @@ struct Row {
 /// # Errors
 /// As [`join()`] and [`find`].
 pub fn run(args: &JoinArgs) -> Result<Exit, Error> {
-    let moments: Vec<NamedMoments> = args.moments.iter().map(|path| read_moments(path)).collect::<Result<_, _>>()?;
+    let moments: Vec<NamedMoments> =
+        args.moments.iter().map(|path| moments_of_schema(path)).collect::<Result<_, _>>()?;
     let out = args.out.as_ref().map(|path| NewFile::create(path)).transpose()?;
     let joining = Joining { name: args.out_table.clone(), version: args.version, mode: args.mode.mode };
     let Joined { table, moments, costs } = connected(&args.cluster, async |client| {

@@ -1,11 +1,13 @@
 //! `trefoil credit moments`: what features are standardized by.
 
-use super::{check_distinct, connected, listed};
+use super::{check_distinct, connected, denied, listed};
 use crate::{
     Error,
     cli::{ClusterArgs, Exit, ModeArgs, OutputArgs},
-    client::credit::{NewFile, TableArg, find, joint_moments},
+    client::credit::{Asked, NewFile, TableArg, find, joint_moments},
     credit::Schema,
+    job::ProgramKind,
+    tables::ScoreDetail,
 };
 use serde::Serialize;
 use std::path::PathBuf;
@@ -58,7 +60,17 @@ pub fn run(args: &MomentsArgs) -> Result<Exit, Error> {
     let mut out = NewFile::create(&args.out)?;
     let (tables, moments) = connected(&args.cluster, async |client| {
         let tables = find(&client, &args.tables).await?;
-        let moments = joint_moments(&client, &schema, &tables, args.mode.mode).await?;
+        let moments = joint_moments(&client, &schema, &tables, args.mode.mode).await.map_err(|e| {
+            let asked = client.name().map(|requester| Asked {
+                program: ProgramKind::Moments,
+                requester,
+                recipients: std::slice::from_ref(requester),
+                minimum: tables.iter().map(|table| table.rows).min().unwrap_or(0),
+                tell: ScoreDetail::Decision,
+                mode: args.mode.mode,
+            });
+            denied(e, (&tables, None), asked.as_slice())
+        })?;
         Ok((tables, moments))
     })?;
     out.fill_json(&moments)?;

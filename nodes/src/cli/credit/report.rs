@@ -4,7 +4,7 @@ use super::Points;
 use crate::{
     Error,
     cli::{Exit, OutputArgs},
-    client::credit::{EvaluationFile, ModelFile, NewFile},
+    client::credit::{EvaluationFile, ModelFile, ModelIdentity, NewFile, SameModel},
     credit::report::to_html,
 };
 use serde::Serialize;
@@ -33,12 +33,15 @@ pub struct ReportArgs {
     /// The title of the page
     #[arg(long, default_value = "Credit model")]
     title: String,
-    /// Counts of an earlier population, for the stability index
+    /// Counts of an earlier population, scored by the same model, for the stability index
     #[arg(long, value_name = "FILE")]
     earlier: Option<PathBuf>,
     /// List the coefficients of this model
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
+    /// The model of --earlier is the same, though it was shared or trained anew in between, so that the counts cannot tell
+    #[arg(long, requires = "earlier")]
+    same_model: bool,
     /// State the scale of the scorecard
     #[arg(long, value_name = "BASE,ODDS,PDO")]
     points: Option<Points>,
@@ -64,11 +67,12 @@ struct Row<'a> {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Error::Usage`] for files of another form, [`Error::Table`] if so few customers were counted that nothing may be released.
+/// [`Error::Usage`] for files of another form or of different models, [`Error::Table`] if so few customers were counted that nothing may be released.
 pub fn run(args: &ReportArgs) -> Result<Exit, Error> {
     let counts = EvaluationFile::read(&args.counts)?;
     let earlier = args.earlier.as_ref().map(|path| EvaluationFile::read(path)).transpose()?;
     let model = args.model.as_ref().map(|path| ModelFile::read(path)).transpose()?;
+    let unknown = args.same_models(&counts, earlier.as_ref(), model.as_ref())?;
     let scale = args.points.map(|points| points.scale);
     let aggregates = counts.aggregates(&args.title, earlier.as_ref(), (model.as_ref(), scale))?;
     let report = aggregates.release(args.minimum.unwrap_or(counts.minimum).max(1))?;
@@ -96,6 +100,50 @@ pub fn run(args: &ReportArgs) -> Result<Exit, Error> {
         let names = row.columns_left_out.join(", ");
         text = format!("{text}\nleft out, since too few of their good or bad customers are known: the columns {names}");
     }
+    if let Some(unknown) = unknown {
+        text = format!("{text}\n{unknown}");
+    }
     args.output.resolve().print(&row, text)?;
     Ok(Exit::Ok)
+}
+
+impl ReportArgs {
+    /// Refuses a file of another model, and counts by another one: neither belongs into the report. What cannot be known of the file is said.
+    fn same_models(
+        &self,
+        counts: &EvaluationFile,
+        earlier: Option<&EvaluationFile>,
+        model: Option<&ModelFile>,
+    ) -> Result<Option<String>, Error> {
+        let shown = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        let same = |other: Option<&ModelIdentity>| {
+            counts.identity.as_ref().zip(other).map_or(SameModel::Unknown, |(own, other)| own.same(other))
+        };
+        let own = self.counts.display();
+        let of_earlier = earlier.map(|earlier| same(earlier.identity.as_ref()));
+        let earlier = shown(&self.earlier);
+        match of_earlier {
+            Some(SameModel::No) => {
+                return Err(Error::Usage(format!(
+                    "{earlier} and {own} are counts of scores by different models, so that the stability index would say nothing; evaluate the earlier population with the model of {own}"
+                )));
+            }
+            Some(SameModel::Unknown) if !self.same_model => {
+                return Err(Error::Usage(format!(
+                    "whether {earlier} and {own} are counts of scores by one model cannot be known, since it is shared at the nodes, and shared or trained anew in between; evaluate the earlier population with the model of {own}, or say --same-model if it is the same"
+                )));
+            }
+            _ => {}
+        }
+        let (path, of_model) = (shown(&self.model), model.map(ModelIdentity::of_file).transpose()?);
+        match of_model.map(|of_model| same(Some(&of_model))) {
+            Some(SameModel::No) => Err(Error::Usage(format!(
+                "{path} is another model than the one that customers were scored by for {own}; give that one, or leave --model away"
+            ))),
+            Some(SameModel::Unknown) => Ok(Some(format!(
+                "the coefficients are those of {path}; whether the shared model that customers were scored by has the same cannot be known"
+            ))),
+            _ => Ok(None),
+        }
+    }
 }

@@ -3,19 +3,19 @@
 mod named;
 mod told;
 
-use super::{Points, SplitArgs, TablesArgs, connected, fetch_command};
+use super::{Points, SplitArgs, TablesArgs, connected, denied, fetch_command, warn_of_strangers, warn_without_schema};
 use crate::{
     Error,
     cli::{ClusterArgs, Exit, ModeArgs, Output, OutputArgs, line},
     client::{
         Client,
         credit::{
-            Applicants, Encoded, ModelFile, ModelSource, NewFile, Pooling, Scored, Scoring, TableArg, Tell, fetch,
-            find, score,
+            Applicants, Asked, Encoded, ModelFile, ModelSource, NewFile, Pooling, Scored, Scoring, TableArg, Tell,
+            fetch, find, score,
         },
     },
-    credit::{Features, NamedMoments, Schema, Table, TableError, read},
-    job::JobId,
+    credit::{Features, NamedMoments, Schema, Table, TableError, read, report::Scale},
+    job::{JobId, ProgramKind},
     pki::ClientName,
 };
 use named::{Named, Part};
@@ -106,10 +106,20 @@ struct Own {
 /// As [`score()`] and [`fetch()`]; [`Error::Table`] for rows that do not fit.
 pub fn run(args: &ScoreArgs) -> Result<Exit, Error> {
     let tell = args.tell();
+    args.cluster.resolve()?;
+    warn_of_strangers(&args.cluster, &[("--to", &args.to)]);
+    if args.fetch.is_none() && args.data.is_none() && args.tables.tables.is_empty() {
+        return Err(Error::Usage(
+            "say who is scored: --data FILE with --schema FILE, or --tables OWNER/NAME,..".to_owned(),
+        ));
+    }
     let model = args.model.as_ref().map(|path| ModelFile::read(path)).transpose()?;
     let (pooling, own) = match (&model, args.fetch) {
         (_, Some(_)) => (None, None),
         (Some(file), None) if args.tables.moments.is_empty() => {
+            if let (Some(path), Some(_)) = (&args.model, &args.data) {
+                warn_without_schema(path, &file.moments);
+            }
             (Some(Pooling::Horizontal(file.moments.clone())), args.own(&file.moments)?)
         }
         _ => {
@@ -155,7 +165,19 @@ pub fn run(args: &ScoreArgs) -> Result<Exit, Error> {
             Some(own) => Applicants::Rows(&own.encoded),
             None => Applicants::Tables(&tables, pooling),
         };
-        Ok((score(&client, source, applicants, &scoring).await?, recipients))
+        let scored = score(&client, source, applicants, &scoring).await;
+        let scored = scored.map_err(|e| {
+            let asked = client.name().map(|requester| Asked {
+                program: ProgramKind::CreditScore,
+                requester,
+                recipients: &recipients,
+                minimum: 0,
+                tell: scoring.detail(),
+                mode: args.mode.mode,
+            });
+            denied(e, (&tables, shared.first()), asked.as_slice())
+        });
+        Ok((scored?, recipients))
     })?;
     let names = args.reason_names(pooling.as_ref())?;
     let rows = args.rows(&scored, (own.as_ref(), named.as_ref()), (model.as_ref(), &names))?;
@@ -213,6 +235,15 @@ impl ScoreArgs {
         let (Some(schema), Some(data)) = (&self.schema, &self.data) else { return Ok(None) };
         let table = read(&Schema::read(schema)?, data)?;
         let all: Vec<usize> = (0..table.rows()).collect();
+        let left_out = table.rows_read() - table.rows() as u64;
+        if left_out > 0 {
+            // Results go to standard output; this is for people.
+            let _ = writeln!(
+                std::io::stderr(),
+                "the schema left {left_out} rows of {} out: they get no score",
+                data.display()
+            );
+        }
         let encoded = Encoded::standardized(&table, moments, &all)?;
         if all.is_empty() {
             return Err(Error::Usage(format!("{} has no row to score", data.display())));
@@ -285,6 +316,21 @@ impl ScoreArgs {
         Ok(reasons.iter().filter_map(|reason| names.get(reason.attribute)).map(|name| (*name).to_owned()).collect())
     }
 
+    /// What a recipient says beside the job to be told the same.
+    fn fetch_options(&self) -> String {
+        let points = self.points.map_or_else(String::new, |points| {
+            let Scale { base_score, odds, pdo } = points.scale;
+            format!(" --points {base_score},{odds},{pdo}")
+        });
+        if self.reasons == 0 {
+            return points;
+        }
+        let moments: Vec<_> = self.tables.moments.iter().map(|path| path.display().to_string()).collect();
+        // Those in a model file are the same, and are a file of their own where the tables were shared.
+        let moments = if moments.is_empty() { "moments.json".to_owned() } else { moments.join(",") };
+        format!("{points} --reasons {} --moments {moments}", self.reasons)
+    }
+
     fn print(
         &self,
         rows: &[Told],
@@ -294,17 +340,18 @@ impl ScoreArgs {
         let output = self.output.resolve();
         let tell: Vec<_> = self.tell().iter().map(|tell| format!("{tell:?}").to_lowercase()).collect();
         let tell = tell.join(",");
-        let moments = self.tables.moments.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(",");
-        let reasons = match self.reasons {
-            0 => String::new(),
-            reasons => format!(" --reasons {reasons} --moments {moments}"),
-        };
+        let options = self.fetch_options();
         let commands = recipients.iter().map(|name| {
             let command = fetch_command(&self.cluster, name, ("score", scored.job));
-            format!("\n  {name}: `{command} --tell {tell}{reasons}`")
+            format!("\n  {name}: `{command} --tell {tell}{options} --out scores-{}.csv`", scored.job)
         });
         let commands = commands.collect::<String>();
-        let fetch = format!("fetched within the retention of the nodes (10 minutes by default) with{commands}");
+        let named = if self.data.is_none() {
+            "\nWith --schema, --shared-from FILE and the --test-every or --test-rows that the table was shared with, rows are those of that file; else those of the table."
+        } else {
+            ""
+        };
+        let fetch = format!("fetched within the retention of the nodes (10 minutes by default) with{commands}{named}");
         if rows.is_empty() {
             let names: Vec<_> = recipients.iter().map(ToString::to_string).collect();
             let text = format!("the scores are for {}, {fetch}", names.join(", "));

@@ -1,12 +1,12 @@
 //! `trefoil credit share`: tables and models as shares at the nodes.
 
-use super::{SplitArgs, connected};
+use super::{SplitArgs, connected, moments_of_schema, warn_of_strangers};
 use crate::{
     Error,
     cli::{ClusterArgs, Exit, ModeArgs, OutputArgs},
     client::{
         Client,
-        credit::{Encoded, ModelFile, NewFile, Purpose, read_moments, share_model},
+        credit::{Encoded, ModelFile, NewFile, Purpose, share_model},
     },
     credit::{Features, NamedMoments, Schema, Table, read},
     pki::ClientName,
@@ -106,6 +106,7 @@ struct Row {
     labels: bool,
     joinable: bool,
     rows_left_out: u64,
+    test_rows_not_shared: usize,
 }
 
 /// A model that was shared.
@@ -121,6 +122,8 @@ struct Plan {
     purpose: Purpose,
     permits: fn(&Purpose) -> Vec<Permit>,
     left_out: u64,
+    /// Test rows that are not shared, since moments are those of the others.
+    held_out: usize,
     /// Own moments on the disk, which get their name when the tables are stored.
     moments: Option<NewFile>,
 }
@@ -131,6 +134,9 @@ struct Plan {
 /// [`Error::Table`] with every row that does not fit, [`Error::Usage`], [`Error::Config`] for the schema; else as [`Client::put_tables`].
 pub fn run(args: &ShareArgs) -> Result<Exit, Error> {
     let output = args.output.resolve();
+    // Before a large file is read.
+    args.cluster.resolve()?;
+    args.warn_of_strangers();
     if let Some(path) = &args.model {
         let (file, purpose) = (ModelFile::read(path)?, args.purpose());
         let name = (args.table.clone(), args.version);
@@ -146,13 +152,24 @@ pub fn run(args: &ShareArgs) -> Result<Exit, Error> {
     if let Some(file) = moments {
         file.place()?;
     }
-    for row in stored.iter().map(|table| Row::of(table, plan.left_out)) {
+    for row in stored.iter().map(|table| Row::of(table, (plan.left_out, plan.held_out))) {
         output.print(&row, row.text())?;
     }
     Ok(Exit::Ok)
 }
 
 impl ShareArgs {
+    fn warn_of_strangers(&self) {
+        let options: [(&str, &[ClientName]); 5] = [
+            ("--analyst", &self.analyst),
+            ("--model-to", &self.model_to),
+            ("--scores-to", &self.scores_to),
+            ("--model-scores-to", &self.model_scores_to),
+            ("--pooled-with", &self.pooled_with),
+        ];
+        warn_of_strangers(&self.cluster, &options);
+    }
+
     fn purpose(&self) -> Purpose {
         Purpose {
             analysts: self.analyst.clone(),
@@ -171,13 +188,13 @@ impl ShareArgs {
     /// Reads, checks and encodes everything.
     fn resolve(&self) -> Result<Plan, Error> {
         let (Some(schema), Some(data)) = (&self.schema, &self.data) else {
-            return Err(Error::Usage("give a schema and a file of customers, or a model".to_owned()));
+            return Err(Error::Usage("give --schema and --data, or --model".to_owned()));
         };
         let table = read(&Schema::read(schema)?, data)?;
         let (train, test) = self.split.split(&table)?;
         let mut file = self.own_moments.as_ref().map(|path| NewFile::create(path)).transpose()?;
         let moments = match (&self.moments, &mut file) {
-            (Some(path), _) => Some(read_moments(path)?),
+            (Some(path), _) => Some(moments_of_schema(path)?),
             (None, Some(file)) => Some(own_moments(&table, &train, file)?),
             (None, None) => None,
         };
@@ -202,13 +219,14 @@ impl ShareArgs {
             parts.push((name, encode(&test)?));
         }
         let left_out = table.rows_read() - table.rows() as u64;
+        let held_out = if moments.is_none() { test.len() } else { 0 };
         let permits = match &moments {
             None => Purpose::moments,
             Some(_) if self.joinable => Purpose::joinable,
             Some(_) => Purpose::customers,
         };
         let purpose = self.purpose();
-        Ok(Plan { parts, purpose, permits, left_out, moments: file })
+        Ok(Plan { parts, purpose, permits, left_out, held_out, moments: file })
     }
 }
 
@@ -238,7 +256,7 @@ fn named(table: &TableStatus) -> String {
 }
 
 impl Row {
-    fn of(table: &TableStatus, rows_left_out: u64) -> Self {
+    fn of(table: &TableStatus, (rows_left_out, test_rows_not_shared): (u64, usize)) -> Self {
         let has = |name: &str| table.columns.iter().any(|column| column.name.as_str() == name);
         let (labels, joinable) = (has("label"), has("key-low"));
         Self {
@@ -248,6 +266,7 @@ impl Row {
             labels,
             joinable,
             rows_left_out,
+            test_rows_not_shared,
         }
     }
 
@@ -262,6 +281,10 @@ impl Row {
             0 => String::new(),
             n => format!("; the schema left {n} rows of the file out"),
         };
-        format!("shared {}: {} rows of {} features {labels}{left_out}", self.table, self.rows, self.features)
+        let test = match self.test_rows_not_shared {
+            0 => String::new(),
+            n => format!("; {n} test rows were not shared, since moments are those of the others"),
+        };
+        format!("shared {}: {} rows of {} features {labels}{left_out}{test}", self.table, self.rows, self.features)
     }
 }

@@ -1,13 +1,13 @@
 //! `trefoil credit train`: a logistic regression on the tables of several institutions.
 
-use super::{TablesArgs, connected, fetch_command, listed};
+use super::{TablesArgs, connected, denied, fetch_command, listed, warn_of_strangers};
 use crate::{
     Error,
     cli::{ClusterArgs, Exit, ModeArgs, OutputArgs},
     client::credit::{
-        Destination, Method, ModelFile, NewFile, Purpose, Trained, Training, fetch_model, train, whose_customers,
+        Asked, Destination, Method, ModelFile, NewFile, Purpose, Trained, Training, fetch_model, train, whose_customers,
     },
-    job::JobId,
+    job::{JobId, ProgramKind},
     pki::ClientName,
     tables::{ScoreDetail, TableName},
 };
@@ -139,6 +139,9 @@ struct Row {
 /// As [`train()`].
 pub fn run(args: &TrainArgs) -> Result<Exit, Error> {
     let pooling = args.tables.pooling()?;
+    let options: [(&str, &[ClientName]); 3] =
+        [("--analyst", &args.analyst), ("--scores-to", &args.scores_to), ("--release-to", &args.release_to)];
+    warn_of_strangers(&args.cluster, &options);
     let training = Training { method: args.method()?, l2: args.method.l2, mode: args.mode.mode };
     let out = args.out.as_ref().map(|path| NewFile::create(path)).transpose()?;
     if let Some(job) = args.fetch {
@@ -170,7 +173,18 @@ pub fn run(args: &TrainArgs) -> Result<Exit, Error> {
                 (Destination::Kept(name.clone(), args.version, purpose.model()), kept)
             }
         };
-        let trained = train(&client, &tables, &pooling, &training, destination).await?;
+        let trained = train(&client, &tables, &pooling, &training, destination).await;
+        let trained = trained.map_err(|e| {
+            let asked = client.name().map(|requester| Asked {
+                program: ProgramKind::CreditTrain,
+                requester,
+                recipients: &args.release_to,
+                minimum: 0,
+                tell: args.scores,
+                mode: args.mode.mode,
+            });
+            denied(e, (&tables, None), asked.as_slice())
+        })?;
         Ok((tables, trained, kept, client.name().cloned()))
     })?;
     let written = args.write(model.as_ref(), out)?;

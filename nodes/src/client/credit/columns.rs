@@ -285,6 +285,7 @@ mod tests {
             features: names.iter().map(|name| (*name).to_owned()).collect(),
             mean: vec![0.0; names.len()],
             sd: vec![1.0; names.len()],
+            schema: None,
         };
         let (telco, bank) = (moments(&["calls", "age"]), moments(&["income", "home=OWN", "age"]));
         let pooling = Pooling::Vertical(vec![telco, bank.clone()]);

@@ -1,7 +1,7 @@
 //! Counts of scores as a file.
 
 use super::{
-    ModelFile,
+    ModelFile, ModelIdentity,
     files::{FORMAT, read_json},
 };
 use crate::{
@@ -26,6 +26,9 @@ pub struct EvaluationFile {
     pub format: u32,
     /// The model, for people.
     pub model: String,
+    /// What tells the model from others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<ModelIdentity>,
     /// The population, for people.
     pub population: String,
     /// Customers of all tables.
@@ -84,6 +87,7 @@ impl EvaluationFile {
         Self {
             format: FORMAT,
             model,
+            identity: None,
             population,
             rows: 0,
             minimum: 0,

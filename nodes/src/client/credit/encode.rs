@@ -4,7 +4,7 @@ use super::{LABEL, bits, column, digest, feature_columns, key_columns};
 use crate::{
     Error,
     client::{NewTable, Plain},
-    credit::{Features, FixedRange, Kind, NamedMoments, Schema, Table},
+    credit::{Features, FixedRange, Kind, NamedMoments, Schema, SchemaDigest, Table},
     tables::{ColumnName, Permit, TableName},
 };
 use sha2::{Digest as _, Sha256};
@@ -161,14 +161,9 @@ pub(super) fn ranges(schema: &Schema) -> Vec<(f64, f64)> {
     Features::of(schema).list().iter().map(|feature| range(&feature.column)).collect()
 }
 
-/// What tells features, their ranges and the meaning of labels from others.
+/// What tells features within their ranges from those of other schemas.
 pub(super) fn range_digest(schema: &Schema) -> Result<String, Error> {
-    let names: Vec<String> = Features::of(schema).list().iter().map(|feature| feature.name.clone()).collect();
-    let label = schema.columns().iter().find_map(|column| match &column.kind {
-        Kind::Label { bad, good } => Some((bad, good)),
-        _ => None,
-    });
-    digest(&("range", names, ranges(schema), label))
+    digest(&("range", SchemaDigest::of(schema)))
 }
 
 #[cfg(test)]

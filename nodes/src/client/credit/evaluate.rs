@@ -1,8 +1,8 @@
 //! How a model does on customers of several institutions, by counts alone.
 
 use super::{
-    Applicants, Distribution, EvaluationFile, ModelSource, Pooling, Purpose, column, quantiles::quantiles, score::job,
-    whose_customers,
+    Applicants, Distribution, EvaluationFile, ModelIdentity, ModelSource, Pooling, Purpose, column,
+    quantiles::quantiles, score::job, whose_customers,
 };
 use crate::{
     Error,
@@ -61,9 +61,9 @@ pub async fn evaluate(
     let Evaluating { bins, minimum, mode, threshold, .. } = *evaluating;
     let accepted = (2..=200).contains(&bins) && threshold > Number::ULP && threshold < 1.0 - Number::ULP;
     if !accepted {
-        return Err(Error::Usage("give 2 to 200 bins and a threshold above 0 and below 1".to_owned()));
+        return Err(Error::Usage("give 2 to 200 --bins and a --threshold above 0 and below 1".to_owned()));
     }
-    let labels = pooling.labels(tables)?;
+    let (identity, labels) = (ModelIdentity::of(model)?, pooling.labels(tables)?);
     // Each of them counts for itself: scores and labels come from the same rows.
     let parts: Vec<Vec<TableStatus>> = match pooling {
         Pooling::Horizontal(_) => tables.iter().map(|table| vec![table.clone()]).collect(),
@@ -99,6 +99,7 @@ pub async fn evaluate(
     kept.delete().await;
     let (distribution, cuts, mut by_label, pairs) = counted?;
     let mut file = EvaluationFile::new(evaluating.model.clone(), evaluating.population.clone());
+    file.identity = Some(identity);
     file.bads = by_label.pop().unwrap_or_default();
     file.goods = by_label.pop().unwrap_or_default();
     file.rows = rows.iter().sum();

@@ -92,7 +92,7 @@ pub fn read_moments(path: &Path) -> Result<NamedMoments, Error> {
 }
 
 fn check(path: &Path, moments: &NamedMoments) -> Result<(), Error> {
-    let NamedMoments { features, mean, sd } = moments;
+    let NamedMoments { features, mean, sd, .. } = moments;
     let equally = mean.len() == features.len() && sd.len() == features.len();
     if equally && mean.iter().all(|m| m.is_finite()) && sd.iter().all(|sd| sd.is_normal() && *sd > 0.0) {
         return Ok(());
@@ -137,6 +137,7 @@ mod tests {
             features: (0..count).map(|k| format!("f{k}")).collect(),
             mean: (0..count).map(|k| random() * f64::from(k % 60 - 30).exp2()).collect(),
             sd: (0..count).map(|k| (random() + 1e-9) * f64::from(k % 60 - 30).exp2()).collect(),
+            schema: None,
         };
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("moments.json");
@@ -149,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_model_is_not_printed() {
-        let moments = NamedMoments { features: vec!["age".to_owned()], mean: vec![40.0], sd: vec![12.0] };
+        let moments = NamedMoments { features: vec!["age".to_owned()], mean: vec![40.0], sd: vec![12.0], schema: None };
         let file = ModelFile::new(moments, Model { intercept: 0.125, weights: vec![0.375] });
         let text = format!("{file:?}");
         assert!(text.contains("age") && !text.contains("125") && !text.contains("375"), "{text}");

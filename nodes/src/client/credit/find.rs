@@ -4,10 +4,11 @@ use super::LABEL;
 use crate::{
     Error,
     client::Client,
+    job::ProgramKind,
     pki::ClientName,
-    tables::{ColumnName, NUMBER_COLUMN_NAMES, TableName, TableStatus},
+    tables::{ColumnName, ColumnSpec, NUMBER_COLUMN_NAMES, TableName, TableStatus},
 };
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
 /// A table as people name it: `OWNER/NAME`, or `OWNER/NAME@VERSION`; without a version, version 1.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -56,10 +57,25 @@ pub async fn find(client: &Client, tables: &[TableArg]) -> Result<Vec<TableStatu
             (&status.owner, &status.name, status.version) == (&table.owner, &table.name, table.version)
         };
         let missing = |k: usize| {
-            Error::Usage(format!(
-                "P{k} has no table {table} that {me} may use; {} shares it with `trefoil credit share --analyst {me}`, and again after a node was restarted",
-                table.owner
-            ))
+            let owner = &table.owner;
+            let others: BTreeSet<String> =
+                lists.iter().flatten().filter(|status| status.owner == *owner).map(named).collect();
+            let remedy = if lists.iter().any(|list| list.iter().any(|status| is(&status))) {
+                format!(
+                    "and another node has it: one that was restarted has none; {owner} shares it again, with another --version"
+                )
+            } else if client.name() == Some(owner) {
+                "which is its own; after nodes were restarted, share it, or have it made, again".to_owned()
+            } else {
+                format!(
+                    "{owner} shares it with `trefoil credit share --analyst {me}`, or with --scores-to or --model-scores-to {me} if it is for scores alone, and again after nodes were restarted"
+                )
+            };
+            let there = match others.into_iter().collect::<Vec<_>>().join(", ") {
+                none if none.is_empty() => String::new(),
+                there => format!("; of {owner}, {me} may use {there}"),
+            };
+            Error::Usage(format!("P{k} has no table {table} that {me} may use; {remedy}{there}"))
         };
         let mut first: Option<&TableStatus> = None;
         for (k, list) in lists.iter().enumerate() {
@@ -77,23 +93,64 @@ pub async fn find(client: &Client, tables: &[TableArg]) -> Result<Vec<TableStatu
     tables.iter().map(found).collect()
 }
 
+/// A table as people name it.
+pub(super) fn named(status: &TableStatus) -> String {
+    format!("{}/{}@{}", status.owner, status.name, status.version)
+}
+
+/// Checks that a table is a model of features with these moments, which this column stands for.
+pub(super) fn check_model(table: &TableStatus, column: &ColumnName) -> Result<(), Error> {
+    if table.columns.iter().any(|own| own.name == *column) {
+        return Ok(());
+    }
+    let (name, is_model) = (named(table), table.columns.iter().any(ColumnSpec::is_model));
+    Err(Error::Usage(if is_model {
+        format!(
+            "{name} is a model of other features or with other moments; give with --moments the file that it was trained with, or that its own file has"
+        )
+    } else {
+        format!(
+            "{name} is no model; --model-table names one that `trefoil credit train --model-table` has kept or `trefoil credit share --model` has stored"
+        )
+    }))
+}
+
 /// Checks that a table has features of this form, and labels if they are needed.
 pub(super) fn check(table: &TableStatus, features: &[ColumnName], labels: Labels) -> Result<(), Error> {
-    let has = |name: &str| table.columns.iter().any(|column| column.name.as_str() == name);
-    let name = format!("{}/{}@{}", table.owner, table.name, table.version);
-    let own = table.columns.iter().filter(|column| !no_feature(column.name.as_str())).count();
-    if own != features.len() || !features.iter().all(|column| has(column.as_str())) {
-        let what = "was not made with these features and moments";
+    let name = named(table);
+    if !has_columns(table, features) {
+        let owner = &table.owner;
+        return Err(Error::Usage(if table.columns.iter().any(ColumnSpec::is_model) {
+            format!("{name} is a model, and --tables names tables of customers")
+        } else if is_for(table, ProgramKind::Moments) {
+            format!(
+                "{name} was shared for `trefoil credit moments` alone; {owner} shares its customers with --moments, as another table"
+            )
+        } else {
+            let what = "was not made with these features and moments";
+            format!(
+                "{name} {what}; give the moments it was shared with, or share it again with the same moments as the others"
+            )
+        }));
+    }
+    if labels == Labels::Needed && !table.columns.iter().any(|column| column.name.as_str() == LABEL) {
         return Err(Error::Usage(format!(
-            "{name} {what}; give the moments it was shared with, or share it again with the same moments as the others"
+            "{name} has no labels; describe the label column in the schema (type = \"label\") and share it again"
         )));
     }
-    match labels {
-        Labels::Needed if !has(LABEL) => Err(Error::Usage(format!(
-            "{name} has no labels; describe the label column in the schema (type = \"label\") and share it again"
-        ))),
-        _ => Ok(()),
-    }
+    Ok(())
+}
+
+/// Whether a table has features of this form, and no others.
+pub(super) fn has_columns(table: &TableStatus, features: &[ColumnName]) -> bool {
+    let own = table.columns.iter().filter(|column| !no_feature(column.name.as_str())).count();
+    let has = |name: &ColumnName| table.columns.iter().any(|column| column.name == *name);
+    own == features.len() && features.iter().all(has)
+}
+
+/// Whether a table is permitted for a program at all.
+pub(super) fn is_for(table: &TableStatus, program: ProgramKind) -> bool {
+    table.permits.iter().any(|permit| permit.programs.contains(&program))
 }
 
 /// Whether a column of a table holds something else than a feature.

@@ -58,7 +58,7 @@ pub async fn join(
     let me = me.ok_or_else(|| Error::Usage("a node submits no jobs; use the certificate of a client".to_owned()))?;
     if tables.len() < 2 || tables.len() != moments.len() {
         return Err(Error::Usage(format!(
-            "{} tables and {} files of moments were given; give two tables at least, and the moments that each was shared with, in the same order",
+            "--tables names {} tables and --moments {} files; give two tables at least, and the moments that each was shared with, in the same order",
             tables.len(),
             moments.len()
         )));

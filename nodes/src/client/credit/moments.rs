@@ -3,13 +3,13 @@
 use super::{
     encode::{RANGE_BITS, range_digest, ranges},
     feature_columns,
-    find::{Labels, check},
+    find::{has_columns, is_for, named},
 };
 use crate::{
     Error,
     client::Client,
     credit::{Features, NamedMoments, Schema},
-    job::{InputSpec, JobSpec, ModeSpec, MomentsSpec, ProgramSpec, TableInput},
+    job::{InputSpec, JobSpec, ModeSpec, MomentsSpec, ProgramKind, ProgramSpec, TableInput},
     tables::{ColumnName, TableStatus},
 };
 use bytes::Bytes;
@@ -33,7 +33,7 @@ pub async fn joint_moments(
 ) -> Result<NamedMoments, Error> {
     let features = Features::of(schema);
     let columns = feature_columns(&range_digest(schema)?, features.len())?;
-    tables.iter().try_for_each(|table| check(table, &columns, Labels::Unused))?;
+    same_schema(tables, &columns)?;
     let rows: Vec<u64> = tables.iter().map(|table| table.rows).collect();
     let all = rows.iter().fold(0, |sum: u64, rows| sum.saturating_add(*rows));
     if !(1..=MOST_ROWS).contains(&all) {
@@ -45,7 +45,8 @@ pub async fn joint_moments(
     let program =
         ProgramSpec::Moments(MomentsSpec { columns: features.len() as u32, rows, limit: Some(1 << RANGE_BITS) });
     let outcome = client.run(&JobSpec { inputs, ..JobSpec::new(program, mode) }, Bytes::new(), &[]).await?;
-    let mut moments = NamedMoments { features: Vec::new(), mean: Vec::new(), sd: Vec::new() };
+    let schema_digest = Some(features.schema().clone());
+    let mut moments = NamedMoments { features: Vec::new(), mean: Vec::new(), sd: Vec::new(), schema: schema_digest };
     let sums = outcome.z64(0)?.iter().zip(outcome.z64(1)?);
     for ((feature, (middle, half)), (sum, squares)) in features.list().iter().zip(ranges(schema)).zip(sums) {
         let (mean, sd) = of(all, sum.0.cast_signed(), squares.0);
@@ -61,6 +62,27 @@ pub async fn joint_moments(
         moments.sd.push(if sd > 0.0 { part * sd } else { 1.0 });
     }
     Ok(moments)
+}
+
+/// Refuses tables that were shared with another schema than the one whose columns these are.
+fn same_schema(tables: &[TableStatus], columns: &[ColumnName]) -> Result<(), Error> {
+    let listed = |tables: Vec<&TableStatus>| tables.into_iter().map(named).collect::<Vec<_>>().join(", ");
+    let (raw, standardized): (Vec<_>, Vec<_>) = tables.iter().partition(|table| is_for(table, ProgramKind::Moments));
+    if !standardized.is_empty() {
+        return Err(Error::Usage(format!(
+            "not shared for moments: {}; their owners share such tables without --moments and --own-moments",
+            listed(standardized)
+        )));
+    }
+    let other: Vec<_> = raw.into_iter().filter(|table| !has_columns(table, columns)).collect();
+    let remedy = match other.len() {
+        0 => return Ok(()),
+        all if all == tables.len() => "give with --schema the one that they were shared with",
+        _ => {
+            "compare it with that of the owner by `trefoil credit schema`, agree on one, and share again with it, as another --version"
+        }
+    };
+    Err(Error::Usage(format!("not shared with this schema: {}; nothing was computed: {remedy}", listed(other))))
 }
 
 /// Mean and standard deviation of `n` integers of this sum and sum of squares.

@@ -1,12 +1,6 @@
 //! Scores of customers, for those who may know them.
 
-use super::{
-    Encoded, ModelFile, Pooling, digest,
-    find::{Labels, check},
-    model_column,
-    moments::input,
-    train::units,
-};
+use super::{Encoded, ModelFile, Pooling, digest, find::check_model, model_column, moments::input, train::units};
 use crate::{
     Error,
     client::{Client, JobHandle, Outcome, Plain},
@@ -16,7 +10,7 @@ use crate::{
         ReportSpec, ScoreSpec,
     },
     pki::ClientName,
-    tables::TableStatus,
+    tables::{ScoreDetail, TableStatus},
 };
 use bytes::Bytes;
 use std::fmt;
@@ -159,6 +153,11 @@ pub async fn fetch(client: &Client, id: JobId, tell: &[Tell], reasons: usize) ->
 }
 
 impl Scoring {
+    /// Whether it tells more than one decision.
+    pub fn detail(&self) -> ScoreDetail {
+        if self.tell == [Tell::Decision] && self.reasons == 0 { ScoreDetail::Decision } else { ScoreDetail::Number }
+    }
+
     /// What the job of so many customers reports, who have columns of so many features each. Of few, probabilities come in fewer rounds as numbers.
     ///
     /// # Errors
@@ -166,9 +165,12 @@ impl Scoring {
     pub fn reports(&self, columns: Vec<u32>, customers: usize) -> Result<Vec<ReportSpec>, Error> {
         let twice = self.tell.iter().enumerate().any(|(k, tell)| self.tell[..k].contains(tell));
         if self.tell.is_empty() || twice {
-            return Err(Error::Usage("say what is to be told of each customer, each thing once".to_owned()));
+            return Err(Error::Usage(
+                "--tell names what is told of each customer: decision, probability and logit, each once at most"
+                    .to_owned(),
+            ));
         }
-        let threshold: u32 = units("the threshold", self.threshold, f64::from(-32).exp2())?;
+        let threshold: u32 = units("--threshold", self.threshold, f64::from(-32).exp2())?;
         let report = |tell: &Tell| match tell {
             Tell::Decision => ReportSpec::Decision(threshold),
             Tell::Probability if customers > FEW => ReportSpec::ProbabilityBits,
@@ -233,15 +235,15 @@ pub(super) fn job(
             (ModelSpec::Public(all.iter().map(|x| x.0.cast_signed()).collect()), &file.moments)
         }
         ModelSource::Table(status, moments) => {
-            let columns = [model_column(moments)?];
-            check(status, &columns, Labels::Unused)?;
-            inputs.push(input(status, &columns));
+            let column = model_column(moments)?;
+            check_model(status, &column)?;
+            inputs.push(input(status, &[column]));
             (ModelSpec::Shared, moments)
         }
     };
     if digest(moments)? != own {
         return Err(Error::Usage(
-            "the model is one of other features, or of features with other moments, than the customers have; share the customers with the moments of the model".to_owned(),
+            "the model is one of other features, other moments or another schema than the customers have; share the customers with the moments of the model".to_owned(),
         ));
     }
     let program = ProgramSpec::CreditScore(ScoreSpec { table, model, reports });

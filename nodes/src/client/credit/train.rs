@@ -9,7 +9,7 @@ use super::{
 use crate::{
     Error,
     client::{Client, JobHandle, NewTable, Outcome, Plain},
-    credit::NamedMoments,
+    credit::{NamedMoments, SchemaDigest},
     job::{
         InputSpec, JobCost, JobId, JobSpec, KeptTable, MethodSpec, ModeSpec, OutputSpec, PooledSpec, ProgramSpec,
         StopSpec, TrainSpec,
@@ -82,6 +82,11 @@ impl Pooling {
                 features: all.iter().flat_map(|m| m.features.clone()).collect(),
                 mean: all.iter().flat_map(|m| m.mean.clone()).collect(),
                 sd: all.iter().flat_map(|m| m.sd.clone()).collect(),
+                schema: all
+                    .iter()
+                    .map(|m| m.schema.as_ref())
+                    .collect::<Option<Vec<_>>>()
+                    .and_then(SchemaDigest::side_by_side),
             },
         }
     }
@@ -94,7 +99,7 @@ impl Pooling {
         };
         if all.len() != tables.len() || tables.is_empty() {
             return Err(Error::Usage(format!(
-                "{} tables and {} files of moments were given; give one table at least, and moments for each table if they have other columns",
+                "--tables names {} tables and --moments {} files; give one table at least, and moments for each table if they have other columns",
                 tables.len(),
                 all.len()
             )));
@@ -156,14 +161,14 @@ impl Training {
         let method = match self.method {
             Method::Newton { iterations } => MethodSpec::Newton { iterations },
             Method::Descent { rate, momentum, epochs, batch, stop } => MethodSpec::Descent {
-                rate: units("the learning rate", rate, Number::ULP)?,
-                momentum: units("the momentum", momentum, 1.0 / 1024.0)?,
+                rate: units("--rate, the learning rate,", rate, Number::ULP)?,
+                momentum: units("--momentum", momentum, 1.0 / 1024.0)?,
                 epochs,
                 batch,
                 stop: stop.map(stop_spec).transpose()?,
             },
         };
-        Ok(TrainSpec { table, method, l2: units("the L2 penalty", self.l2, Number::ULP)? })
+        Ok(TrainSpec { table, method, l2: units("--l2, the L2 penalty,", self.l2, Number::ULP)? })
     }
 }
 
@@ -254,8 +259,8 @@ pub async fn share_model(
 }
 
 fn stop_spec(Stopping { every, below }: Stopping) -> Result<StopSpec, Error> {
-    let every = units("the number of epochs between checks", every as f64, 1.0)?;
-    Ok(StopSpec { every, below: units("the bound of early stopping", below, Number::ULP)? })
+    let every = units("--stop-every, the number of epochs between checks,", every as f64, 1.0)?;
+    Ok(StopSpec { every, below: units("--stop-below, the bound of early stopping,", below, Number::ULP)? })
 }
 
 /// A setting in whole units.

@@ -16,6 +16,7 @@ pub(super) struct Builder<'a> {
     path: &'a Path,
     columns: Vec<Values>,
     rows: Vec<u64>,
+    places: Vec<Place>,
     keys: HashSet<String>,
     dropped: Vec<Dropped>,
     faults: Faults,
@@ -38,6 +39,7 @@ impl<'a> Builder<'a> {
             path,
             columns: columns.collect(),
             rows: Vec::new(),
+            places: Vec::new(),
             keys: HashSet::new(),
             dropped: vec![Dropped::default(); schema.columns().len()],
             faults: Faults::default(),
@@ -129,7 +131,10 @@ impl<'a> Builder<'a> {
         match drop {
             Some((i, Why::Missing)) => self.dropped[i].missing += 1,
             Some((i, Why::Outside)) => self.dropped[i].outside += 1,
-            None => self.keep(),
+            None => {
+                self.keep();
+                self.places.push(place);
+            }
         }
         Ok(())
     }
@@ -176,6 +181,8 @@ impl<'a> Builder<'a> {
             schema: self.schema.clone(),
             columns: std::mem::take(&mut self.columns),
             rows: std::mem::take(&mut self.rows),
+            places: std::mem::take(&mut self.places),
+            path: self.path.to_owned(),
             dropped: std::mem::take(&mut self.dropped),
             read: self.read,
         })

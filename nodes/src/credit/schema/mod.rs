@@ -1,6 +1,9 @@
 //! What the columns of a table hold: `schema.toml`.
 
+mod digest;
 mod file;
+
+pub use digest::{ColumnDigest, SchemaDigest};
 
 use super::TableError;
 use crate::config::Source;
