@@ -5,7 +5,7 @@ use crate::{
     Error,
     cli::{Exit, OutputArgs},
     client::credit::{EvaluationFile, ModelFile, NewFile},
-    credit::report::to_html,
+    credit::report::{Bounds, to_html},
 };
 use serde::Serialize;
 use std::path::PathBuf;
@@ -56,7 +56,9 @@ struct Row<'a> {
     report: Option<&'a PathBuf>,
     auc: f64,
     gini: f64,
-    ks: f64,
+    ks: Option<f64>,
+    ks_bounds: Option<Bounds>,
+    left_out: u64,
     /// Columns of which too few customers are known.
     columns_left_out: &'a [String],
 }
@@ -88,10 +90,29 @@ pub fn run(args: &ReportArgs) -> Result<Exit, Error> {
         auc: figures.auc,
         gini: figures.gini,
         ks: figures.ks,
+        ks_bounds: figures.ks_bounds,
+        left_out: report.left_out,
         columns_left_out: &report.columns_left_out,
     };
     let files: Vec<String> = args.html.iter().chain(&args.out).map(|path| path.display().to_string()).collect();
-    let mut text = format!("wrote {}: AUC {:.4}, Gini {:.4}, KS {:.4}", files.join(" and "), row.auc, row.gini, row.ks);
+    let mut text = format!(
+        "wrote {}: AUC {:.4} (within {:.4}), Gini {:.4}, KS {}",
+        files.join(" and "),
+        row.auc,
+        figures.auc_error,
+        row.gini,
+        figures.ks_words(4)
+    );
+    if row.ks.is_none() {
+        text.push_str("\nKS, lift and the curves are not told, since a single range of scores is left; pool more customers, or hold out more of them for tests");
+    }
+    if row.left_out > 0 {
+        let all = report.goods + report.bads + row.left_out;
+        text = format!(
+            "{text}\nnothing is told of {} of {all} customers, whose owners have too few good or bad ones",
+            row.left_out
+        );
+    }
     if !row.columns_left_out.is_empty() {
         let names = row.columns_left_out.join(", ");
         text = format!("{text}\nleft out, since too few of their good or bad customers are known: the columns {names}");

@@ -42,7 +42,7 @@ pub async fn count_column(
 ) -> Result<ColumnCounts, Error> {
     let Found { part, moments, features } = found(pooling, name)?;
     let (cuts, levels, goods, bads) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut counts = ColumnCounts { name: name.to_owned(), cuts, levels, goods, bads };
+    let mut counts = ColumnCounts { name: name.to_owned(), cuts, levels, goods, bads, meant: 0 };
     let counting = Counting { client, tables, pooling, minimum, mode };
     let me = submitter(client)?;
     let mut all_customers = None;
@@ -70,6 +70,7 @@ pub async fn count_column(
             all_customers = Some((goods.iter().sum(), bads.iter().sum()));
         } else {
             counts.cuts = cuts.iter().map(|cut| cut.value).collect();
+            counts.meant = if is_of_bits((moments.mean[place], moments.sd[place])) { 2 } else { TENTHS as usize };
             (counts.goods, counts.bads) = (goods, bads);
         }
     }
@@ -133,6 +134,7 @@ impl ColumnCounts {
     /// Adds the customers of a level, who were counted after those of all others, if they were not put together with these.
     fn add_level(&mut self, level: String, [goods, bads]: [&[u64]; 2], minimum: u64) {
         let apart = minimum < 2 || goods.first().is_some_and(|others| *others > 0);
+        self.meant += 1;
         if apart {
             self.levels.push(level);
             self.goods.extend(goods.last());
@@ -142,11 +144,12 @@ impl ColumnCounts {
 
     /// Adds the good and bad customers that none of the levels counts, of so many in all. Fewer than the minimum are not told.
     fn add_others(&mut self, (goods, bads): (u64, u64), minimum: u64) {
-        let others = |all: u64, levels: &[u64]| {
-            let rest = levels.iter().fold(all, |rest, level| rest.saturating_sub(*level));
-            if rest < minimum { 0 } else { rest }
-        };
-        let (goods, bads) = (others(goods, &self.goods), others(bads, &self.bads));
+        let rest = |all: u64, levels: &[u64]| levels.iter().fold(all, |rest, level| rest.saturating_sub(*level));
+        let (goods, bads) = (rest(goods, &self.goods), rest(bads, &self.bads));
+        // Where a level is with the others, these are two at least, for all that is known.
+        self.meant += usize::from(goods > 0 || bads > 0 || self.levels.len() < self.meant);
+        let told = |rest: u64| if rest < minimum { 0 } else { rest };
+        let (goods, bads) = (told(goods), told(bads));
         if goods > 0 || bads > 0 {
             self.levels.push(OTHERS.to_owned());
             self.goods.push(goods);
@@ -233,9 +236,11 @@ mod tests {
             levels: vec!["RENT".to_owned(), "OTHER".to_owned()],
             goods: vec![100, 40],
             bads: vec![300, 60],
+            meant: 2,
         };
         counts.add_others((800, 400), 10);
         assert_eq!((&counts.levels[2][..], counts.goods[2], counts.bads[2]), ("any other", 660, 40));
+        assert_eq!(counts.meant, 3, "nothing is merged");
         // The sum over all levels of the difference of their shares times the logarithm of the quotient.
         let exact: f64 = [(100.0, 300.0), (40.0, 60.0), (660.0, 40.0)]
             .map(|(goods, bads): (f64, f64)| (goods / 800.0 - bads / 400.0) * (goods / 800.0 / (bads / 400.0)).ln())
@@ -251,12 +256,12 @@ mod tests {
     #[test]
     fn a_level_that_counts_too_few_belongs_to_the_others() {
         let (name, cuts, levels, goods, bads) = ("home".to_owned(), vec![], vec![], vec![], vec![]);
-        let mut counts = ColumnCounts { name, cuts, levels, goods, bads };
+        let mut counts = ColumnCounts { name, cuts, levels, goods, bads, meant: 0 };
         counts.add_level("RENT".to_owned(), [&[700, 100], &[100, 300]], 10);
         counts.add_level("OTHER".to_owned(), [&[0, 800], &[0, 400]], 10);
         counts.add_others((800, 400), 10);
         assert_eq!(counts.levels, ["RENT", "any other"]);
-        assert_eq!((counts.goods, counts.bads), (vec![100, 700], vec![300, 100]));
+        assert_eq!((counts.goods, counts.bads, counts.meant), (vec![100, 700], vec![300, 100], 3));
     }
 
     #[test]
@@ -267,9 +272,10 @@ mod tests {
             levels: vec!["RENT".to_owned(), "OWN".to_owned()],
             goods: vec![500, 291],
             bads: vec![300, 100],
+            meant: 2,
         };
         counts.add_others((800, 400), 10);
-        assert_eq!(counts.levels.len(), 2);
+        assert_eq!((counts.levels.len(), counts.meant), (2, 3), "nine are not told");
     }
 
     #[test]

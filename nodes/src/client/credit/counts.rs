@@ -1,14 +1,14 @@
 //! Counts of scores as a file.
 
-use super::{
-    ModelFile,
-    files::{FORMAT, read_json},
-};
+use super::{ModelFile, files::read_json};
 use crate::{
     Error,
     credit::{
         TableError,
-        report::{Aggregates, AttributeCounts, AttributeKind, Exact, MeanScore, Scale, StabilityCounts},
+        report::{
+            Aggregates, AttributeCounts, AttributeKind, Bounds, Exact, MeanScore, Scale, ScoreSum, StabilityCounts, ks,
+            share_error,
+        },
     },
 };
 use serde::{Deserialize, Serialize};
@@ -18,11 +18,14 @@ use trefoil_circuits::credit::{
     reference::{Binning, Histogram},
 };
 
+/// The version of the form of counts.
+pub const COUNTS_FORMAT: u32 = 2;
+
 /// Customers counted by score and label over the tables of several institutions: what a report is made of.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluationFile {
-    /// Version of this form: 1.
+    /// Version of this form: [`COUNTS_FORMAT`].
     pub format: u32,
     /// The model, for people.
     pub model: String,
@@ -77,12 +80,20 @@ pub struct ColumnCounts {
     pub goods: Vec<u64>,
     /// Bad customers of each bin or level.
     pub bads: Vec<u64>,
+    /// The bins or levels that were to be counted, of which some may have too few customers.
+    pub meant: usize,
+}
+
+/// What all versions of the file have.
+#[derive(Deserialize)]
+struct Form {
+    format: u32,
 }
 
 impl EvaluationFile {
     pub(super) fn new(model: String, population: String) -> Self {
         Self {
-            format: FORMAT,
+            format: COUNTS_FORMAT,
             model,
             population,
             rows: 0,
@@ -102,11 +113,15 @@ impl EvaluationFile {
     /// # Errors
     /// [`Error::System`] if the file cannot be read, [`Error::Usage`] for another form, or cut points that do not rise from 0 to 1 or do not fit the counts.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let file: Self = read_json(path, "counts as `trefoil credit evaluate --out` writes them")?;
+        let what = "counts as `trefoil credit evaluate --out` writes them";
         let fault = |cause: String| Err(Error::Usage(format!("{}: {cause}", path.display())));
-        if file.format != FORMAT {
-            return fault(format!("its format is {} and {FORMAT} is read", file.format));
+        let Form { format } = read_json(path, what)?;
+        if format != COUNTS_FORMAT {
+            return fault(format!(
+                "these are counts of format {format}, of another version of this program, and {COUNTS_FORMAT} is read; run `trefoil credit evaluate` again"
+            ));
         }
+        let file: Self = read_json(path, what)?;
         let fits = |cuts: &[f64], counts: &[u64]| {
             let within = cuts.iter().all(|cut| *cut > 0.0 && *cut < 1.0);
             within && cuts.windows(2).all(|pair| pair[0] < pair[1]) && counts.len() == cuts.len() + 1
@@ -150,9 +165,9 @@ impl EvaluationFile {
         if self.minimum < 2 { self.goods.len() } else { self.goods.iter().filter(|goods| **goods > 0).count() }
     }
 
-    /// How far the accuracy of the customers counted can be from that of all: as if all others were called right, or all wrong.
-    pub fn left_out_accuracy(&self, accuracy: f64) -> f64 {
-        self.left_out() as f64 / self.rows.max(1) as f64 * accuracy.max(1.0 - accuracy)
+    /// Kolmogorov-Smirnov over the borders of the bins, and what that of the scores of all customers is between. Of a single bin nothing is told.
+    pub fn separation(&self, histogram: &Histogram) -> Option<(f64, Bounds)> {
+        ks(histogram, self.left_out())
     }
 
     /// The area under the ROC curve of all customers, and how far it can be from that of the scores themselves: from far more bins than are counted, if that was computed.
@@ -178,7 +193,7 @@ impl EvaluationFile {
         Ok(histogram.map_err(TableError::from)?)
     }
 
-    /// The mean score of all customers, and how far it can be from that of the scores themselves: from the distribution, if it is known.
+    /// The mean score of all customers, and how far it can be from that of their scores: from the distribution, if it is known.
     pub fn mean_score(&self) -> Option<MeanScore> {
         let Distribution { counts, .. } = self.distribution.as_ref()?;
         let all = counts.iter().fold(0, |sum: u64, count| sum.saturating_add(*count));
@@ -189,7 +204,9 @@ impl EvaluationFile {
             off += customers * (end - from) / 2.0;
             (from, below) = (end, until);
         }
-        (all > 0).then(|| MeanScore { mean: sum / all as f64, error: off / all as f64 })
+        let (mean, off) = (sum / all.max(1) as f64, off / all.max(1) as f64);
+        // Of owners with fewer customers than the minimum nothing is known.
+        (all > 0).then(|| MeanScore { mean, error: off + share_error(mean, all, self.rows.saturating_sub(all)) })
     }
 
     /// What a report is made of.
@@ -218,6 +235,8 @@ impl EvaluationFile {
             score_sums: self.score_sums(),
             // Beyond the last bin there is no confusion to tell.
             threshold: self.called_bad().unwrap_or(self.goods.len()),
+            threshold_asked: self.threshold,
+            left_out: self.left_out(),
             exact: Some(Exact { auc, auc_error, ks: None }),
             mean_score: self.mean_score(),
             stability: earlier.map(|earlier| self.stability(earlier)).transpose()?,
@@ -265,29 +284,36 @@ impl EvaluationFile {
     }
 
     /// The sum of the scores in each bin, as nearly as it follows from the distribution. That of merged bins is that of the last one.
-    fn score_sums(&self) -> Option<Vec<f64>> {
+    fn score_sums(&self) -> Option<Vec<ScoreSum>> {
         let Distribution { cuts, counts } = self.distribution.as_ref()?;
         let border = |k: usize| k.checked_sub(1).map_or(0.0, |k| cuts.get(k).copied().unwrap_or(1.0));
         let (mut sums, mut first, mut from) = (Vec::with_capacity(self.goods.len()), 0, 0.0);
         for (k, (goods, bads)) in self.goods.iter().zip(&self.bads).enumerate() {
             let customers = goods.saturating_add(*bads);
             if customers == 0 {
-                sums.push(0.0);
+                sums.push(ScoreSum::default());
                 continue;
             }
             let to = self.cuts.get(k).copied().unwrap_or(1.0);
             // Places of the distribution that are within the bins; what was merged in it has the count of all at the last place.
-            let (mut sum, mut all) = (0.0, 0.0);
+            let (start, mut sum, mut off, mut all) = (from, 0.0, 0.0, 0.0);
             while first < counts.len() && border(first + 1) <= to {
                 let count = counts[first] as f64;
                 if count > 0.0 {
                     sum += count * f64::midpoint(from, border(first + 1));
+                    off += count * (border(first + 1) - from) / 2.0;
                     all += count;
                     from = border(first + 1);
                 }
                 first += 1;
             }
-            sums.push(if all > 0.0 { sum / all } else { f64::midpoint(from, to) } * customers as f64);
+            let counted = customers as f64;
+            let mean = if all > 0.0 { sum / all } else { f64::midpoint(start, to) };
+            // Those who are in the distribution alone can be at either end of the bin.
+            let (own, most) = (off / all.max(1.0), (mean - start).max(to - mean));
+            let others = (all - counted).max(0.0) / counted * (most + own);
+            let error = if all > 0.0 { (own + others).min(most) } else { most };
+            sums.push(ScoreSum { sum: mean * counted, error: error * counted });
             from = to;
         }
         Some(sums)
@@ -304,7 +330,7 @@ impl ColumnCounts {
             let levels = self.levels.iter().zip(counts);
             AttributeKind::Nominal(levels.map(|(name, (goods, bads))| (name.clone(), *goods, *bads)).collect())
         };
-        Ok(AttributeCounts { name: self.name.clone(), kind })
+        Ok(AttributeCounts { name: self.name.clone(), kind, meant: self.meant })
     }
 }
 

@@ -18,7 +18,7 @@ mod score;
 mod train;
 
 pub use columns::{check_column, count_column};
-pub use counts::{ColumnCounts, Distribution, EvaluationFile};
+pub use counts::{COUNTS_FORMAT, ColumnCounts, Distribution, EvaluationFile};
 pub use encode::Encoded;
 pub use evaluate::{Evaluating, evaluate};
 pub use files::{ModelFile, read_moments};

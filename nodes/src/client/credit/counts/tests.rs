@@ -17,9 +17,18 @@ fn customers_left_out_widen_the_error_and_too_many_give_no_figures() {
     // As many of either label: what is left out moves most if it is half of each.
     let even = EvaluationFile { cuts: vec![], goods: vec![100], bads: vec![100], ..counts(222) };
     assert!((even.left_out_error() - (1.0 - 1e4 / 111.0_f64.powi(2))).abs() < 1e-12);
-    // 900 of 1,000 are called right by the last two bins: of 1,100 from 900 to 1,000.
-    let error = counts(1100).left_out_accuracy(0.9);
-    assert!((0.9 - error - 900.0 / 1100.0).abs() < 1e-12 && 0.9 + error > 1000.0 / 1100.0, "{error}");
+    // 900 of 1,000 are called right: of 1,100 from 900 to 1,000.
+    let (goods, bads) = (vec![720, 0, 80], vec![20, 0, 180]);
+    let left_out = EvaluationFile { threshold: 0.25, goods, bads, ..counts(1100) };
+    let report = left_out.aggregates("", None, (None, None)).and_then(|all| Ok(all.release(10)?)).expect("a report");
+    let accuracy = report.rates.expect("a threshold").accuracy;
+    assert!(
+        (accuracy.value - 0.9).abs() < 1e-12 && (0.9 - accuracy.error - 900.0 / 1100.0).abs() < 1e-12,
+        "{accuracy:?}"
+    );
+    assert_eq!((report.left_out, report.goods + report.bads), (100, 1000));
+    let page = crate::credit::report::to_html(&report);
+    assert!(page.contains("100 customers more") && page.contains("within 8.2 %"), "{page}");
     assert!(counts(1100).histogram().is_ok());
     let refused = counts(1200).histogram().expect_err("a sixth is left out").to_string();
     assert!(refused.starts_with("200 of 1200 customers are of owners with fewer than 10"), "{refused}");
@@ -75,7 +84,7 @@ fn stability_is_by_bins_that_neither_population_merged() {
 fn a_column_of_which_too_few_are_told_is_left_out_and_the_others_are_reported() {
     let column = |name: &str, goods: Vec<u64>, bads: Vec<u64>| {
         let levels = (0..goods.len()).map(|k| k.to_string()).collect();
-        ColumnCounts { name: name.to_owned(), cuts: Vec::new(), levels, goods, bads }
+        ColumnCounts { name: name.to_owned(), cuts: Vec::new(), meant: goods.len(), levels, goods, bads }
     };
     let file = EvaluationFile {
         rows: 1000,
@@ -155,7 +164,7 @@ fn mean_scores_are_as_near_as_the_distribution_tells() {
     for bin in &report.scores {
         let own: Vec<f64> = scores.iter().copied().filter(|score| (bin.from..bin.to).contains(score)).collect();
         let exact = own.iter().sum::<f64>() / own.len() as f64;
-        assert!((bin.predicted - exact).abs() < 0.006, "{bin:?} {exact}");
+        assert!((bin.predicted - exact).abs() <= bin.predicted_error && bin.predicted_error < 0.006, "{bin:?} {exact}");
     }
     assert_eq!(report.mean_score, Some(mean));
 }
@@ -165,7 +174,7 @@ fn a_file_whose_cut_points_do_not_fit_is_refused() {
     let dir = tempfile::tempdir().expect("a directory");
     let counts = |cuts: &str, goods: &str| {
         format!(
-            r#"{{"format":1,"model":"","population":"","rows":4,"minimum":0,"threshold":0.5,"cuts":{cuts},"goods":{goods},"bads":[1,1]}}"#
+            r#"{{"format":2,"model":"","population":"","rows":4,"minimum":0,"threshold":0.5,"cuts":{cuts},"goods":{goods},"bads":[1,1]}}"#
         )
     };
     for (k, (cuts, goods, well)) in
@@ -177,4 +186,8 @@ fn a_file_whose_cut_points_do_not_fit_is_refused() {
         std::fs::write(&path, counts(cuts, goods)).expect("written");
         assert_eq!(EvaluationFile::read(&path).is_ok(), well, "{cuts} {goods}");
     }
+    let path = dir.path().join("old");
+    std::fs::write(&path, r#"{"format":1,"rows":4,"of_another_version":0}"#).expect("written");
+    let refused = EvaluationFile::read(&path).expect_err("another format").to_string();
+    assert!(refused.contains("format 1") && refused.contains("run `trefoil credit evaluate` again"), "{refused}");
 }
