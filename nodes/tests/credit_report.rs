@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use trefoil_circuits::credit::reference::{Binning, Newton, Ranking, Sample, equal_frequency_cuts};
 use trefoil_nodes::credit::{
     Features, HeldOut, Kind, NamedMoments, Schema, Table, Values, read,
-    report::{Aggregates, AttributeCounts, AttributeKind, Coefficient, Report, Scale, StabilityCounts, to_html},
+    report::{
+        Aggregates, AttributeCounts, AttributeKind, Coefficient, Numbers, Report, Scale, StabilityCounts, to_html,
+    },
 };
 
 fn path(name: &str) -> PathBuf {
@@ -19,7 +21,7 @@ fn counts(table: &Table, column: usize, rows: &[usize]) -> Option<AttributeCount
         (_, Values::Numbers(numbers)) => {
             let values: Vec<f64> = rows.iter().map(|&row| numbers[row]).collect();
             let cuts = equal_frequency_cuts(&values, 8).unwrap();
-            AttributeKind::Ordered(Binning::of(&values, &labels, cuts).unwrap())
+            AttributeKind::Ordered(Binning::of(&values, &labels, cuts).unwrap(), Numbers::Any)
         }
         (Kind::Category { levels, .. }, Values::Levels(own)) => {
             let count = |level: u32, bad: bool| {
@@ -31,7 +33,7 @@ fn counts(table: &Table, column: usize, rows: &[usize]) -> Option<AttributeCount
         _ => return None,
     };
     let meant = match &kind {
-        AttributeKind::Ordered(binning) => binning.goods().len(),
+        AttributeKind::Ordered(binning, _) => binning.goods().len(),
         AttributeKind::Nominal(levels) => levels.len(),
     };
     Some(AttributeCounts { name: described.name.clone(), kind, meant })
@@ -118,6 +120,7 @@ fn json_is_read_back_and_other_text_refused() {
         ("\"format\": 2", "\"format\": 3", "its format is 3"),
         ("\"format\": 2", "\"format\": 2, \"x\": 1", "unknown field `x`"),
         ("\"goods\": 9717", "\"goods\": 18446744073709551615", "its counts are too large"),
+        ("\"left_out\": 0", "\"left_out\": 18446744073709551615", "its counts are too large"),
         ("\"goods\": 9717", "\"goods\": -1", "no report"),
     ] {
         assert!(json.contains(from), "{from}");

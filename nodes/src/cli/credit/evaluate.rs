@@ -3,7 +3,7 @@
 use super::{TablesArgs, connected, listed};
 use crate::{
     Error,
-    cli::{ClusterArgs, Exit, ModeArgs, OutputArgs},
+    cli::{ClusterArgs, Exit, ModeArgs, Output, OutputArgs},
     client::credit::{
         Evaluating, EvaluationFile, ModelFile, ModelSource, NewFile, Pooling, TableArg, check_column, count_column,
         evaluate, find,
@@ -14,7 +14,10 @@ use crate::{
     },
 };
 use serde::Serialize;
-use std::path::PathBuf;
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
 
 const EXAMPLES: &str = "\
 The customers of the tables are scored at the nodes, where the scores stay, and counted by score and label. Only the counts become known, and none below --minimum: bins that count fewer good
@@ -77,6 +80,8 @@ struct Row {
     mean_score: Option<f64>,
     mean_score_error: Option<f64>,
     threshold: f64,
+    /// Where customers were called bad in its place, if that differs by more than rounding.
+    threshold_used: Option<f64>,
     accuracy: Option<f64>,
     accuracy_error: Option<f64>,
     precision: Option<f64>,
@@ -101,6 +106,13 @@ pub fn run(args: &EvaluateArgs) -> Result<Exit, Error> {
     };
     let moments = pooling.moments();
     let mut out = args.out.as_ref().map(|path| NewFile::create(path)).transpose()?;
+    let output = args.output.resolve();
+    // Nothing is lost with it.
+    let progress = |step: &str| {
+        if output == Output::Text {
+            let _ = writeln!(io::stderr(), "{step} ..");
+        }
+    };
     let file = connected(&args.cluster, async |client| {
         let tables = args.tables.find(&client).await?;
         // Nothing is computed only to find that a column cannot be counted.
@@ -109,28 +121,32 @@ pub fn run(args: &EvaluateArgs) -> Result<Exit, Error> {
             Some(table) => find(&client, std::slice::from_ref(table)).await?,
             None => Vec::new(),
         };
-        let (source, name) = match (&model, shared.first()) {
-            (Some(file), _) => {
-                (ModelSource::Public(file), format!("logistic regression, {} features", moments.features.len()))
-            }
+        let (source, name, named) = match (&model, shared.first()) {
+            (Some(file), _) => (
+                ModelSource::Public(file),
+                format!("logistic regression, {} features", moments.features.len()),
+                args.model.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
+            ),
             (None, Some(table)) => (
                 ModelSource::Table(table, &moments),
                 format!("logistic regression, {} features, shared as {}", moments.features.len(), listed(&shared)),
+                listed(&shared),
             ),
             (None, None) => return Err(Error::Usage("give a model: --model or --model-table".to_owned())),
         };
         let evaluating = Evaluating {
             model: name,
+            named,
             population: listed(&tables),
             bins: args.bins,
             threshold: args.threshold,
             minimum: args.minimum,
             mode: args.mode.mode,
         };
-        let mut file = evaluate(&client, source, (&tables, &pooling), &evaluating).await?;
+        let mut file = evaluate(&client, source, (&tables, &pooling), &evaluating, &progress).await?;
         for column in &args.columns {
             let least = (args.minimum, args.mode.mode);
-            file.columns.push(count_column(&client, (&tables, &pooling), column, least).await?);
+            file.columns.push(count_column(&client, (&tables, &pooling), column, least, &progress).await?);
         }
         Ok(file)
     })?;
@@ -139,7 +155,7 @@ pub fn run(args: &EvaluateArgs) -> Result<Exit, Error> {
         out.fill_json(&file)?;
         out.place()?;
     }
-    args.output.resolve().print(&row, row.text(&file))?;
+    output.print(&row, row.text(&file))?;
     Ok(Exit::Ok)
 }
 
@@ -166,6 +182,7 @@ impl Row {
             mean_score: mean.map(|mean| mean.mean),
             mean_score_error: mean.map(|mean| mean.error),
             threshold: file.threshold,
+            threshold_used: file.threshold_used(),
             accuracy: rates.map(|rates| rates.accuracy.value),
             accuracy_error: rates.map(|rates| rates.accuracy.error),
             precision: precision.map(|precision| precision.value),
@@ -214,13 +231,22 @@ impl Row {
         lines.into_iter().chain(scores).chain([self.confusion(file)]).collect::<Vec<_>>().join("\n")
     }
 
+    /// The threshold as it was asked for, and the one that was used if it is another.
+    fn asked(&self) -> String {
+        match self.threshold_used {
+            None => self.threshold.to_string(),
+            Some(used) => format!("{} (counted from {used:.7})", self.threshold),
+        }
+    }
+
     /// What the threshold makes of the customers, if it is told.
     fn confusion(&self, file: &EvaluationFile) -> String {
         let cells = (self.true_bad.zip(self.false_good)).zip(self.false_bad.zip(self.true_good));
         let Some(((true_bad, false_good), (false_bad, true_good))) = cells else {
             return format!(
-                "threshold {:.3}: not told, since fewer than {} good or bad customers of an owner are on one side of it; take another --threshold, or pool more customers",
-                self.threshold, file.minimum
+                "threshold {}: not told, since fewer than {} good or bad customers of an owner are on one side of it; take another --threshold, or pool more customers",
+                self.asked(),
+                file.minimum
             );
         };
         let rate = |rate: Option<f64>, error: Option<f64>| match (rate, error) {
@@ -232,8 +258,8 @@ impl Row {
         };
         [
             format!(
-                "threshold {:.3}: accuracy {}, precision {}, recall {}",
-                self.threshold,
+                "threshold {}: accuracy {}, precision {}, recall {}",
+                self.asked(),
                 rate(self.accuracy, self.accuracy_error),
                 rate(self.precision, self.precision_error),
                 rate(self.recall, self.recall_error)
@@ -256,7 +282,7 @@ mod tests {
             "goods":[100,60,30,10],"bads":[20,40,60,80],"distribution":{"cuts":[0.25,0.5,0.75],"counts":[120,100,90,90]}}"#;
         let file: EvaluationFile = serde_json::from_str(counts).expect("counts");
         let text = Row::of(&file).expect("enough").text(&file);
-        assert!(text.contains("threshold 0.500: accuracy 0.7500, precision 0.7778, recall 0.7000"), "{text}");
+        assert!(text.contains("threshold 0.5: accuracy 0.7500, precision 0.7778, recall 0.7000"), "{text}");
         assert!(text.contains("scores    0.4688 on average (within 0.1250); bad 0.5000"), "{text}");
         assert!(text.contains("KS        at least 0.5000, at most 0.7000\n"), "{text}");
         let (goods, bads) = (vec![0, 0, 0, 200], vec![0, 0, 0, 200]);
@@ -273,7 +299,7 @@ mod tests {
         let file: EvaluationFile = serde_json::from_str(counts).expect("counts");
         let row = Row::of(&file).expect("enough");
         let text = row.text(&file);
-        assert!(text.contains("threshold 0.500: not told, since fewer than 10 good or bad customers"), "{text}");
+        assert!(text.contains("threshold 0.5: not told, since fewer than 10 good or bad customers"), "{text}");
         assert!(text.contains("KS        0.4000, from 0.3512 to 0.8988 of all customers (over 3 bins, of 4 before small ones were merged)"), "{text}");
         assert!(text.contains("counted   400 (10 are of owners with fewer than 10 good or bad ones"), "{text}");
         assert_eq!(serde_json::to_value(&row).expect("JSON")["accuracy"], serde_json::Value::Null);

@@ -20,12 +20,12 @@ Examples:
 
 /// Arguments of `trefoil credit report`, as typed.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, group = clap::ArgGroup::new("files").required(true).multiple(true).args(["html", "out"]))]
 pub struct ReportArgs {
     /// The counts, as `trefoil credit evaluate --out` writes them
     counts: PathBuf,
     /// Write the page to this new file
-    #[arg(long, value_name = "FILE", required_unless_present = "out")]
+    #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
     /// Write the report as JSON to this new file
     #[arg(long, value_name = "FILE")]
@@ -42,6 +42,9 @@ pub struct ReportArgs {
     /// State the scale of the scorecard
     #[arg(long, value_name = "BASE,ODDS,PDO")]
     points: Option<Points>,
+    /// Say in the report how the model was trained, as in 'Newton, 8 iterations, L2 penalty 1': counts do not tell it
+    #[arg(long, value_name = "TEXT")]
+    training: Option<String>,
     /// No cell of the report counts fewer good, or fewer bad, customers [default: that of the counts]
     #[arg(long)]
     minimum: Option<u64>,
@@ -73,7 +76,8 @@ pub fn run(args: &ReportArgs) -> Result<Exit, Error> {
     let model = args.model.as_ref().map(|path| ModelFile::read(path)).transpose()?;
     let scale = args.points.map(|points| points.scale);
     let aggregates = counts.aggregates(&args.title, earlier.as_ref(), (model.as_ref(), scale))?;
-    let report = aggregates.release(args.minimum.unwrap_or(counts.minimum).max(1))?;
+    let mut report = aggregates.release(args.minimum.unwrap_or(counts.minimum).max(1))?;
+    report.training.clone_from(&args.training);
     // Both are on the disk before one of them has its name.
     let mut written = Vec::new();
     for (path, text) in [(&args.out, report.to_json()?), (&args.html, to_html(&report))] {
@@ -119,4 +123,29 @@ pub fn run(args: &ReportArgs) -> Result<Exit, Error> {
     }
     args.output.resolve().print(&row, text)?;
     Ok(Exit::Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        report: ReportArgs,
+    }
+
+    #[test]
+    fn a_page_or_json_or_both_are_written() {
+        let parse = |options: &str| {
+            let words = ["report", "counts.json"].into_iter().chain(options.split_whitespace());
+            Line::try_parse_from(words).map(|line| (line.report.html.is_some(), line.report.out.is_some()))
+        };
+        assert_eq!(parse("--out r.json").expect("options"), (false, true));
+        assert_eq!(parse("--html r.html").expect("options"), (true, false));
+        assert_eq!(parse("--html r.html --out r.json").expect("options"), (true, true));
+        let error = parse("--title x").expect_err("nothing is written").to_string();
+        assert!(error.contains("--html <FILE>|--out <FILE>"), "{error}");
+    }
 }

@@ -3,7 +3,7 @@
 mod grid;
 
 use super::{
-    ColumnCounts, ModelFile, ModelSource, Pooling, digest,
+    ColumnCounts, ModelFile, ModelSource, Pooling, Progress, digest,
     evaluate::{KeptScores, submitter},
     feature_columns,
     moments::input,
@@ -13,12 +13,12 @@ use super::{
 use crate::{
     Error,
     client::Client,
-    credit::NamedMoments,
+    credit::{NamedMoments, report::Numbers},
     job::{CountsSpec, InputSpec, JobSpec, ModeSpec, ProgramSpec, ReportSpec},
     tables::TableStatus,
 };
 use bytes::Bytes;
-use grid::{Cut, grid};
+use grid::{Cut, grid, numbers};
 use trefoil_circuits::credit::{OnCut, reference::Model};
 
 /// What the customers of a category are called that are counted for none of its levels: those of its `reference`, and of levels that count too few.
@@ -30,7 +30,7 @@ const TENTHS: u32 = 10;
 ///
 /// Two jobs for a column of numbers: the first counts without labels between some hundred cut points that follow from the moments, and the second with labels between those that come nearest to tenths. These are ends of ranges
 /// that the first one told, so that no difference of the two tells of fewer customers of an owner than the minimum. One job for truth values; for a category one for each level that has a feature, which also counts the others. A
-/// level that counts too few belongs to the others. Of tables with the same customers, a column of any of them can be counted, by one more job for each feature, whose results stay at the nodes and are deleted at the end. Cancelled, it deletes the job in the background.
+/// level that counts too few belongs to the others. Of tables with the same customers, a column of any of them can be counted, by one more job for each feature, whose results stay at the nodes and are deleted at the end. `progress` is told of each feature. Cancelled, it deletes the job in the background.
 ///
 /// # Errors
 /// As [`check_column`] and [`Client::run`].
@@ -39,38 +39,42 @@ pub async fn count_column(
     (tables, pooling): (&[TableStatus], &Pooling),
     name: &str,
     (minimum, mode): (u64, ModeSpec),
+    progress: Progress<'_>,
 ) -> Result<ColumnCounts, Error> {
     let Found { part, moments, features } = found(pooling, name)?;
     let (cuts, levels, goods, bads) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut counts = ColumnCounts { name: name.to_owned(), cuts, levels, goods, bads, meant: 0 };
+    let mut counts = ColumnCounts { name: name.to_owned(), cuts, levels, goods, bads, numbers: Numbers::Any, meant: 0 };
     let counting = Counting { client, tables, pooling, minimum, mode };
     let me = submitter(client)?;
     let mut all_customers = None;
-    for (place, level) in features {
+    let all = features.len();
+    for (k, (place, level)) in features.into_iter().enumerate() {
+        progress(&format!("counting by {name} ({} of {all})", k + 1));
         let mut kept = KeptScores::new(client, (&me, whose_customers(tables)), (minimum, 2, mode));
         let counted = async {
             let spread = (moments.mean[place], moments.sd[place]);
             let middle = vec![Cut::new(0.5, spread)];
             let values = counting.values((part, place), &mut kept).await?;
-            let cuts = if level.is_some() || is_of_bits(spread) {
-                middle
+            let (cuts, numbers) = if level.is_some() || is_of_bits(spread) {
+                (middle, Numbers::Bits)
             } else {
                 counting.tenths(&values, &grid(spread)).await?
             };
             // Without any, nothing can be told apart.
             let none = [vec![0], vec![0]];
             let counts = if cuts.is_empty() { none } else { counting.by_label(&values, &cuts).await? };
-            Ok::<_, Error>((cuts, counts))
+            Ok::<_, Error>((cuts, numbers, counts))
         };
         let counted = counted.await;
         kept.delete().await;
-        let (cuts, [goods, bads]) = counted?;
+        let (cuts, numbers, [goods, bads]) = counted?;
         if let Some(level) = level {
             counts.add_level(level, [&goods, &bads], minimum);
             all_customers = Some((goods.iter().sum(), bads.iter().sum()));
         } else {
             counts.cuts = cuts.iter().map(|cut| cut.value).collect();
-            counts.meant = if is_of_bits((moments.mean[place], moments.sd[place])) { 2 } else { TENTHS as usize };
+            counts.numbers = numbers;
+            counts.meant = if numbers == Numbers::Bits { 2 } else { TENTHS as usize };
             (counts.goods, counts.bads) = (goods, bads);
         }
     }
@@ -201,10 +205,11 @@ impl Counting<'_> {
         Ok([counts.pop().unwrap_or_default(), bads])
     }
 
-    /// Those of the cut points that come nearest to tenths of the customers.
-    async fn tenths(&self, values: &(Vec<InputSpec>, Vec<u64>), cuts: &[Cut]) -> Result<Vec<Cut>, Error> {
+    /// Those of the cut points that come nearest to tenths of the customers, and what the values seem to be.
+    async fn tenths(&self, values: &(Vec<InputSpec>, Vec<u64>), cuts: &[Cut]) -> Result<(Vec<Cut>, Numbers), Error> {
         let counts = self.by(values, cuts, Vec::new()).await?.pop().unwrap_or_default();
-        Ok(quantiles(&counts, TENTHS).into_iter().filter_map(|place| cuts.get(place).copied()).collect())
+        let tenths = quantiles(&counts, TENTHS).into_iter().filter_map(|place| cuts.get(place).copied()).collect();
+        Ok((tenths, numbers(cuts, &counts)))
     }
 
     /// Customers between cut points: good ones and bad ones if there are labels, and else all.
@@ -236,6 +241,7 @@ mod tests {
             levels: vec!["RENT".to_owned(), "OTHER".to_owned()],
             goods: vec![100, 40],
             bads: vec![300, 60],
+            numbers: Numbers::Any,
             meant: 2,
         };
         counts.add_others((800, 400), 10);
@@ -256,7 +262,7 @@ mod tests {
     #[test]
     fn a_level_that_counts_too_few_belongs_to_the_others() {
         let (name, cuts, levels, goods, bads) = ("home".to_owned(), vec![], vec![], vec![], vec![]);
-        let mut counts = ColumnCounts { name, cuts, levels, goods, bads, meant: 0 };
+        let mut counts = ColumnCounts { name, cuts, levels, goods, bads, numbers: Numbers::Any, meant: 0 };
         counts.add_level("RENT".to_owned(), [&[700, 100], &[100, 300]], 10);
         counts.add_level("OTHER".to_owned(), [&[0, 800], &[0, 400]], 10);
         counts.add_others((800, 400), 10);
@@ -272,6 +278,7 @@ mod tests {
             levels: vec!["RENT".to_owned(), "OWN".to_owned()],
             goods: vec![500, 291],
             bads: vec![300, 100],
+            numbers: Numbers::Any,
             meant: 2,
         };
         counts.add_others((800, 400), 10);

@@ -1,13 +1,13 @@
 //! Counts of scores as a file.
 
-use super::{ModelFile, files::read_json};
+use super::{ModelFile, evaluate::countable, files::read_json};
 use crate::{
     Error,
     credit::{
         TableError,
         report::{
-            Aggregates, AttributeCounts, AttributeKind, Bounds, Exact, MeanScore, Scale, ScoreSum, StabilityCounts, ks,
-            share_error,
+            Aggregates, AttributeCounts, AttributeKind, Bounds, Context, Exact, MeanScore, Numbers, Scale, ScoreSum,
+            StabilityCounts, ks, share_error, used,
         },
     },
 };
@@ -31,11 +31,14 @@ pub struct EvaluationFile {
     pub model: String,
     /// The population, for people.
     pub population: String,
+    /// What was evaluated, when and how.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<Context>,
     /// Customers of all tables.
     pub rows: u64,
     /// Bins that count fewer good or fewer bad customers of an owner are merged, from 2 on: the count of all of them is that of the last one, and the others are zero.
     pub minimum: u64,
-    /// The probability of being bad from which customers are called so.
+    /// The probability of being bad from which customers are called so, as it was asked for: the cut point is the nearest one that scores can have.
     pub threshold: f64,
     /// Rising cut points of the probability of being bad. One on a cut point is above it.
     pub cuts: Vec<f64>,
@@ -80,6 +83,9 @@ pub struct ColumnCounts {
     pub goods: Vec<u64>,
     /// Bad customers of each bin or level.
     pub bads: Vec<u64>,
+    /// What the numbers of a column of numbers are, as nearly as their counts tell.
+    #[serde(default)]
+    pub numbers: Numbers,
     /// The bins or levels that were to be counted, of which some may have too few customers.
     pub meant: usize,
 }
@@ -96,6 +102,7 @@ impl EvaluationFile {
             format: COUNTS_FORMAT,
             model,
             population,
+            context: None,
             rows: 0,
             minimum: 0,
             threshold: 0.5,
@@ -155,9 +162,15 @@ impl EvaluationFile {
 
     /// The bin from which customers are called bad, if the counts tell how many are: that is known where bins were not merged across the threshold.
     pub fn called_bad(&self) -> Option<usize> {
-        let below = self.cuts.iter().position(|cut| cut.to_bits() == self.threshold.to_bits())?;
+        let (asked, used) = (self.threshold.to_bits(), countable(self.threshold).to_bits());
+        let below = self.cuts.iter().position(|cut| cut.to_bits() == asked || cut.to_bits() == used)?;
         let told = self.minimum < 2 || self.goods.get(below).is_some_and(|goods| *goods > 0);
         told.then_some(below + 1)
+    }
+
+    /// The probability from which customers are called bad in place of the one asked for, if that is another by more than rounding.
+    pub fn threshold_used(&self) -> Option<f64> {
+        used(self.threshold, countable(self.threshold))
     }
 
     /// Bins that remain after small ones were merged.
@@ -212,7 +225,7 @@ impl EvaluationFile {
     /// What a report is made of.
     ///
     /// # Errors
-    /// As [`histogram`](Self::histogram); [`Error::Usage`] if no cut point of the scores is known of the earlier population too. A column of which nothing is known of more than a tenth of the customers is
+    /// As [`histogram`](Self::histogram); [`Error::Usage`] if the earlier population was counted between other cut points. A column of which nothing is known of more than a tenth of the customers is
     /// left out.
     pub fn aggregates(
         &self,
@@ -230,8 +243,10 @@ impl EvaluationFile {
             title: title.to_owned(),
             model: self.model.clone(),
             population: self.population.clone(),
+            context: self.context.clone(),
             scores,
-            cuts: self.cuts.clone(),
+            // Seven digits tell any two scores apart.
+            cuts: self.cuts.iter().map(|cut| (cut * 1e7).round() / 1e7).collect(),
             score_sums: self.score_sums(),
             // Beyond the last bin there is no confusion to tell.
             threshold: self.called_bad().unwrap_or(self.goods.len()),
@@ -259,13 +274,19 @@ impl EvaluationFile {
             count
         };
         let expected: Vec<u64> = self.cuts.iter().map(below).chain([Some(all)]).map(&mut counted).collect();
-        if self.goods.len() > 1 && expected.iter().filter(|count| **count > 0).count() < 2 {
+        // Between the same cut points, too few customers may leave none of these known of both.
+        let between = earlier.distribution.as_ref().map_or(&earlier.cuts, |all| &all.cuts);
+        if !self.cuts.is_empty() && !self.cuts.iter().any(|cut| between.contains(cut)) {
             return Err(Error::Usage(format!(
                 "{} is counted between other cut points than {}; count both populations with this version of `trefoil credit evaluate`",
                 earlier.population, self.population
             )));
         }
-        Ok(StabilityCounts { reference: earlier.population.clone(), expected, merged: true })
+        let reference = match &earlier.context {
+            Some(context) => format!("{}, evaluated {}", earlier.population, context.evaluated),
+            None => earlier.population.clone(),
+        };
+        Ok(StabilityCounts { reference, expected, merged: true })
     }
 
     /// The cut points that are known, each with the customers below: those of the distribution, which are more, or else those of the counts by label.
@@ -324,7 +345,7 @@ impl ColumnCounts {
     fn attribute(&self) -> Result<AttributeCounts, Error> {
         let kind = if self.levels.is_empty() {
             let binning = Binning::from_counts(self.cuts.clone(), self.goods.clone(), self.bads.clone());
-            AttributeKind::Ordered(binning.map_err(TableError::from)?)
+            AttributeKind::Ordered(binning.map_err(TableError::from)?, self.numbers)
         } else {
             let counts = self.goods.iter().zip(&self.bads);
             let levels = self.levels.iter().zip(counts);

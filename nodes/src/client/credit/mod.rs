@@ -39,6 +39,9 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use trefoil_engine::Lanes;
 
+/// What is told of each step of something that takes long, for people: what is done now.
+pub type Progress<'a> = &'a (dyn Fn(&str) + Sync);
+
 /// The name of the column that holds labels.
 const LABEL: &str = "label";
 

@@ -1,7 +1,8 @@
 //! Counts of which a report is made.
 
-use super::{Coefficient, MeanScore, Scale};
+use super::{Coefficient, Context, MeanScore, Scale};
 use crate::credit::TableError;
+use serde::{Deserialize, Serialize};
 use trefoil_circuits::credit::reference::{Binning, Histogram, Ranking};
 
 /// Counts over a population, as computed on shares or on a table of one's own, before small cells are merged.
@@ -13,6 +14,8 @@ pub struct Aggregates {
     pub model: String,
     /// The population, for people.
     pub population: String,
+    /// What was evaluated, when and how, if that is known.
+    pub context: Option<Context>,
     /// Customers by probability of being bad, between `cuts`. Where some were merged, the last of them has the count of all, and the others have zero.
     pub scores: Histogram,
     /// Rising cut points between these bins.
@@ -87,9 +90,22 @@ pub struct AttributeCounts {
 #[derive(Clone, Debug, PartialEq)]
 pub enum AttributeKind {
     /// A column of numbers.
-    Ordered(Binning),
+    Ordered(Binning, Numbers),
     /// A category: name of the level, good customers, bad customers.
     Nominal(Vec<(String, u64, u64)>),
+}
+
+/// What the numbers of a column are.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Numbers {
+    /// Any.
+    #[default]
+    Any,
+    /// Whole ones.
+    Whole,
+    /// Truth values: 0 for no and 1 for yes.
+    Bits,
 }
 
 impl Aggregates {
@@ -113,6 +129,7 @@ impl Aggregates {
             title: "Credit model".into(),
             model: String::new(),
             population: String::new(),
+            context: None,
             scores: histogram,
             cuts: (1..bins).map(|border| border as f64 / bins as f64).collect(),
             mean_score: Some(MeanScore { mean: scores.iter().sum::<f64>() / scores.len() as f64, error: 0.0 }),

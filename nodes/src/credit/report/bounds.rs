@@ -100,6 +100,11 @@ impl Rates {
     }
 }
 
+/// The probability from which customers were called bad in place of the one asked for, if these differ by more than the rounding of scores.
+pub(crate) fn used(asked: f64, used: f64) -> Option<f64> {
+    ((asked - used).abs() > asked.min(1.0 - asked).abs() / 1000.0).then_some(used)
+}
+
 /// How far a share of so many customers can be from that of these and others, if all of the others count or none.
 pub(crate) fn share_error(share: f64, customers: u64, others: u64) -> f64 {
     let all = customers.saturating_add(others).max(1);

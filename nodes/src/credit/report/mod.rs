@@ -8,13 +8,15 @@
 mod aggregates;
 mod bounds;
 mod cells;
+mod context;
 mod html;
 mod release;
 
-pub use aggregates::{Aggregates, AttributeCounts, AttributeKind, Exact, ScoreSum, StabilityCounts};
+pub use aggregates::{Aggregates, AttributeCounts, AttributeKind, Exact, Numbers, ScoreSum, StabilityCounts};
 pub use bounds::{Bound, Bounds, Rate, Rates};
-pub(crate) use bounds::{ks, share_error};
+pub(crate) use bounds::{ks, share_error, used};
 pub use cells::{Merge, merge_ordered};
+pub use context::{Context, CountedTable, Standardized};
 pub use html::to_html;
 
 use super::TableError;
@@ -35,6 +37,10 @@ pub struct Report {
     pub model: String,
     /// The population, for people.
     pub population: String,
+    /// What was evaluated, when and how, if that is known.
+    pub context: Option<Context>,
+    /// How the model was trained, in the words of whoever made the report.
+    pub training: Option<String>,
     /// No cell counts fewer good, or fewer bad, customers than this.
     pub minimum_cell: u64,
     /// Good customers.
@@ -280,6 +286,6 @@ impl Report {
         let cells = self.confusion.iter().flat_map(|c| [c.true_bad, c.false_bad, c.true_good, c.false_good]);
         let stability = self.stability.iter().flat_map(|s| &s.bins).flat_map(|bin| [bin.expected, bin.actual]);
         let attributes = self.attributes.iter().flat_map(|a| &a.bins).flat_map(|bin| [bin.goods, bin.bads]);
-        [self.goods, self.bads].into_iter().chain(scores).chain(cells).chain(stability).chain(attributes)
+        [self.goods, self.bads, self.left_out].into_iter().chain(scores).chain(cells).chain(stability).chain(attributes)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Aggregates, Attribute, AttributeBin, AttributeCounts, AttributeKind, Bound, Bounds, ConfusionCells, Figures, Merge,
-    REPORT_FORMAT, Rates, Report, ScoreBin, ScoreSum, Stability, StabilityBin, StabilityCounts, bounds,
+    Numbers, REPORT_FORMAT, Rates, Report, ScoreBin, ScoreSum, Stability, StabilityBin, StabilityCounts, bounds,
     cells::{merge_around, merge_by, merge_nominal, merge_ordered},
 };
 use crate::credit::TableError;
@@ -51,6 +51,8 @@ impl Aggregates {
             title: self.title.clone(),
             model: self.model.clone(),
             population: self.population.clone(),
+            context: self.context.clone(),
+            training: None,
             minimum_cell,
             goods: goods.iter().sum(),
             bads: bads.iter().sum(),
@@ -121,12 +123,9 @@ impl Aggregates {
     }
 
     fn cells(&self, c: &Confusion) -> ConfusionCells {
-        let (asked, used) = (self.threshold_asked, self.border(self.threshold));
-        // By more than the rounding of scores.
-        let differs = (asked - used).abs() > asked.min(1.0 - asked).abs() / 1000.0;
         ConfusionCells {
-            threshold: asked,
-            threshold_used: differs.then_some(used),
+            threshold: self.threshold_asked,
+            threshold_used: bounds::used(self.threshold_asked, self.border(self.threshold)),
             true_bad: c.true_bad,
             false_bad: c.false_bad,
             true_good: c.true_good,
@@ -177,7 +176,7 @@ fn stability(
 /// What a column tells; nothing if too few were counted.
 fn attribute(counts: &AttributeCounts, minimum: u64) -> Result<Option<Attribute>, TableError> {
     let cells = match &counts.kind {
-        AttributeKind::Ordered(binning) => ordered(binning, minimum)?,
+        AttributeKind::Ordered(binning, numbers) => ordered(binning, *numbers, minimum)?,
         // One cell of all customers tells nothing.
         AttributeKind::Nominal(levels) => {
             nominal(levels, minimum).filter(|cells| cells.len() > 1).map(|cells| (cells.len(), cells))
@@ -201,7 +200,7 @@ fn attribute(counts: &AttributeCounts, minimum: u64) -> Result<Option<Attribute>
 type Cells = Vec<(String, u64, u64)>;
 
 /// Ranges of a column of numbers: none too small, and the rate of bad customers rises from each to the next, or falls. Beside them, how many there were before they were merged for the latter.
-fn ordered(binning: &Binning, minimum: u64) -> Result<Option<(usize, Cells)>, TableError> {
+fn ordered(binning: &Binning, numbers: Numbers, minimum: u64) -> Result<Option<(usize, Cells)>, TableError> {
     let Merge::Into(ranges) = merge_ordered(binning.goods(), binning.bads(), minimum) else { return Ok(None) };
     if ranges.len() < 2 {
         return Ok(None);
@@ -210,18 +209,38 @@ fn ordered(binning: &Binning, minimum: u64) -> Result<Option<(usize, Cells)>, Ta
     let sums = |counts: &[u64]| ranges.iter().map(|range| sum(counts, range)).collect();
     let large = Binning::from_counts(cuts, sums(binning.goods()), sums(binning.bads()))?;
     let monotonic = large.monotonic(large.direction());
-    let cuts = rounded(monotonic.cuts());
-    let cell = |(k, (goods, bads)): (usize, (&u64, &u64))| {
-        let label = match (k.checked_sub(1).and_then(|before| cuts.get(before)), cuts.get(k)) {
-            (None, None) => "all".to_owned(),
-            (None, Some(to)) => format!("up to {to}"),
+    let counts = monotonic.goods().iter().zip(monotonic.bads());
+    let cell = |(label, (goods, bads)): (String, (&u64, &u64))| (label, *goods, *bads);
+    let cells = labels(monotonic.cuts(), numbers).into_iter().zip(counts).map(cell).collect();
+    Ok(Some((ranges.len(), cells)))
+}
+
+/// Ranges between cut points, as people read them.
+fn labels(cuts: &[f64], numbers: Numbers) -> Vec<String> {
+    let whole: Vec<f64> = cuts.iter().map(|cut| cut.floor()).collect();
+    let rises = whole.windows(2).all(|pair| pair[0] < pair[1]);
+    let of = |k: usize, texts: &[String]| {
+        (k.checked_sub(1).and_then(|before| texts.get(before)).cloned(), texts.get(k).cloned())
+    };
+    let range = |k: usize| match numbers {
+        _ if cuts.is_empty() => "all".to_owned(),
+        Numbers::Bits if cuts.len() == 1 => ["no (0)", "yes (1)"][k.min(1)].to_owned(),
+        Numbers::Whole if rises => {
+            let least = k.checked_sub(1).and_then(|before| whole.get(before)).map(|below| below + 1.0);
+            match (least, whole.get(k)) {
+                (Some(least), Some(most)) if *most <= least => format!("{most}"),
+                (Some(least), Some(most)) => format!("{least} to {most}"),
+                (Some(least), None) => format!("{least} or more"),
+                (None, most) => format!("at most {}", most.copied().unwrap_or_default()),
+            }
+        }
+        _ => match of(k, &rounded(cuts)) {
             (Some(from), Some(to)) => format!("above {from} to {to}"),
             (Some(from), None) => format!("above {from}"),
-        };
-        (label, *goods, *bads)
+            (None, to) => format!("up to {}", to.unwrap_or_default()),
+        },
     };
-    let cells = monotonic.goods().iter().zip(monotonic.bads()).enumerate().map(cell).collect();
-    Ok(Some((ranges.len(), cells)))
+    (0..=cuts.len()).map(range).collect()
 }
 
 /// Cut points as people read them: of six digits, or of as many as tell each from the others.
@@ -270,7 +289,10 @@ mod tests {
         let cuts = vec![0.1 + 0.2, 1.0 / 3.0, 36_523.100_000_04, 1e6 / 3.0];
         let counts = |goods, bads| AttributeCounts {
             name: "income".to_owned(),
-            kind: AttributeKind::Ordered(Binning::from_counts(cuts.clone(), goods, bads).expect("a binning")),
+            kind: AttributeKind::Ordered(
+                Binning::from_counts(cuts.clone(), goods, bads).expect("a binning"),
+                Numbers::Any,
+            ),
             meant: 5,
         };
         let cells = |goods, bads| {
@@ -293,6 +315,16 @@ mod tests {
         // The small bin joins the next one, and all have the same rate then.
         assert_eq!(cells(vec![5, 85, 90, 90, 90], vec![5, 5, 10, 10, 10]), Some(vec![cell("all", 360, 40)]));
         assert_eq!(cells(vec![0, 0, 0, 0, 300], vec![0, 0, 0, 0, 40]), None);
+    }
+
+    #[test]
+    fn whole_numbers_and_truth_values_read_naturally() {
+        let told = |cuts: &[f64], numbers| labels(cuts, numbers).join(", ");
+        assert_eq!(told(&[48.001, 49.2, 60.0], Numbers::Whole), "at most 48, 49, 50 to 60, 61 or more");
+        assert_eq!(told(&[-3.5, 0.0, 250_000.0], Numbers::Whole), "at most -4, -3 to 0, 1 to 250000, 250001 or more");
+        assert_eq!(told(&[0.5], Numbers::Bits), "no (0), yes (1)");
+        assert_eq!(told(&[48.001, 48.2], Numbers::Whole), "up to 48.001, above 48.001 to 48.2, above 48.2");
+        assert_eq!(told(&[], Numbers::Bits), "all");
     }
 
     #[test]

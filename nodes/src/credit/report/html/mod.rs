@@ -8,7 +8,7 @@ mod tables;
 use super::Report;
 use figures::{calibration, confusion, distribution, ks, lift, roc};
 use markup::{Html, grouped, percent};
-use tables::{attributes, coefficients, deciles, facts, scores, stability};
+use tables::{attributes, coefficients, context, deciles, facts, scores, stability};
 
 /// What makes the page look as it does.
 const STYLE: &str = include_str!("report.css");
@@ -53,6 +53,9 @@ pub fn to_html(report: &Report) -> String {
     }
     if !report.coefficients.is_empty() || report.scorecard.is_some() {
         section(&mut page, "model", "Model", |page| coefficients(page, report));
+    }
+    if report.context.is_some() || report.training.is_some() {
+        section(&mut page, "context", "What was evaluated", |page| context(page, report));
     }
     section(&mut page, "cells", "How to read this", |page| notes(page, report));
     page.raw("</main>\n</body>\n</html>\n");
@@ -116,7 +119,7 @@ fn left_out(page: &mut Html, report: &Report) {
 /// Why there are no figures by score, and what to do.
 fn not_told(page: &mut Html, report: &Report, what: &str) {
     let text = format!(
-        "Not told: a single range of scores is left, since every range told has at least {least} good and {least} bad customers of each owner. So there is {what}. \
+        "Not told: a single range of scores is left, since every range told has at least {least} good and {least} bad customers, of each owner where there are several. So there is {what}. \
          The owner with the fewest bad customers decides: pool more customers, hold out more of them for tests, or leave out the owner's table. The AUC does not depend on it.",
         least = grouped(report.minimum_cell)
     );

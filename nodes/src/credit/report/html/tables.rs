@@ -209,6 +209,45 @@ pub(super) fn coefficients(page: &mut Html, report: &Report) {
     page.table("Coefficients of the standardized features", headings, rows);
 }
 
+/// What was evaluated, when and how.
+pub(super) fn context(page: &mut Html, report: &Report) {
+    let mut rows = Vec::new();
+    if let Some(context) = &report.context {
+        rows.extend([
+            vec!["Evaluated".to_owned(), context.evaluated.clone()],
+            vec!["Model".to_owned(), context.model.clone()],
+            vec!["Security of the jobs".to_owned(), context.mode.clone()],
+            vec![
+                "Ranges of scores asked for, and left".to_owned(),
+                format!("{}, {}", context.bins, report.scores.len()),
+            ],
+            vec!["Least good, and least bad, customers of each owner".to_owned(), grouped(context.minimum)],
+        ]);
+    }
+    let training = report.training.clone().unwrap_or_else(|| "not said".to_owned());
+    rows.push(vec!["Training of the model, as said by whoever made this".to_owned(), training]);
+    rows.push(vec!["Least good, and least bad, customers of a cell here".to_owned(), grouped(report.minimum_cell)]);
+    page.table("Evaluation", &["", ""], rows.into_iter());
+    let Some(context) = &report.context else { return };
+    let tables = context.tables.iter().map(|table| vec![table.table.clone(), grouped(table.rows)]);
+    page.table("Tables of customers", &["Table", "Rows"], tables);
+    page.raw("<details>\n<summary>Means and deviations of the features</summary>\n");
+    let features = context.features.iter().map(|f| vec![f.name.clone(), digits(f.mean), digits(f.sd)]);
+    page.table(
+        "What features were standardized by, as agreed before the training",
+        &["Feature", "Mean", "Deviation"],
+        features,
+    );
+    let note = "The mean of a feature that is 0 or 1 is the share of customers who have it, of those the moments are of, however few.";
+    page.element("p", note);
+    page.raw("</details>\n");
+}
+
+/// A number with six significant digits.
+fn digits(value: f64) -> String {
+    format!("{value:.5e}").parse::<f64>().unwrap_or(value).to_string()
+}
+
 /// A range of scores.
 fn range(from: f64, to: f64) -> String {
     format!("{} to {}", short(from), short(to))
