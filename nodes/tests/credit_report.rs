@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use trefoil_circuits::credit::reference::{Binning, Newton, Ranking, Sample, equal_frequency_cuts};
 use trefoil_nodes::credit::{
     Features, HeldOut, Kind, NamedMoments, Schema, Table, Values, read,
-    report::{Aggregates, AttributeCounts, AttributeKind, Coefficient, Report, Scale, StabilityCounts, to_html},
+    report::{
+        Aggregates, AttributeCounts, AttributeKind, Coefficient, Numbers, Report, Scale, StabilityCounts, to_html,
+    },
 };
 
 fn path(name: &str) -> PathBuf {
@@ -19,7 +21,7 @@ fn counts(table: &Table, column: usize, rows: &[usize]) -> Option<AttributeCount
         (_, Values::Numbers(numbers)) => {
             let values: Vec<f64> = rows.iter().map(|&row| numbers[row]).collect();
             let cuts = equal_frequency_cuts(&values, 8).unwrap();
-            AttributeKind::Ordered(Binning::of(&values, &labels, cuts).unwrap())
+            AttributeKind::Ordered(Binning::of(&values, &labels, cuts).unwrap(), Numbers::Any)
         }
         (Kind::Category { levels, .. }, Values::Levels(own)) => {
             let count = |level: u32, bad: bool| {
@@ -30,7 +32,11 @@ fn counts(table: &Table, column: usize, rows: &[usize]) -> Option<AttributeCount
         }
         _ => return None,
     };
-    Some(AttributeCounts { name: described.name.clone(), kind })
+    let meant = match &kind {
+        AttributeKind::Ordered(binning, _) => binning.goods().len(),
+        AttributeKind::Nominal(levels) => levels.len(),
+    };
+    Some(AttributeCounts { name: described.name.clone(), kind, meant })
 }
 
 /// A report on the held-out real loans, and their exact ranking.
@@ -71,7 +77,9 @@ fn loans(minimum: u64) -> (Report, Ranking) {
 #[test]
 fn a_report_on_the_loans_has_the_exact_figures_and_no_small_cell() {
     let (report, ranking) = loans(10);
-    assert!((report.figures.auc - ranking.auc()).abs() < 1e-15 && (report.figures.ks - ranking.ks()).abs() < 1e-15);
+    assert!(
+        (report.figures.auc - ranking.auc()).abs() < 1e-15 && (report.figures.ks.unwrap() - ranking.ks()).abs() < 1e-15
+    );
     assert!((report.figures.auc - 0.8711).abs() < 1e-4);
     let (cells, exact) = (report.confusion.unwrap(), ranking.confusion(0.5));
     assert_eq!([cells.true_bad, cells.false_bad], [exact.true_bad, exact.false_bad]);
@@ -93,12 +101,12 @@ fn a_report_on_the_loans_has_the_exact_figures_and_no_small_cell() {
     assert_eq!(levels(&report), ["MORTGAGE", "RENT", "OTHER, OWN"]);
     assert_eq!(levels(&loans(2).0), ["MORTGAGE", "OTHER", "OWN", "RENT"]);
     let moved = report.stability.unwrap();
-    assert!(moved.psi < 0.01 && (8..=10).contains(&moved.bins.len()), "{moved:?}");
+    assert!(moved.psi.unwrap() < 0.01 && (8..=10).contains(&moved.bins.len()), "{moved:?}");
     assert!(moved.bins.iter().all(|b| b.expected >= 10 && b.actual >= 10));
     assert_eq!(moved.bins.iter().map(|b| b.actual).sum::<u64>(), 12_404);
     // Every border of the comparison is one of the scores'.
     assert!(moved.bins.iter().all(|b| report.scores.iter().any(|s| s.from.to_bits() == b.from.to_bits())));
-    for (decile, exact) in report.deciles.iter().zip(ranking.lift(10).unwrap()) {
+    for (decile, exact) in report.deciles.unwrap().iter().zip(ranking.lift(10).unwrap()) {
         assert!((decile.lift - exact.lift).abs() < 0.12, "{decile:?} {exact:?}");
     }
 }
@@ -109,9 +117,10 @@ fn json_is_read_back_and_other_text_refused() {
     let json = report.to_json().unwrap();
     assert_eq!(to_html(&Report::from_json(&json).unwrap()), to_html(&report));
     for (from, to, expected) in [
-        ("\"format\": 1", "\"format\": 2", "its format is 2"),
-        ("\"format\": 1", "\"format\": 1, \"x\": 1", "unknown field `x`"),
+        ("\"format\": 2", "\"format\": 3", "its format is 3"),
+        ("\"format\": 2", "\"format\": 2, \"x\": 1", "unknown field `x`"),
         ("\"goods\": 9717", "\"goods\": 18446744073709551615", "its counts are too large"),
+        ("\"left_out\": 0", "\"left_out\": 18446744073709551615", "its counts are too large"),
         ("\"goods\": 9717", "\"goods\": -1", "no report"),
     ] {
         assert!(json.contains(from), "{from}");
@@ -133,6 +142,7 @@ fn too_few_customers_release_nothing() {
     let report = aggregates.release(10).unwrap();
     assert_eq!((report.scores.len(), report.confusion), (1, None));
     assert!(to_html(&report).contains("Not released"));
+    a_single_bin_is_not_told(&aggregates);
     let fine = aggregates.release(2).unwrap();
     assert!(fine.confusion.is_some() && fine.scores.len() > 2);
     let mut wrong = aggregates.clone();
@@ -146,6 +156,32 @@ fn too_few_customers_release_nothing() {
     let binned = without.release(2).unwrap();
     assert!((binned.figures.auc - fine.figures.auc).abs() <= binned.figures.auc_error + 1e-12);
     assert!(binned.figures.auc_error > 0.0);
+}
+
+/// A chance diagonal, or ten equal tenths, would be nobody's figures.
+fn a_single_bin_is_not_told(aggregates: &Aggregates) {
+    let mut counted = aggregates.clone();
+    let exact = counted.exact.as_mut().unwrap();
+    exact.ks = None;
+    let report = counted.release(10).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&report.to_json().unwrap()).unwrap();
+    for pointer in ["/figures/ks", "/figures/ks_bounds", "/deciles", "/confusion", "/rates"] {
+        assert_eq!(json.pointer(pointer), Some(&serde_json::Value::Null), "{pointer}");
+    }
+    let page = to_html(&report);
+    well_formed(&page);
+    for id in ["roc", "ks", "distribution", "lift", "gains", "calibrated"] {
+        assert!(!page.contains(&format!("id=\"{id}-t\"")), "{id}");
+    }
+    assert_eq!(page.matches("Not told: a single range of scores is left").count(), 3);
+    assert!(page.contains("<dt>KS</dt>\n<dd>not told</dd>"), "{page}");
+    // Of two ranges, it is between bounds, in which the exact one is.
+    let (two, exact) = (counted.release(5).unwrap(), aggregates.release(5).unwrap().figures.ks.unwrap());
+    let (told, bounds) = (two.figures.ks.unwrap(), two.figures.ks_bounds.unwrap());
+    assert!(two.scores.len() == 2 && told < exact && exact < bounds.at_most, "{told} {exact} {bounds:?}");
+    assert!(to_html(&two).contains(&format!("at least {told:.3}, at most {:.3}", bounds.at_most)));
+    let lift = &two.deciles.unwrap()[0];
+    assert!(lift.lift_bounds.at_least < lift.lift && lift.lift < lift.lift_bounds.at_most, "{lift:?}");
 }
 
 #[test]

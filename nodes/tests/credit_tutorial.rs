@@ -49,11 +49,16 @@ fn with_path(mut command: Command, dir: &Path) -> Command {
 }
 
 fn shell(script: &str, dir: &Path) -> String {
+    said(script, dir).0
+}
+
+/// What a script prints, and what it says on standard error.
+fn said(script: &str, dir: &Path) -> (String, String) {
     let mut command = with_path(Command::new("bash"), dir);
     let output = command.args(["-e", "-u", "-o", "pipefail", "-c", script]).output().expect("bash");
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{script}\n{out}{err}");
-    out.into_owned()
+    (out.into_owned(), err.into_owned())
 }
 
 fn workplace() -> tempfile::TempDir {
@@ -79,7 +84,7 @@ fn the_tutorial_works_as_it_is_written() {
     let place = workplace();
     let dir = place.path();
     let mut nodes = None;
-    let mut printed = String::new();
+    let (mut printed, mut steps) = (String::new(), String::new());
     for (note, script) in blocks() {
         if note == "up" {
             let mut words = script.split_whitespace();
@@ -97,7 +102,9 @@ fn the_tutorial_works_as_it_is_written() {
         let script = script
             .replace("--model-table model --scores-to", "--iterations 2 --model-table model --scores-to")
             .replace("--model-table joint", "--iterations 1 --model-table joint");
-        printed.push_str(&shell(&script, dir));
+        let (out, err) = said(&script, dir);
+        printed.push_str(&out);
+        steps.push_str(&err);
     }
     for part in [
         "shared bank-a/loans-raw@1",
@@ -114,6 +121,13 @@ fn the_tutorial_works_as_it_is_written() {
         "the model stays shared as lead/joint@1; nobody was told it",
     ] {
         assert!(printed.contains(part), "{part} is not in\n{printed}");
+    }
+    for step in [
+        "scoring the customers of bank-b/loans-test@1 (2 of 3) ..\n",
+        "counting scores (3 of 3): good and bad customers ..\n",
+        "counting by person_income (1 of 1) ..\n",
+    ] {
+        assert!(steps.contains(step), "{step} is not in\n{steps}");
     }
     let moments = json(dir, "moments.json");
     assert_eq!(moments["features"].as_array().map(Vec::len), Some(26));
@@ -141,6 +155,12 @@ fn the_tutorial_works_as_it_is_written() {
     assert!((accuracy - plain.accuracy()).abs() <= 0.001 && plain.rows() == rows, "{accuracy} {plain:?}");
     assert_eq!(cell("true_bad") + cell("false_good"), plain.true_bad + plain.false_good);
     ten_bins_of_income(dir, rows);
+    let context = &json(dir, "report.json")["context"];
+    let tables = context["tables"].as_array().expect("tables");
+    assert_eq!(tables.iter().filter_map(|table| table["rows"].as_u64()).sum::<u64>(), rows, "{context}");
+    assert!(tables[0]["table"] == "bank-a/loans-test@1" && context["model"] == "lead/model@1", "{context}");
+    assert_eq!(context["features"][0]["mean"], moments["mean"][0], "{context}");
+    assert!(context["evaluated"].as_str().is_some_and(|when| when.ends_with('Z')), "{context}");
     let figure = |name: &str| json(dir, "report.json")["figures"][name].as_f64().expect("a figure");
     assert!(figure("auc") > 0.7 && figure("auc_error") < 0.001, "{} {}", figure("auc"), figure("auc_error"));
     assert!(fs::read_to_string(dir.join("report.html")).expect("a page").contains("Consumer loans"));

@@ -3,17 +3,23 @@
 use super::{TablesArgs, connected, denied, listed};
 use crate::{
     Error,
-    cli::{ClusterArgs, Exit, ModeArgs, OutputArgs},
+    cli::{ClusterArgs, Exit, ModeArgs, Output, OutputArgs},
     client::credit::{
         Asked, Evaluating, EvaluationFile, ModelFile, ModelSource, NewFile, Pooling, TableArg, check_column,
         count_column, evaluate, find, obstacles,
     },
-    credit::TableError,
+    credit::{
+        TableError,
+        report::{Bounds, Rates},
+    },
     job::ProgramKind,
     tables::ScoreDetail,
 };
 use serde::Serialize;
-use std::path::PathBuf;
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
 
 const EXAMPLES: &str = "\
 The customers of the tables are scored at the nodes, where the scores stay, and counted by score and label. Only the counts become known, and none below --minimum: bins that count fewer good
@@ -69,16 +75,21 @@ struct Row {
     auc: f64,
     auc_error: f64,
     gini: f64,
-    ks: f64,
+    ks: Option<f64>,
+    ks_bounds: Option<Bounds>,
     bins: usize,
     bad_rate: f64,
     mean_score: Option<f64>,
     mean_score_error: Option<f64>,
     threshold: f64,
+    /// Where customers were called bad in its place, if that differs by more than rounding.
+    threshold_used: Option<f64>,
     accuracy: Option<f64>,
     accuracy_error: Option<f64>,
     precision: Option<f64>,
+    precision_error: Option<f64>,
     recall: Option<f64>,
+    recall_error: Option<f64>,
     true_bad: Option<u64>,
     false_bad: Option<u64>,
     true_good: Option<u64>,
@@ -97,6 +108,13 @@ pub fn run(args: &EvaluateArgs) -> Result<Exit, Error> {
     };
     let moments = pooling.moments();
     let mut out = args.out.as_ref().map(|path| NewFile::create(path)).transpose()?;
+    let output = args.output.resolve();
+    // Nothing is lost with it.
+    let progress = |step: &str| {
+        if output == Output::Text {
+            let _ = writeln!(io::stderr(), "{step} ..");
+        }
+    };
     let file = connected(&args.cluster, async |client| {
         let tables = args.tables.find(&client).await?;
         // Nothing is computed only to find that a column cannot be counted.
@@ -105,25 +123,29 @@ pub fn run(args: &EvaluateArgs) -> Result<Exit, Error> {
             Some(table) => find(&client, std::slice::from_ref(table)).await?,
             None => Vec::new(),
         };
-        let (source, name) = match (&model, shared.first()) {
-            (Some(file), _) => {
-                (ModelSource::Public(file), format!("logistic regression, {} features", moments.features.len()))
-            }
+        let (source, name, named) = match (&model, shared.first()) {
+            (Some(file), _) => (
+                ModelSource::Public(file),
+                format!("logistic regression, {} features", moments.features.len()),
+                args.model.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
+            ),
             (None, Some(table)) => (
                 ModelSource::Table(table, &moments),
                 format!("logistic regression, {} features, shared as {}", moments.features.len(), listed(&shared)),
+                listed(&shared),
             ),
             (None, None) => return Err(Error::Usage("give a model: --model or --model-table".to_owned())),
         };
         let evaluating = Evaluating {
             model: name,
+            named,
             population: listed(&tables),
             bins: args.bins,
             threshold: args.threshold,
             minimum: args.minimum,
             mode: args.mode.mode,
         };
-        let file = evaluate(&client, source, (&tables, &pooling), &evaluating).await;
+        let file = evaluate(&client, source, (&tables, &pooling), &evaluating, &progress).await;
         let mut file = file.map_err(|e| {
             let asked = client.name().map(|requester| {
                 let (minimum, tell, mode) = (args.minimum, ScoreDetail::Decision, args.mode.mode);
@@ -142,7 +164,7 @@ pub fn run(args: &EvaluateArgs) -> Result<Exit, Error> {
         })?;
         for column in &args.columns {
             let least = (args.minimum, args.mode.mode);
-            file.columns.push(count_column(&client, (&tables, &pooling), column, least).await?);
+            file.columns.push(count_column(&client, (&tables, &pooling), column, least, &progress).await?);
         }
         Ok(file)
     })?;
@@ -151,7 +173,7 @@ pub fn run(args: &EvaluateArgs) -> Result<Exit, Error> {
         out.fill_json(&file)?;
         out.place()?;
     }
-    args.output.resolve().print(&row, row.text(&file))?;
+    output.print(&row, row.text(&file))?;
     Ok(Exit::Ok)
 }
 
@@ -162,23 +184,29 @@ impl Row {
         let confusion = file.called_bad().map(|bin| scores.confusion(bin)).transpose().map_err(TableError::from)?;
         let mean = file.mean_score();
         let bads: u64 = scores.bads().iter().sum();
-        let accuracy = confusion.map(|cells| cells.accuracy());
+        let rates = confusion.map(|cells| Rates::of(&cells, file.left_out()));
+        let precision = rates.and_then(|rates| rates.precision);
+        let separation = file.separation(&scores);
         Ok(Self {
             rows: file.rows,
             counted: file.counted(),
             auc,
             auc_error,
             gini: 2.0 * auc - 1.0,
-            ks: scores.ks(),
+            ks: separation.map(|(told, _)| told),
+            ks_bounds: separation.map(|(_, bounds)| bounds),
             bins: file.bins(),
             bad_rate: bads as f64 / file.counted().max(1) as f64,
             mean_score: mean.map(|mean| mean.mean),
             mean_score_error: mean.map(|mean| mean.error),
             threshold: file.threshold,
-            accuracy,
-            accuracy_error: accuracy.map(|accuracy| file.left_out_accuracy(accuracy)),
-            precision: confusion.map(|cells| cells.precision()),
-            recall: confusion.map(|cells| cells.recall()),
+            threshold_used: file.threshold_used(),
+            accuracy: rates.map(|rates| rates.accuracy.value),
+            accuracy_error: rates.map(|rates| rates.accuracy.error),
+            precision: precision.map(|precision| precision.value),
+            precision_error: precision.map(|precision| precision.error),
+            recall: rates.map(|rates| rates.recall.value),
+            recall_error: rates.map(|rates| rates.recall.error),
             true_bad: confusion.map(|cells| cells.true_bad),
             false_bad: confusion.map(|cells| cells.false_bad),
             true_good: confusion.map(|cells| cells.true_good),
@@ -198,12 +226,22 @@ impl Row {
             bins if bins == self.bins => String::new(),
             bins => format!(" (over {} bins, of {bins} before small ones were merged)", self.bins),
         };
+        let separation = self.ks.zip(self.ks_bounds).map(|(told, bounds)| bounds.words(told, 4));
+        let separation = separation.map_or_else(
+            || {
+                format!(
+                    "not told, since a single bin is left: each has at least {} good and bad customers of each owner; pool more customers, or leave out the owner with the fewest",
+                    file.minimum
+                )
+            },
+            |ks| format!("{ks}{bins}"),
+        );
         let lines = [
             format!("customers {} of {}", self.rows, file.population),
             counted,
             format!("AUC       {:.4} (within {:.4} of that of the scores of all)", self.auc, self.auc_error),
             format!("Gini      {:.4}", self.gini),
-            format!("KS        {:.4}{bins}", self.ks),
+            format!("KS        {separation}"),
         ];
         let scores = self.mean_score.zip(self.mean_score_error).map(|(mean, error)| {
             format!("scores    {mean:.4} on average (within {error:.4}); bad {:.4}", self.bad_rate)
@@ -211,25 +249,38 @@ impl Row {
         lines.into_iter().chain(scores).chain([self.confusion(file)]).collect::<Vec<_>>().join("\n")
     }
 
+    /// The threshold as it was asked for, and the one that was used if it is another.
+    fn asked(&self) -> String {
+        match self.threshold_used {
+            None => self.threshold.to_string(),
+            Some(used) => format!("{} (counted from {used:.7})", self.threshold),
+        }
+    }
+
     /// What the threshold makes of the customers, if it is told.
     fn confusion(&self, file: &EvaluationFile) -> String {
-        let figures = (self.accuracy.zip(self.accuracy_error)).zip(self.precision.zip(self.recall));
         let cells = (self.true_bad.zip(self.false_good)).zip(self.false_bad.zip(self.true_good));
-        let Some((((accuracy, error), (precision, recall)), cells)) = figures.zip(cells) else {
+        let Some(((true_bad, false_good), (false_bad, true_good))) = cells else {
             return format!(
-                "threshold {:.3}: not told, since fewer than {} good or bad customers of an owner are on one side of it; take another --threshold, or pool more customers",
-                self.threshold, file.minimum
+                "threshold {}: not told, since fewer than {} good or bad customers of an owner are on one side of it; take another --threshold, or pool more customers",
+                self.asked(),
+                file.minimum
             );
         };
-        let within = match file.left_out() {
-            0 => String::new(),
-            _ => format!(" (within {error:.4} of that of all customers)"),
+        let rate = |rate: Option<f64>, error: Option<f64>| match (rate, error) {
+            (Some(rate), Some(error)) if error > 0.0 => {
+                format!("{rate:.4} (within {error:.4} of that of all customers)")
+            }
+            (Some(rate), _) => format!("{rate:.4}"),
+            (None, _) => "-".to_owned(),
         };
-        let ((true_bad, false_good), (false_bad, true_good)) = cells;
         [
             format!(
-                "threshold {:.3}: accuracy {accuracy:.4}{within}, precision {precision:.4}, recall {recall:.4}",
-                self.threshold
+                "threshold {}: accuracy {}, precision {}, recall {}",
+                self.asked(),
+                rate(self.accuracy, self.accuracy_error),
+                rate(self.precision, self.precision_error),
+                rate(self.recall, self.recall_error)
             ),
             "           called bad called good".to_owned(),
             format!("  bad       {true_bad:>9}   {false_good:>9}"),
@@ -249,8 +300,14 @@ mod tests {
             "goods":[100,60,30,10],"bads":[20,40,60,80],"distribution":{"cuts":[0.25,0.5,0.75],"counts":[120,100,90,90]}}"#;
         let file: EvaluationFile = serde_json::from_str(counts).expect("counts");
         let text = Row::of(&file).expect("enough").text(&file);
-        assert!(text.contains("threshold 0.500: accuracy 0.7500, precision 0.7778, recall 0.7000"), "{text}");
+        assert!(text.contains("threshold 0.5: accuracy 0.7500, precision 0.7778, recall 0.7000"), "{text}");
         assert!(text.contains("scores    0.4688 on average (within 0.1250); bad 0.5000"), "{text}");
+        assert!(text.contains("KS        at least 0.5000, at most 0.7000\n"), "{text}");
+        let (goods, bads) = (vec![0, 0, 0, 200], vec![0, 0, 0, 200]);
+        let single = EvaluationFile { goods, bads, ..file };
+        let row = Row::of(&single).expect("enough");
+        assert!(row.text(&single).contains("KS        not told, since a single bin is left"));
+        assert_eq!(serde_json::to_value(&row).expect("JSON")["ks"], serde_json::Value::Null);
     }
 
     #[test]
@@ -260,8 +317,8 @@ mod tests {
         let file: EvaluationFile = serde_json::from_str(counts).expect("counts");
         let row = Row::of(&file).expect("enough");
         let text = row.text(&file);
-        assert!(text.contains("threshold 0.500: not told, since fewer than 10 good or bad customers"), "{text}");
-        assert!(text.contains("KS        0.4000 (over 3 bins, of 4 before small ones were merged)"), "{text}");
+        assert!(text.contains("threshold 0.5: not told, since fewer than 10 good or bad customers"), "{text}");
+        assert!(text.contains("KS        0.4000, from 0.3512 to 0.8988 of all customers (over 3 bins, of 4 before small ones were merged)"), "{text}");
         assert!(text.contains("counted   400 (10 are of owners with fewer than 10 good or bad ones"), "{text}");
         assert_eq!(serde_json::to_value(&row).expect("JSON")["accuracy"], serde_json::Value::Null);
         assert_eq!(serde_json::to_value(&row).expect("JSON")["bins"], 3);

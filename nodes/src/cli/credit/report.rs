@@ -5,7 +5,7 @@ use crate::{
     Error,
     cli::{Exit, OutputArgs},
     client::credit::{EvaluationFile, ModelFile, ModelIdentity, NewFile, SameModel},
-    credit::report::to_html,
+    credit::report::{Bounds, to_html},
 };
 use serde::Serialize;
 use std::path::PathBuf;
@@ -20,12 +20,12 @@ Examples:
 
 /// Arguments of `trefoil credit report`, as typed.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, group = clap::ArgGroup::new("files").required(true).multiple(true).args(["html", "out"]))]
 pub struct ReportArgs {
     /// The counts, as `trefoil credit evaluate --out` writes them
     counts: PathBuf,
     /// Write the page to this new file
-    #[arg(long, value_name = "FILE", required_unless_present = "out")]
+    #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
     /// Write the report as JSON to this new file
     #[arg(long, value_name = "FILE")]
@@ -45,6 +45,9 @@ pub struct ReportArgs {
     /// State the scale of the scorecard
     #[arg(long, value_name = "BASE,ODDS,PDO")]
     points: Option<Points>,
+    /// Say in the report how the model was trained, as in 'Newton, 8 iterations, L2 penalty 1': counts do not tell it
+    #[arg(long, value_name = "TEXT")]
+    training: Option<String>,
     /// No cell of the report counts fewer good, or fewer bad, customers [default: that of the counts]
     #[arg(long)]
     minimum: Option<u64>,
@@ -59,7 +62,9 @@ struct Row<'a> {
     report: Option<&'a PathBuf>,
     auc: f64,
     gini: f64,
-    ks: f64,
+    ks: Option<f64>,
+    ks_bounds: Option<Bounds>,
+    left_out: u64,
     /// Columns of which too few customers are known.
     columns_left_out: &'a [String],
 }
@@ -75,7 +80,8 @@ pub fn run(args: &ReportArgs) -> Result<Exit, Error> {
     let unknown = args.same_models(&counts, earlier.as_ref(), model.as_ref())?;
     let scale = args.points.map(|points| points.scale);
     let aggregates = counts.aggregates(&args.title, earlier.as_ref(), (model.as_ref(), scale))?;
-    let report = aggregates.release(args.minimum.unwrap_or(counts.minimum).max(1))?;
+    let mut report = aggregates.release(args.minimum.unwrap_or(counts.minimum).max(1))?;
+    report.training.clone_from(&args.training);
     // Both are on the disk before one of them has its name.
     let mut written = Vec::new();
     for (path, text) in [(&args.out, report.to_json()?), (&args.html, to_html(&report))] {
@@ -92,10 +98,29 @@ pub fn run(args: &ReportArgs) -> Result<Exit, Error> {
         auc: figures.auc,
         gini: figures.gini,
         ks: figures.ks,
+        ks_bounds: figures.ks_bounds,
+        left_out: report.left_out,
         columns_left_out: &report.columns_left_out,
     };
     let files: Vec<String> = args.html.iter().chain(&args.out).map(|path| path.display().to_string()).collect();
-    let mut text = format!("wrote {}: AUC {:.4}, Gini {:.4}, KS {:.4}", files.join(" and "), row.auc, row.gini, row.ks);
+    let mut text = format!(
+        "wrote {}: AUC {:.4} (within {:.4}), Gini {:.4}, KS {}",
+        files.join(" and "),
+        row.auc,
+        figures.auc_error,
+        row.gini,
+        figures.ks_words(4)
+    );
+    if row.ks.is_none() {
+        text.push_str("\nKS, lift and the curves are not told, since a single range of scores is left; pool more customers, or hold out more of them for tests");
+    }
+    if row.left_out > 0 {
+        let all = report.goods + report.bads + row.left_out;
+        text = format!(
+            "{text}\nnothing is told of {} of {all} customers, whose owners have too few good or bad ones",
+            row.left_out
+        );
+    }
     if !row.columns_left_out.is_empty() {
         let names = row.columns_left_out.join(", ");
         text = format!("{text}\nleft out, since too few of their good or bad customers are known: the columns {names}");
@@ -145,5 +170,30 @@ impl ReportArgs {
             ))),
             _ => Ok(None),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        report: ReportArgs,
+    }
+
+    #[test]
+    fn a_page_or_json_or_both_are_written() {
+        let parse = |options: &str| {
+            let words = ["report", "counts.json"].into_iter().chain(options.split_whitespace());
+            Line::try_parse_from(words).map(|line| (line.report.html.is_some(), line.report.out.is_some()))
+        };
+        assert_eq!(parse("--out r.json").expect("options"), (false, true));
+        assert_eq!(parse("--html r.html").expect("options"), (true, false));
+        assert_eq!(parse("--html r.html --out r.json").expect("options"), (true, true));
+        let error = parse("--title x").expect_err("nothing is written").to_string();
+        assert!(error.contains("--html <FILE>|--out <FILE>"), "{error}");
     }
 }

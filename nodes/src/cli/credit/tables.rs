@@ -12,7 +12,7 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 const LIST: &str = "\
-A table is of use if all three nodes have it: nodes keep tables in memory, so one that was restarted has none, and the owner shares again.
+A table is of use if all three nodes have it.
 
 Examples:
   trefoil credit list --cluster demo/cluster.toml --identity demo/bank-a.crt

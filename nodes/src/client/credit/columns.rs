@@ -3,7 +3,7 @@
 mod grid;
 
 use super::{
-    ColumnCounts, ModelFile, ModelSource, Pooling, digest,
+    ColumnCounts, ModelFile, ModelSource, Pooling, Progress, digest,
     evaluate::{KeptScores, submitter},
     feature_columns,
     moments::input,
@@ -13,12 +13,12 @@ use super::{
 use crate::{
     Error,
     client::Client,
-    credit::NamedMoments,
+    credit::{NamedMoments, report::Numbers},
     job::{CountsSpec, InputSpec, JobSpec, ModeSpec, ProgramSpec, ReportSpec},
     tables::TableStatus,
 };
 use bytes::Bytes;
-use grid::{Cut, grid};
+use grid::{Cut, grid, numbers};
 use trefoil_circuits::credit::{OnCut, reference::Model};
 
 /// What the customers of a category are called that are counted for none of its levels: those of its `reference`, and of levels that count too few.
@@ -30,7 +30,7 @@ const TENTHS: u32 = 10;
 ///
 /// Two jobs for a column of numbers: the first counts without labels between some hundred cut points that follow from the moments, and the second with labels between those that come nearest to tenths. These are ends of ranges
 /// that the first one told, so that no difference of the two tells of fewer customers of an owner than the minimum. One job for truth values; for a category one for each level that has a feature, which also counts the others. A
-/// level that counts too few belongs to the others. Of tables with the same customers, a column of any of them can be counted, by one more job for each feature, whose results stay at the nodes and are deleted at the end. Cancelled, it deletes the job in the background.
+/// level that counts too few belongs to the others. Of tables with the same customers, a column of any of them can be counted, by one more job for each feature, whose results stay at the nodes and are deleted at the end. `progress` is told of each feature. Cancelled, it deletes the job in the background.
 ///
 /// # Errors
 /// As [`check_column`] and [`Client::run`].
@@ -39,37 +39,42 @@ pub async fn count_column(
     (tables, pooling): (&[TableStatus], &Pooling),
     name: &str,
     (minimum, mode): (u64, ModeSpec),
+    progress: Progress<'_>,
 ) -> Result<ColumnCounts, Error> {
     let Found { part, moments, features } = found(pooling, name)?;
     let (cuts, levels, goods, bads) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut counts = ColumnCounts { name: name.to_owned(), cuts, levels, goods, bads };
+    let mut counts = ColumnCounts { name: name.to_owned(), cuts, levels, goods, bads, numbers: Numbers::Any, meant: 0 };
     let counting = Counting { client, tables, pooling, minimum, mode };
     let me = submitter(client)?;
     let mut all_customers = None;
-    for (place, level) in features {
+    let all = features.len();
+    for (k, (place, level)) in features.into_iter().enumerate() {
+        progress(&format!("counting by {name} ({} of {all})", k + 1));
         let mut kept = KeptScores::new(client, (&me, whose_customers(tables)), (minimum, 2, mode));
         let counted = async {
             let spread = (moments.mean[place], moments.sd[place]);
             let middle = vec![Cut::new(0.5, spread)];
             let values = counting.values((part, place), &mut kept).await?;
-            let cuts = if level.is_some() || is_of_bits(spread) {
-                middle
+            let (cuts, numbers) = if level.is_some() || is_of_bits(spread) {
+                (middle, Numbers::Bits)
             } else {
                 counting.tenths(&values, &grid(spread)).await?
             };
             // Without any, nothing can be told apart.
             let none = [vec![0], vec![0]];
             let counts = if cuts.is_empty() { none } else { counting.by_label(&values, &cuts).await? };
-            Ok::<_, Error>((cuts, counts))
+            Ok::<_, Error>((cuts, numbers, counts))
         };
         let counted = counted.await;
         kept.delete().await;
-        let (cuts, [goods, bads]) = counted?;
+        let (cuts, numbers, [goods, bads]) = counted?;
         if let Some(level) = level {
             counts.add_level(level, [&goods, &bads], minimum);
             all_customers = Some((goods.iter().sum(), bads.iter().sum()));
         } else {
             counts.cuts = cuts.iter().map(|cut| cut.value).collect();
+            counts.numbers = numbers;
+            counts.meant = if numbers == Numbers::Bits { 2 } else { TENTHS as usize };
             (counts.goods, counts.bads) = (goods, bads);
         }
     }
@@ -133,6 +138,7 @@ impl ColumnCounts {
     /// Adds the customers of a level, who were counted after those of all others, if they were not put together with these.
     fn add_level(&mut self, level: String, [goods, bads]: [&[u64]; 2], minimum: u64) {
         let apart = minimum < 2 || goods.first().is_some_and(|others| *others > 0);
+        self.meant += 1;
         if apart {
             self.levels.push(level);
             self.goods.extend(goods.last());
@@ -142,11 +148,12 @@ impl ColumnCounts {
 
     /// Adds the good and bad customers that none of the levels counts, of so many in all. Fewer than the minimum are not told.
     fn add_others(&mut self, (goods, bads): (u64, u64), minimum: u64) {
-        let others = |all: u64, levels: &[u64]| {
-            let rest = levels.iter().fold(all, |rest, level| rest.saturating_sub(*level));
-            if rest < minimum { 0 } else { rest }
-        };
-        let (goods, bads) = (others(goods, &self.goods), others(bads, &self.bads));
+        let rest = |all: u64, levels: &[u64]| levels.iter().fold(all, |rest, level| rest.saturating_sub(*level));
+        let (goods, bads) = (rest(goods, &self.goods), rest(bads, &self.bads));
+        // Where a level is with the others, these are two at least, for all that is known.
+        self.meant += usize::from(goods > 0 || bads > 0 || self.levels.len() < self.meant);
+        let told = |rest: u64| if rest < minimum { 0 } else { rest };
+        let (goods, bads) = (told(goods), told(bads));
         if goods > 0 || bads > 0 {
             self.levels.push(OTHERS.to_owned());
             self.goods.push(goods);
@@ -198,10 +205,11 @@ impl Counting<'_> {
         Ok([counts.pop().unwrap_or_default(), bads])
     }
 
-    /// Those of the cut points that come nearest to tenths of the customers.
-    async fn tenths(&self, values: &(Vec<InputSpec>, Vec<u64>), cuts: &[Cut]) -> Result<Vec<Cut>, Error> {
+    /// Those of the cut points that come nearest to tenths of the customers, and what the values seem to be.
+    async fn tenths(&self, values: &(Vec<InputSpec>, Vec<u64>), cuts: &[Cut]) -> Result<(Vec<Cut>, Numbers), Error> {
         let counts = self.by(values, cuts, Vec::new()).await?.pop().unwrap_or_default();
-        Ok(quantiles(&counts, TENTHS).into_iter().filter_map(|place| cuts.get(place).copied()).collect())
+        let tenths = quantiles(&counts, TENTHS).into_iter().filter_map(|place| cuts.get(place).copied()).collect();
+        Ok((tenths, numbers(cuts, &counts)))
     }
 
     /// Customers between cut points: good ones and bad ones if there are labels, and else all.
@@ -233,9 +241,12 @@ mod tests {
             levels: vec!["RENT".to_owned(), "OTHER".to_owned()],
             goods: vec![100, 40],
             bads: vec![300, 60],
+            numbers: Numbers::Any,
+            meant: 2,
         };
         counts.add_others((800, 400), 10);
         assert_eq!((&counts.levels[2][..], counts.goods[2], counts.bads[2]), ("any other", 660, 40));
+        assert_eq!(counts.meant, 3, "nothing is merged");
         // The sum over all levels of the difference of their shares times the logarithm of the quotient.
         let exact: f64 = [(100.0, 300.0), (40.0, 60.0), (660.0, 40.0)]
             .map(|(goods, bads): (f64, f64)| (goods / 800.0 - bads / 400.0) * (goods / 800.0 / (bads / 400.0)).ln())
@@ -251,12 +262,12 @@ mod tests {
     #[test]
     fn a_level_that_counts_too_few_belongs_to_the_others() {
         let (name, cuts, levels, goods, bads) = ("home".to_owned(), vec![], vec![], vec![], vec![]);
-        let mut counts = ColumnCounts { name, cuts, levels, goods, bads };
+        let mut counts = ColumnCounts { name, cuts, levels, goods, bads, numbers: Numbers::Any, meant: 0 };
         counts.add_level("RENT".to_owned(), [&[700, 100], &[100, 300]], 10);
         counts.add_level("OTHER".to_owned(), [&[0, 800], &[0, 400]], 10);
         counts.add_others((800, 400), 10);
         assert_eq!(counts.levels, ["RENT", "any other"]);
-        assert_eq!((counts.goods, counts.bads), (vec![100, 700], vec![300, 100]));
+        assert_eq!((counts.goods, counts.bads, counts.meant), (vec![100, 700], vec![300, 100], 3));
     }
 
     #[test]
@@ -267,9 +278,11 @@ mod tests {
             levels: vec!["RENT".to_owned(), "OWN".to_owned()],
             goods: vec![500, 291],
             bads: vec![300, 100],
+            numbers: Numbers::Any,
+            meant: 2,
         };
         counts.add_others((800, 400), 10);
-        assert_eq!(counts.levels.len(), 2);
+        assert_eq!((counts.levels.len(), counts.meant), (2, 3), "nine are not told");
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! Counts of scores as a file.
 
-use super::{
-    ModelFile, ModelIdentity,
-    files::{FORMAT, read_json},
-};
+use super::{ModelFile, ModelIdentity, evaluate::countable, files::read_json};
 use crate::{
     Error,
     credit::{
         TableError,
-        report::{Aggregates, AttributeCounts, AttributeKind, Exact, MeanScore, Scale, StabilityCounts},
+        report::{
+            Aggregates, AttributeCounts, AttributeKind, Bounds, Context, Exact, MeanScore, Numbers, Scale, ScoreSum,
+            StabilityCounts, ks, share_error, used,
+        },
     },
 };
 use serde::{Deserialize, Serialize};
@@ -18,11 +18,14 @@ use trefoil_circuits::credit::{
     reference::{Binning, Histogram},
 };
 
+/// The version of the form of counts.
+pub const COUNTS_FORMAT: u32 = 2;
+
 /// Customers counted by score and label over the tables of several institutions: what a report is made of.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluationFile {
-    /// Version of this form: 1.
+    /// Version of this form: [`COUNTS_FORMAT`].
     pub format: u32,
     /// The model, for people.
     pub model: String,
@@ -31,11 +34,14 @@ pub struct EvaluationFile {
     pub identity: Option<ModelIdentity>,
     /// The population, for people.
     pub population: String,
+    /// What was evaluated, when and how.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<Context>,
     /// Customers of all tables.
     pub rows: u64,
     /// Bins that count fewer good or fewer bad customers of an owner are merged, from 2 on: the count of all of them is that of the last one, and the others are zero.
     pub minimum: u64,
-    /// The probability of being bad from which customers are called so.
+    /// The probability of being bad from which customers are called so, as it was asked for: the cut point is the nearest one that scores can have.
     pub threshold: f64,
     /// Rising cut points of the probability of being bad. One on a cut point is above it.
     pub cuts: Vec<f64>,
@@ -80,15 +86,27 @@ pub struct ColumnCounts {
     pub goods: Vec<u64>,
     /// Bad customers of each bin or level.
     pub bads: Vec<u64>,
+    /// What the numbers of a column of numbers are, as nearly as their counts tell.
+    #[serde(default)]
+    pub numbers: Numbers,
+    /// The bins or levels that were to be counted, of which some may have too few customers.
+    pub meant: usize,
+}
+
+/// What all versions of the file have.
+#[derive(Deserialize)]
+struct Form {
+    format: u32,
 }
 
 impl EvaluationFile {
     pub(super) fn new(model: String, population: String) -> Self {
         Self {
-            format: FORMAT,
+            format: COUNTS_FORMAT,
             model,
             identity: None,
             population,
+            context: None,
             rows: 0,
             minimum: 0,
             threshold: 0.5,
@@ -106,11 +124,15 @@ impl EvaluationFile {
     /// # Errors
     /// [`Error::System`] if the file cannot be read, [`Error::Usage`] for another form, or cut points that do not rise from 0 to 1 or do not fit the counts.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let file: Self = read_json(path, "counts as `trefoil credit evaluate --out` writes them")?;
+        let what = "counts as `trefoil credit evaluate --out` writes them";
         let fault = |cause: String| Err(Error::Usage(format!("{}: {cause}", path.display())));
-        if file.format != FORMAT {
-            return fault(format!("its format is {} and {FORMAT} is read", file.format));
+        let Form { format } = read_json(path, what)?;
+        if format != COUNTS_FORMAT {
+            return fault(format!(
+                "these are counts of format {format}, of another version of this program, and {COUNTS_FORMAT} is read; run `trefoil credit evaluate` again"
+            ));
         }
+        let file: Self = read_json(path, what)?;
         let fits = |cuts: &[f64], counts: &[u64]| {
             let within = cuts.iter().all(|cut| *cut > 0.0 && *cut < 1.0);
             within && cuts.windows(2).all(|pair| pair[0] < pair[1]) && counts.len() == cuts.len() + 1
@@ -144,9 +166,15 @@ impl EvaluationFile {
 
     /// The bin from which customers are called bad, if the counts tell how many are: that is known where bins were not merged across the threshold.
     pub fn called_bad(&self) -> Option<usize> {
-        let below = self.cuts.iter().position(|cut| cut.to_bits() == self.threshold.to_bits())?;
+        let (asked, used) = (self.threshold.to_bits(), countable(self.threshold).to_bits());
+        let below = self.cuts.iter().position(|cut| cut.to_bits() == asked || cut.to_bits() == used)?;
         let told = self.minimum < 2 || self.goods.get(below).is_some_and(|goods| *goods > 0);
         told.then_some(below + 1)
+    }
+
+    /// The probability from which customers are called bad in place of the one asked for, if that is another by more than rounding.
+    pub fn threshold_used(&self) -> Option<f64> {
+        used(self.threshold, countable(self.threshold))
     }
 
     /// Bins that remain after small ones were merged.
@@ -154,9 +182,9 @@ impl EvaluationFile {
         if self.minimum < 2 { self.goods.len() } else { self.goods.iter().filter(|goods| **goods > 0).count() }
     }
 
-    /// How far the accuracy of the customers counted can be from that of all: as if all others were called right, or all wrong.
-    pub fn left_out_accuracy(&self, accuracy: f64) -> f64 {
-        self.left_out() as f64 / self.rows.max(1) as f64 * accuracy.max(1.0 - accuracy)
+    /// Kolmogorov-Smirnov over the borders of the bins, and what that of the scores of all customers is between. Of a single bin nothing is told.
+    pub fn separation(&self, histogram: &Histogram) -> Option<(f64, Bounds)> {
+        ks(histogram, self.left_out())
     }
 
     /// The area under the ROC curve of all customers, and how far it can be from that of the scores themselves: from far more bins than are counted, if that was computed.
@@ -182,7 +210,7 @@ impl EvaluationFile {
         Ok(histogram.map_err(TableError::from)?)
     }
 
-    /// The mean score of all customers, and how far it can be from that of the scores themselves: from the distribution, if it is known.
+    /// The mean score of all customers, and how far it can be from that of their scores: from the distribution, if it is known.
     pub fn mean_score(&self) -> Option<MeanScore> {
         let Distribution { counts, .. } = self.distribution.as_ref()?;
         let all = counts.iter().fold(0, |sum: u64, count| sum.saturating_add(*count));
@@ -193,13 +221,15 @@ impl EvaluationFile {
             off += customers * (end - from) / 2.0;
             (from, below) = (end, until);
         }
-        (all > 0).then(|| MeanScore { mean: sum / all as f64, error: off / all as f64 })
+        let (mean, off) = (sum / all.max(1) as f64, off / all.max(1) as f64);
+        // Of owners with fewer customers than the minimum nothing is known.
+        (all > 0).then(|| MeanScore { mean, error: off + share_error(mean, all, self.rows.saturating_sub(all)) })
     }
 
     /// What a report is made of.
     ///
     /// # Errors
-    /// As [`histogram`](Self::histogram); [`Error::Usage`] if no cut point of the scores is known of the earlier population too. A column of which nothing is known of more than a tenth of the customers is
+    /// As [`histogram`](Self::histogram); [`Error::Usage`] if the earlier population was counted between other cut points. A column of which nothing is known of more than a tenth of the customers is
     /// left out.
     pub fn aggregates(
         &self,
@@ -217,11 +247,15 @@ impl EvaluationFile {
             title: title.to_owned(),
             model: self.model.clone(),
             population: self.population.clone(),
+            context: self.context.clone(),
             scores,
-            cuts: self.cuts.clone(),
+            // Seven digits tell any two scores apart.
+            cuts: self.cuts.iter().map(|cut| (cut * 1e7).round() / 1e7).collect(),
             score_sums: self.score_sums(),
             // Beyond the last bin there is no confusion to tell.
             threshold: self.called_bad().unwrap_or(self.goods.len()),
+            threshold_asked: self.threshold,
+            left_out: self.left_out(),
             exact: Some(Exact { auc, auc_error, ks: None }),
             mean_score: self.mean_score(),
             stability: earlier.map(|earlier| self.stability(earlier)).transpose()?,
@@ -244,13 +278,19 @@ impl EvaluationFile {
             count
         };
         let expected: Vec<u64> = self.cuts.iter().map(below).chain([Some(all)]).map(&mut counted).collect();
-        if self.goods.len() > 1 && expected.iter().filter(|count| **count > 0).count() < 2 {
+        // Between the same cut points, too few customers may leave none of these known of both.
+        let between = earlier.distribution.as_ref().map_or(&earlier.cuts, |all| &all.cuts);
+        if !self.cuts.is_empty() && !self.cuts.iter().any(|cut| between.contains(cut)) {
             return Err(Error::Usage(format!(
                 "{} is counted between other cut points than {}; count both populations with this version of `trefoil credit evaluate`",
                 earlier.population, self.population
             )));
         }
-        Ok(StabilityCounts { reference: earlier.population.clone(), expected, merged: true })
+        let reference = match &earlier.context {
+            Some(context) => format!("{}, evaluated {}", earlier.population, context.evaluated),
+            None => earlier.population.clone(),
+        };
+        Ok(StabilityCounts { reference, expected, merged: true })
     }
 
     /// The cut points that are known, each with the customers below: those of the distribution, which are more, or else those of the counts by label.
@@ -269,29 +309,36 @@ impl EvaluationFile {
     }
 
     /// The sum of the scores in each bin, as nearly as it follows from the distribution. That of merged bins is that of the last one.
-    fn score_sums(&self) -> Option<Vec<f64>> {
+    fn score_sums(&self) -> Option<Vec<ScoreSum>> {
         let Distribution { cuts, counts } = self.distribution.as_ref()?;
         let border = |k: usize| k.checked_sub(1).map_or(0.0, |k| cuts.get(k).copied().unwrap_or(1.0));
         let (mut sums, mut first, mut from) = (Vec::with_capacity(self.goods.len()), 0, 0.0);
         for (k, (goods, bads)) in self.goods.iter().zip(&self.bads).enumerate() {
             let customers = goods.saturating_add(*bads);
             if customers == 0 {
-                sums.push(0.0);
+                sums.push(ScoreSum::default());
                 continue;
             }
             let to = self.cuts.get(k).copied().unwrap_or(1.0);
             // Places of the distribution that are within the bins; what was merged in it has the count of all at the last place.
-            let (mut sum, mut all) = (0.0, 0.0);
+            let (start, mut sum, mut off, mut all) = (from, 0.0, 0.0, 0.0);
             while first < counts.len() && border(first + 1) <= to {
                 let count = counts[first] as f64;
                 if count > 0.0 {
                     sum += count * f64::midpoint(from, border(first + 1));
+                    off += count * (border(first + 1) - from) / 2.0;
                     all += count;
                     from = border(first + 1);
                 }
                 first += 1;
             }
-            sums.push(if all > 0.0 { sum / all } else { f64::midpoint(from, to) } * customers as f64);
+            let counted = customers as f64;
+            let mean = if all > 0.0 { sum / all } else { f64::midpoint(start, to) };
+            // Those who are in the distribution alone can be at either end of the bin.
+            let (own, most) = (off / all.max(1.0), (mean - start).max(to - mean));
+            let others = (all - counted).max(0.0) / counted * (most + own);
+            let error = if all > 0.0 { (own + others).min(most) } else { most };
+            sums.push(ScoreSum { sum: mean * counted, error: error * counted });
             from = to;
         }
         Some(sums)
@@ -302,13 +349,13 @@ impl ColumnCounts {
     fn attribute(&self) -> Result<AttributeCounts, Error> {
         let kind = if self.levels.is_empty() {
             let binning = Binning::from_counts(self.cuts.clone(), self.goods.clone(), self.bads.clone());
-            AttributeKind::Ordered(binning.map_err(TableError::from)?)
+            AttributeKind::Ordered(binning.map_err(TableError::from)?, self.numbers)
         } else {
             let counts = self.goods.iter().zip(&self.bads);
             let levels = self.levels.iter().zip(counts);
             AttributeKind::Nominal(levels.map(|(name, (goods, bads))| (name.clone(), *goods, *bads)).collect())
         };
-        Ok(AttributeCounts { name: self.name.clone(), kind })
+        Ok(AttributeCounts { name: self.name.clone(), kind, meant: self.meant })
     }
 }
 

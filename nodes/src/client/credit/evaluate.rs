@@ -1,12 +1,13 @@
 //! How a model does on customers of several institutions, by counts alone.
 
 use super::{
-    Applicants, Distribution, EvaluationFile, ModelIdentity, ModelSource, Pooling, Purpose, column,
+    Applicants, Distribution, EvaluationFile, ModelIdentity, ModelSource, Pooling, Progress, Purpose, TableArg, column,
     quantiles::quantiles, score::job, whose_customers,
 };
 use crate::{
     Error,
     client::Client,
+    credit::report::{Context, CountedTable, Standardized},
     job::{
         AucSpec, CountsSpec, InputSpec, JobId, JobSpec, KeptTable, ModeSpec, OutputSpec, ProgramSpec, ReportSpec,
         TableInput,
@@ -15,7 +16,7 @@ use crate::{
     tables::{TableName, TableStatus},
 };
 use bytes::Bytes;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::SystemTime};
 use trefoil_circuits::credit::{Number, OnCut};
 
 /// What is counted.
@@ -23,6 +24,8 @@ use trefoil_circuits::credit::{Number, OnCut};
 pub struct Evaluating {
     /// The model, for people.
     pub model: String,
+    /// Its table as `OWNER/NAME@VERSION`, or its file.
+    pub named: String,
     /// The population, for people.
     pub population: String,
     /// Bins of the probability of being bad, with about equally many customers: 2 to 200.
@@ -47,7 +50,7 @@ const TIMES: u32 = 3;
 /// A first count, without labels, is between some hundred cut points. The second, with labels, is between those of them that come nearest to parts of one size, and the threshold if the first one could tell it: all are ends of ranges that the first one told, so that no
 /// difference of the two tells of fewer customers of an owner than the minimum. Neither is a sum of scores told, since two of them could differ by one customer's: the mean follows from the first count.
 ///
-/// The scores stay at the nodes as tables of this client while they are counted. Cancelled, it may leave them there: nobody can use them for anything but counts.
+/// `progress` is told of each step. The scores stay at the nodes as tables of this client while they are counted. Cancelled, it may leave them there: nobody can use them for anything but counts.
 ///
 /// # Errors
 /// [`Error::Usage`] for a model, tables or settings that do not fit; else as [`Client::run`].
@@ -56,6 +59,7 @@ pub async fn evaluate(
     model: ModelSource<'_>,
     (tables, pooling): (&[TableStatus], &Pooling),
     evaluating: &Evaluating,
+    progress: Progress<'_>,
 ) -> Result<EvaluationFile, Error> {
     let me = submitter(client)?;
     let Evaluating { bins, minimum, mode, threshold, .. } = *evaluating;
@@ -73,19 +77,23 @@ pub async fn evaluate(
     let mut kept = KeptScores::new(client, (&me, whose_customers(tables)), (minimum, TIMES, mode));
     let counted = async {
         let mut values = Vec::new();
-        for part in &parts {
+        for (k, part) in parts.iter().enumerate() {
+            progress(&format!("scoring the customers of {} ({} of {})", listed(part), k + 1, parts.len()));
             values.push(kept.add(model, (part, pooling), ReportSpec::Probability).await?);
         }
         let labelled: Vec<_> = values.iter().cloned().chain(labels).collect();
         let counting = Counting { client, rows: &rows, minimum, mode };
         let called_bad = units(threshold);
         let fine = fine_cuts(called_bad);
+        progress("counting scores (1 of 3): all customers");
         let all = counting.by(&fine, called_bad, &values).await?.pop().unwrap_or_default();
         let cuts = chosen(&fine, &all, (bins, called_bad), minimum);
+        progress("counting scores (2 of 3): the area under the ROC curve");
         let auc = AucSpec { rows: rows.clone(), bins: FINE, minimum };
         let auc = JobSpec { inputs: labelled.clone(), ..JobSpec::new(ProgramSpec::CreditAuc(auc), mode) };
         let auc = client.run(&auc, Bytes::new(), &[]).await?;
         let pairs: Option<[u64; 4]> = auc.z64(0)?.iter().map(|n| n.0).collect::<Vec<_>>().try_into().ok();
+        progress("counting scores (3 of 3): good and bad customers");
         let by_label = if cuts.is_empty() {
             // Nothing can be told apart.
             let [_, _, goods, bads] = pairs.unwrap_or_default();
@@ -103,10 +111,33 @@ pub async fn evaluate(
     file.bads = by_label.pop().unwrap_or_default();
     file.goods = by_label.pop().unwrap_or_default();
     file.rows = rows.iter().sum();
-    file.threshold = units(threshold) as f64 * Number::ULP;
+    file.threshold = threshold;
     file.cuts = probabilities(&cuts);
     (file.minimum, file.distribution, file.pairs) = (minimum, Some(distribution), pairs);
+    file.context = Some(Context {
+        evaluated: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+        model: evaluating.named.clone(),
+        tables: tables.iter().map(|table| CountedTable { table: named(table), rows: table.rows }).collect(),
+        mode: mode.to_string(),
+        bins,
+        minimum,
+        features: Standardized::of(&pooling.moments()),
+    });
     Ok(file)
+}
+
+/// A table as people name it.
+fn named(table: &TableStatus) -> String {
+    TableArg { owner: table.owner.clone(), name: table.name.clone(), version: table.version }.to_string()
+}
+
+fn listed(tables: &[TableStatus]) -> String {
+    tables.iter().map(named).collect::<Vec<_>>().join(", ")
+}
+
+/// The nearest probability that customers are counted by.
+pub(super) fn countable(probability: f64) -> f64 {
+    units(probability) as f64 * Number::ULP
 }
 
 /// A probability in units of [`Number::ULP`].

@@ -9,8 +9,8 @@ use std::{fmt, fs, path::Path};
 use trefoil_circuits::credit::{encode_model, reference::Model};
 use zeroize::Zeroize;
 
-/// The version of the forms of models and evaluations.
-pub(super) const FORMAT: u32 = 1;
+/// The version of the form of models.
+const FORMAT: u32 = 1;
 
 /// A model in the clear, with all that is needed to use it. Its coefficients may be a secret: they are wiped on drop, and not printed.
 #[derive(Clone, Deserialize, PartialEq, Serialize)]

@@ -20,7 +20,7 @@ mod score;
 mod train;
 
 pub use columns::{check_column, count_column};
-pub use counts::{ColumnCounts, Distribution, EvaluationFile};
+pub use counts::{COUNTS_FORMAT, ColumnCounts, Distribution, EvaluationFile};
 pub use encode::Encoded;
 pub use evaluate::{Evaluating, evaluate};
 pub use files::{ModelFile, read_moments};
@@ -42,6 +42,9 @@ use crate::{
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use trefoil_engine::Lanes;
+
+/// What is told of each step of something that takes long, for people: what is done now.
+pub type Progress<'a> = &'a (dyn Fn(&str) + Sync);
 
 /// The name of the column that holds labels.
 const LABEL: &str = "label";

@@ -6,19 +6,24 @@
 //! no difference of two of them is about fewer customers.
 
 mod aggregates;
+mod bounds;
 mod cells;
+mod context;
 mod html;
 mod release;
 
-pub use aggregates::{Aggregates, AttributeCounts, AttributeKind, Exact, StabilityCounts};
+pub use aggregates::{Aggregates, AttributeCounts, AttributeKind, Exact, Numbers, ScoreSum, StabilityCounts};
+pub use bounds::{Bound, Bounds, Rate, Rates};
+pub(crate) use bounds::{ks, share_error, used};
 pub use cells::{Merge, merge_ordered};
+pub use context::{Context, CountedTable, Standardized};
 pub use html::to_html;
 
 use super::TableError;
 use serde::{Deserialize, Serialize};
 
 /// The version of the form of a report.
-pub const REPORT_FORMAT: u32 = 1;
+pub const REPORT_FORMAT: u32 = 2;
 
 /// Released figures of a model on a population. All numbers are finite.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -32,12 +37,18 @@ pub struct Report {
     pub model: String,
     /// The population, for people.
     pub population: String,
+    /// What was evaluated, when and how, if that is known.
+    pub context: Option<Context>,
+    /// How the model was trained, in the words of whoever made the report.
+    pub training: Option<String>,
     /// No cell counts fewer good, or fewer bad, customers than this.
     pub minimum_cell: u64,
     /// Good customers.
     pub goods: u64,
     /// Bad customers.
     pub bads: u64,
+    /// Customers beside these, of whom nothing is told, since their owners have too few good or bad ones.
+    pub left_out: u64,
     /// The figures of separation.
     pub figures: Figures,
     /// The mean score, beside which stands the rate of bad customers.
@@ -46,8 +57,10 @@ pub struct Report {
     pub scores: Vec<ScoreBin>,
     /// What a threshold makes of the customers; `None` if a cell would be too small.
     pub confusion: Option<ConfusionCells>,
-    /// Tenths of the population, worst scores first.
-    pub deciles: Vec<Decile>,
+    /// What that comes to.
+    pub rates: Option<Rates>,
+    /// Tenths of the population, worst scores first; `None` if a single bin of scores is left.
+    pub deciles: Option<Vec<Decile>>,
     /// How the population has moved.
     pub stability: Option<Stability>,
     /// What single columns tell.
@@ -67,12 +80,14 @@ pub struct Report {
 pub struct Figures {
     /// Area under the ROC curve.
     pub auc: f64,
-    /// How far `auc` can be from that of the scores themselves; 0 if it was computed from them.
+    /// How far `auc` can be from that of the scores of all customers; 0 if it was computed from them.
     pub auc_error: f64,
     /// `2 auc - 1`.
     pub gini: f64,
-    /// Kolmogorov-Smirnov, over the borders of the bins unless it was computed from the scores.
-    pub ks: f64,
+    /// Kolmogorov-Smirnov, over the borders of the bins unless it was computed from the scores; `None` if a single bin is left.
+    pub ks: Option<f64>,
+    /// What that of the scores of all customers is between.
+    pub ks_bounds: Option<Bounds>,
 }
 
 /// The mean of the scores of all customers.
@@ -81,7 +96,7 @@ pub struct Figures {
 pub struct MeanScore {
     /// As nearly as it is known.
     pub mean: f64,
-    /// How far it can be from that of the scores themselves; 0 if it was computed from them.
+    /// How far it can be from that of the scores of all customers; 0 if it was computed from them.
     pub error: f64,
 }
 
@@ -99,14 +114,19 @@ pub struct ScoreBin {
     pub bads: u64,
     /// The mean score as nearly as it is known, or the middle of the range.
     pub predicted: f64,
+    /// How far it can be from that of the scores themselves; 0 if it was computed from them.
+    pub predicted_error: f64,
 }
 
 /// What a threshold makes of the customers.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConfusionCells {
-    /// Scores from here up are called bad.
+    /// Scores from here up are called bad, as asked for.
     pub threshold: f64,
+    /// The next one that could be counted, if that is another by more than rounding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold_used: Option<f64>,
     /// Bad, and called bad.
     pub true_bad: u64,
     /// Good, but called bad.
@@ -127,8 +147,12 @@ pub struct Decile {
     pub bads: f64,
     /// Its rate of bad customers by that of all.
     pub lift: f64,
+    /// What that is between, in whatever order the customers of a bin stand.
+    pub lift_bounds: Bounds,
     /// The share of all bad customers in this tenth and the worse ones.
     pub captured: f64,
+    /// What that is between.
+    pub captured_bounds: Bounds,
 }
 
 /// How the scores of a population compare with those of an earlier one.
@@ -137,8 +161,10 @@ pub struct Decile {
 pub struct Stability {
     /// The earlier population, for people.
     pub reference: String,
-    /// Population stability index.
-    pub psi: f64,
+    /// Population stability index; `None` if a single bin is known of both populations.
+    pub psi: Option<f64>,
+    /// Whether it is that of tenths of the earlier population, or of fewer parts.
+    pub bound: Bound,
     /// The bins, lowest scores first.
     pub bins: Vec<StabilityBin>,
 }
@@ -165,6 +191,10 @@ pub struct Attribute {
     pub name: String,
     /// Information value.
     pub information_value: f64,
+    /// Whether it is that of all bins or levels that were to be counted, or of merged ones.
+    pub bound: Bound,
+    /// The bins or levels that were to be counted.
+    pub meant: usize,
     /// Its bins, after merging.
     pub bins: Vec<AttributeBin>,
 }
@@ -209,7 +239,20 @@ pub struct Scale {
     pub pdo: f64,
 }
 
+impl Figures {
+    /// Kolmogorov-Smirnov for people, with what it is between.
+    pub fn ks_words(&self, digits: usize) -> String {
+        let words = self.ks.zip(self.ks_bounds).map(|(told, bounds)| bounds.words(told, digits));
+        words.unwrap_or_else(|| "not told".to_owned())
+    }
+}
+
 impl Report {
+    /// Whether more is told by score than that there are customers: a single bin has no curve, no tenths and no widest gap.
+    pub fn by_score(&self) -> bool {
+        self.scores.len() > 1
+    }
+
     /// The report as JSON, with line breaks.
     ///
     /// # Errors
@@ -243,6 +286,6 @@ impl Report {
         let cells = self.confusion.iter().flat_map(|c| [c.true_bad, c.false_bad, c.true_good, c.false_good]);
         let stability = self.stability.iter().flat_map(|s| &s.bins).flat_map(|bin| [bin.expected, bin.actual]);
         let attributes = self.attributes.iter().flat_map(|a| &a.bins).flat_map(|bin| [bin.goods, bin.bads]);
-        [self.goods, self.bads].into_iter().chain(scores).chain(cells).chain(stability).chain(attributes)
+        [self.goods, self.bads, self.left_out].into_iter().chain(scores).chain(cells).chain(stability).chain(attributes)
     }
 }

@@ -1,13 +1,16 @@
 //! From counts to what is released.
 
 use super::{
-    Aggregates, Attribute, AttributeBin, AttributeCounts, AttributeKind, ConfusionCells, Decile, Figures, Merge,
-    REPORT_FORMAT, Report, ScoreBin, Stability, StabilityBin, StabilityCounts,
+    Aggregates, Attribute, AttributeBin, AttributeCounts, AttributeKind, Bound, Bounds, ConfusionCells, Figures, Merge,
+    Numbers, REPORT_FORMAT, Rates, Report, ScoreBin, ScoreSum, Stability, StabilityBin, StabilityCounts, bounds,
     cells::{merge_around, merge_by, merge_nominal, merge_ordered},
 };
 use crate::credit::TableError;
 use std::ops::Range;
-use trefoil_circuits::credit::reference::{Binning, Histogram, psi};
+use trefoil_circuits::credit::reference::{Binning, Confusion, Histogram, psi};
+
+/// Parts of the earlier population over which the stability index is meant to be.
+const TENTHS: usize = 10;
 
 impl Aggregates {
     /// The report of what may be released: no cell of it counts fewer good, or fewer bad, customers than `minimum_cell`. A column that counts fewer in all is left out.
@@ -30,8 +33,9 @@ impl Aggregates {
         )?;
         let (auc, auc_error) =
             self.exact.map_or((merged.auc(), merged.auc_error()), |exact| (exact.auc, exact.auc_error));
-        let ks = self.exact.and_then(|exact| exact.ks).unwrap_or_else(|| merged.ks());
-        let confusion = if border { Some(self.confusion()?) } else { None };
+        let exact_ks = self.exact.and_then(|exact| exact.ks).map(|ks| (ks, Bounds::exactly(ks)));
+        let ks = exact_ks.or_else(|| bounds::ks(&merged, self.left_out));
+        let confusion = if border { Some(self.scores.confusion(self.threshold)?) } else { None };
         let earlier =
             self.stability.as_ref().map(|counts| stability(counts, &scores, &ranges, minimum_cell)).transpose()?;
         let mut attributes = Vec::with_capacity(self.attributes.len());
@@ -47,14 +51,24 @@ impl Aggregates {
             title: self.title.clone(),
             model: self.model.clone(),
             population: self.population.clone(),
+            context: self.context.clone(),
+            training: None,
             minimum_cell,
             goods: goods.iter().sum(),
             bads: bads.iter().sum(),
-            figures: Figures { auc, auc_error, gini: 2.0 * auc - 1.0, ks },
+            left_out: self.left_out,
+            figures: Figures {
+                auc,
+                auc_error,
+                gini: 2.0 * auc - 1.0,
+                ks: ks.map(|(told, _)| told),
+                ks_bounds: ks.map(|(_, bounds)| bounds),
+            },
             mean_score: self.mean_score,
             scores,
-            confusion,
-            deciles: deciles(&merged)?,
+            confusion: confusion.as_ref().map(|cells| self.cells(cells)),
+            rates: confusion.as_ref().map(|cells| Rates::of(cells, self.left_out)),
+            deciles: bounds::deciles(&merged)?,
             stability: earlier,
             attributes,
             columns_left_out,
@@ -77,13 +91,15 @@ impl Aggregates {
         }
         match &self.score_sums {
             Some(sums) if sums.len() != bins => Err(mismatch("there is another number of sums than of bins of scores")),
-            Some(sums) if sums.iter().any(|sum| !sum.is_finite()) => {
+            Some(sums) if sums.iter().any(|sum| !(sum.sum.is_finite() && sum.error.is_finite())) => {
                 Err(mismatch("a sum of scores is no finite number"))
             }
             _ if self.cuts.len() + 1 != bins || !self.cuts.is_sorted() => {
                 Err(mismatch("the cut points of scores do not rise, or are not one fewer than the bins"))
             }
-            _ if self.threshold > bins => Err(mismatch("the threshold is beyond the last bin of scores")),
+            _ if self.threshold > bins || !self.threshold_asked.is_finite() => {
+                Err(mismatch("the threshold is beyond the last bin of scores"))
+            }
             _ => Ok(()),
         }
     }
@@ -93,9 +109,10 @@ impl Aggregates {
             let (from, to) = (self.border(range.start), self.border(range.end));
             let (goods, bads) = (sum(self.scores.goods(), range), sum(self.scores.bads(), range));
             let sums = self.score_sums.as_ref().and_then(|sums| sums.get(range.clone()));
-            let predicted =
-                sums.map_or(f64::midpoint(from, to), |sums| sums.iter().sum::<f64>() / (goods + bads) as f64);
-            ScoreBin { from, to, goods, bads, predicted }
+            let mean = |of: fn(&ScoreSum) -> f64| Some(sums?.iter().map(of).sum::<f64>() / (goods + bads) as f64);
+            let predicted = mean(|sum| sum.sum).unwrap_or(f64::midpoint(from, to));
+            let predicted_error = mean(|sum| sum.error).unwrap_or((to - from) / 2.0);
+            ScoreBin { from, to, goods, bads, predicted, predicted_error }
         };
         ranges.iter().map(bin).collect()
     }
@@ -105,26 +122,16 @@ impl Aggregates {
         bin.checked_sub(1).map_or(0.0, |below| self.cuts.get(below).copied().unwrap_or(1.0))
     }
 
-    fn confusion(&self) -> Result<ConfusionCells, TableError> {
-        let c = self.scores.confusion(self.threshold)?;
-        Ok(ConfusionCells {
-            threshold: self.border(self.threshold),
+    fn cells(&self, c: &Confusion) -> ConfusionCells {
+        ConfusionCells {
+            threshold: self.threshold_asked,
+            threshold_used: bounds::used(self.threshold_asked, self.border(self.threshold)),
             true_bad: c.true_bad,
             false_bad: c.false_bad,
             true_good: c.true_good,
             false_good: c.false_good,
-        })
+        }
     }
-}
-
-fn deciles(scores: &Histogram) -> Result<Vec<Decile>, TableError> {
-    let all: u64 = scores.bads().iter().sum();
-    let mut until = 0.0;
-    let decile = |(rows, bads, lift): (f64, f64, f64)| {
-        until += bads;
-        Decile { rows, bads, lift, captured: until / all as f64 }
-    };
-    Ok(scores.lift(10)?.into_iter().map(decile).collect())
 }
 
 /// Compares over bins that are unions of the score's: other ones would tell of few customers by difference.
@@ -148,7 +155,7 @@ fn stability(
     let before: Vec<u64> = ranges.iter().map(|range| sum(&counts.expected, range)).collect();
     let then: Vec<u64> = common.iter().map(|bins| sum(&before, bins)).collect();
     // Tenths of the earlier population, as nearly as its bins allow: the index grows with the number of bins.
-    let tenth = then.iter().sum::<u64>() / 10;
+    let tenth = then.iter().sum::<u64>() / TENTHS as u64;
     let Merge::Into(merged) = merge_by(&then, &now, (minimum.max(tenth), minimum)) else {
         return Err(TableError::Mismatch(format!(
             "the earlier population counts fewer than {minimum} customers, so nothing may be released of it; leave it out"
@@ -162,17 +169,20 @@ fn stability(
     let bins: Vec<_> = merged.iter().filter_map(bin).collect();
     let side = |of: fn(&StabilityBin) -> u64| bins.iter().map(of).collect::<Vec<_>>();
     let psi = psi(&side(|bin| bin.expected), &side(|bin| bin.actual))?;
-    Ok(Stability { reference: counts.reference.clone(), psi, bins })
+    let psi = (bins.len() > 1).then_some(psi);
+    Ok(Stability { reference: counts.reference.clone(), psi, bound: Bound::of(bins.len(), TENTHS), bins })
 }
 
 /// What a column tells; nothing if too few were counted.
 fn attribute(counts: &AttributeCounts, minimum: u64) -> Result<Option<Attribute>, TableError> {
     let cells = match &counts.kind {
-        AttributeKind::Ordered(binning) => ordered(binning, minimum)?,
+        AttributeKind::Ordered(binning, numbers) => ordered(binning, *numbers, minimum)?,
         // One cell of all customers tells nothing.
-        AttributeKind::Nominal(levels) => nominal(levels, minimum).filter(|cells| cells.len() > 1),
+        AttributeKind::Nominal(levels) => {
+            nominal(levels, minimum).filter(|cells| cells.len() > 1).map(|cells| (cells.len(), cells))
+        }
     };
-    let Some(cells) = cells else { return Ok(None) };
+    let Some((told, cells)) = cells else { return Ok(None) };
     // The cuts do not matter for the weights: any rising ones will do.
     let cuts = (1..cells.len()).map(|i| i as f64).collect();
     let binning = Binning::from_counts(cuts, cells.iter().map(|c| c.1).collect(), cells.iter().map(|c| c.2).collect())?;
@@ -180,15 +190,17 @@ fn attribute(counts: &AttributeCounts, minimum: u64) -> Result<Option<Attribute>
     Ok(Some(Attribute {
         name: counts.name.clone(),
         information_value: binning.information_value(),
+        bound: Bound::of(told, counts.meant),
+        meant: counts.meant,
         bins: bins.map(|((label, goods, bads), woe)| AttributeBin { label, goods, bads, woe }).collect(),
     }))
 }
 
 /// Label, good and bad customers of each cell.
-type Cells = Option<Vec<(String, u64, u64)>>;
+type Cells = Vec<(String, u64, u64)>;
 
-/// Ranges of a column of numbers: none too small, and the rate of bad customers rises from each to the next, or falls.
-fn ordered(binning: &Binning, minimum: u64) -> Result<Cells, TableError> {
+/// Ranges of a column of numbers: none too small, and the rate of bad customers rises from each to the next, or falls. Beside them, how many there were before they were merged for the latter.
+fn ordered(binning: &Binning, numbers: Numbers, minimum: u64) -> Result<Option<(usize, Cells)>, TableError> {
     let Merge::Into(ranges) = merge_ordered(binning.goods(), binning.bads(), minimum) else { return Ok(None) };
     if ranges.len() < 2 {
         return Ok(None);
@@ -197,17 +209,38 @@ fn ordered(binning: &Binning, minimum: u64) -> Result<Cells, TableError> {
     let sums = |counts: &[u64]| ranges.iter().map(|range| sum(counts, range)).collect();
     let large = Binning::from_counts(cuts, sums(binning.goods()), sums(binning.bads()))?;
     let monotonic = large.monotonic(large.direction());
-    let cuts = rounded(monotonic.cuts());
-    let cell = |(k, (goods, bads)): (usize, (&u64, &u64))| {
-        let label = match (k.checked_sub(1).and_then(|before| cuts.get(before)), cuts.get(k)) {
-            (None, None) => "all".to_owned(),
-            (None, Some(to)) => format!("up to {to}"),
+    let counts = monotonic.goods().iter().zip(monotonic.bads());
+    let cell = |(label, (goods, bads)): (String, (&u64, &u64))| (label, *goods, *bads);
+    let cells = labels(monotonic.cuts(), numbers).into_iter().zip(counts).map(cell).collect();
+    Ok(Some((ranges.len(), cells)))
+}
+
+/// Ranges between cut points, as people read them.
+fn labels(cuts: &[f64], numbers: Numbers) -> Vec<String> {
+    let whole: Vec<f64> = cuts.iter().map(|cut| cut.floor()).collect();
+    let rises = whole.windows(2).all(|pair| pair[0] < pair[1]);
+    let of = |k: usize, texts: &[String]| {
+        (k.checked_sub(1).and_then(|before| texts.get(before)).cloned(), texts.get(k).cloned())
+    };
+    let range = |k: usize| match numbers {
+        _ if cuts.is_empty() => "all".to_owned(),
+        Numbers::Bits if cuts.len() == 1 => ["no (0)", "yes (1)"][k.min(1)].to_owned(),
+        Numbers::Whole if rises => {
+            let least = k.checked_sub(1).and_then(|before| whole.get(before)).map(|below| below + 1.0);
+            match (least, whole.get(k)) {
+                (Some(least), Some(most)) if *most <= least => format!("{most}"),
+                (Some(least), Some(most)) => format!("{least} to {most}"),
+                (Some(least), None) => format!("{least} or more"),
+                (None, most) => format!("at most {}", most.copied().unwrap_or_default()),
+            }
+        }
+        _ => match of(k, &rounded(cuts)) {
             (Some(from), Some(to)) => format!("above {from} to {to}"),
             (Some(from), None) => format!("above {from}"),
-        };
-        (label, *goods, *bads)
+            (None, to) => format!("up to {}", to.unwrap_or_default()),
+        },
     };
-    Ok(Some(monotonic.goods().iter().zip(monotonic.bads()).enumerate().map(cell).collect()))
+    (0..=cuts.len()).map(range).collect()
 }
 
 /// Cut points as people read them: of six digits, or of as many as tell each from the others.
@@ -221,7 +254,7 @@ fn rounded(cuts: &[f64]) -> Vec<String> {
     (5..16).map(of).find(differ).unwrap_or_else(|| of(16))
 }
 
-fn nominal(levels: &[(String, u64, u64)], minimum: u64) -> Cells {
+fn nominal(levels: &[(String, u64, u64)], minimum: u64) -> Option<Cells> {
     let groups = merge_nominal(levels, minimum)?;
     let cell = |group: &Vec<usize>| {
         let own = || group.iter().filter_map(|&i| levels.get(i));
@@ -256,7 +289,11 @@ mod tests {
         let cuts = vec![0.1 + 0.2, 1.0 / 3.0, 36_523.100_000_04, 1e6 / 3.0];
         let counts = |goods, bads| AttributeCounts {
             name: "income".to_owned(),
-            kind: AttributeKind::Ordered(Binning::from_counts(cuts.clone(), goods, bads).expect("a binning")),
+            kind: AttributeKind::Ordered(
+                Binning::from_counts(cuts.clone(), goods, bads).expect("a binning"),
+                Numbers::Any,
+            ),
+            meant: 5,
         };
         let cells = |goods, bads| {
             let told = attribute(&counts(goods, bads), 10).expect("counts")?;
@@ -278,6 +315,16 @@ mod tests {
         // The small bin joins the next one, and all have the same rate then.
         assert_eq!(cells(vec![5, 85, 90, 90, 90], vec![5, 5, 10, 10, 10]), Some(vec![cell("all", 360, 40)]));
         assert_eq!(cells(vec![0, 0, 0, 0, 300], vec![0, 0, 0, 0, 40]), None);
+    }
+
+    #[test]
+    fn whole_numbers_and_truth_values_read_naturally() {
+        let told = |cuts: &[f64], numbers| labels(cuts, numbers).join(", ");
+        assert_eq!(told(&[48.001, 49.2, 60.0], Numbers::Whole), "at most 48, 49, 50 to 60, 61 or more");
+        assert_eq!(told(&[-3.5, 0.0, 250_000.0], Numbers::Whole), "at most -4, -3 to 0, 1 to 250000, 250001 or more");
+        assert_eq!(told(&[0.5], Numbers::Bits), "no (0), yes (1)");
+        assert_eq!(told(&[48.001, 48.2], Numbers::Whole), "up to 48.001, above 48.001 to 48.2, above 48.2");
+        assert_eq!(told(&[], Numbers::Bits), "all");
     }
 
     #[test]

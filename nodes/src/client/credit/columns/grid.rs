@@ -1,5 +1,6 @@
 //! Cut points of a column of numbers: of equal frequency, found by counts without labels.
 
+use crate::credit::report::Numbers;
 use trefoil_circuits::credit::{FEATURE_LIMIT, Number};
 
 /// Cut points for each doubling of the distance from the mean: between the distances where most values of a column lie, and elsewhere.
@@ -47,6 +48,26 @@ pub(super) fn grid(moments: (f64, f64)) -> Vec<Cut> {
         }
     }
     cuts
+}
+
+/// That all values are whole is taken for granted if it would be by chance with this probability.
+const CHANCE: f64 = 1e-3;
+
+/// What the values of a column are, of which so many were counted between cut points.
+///
+/// A range that was told ends where customers are: between the last two cut points. If a whole number is between these, at the end of every range, and the cut points are too close for that to be chance, all values
+/// are whole.
+pub(super) fn numbers(cuts: &[Cut], counts: &[u64]) -> Numbers {
+    let mut chance = 1.0;
+    let ends = cuts.windows(2).zip(counts.iter().skip(1)).filter(|(_, count)| **count > 0);
+    for (pair, _) in ends {
+        let (before, at) = (pair[0].value, pair[1].value);
+        if at.floor() < before {
+            return Numbers::Any;
+        }
+        chance *= (at - before).min(1.0);
+    }
+    if chance < CHANCE { Numbers::Whole } else { Numbers::Any }
 }
 
 /// The nearest decimal number with no digit below those of a gap.
@@ -122,10 +143,33 @@ mod tests {
             let place = schema.columns().iter().position(|column| column.name == name).expect(name);
             let Values::Numbers(values) = &loans.columns()[place] else { panic!("{name} has no numbers") };
             let (cuts, bins) = binned(values);
+            assert_eq!(seen(values), Numbers::Any, "{name}");
             let tenth = values.len() / 10;
             // Many loans have the same round sum or rate, and no cut point divides these.
             let most = if name == "person_income" { tenth / 20 } else { tenth / 2 };
             assert!(cuts.len() == 9 && bins.iter().all(|bin| bin.abs_diff(tenth) <= most), "{name}: {bins:?}");
+        }
+    }
+
+    /// What the values of three owners seem to be.
+    fn seen(values: &[f64]) -> Numbers {
+        let moments = moments(values);
+        let grid = grid(moments);
+        let parts: Vec<Vec<f64>> = (0..3).map(|k| values.iter().skip(k).step_by(3).copied().collect()).collect();
+        numbers(&grid, &counted(&parts, &grid, moments))
+    }
+
+    #[test]
+    fn whole_numbers_are_told_from_others() {
+        let dir: PathBuf = [env!("CARGO_MANIFEST_DIR"), "data", "credit"].iter().collect();
+        let schema = Schema::read(&dir.join("schema.toml")).expect("the schema");
+        let loans = read(&schema, &dir.join("credit_risk_dataset.csv")).expect("the loans");
+        for name in ["person_age", "cb_person_cred_hist_length"] {
+            let place = schema.columns().iter().position(|column| column.name == name).expect(name);
+            let Values::Numbers(values) = &loans.columns()[place] else { panic!("{name} has no numbers") };
+            assert_eq!((seen(values), seen(&values[..375])), (Numbers::Whole, Numbers::Whole), "{name}");
+            let halves: Vec<f64> = values.iter().map(|value| value / 2.0).collect();
+            assert_eq!(seen(&halves), Numbers::Any, "{name}");
         }
     }
 

@@ -1,6 +1,8 @@
 //! Files of counts, and the reports made of them.
 
 use super::*;
+use crate::credit::report::{Bound, CountedTable, Standardized};
+use proptest::prelude::*;
 
 #[test]
 fn customers_left_out_widen_the_error_and_too_many_give_no_figures() {
@@ -17,9 +19,18 @@ fn customers_left_out_widen_the_error_and_too_many_give_no_figures() {
     // As many of either label: what is left out moves most if it is half of each.
     let even = EvaluationFile { cuts: vec![], goods: vec![100], bads: vec![100], ..counts(222) };
     assert!((even.left_out_error() - (1.0 - 1e4 / 111.0_f64.powi(2))).abs() < 1e-12);
-    // 900 of 1,000 are called right by the last two bins: of 1,100 from 900 to 1,000.
-    let error = counts(1100).left_out_accuracy(0.9);
-    assert!((0.9 - error - 900.0 / 1100.0).abs() < 1e-12 && 0.9 + error > 1000.0 / 1100.0, "{error}");
+    // 900 of 1,000 are called right: of 1,100 from 900 to 1,000.
+    let (goods, bads) = (vec![720, 0, 80], vec![20, 0, 180]);
+    let left_out = EvaluationFile { threshold: 0.25, goods, bads, ..counts(1100) };
+    let report = left_out.aggregates("", None, (None, None)).and_then(|all| Ok(all.release(10)?)).expect("a report");
+    let accuracy = report.rates.expect("a threshold").accuracy;
+    assert!(
+        (accuracy.value - 0.9).abs() < 1e-12 && (0.9 - accuracy.error - 900.0 / 1100.0).abs() < 1e-12,
+        "{accuracy:?}"
+    );
+    assert_eq!((report.left_out, report.goods + report.bads), (100, 1000));
+    let page = crate::credit::report::to_html(&report);
+    assert!(page.contains("100 customers more") && page.contains("within 8.2 %"), "{page}");
     assert!(counts(1100).histogram().is_ok());
     let refused = counts(1200).histogram().expect_err("a sixth is left out").to_string();
     assert!(refused.starts_with("200 of 1200 customers are of owners with fewer than 10"), "{refused}");
@@ -75,7 +86,15 @@ fn stability_is_by_bins_that_neither_population_merged() {
 fn a_column_of_which_too_few_are_told_is_left_out_and_the_others_are_reported() {
     let column = |name: &str, goods: Vec<u64>, bads: Vec<u64>| {
         let levels = (0..goods.len()).map(|k| k.to_string()).collect();
-        ColumnCounts { name: name.to_owned(), cuts: Vec::new(), levels, goods, bads }
+        ColumnCounts {
+            name: name.to_owned(),
+            cuts: Vec::new(),
+            numbers: Numbers::Any,
+            meant: goods.len(),
+            levels,
+            goods,
+            bads,
+        }
     };
     let file = EvaluationFile {
         rows: 1000,
@@ -118,6 +137,13 @@ fn stability_is_by_the_distribution_of_the_earlier_population() {
     let moved = aggregates.release(10).expect("a report").stability.expect("two populations");
     let bins: Vec<_> = moved.bins.iter().map(|bin| (bin.to, bin.expected, bin.actual)).collect();
     assert_eq!(bins, [(0.1, 100, 200), (0.2, 200, 200), (0.4, 300, 400), (1.0, 400, 200)]);
+    assert!(moved.psi.is_some_and(|psi| psi > 0.1) && moved.bound == Bound::AtLeast, "{moved:?}");
+    let single = counts(&[0.3], &[250, 250], &[0, 0, 0, 0, 1000]);
+    let report =
+        now.aggregates("", Some(&single), (None, None)).and_then(|all| Ok(all.release(10)?)).expect("a report");
+    assert_eq!(report.stability.as_ref().map(|moved| (moved.psi, moved.bins.len())), Some((None, 1)));
+    let page = crate::credit::report::to_html(&report);
+    assert!(page.contains("<b>PSI not told</b>") && page.contains("Only 1 range is known of both"), "{page}");
     let other = EvaluationFile { cuts: vec![0.15], distribution: None, ..earlier };
     assert!(now.aggregates("", Some(&other), (None, None)).is_err(), "nothing is between the same cut points");
 }
@@ -155,7 +181,7 @@ fn mean_scores_are_as_near_as_the_distribution_tells() {
     for bin in &report.scores {
         let own: Vec<f64> = scores.iter().copied().filter(|score| (bin.from..bin.to).contains(score)).collect();
         let exact = own.iter().sum::<f64>() / own.len() as f64;
-        assert!((bin.predicted - exact).abs() < 0.006, "{bin:?} {exact}");
+        assert!((bin.predicted - exact).abs() <= bin.predicted_error && bin.predicted_error < 0.006, "{bin:?} {exact}");
     }
     assert_eq!(report.mean_score, Some(mean));
 }
@@ -165,7 +191,7 @@ fn a_file_whose_cut_points_do_not_fit_is_refused() {
     let dir = tempfile::tempdir().expect("a directory");
     let counts = |cuts: &str, goods: &str| {
         format!(
-            r#"{{"format":1,"model":"","population":"","rows":4,"minimum":0,"threshold":0.5,"cuts":{cuts},"goods":{goods},"bads":[1,1]}}"#
+            r#"{{"format":2,"model":"","population":"","rows":4,"minimum":0,"threshold":0.5,"cuts":{cuts},"goods":{goods},"bads":[1,1]}}"#
         )
     };
     for (k, (cuts, goods, well)) in
@@ -176,5 +202,90 @@ fn a_file_whose_cut_points_do_not_fit_is_refused() {
         let path = dir.path().join(k.to_string());
         std::fs::write(&path, counts(cuts, goods)).expect("written");
         assert_eq!(EvaluationFile::read(&path).is_ok(), well, "{cuts} {goods}");
+    }
+    let path = dir.path().join("old");
+    std::fs::write(&path, r#"{"format":1,"rows":4,"of_another_version":0}"#).expect("written");
+    let refused = EvaluationFile::read(&path).expect_err("another format").to_string();
+    assert!(refused.contains("format 1") && refused.contains("run `trefoil credit evaluate` again"), "{refused}");
+}
+
+/// What was asked for stands in the report, and not the nearest number that scores can have, unless that is another.
+#[test]
+fn a_report_says_what_was_evaluated_and_the_threshold_as_it_was_asked_for() {
+    let cuts = vec![countable(0.17), countable(0.4)];
+    assert!(cuts[0].to_string().len() > 10, "{cuts:?}");
+    let context = Context {
+        evaluated: "2026-01-02T03:04:05Z".to_owned(),
+        model: "lead/model@2".to_owned(),
+        tables: vec![CountedTable { table: "bank-a/loans-test@3".to_owned(), rows: 1000 }],
+        mode: "malicious".to_owned(),
+        bins: 20,
+        minimum: 10,
+        features: vec![Standardized { name: "income".to_owned(), mean: 66_074.84, sd: 61_983.12 }],
+    };
+    let file = EvaluationFile {
+        rows: 1000,
+        minimum: 10,
+        threshold: 0.17,
+        cuts,
+        goods: vec![600, 150, 50],
+        bads: vec![40, 60, 100],
+        context: Some(context),
+        ..EvaluationFile::new(String::new(), String::new())
+    };
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("counts.json");
+    std::fs::write(&path, serde_json::to_vec(&file).expect("JSON")).expect("written");
+    assert_eq!(EvaluationFile::read(&path).expect("counts"), file);
+    let mut report = file.aggregates("", None, (None, None)).and_then(|all| Ok(all.release(10)?)).expect("a report");
+    report.training = Some("Newton, 8 iterations".to_owned());
+    let json = report.to_json().expect("JSON");
+    assert!(json.contains("\"threshold\": 0.17,") && !json.contains("0.1700000"), "{json}");
+    assert!(!json.contains("threshold_used") && file.threshold_used().is_none(), "{json}");
+    let page = crate::credit::report::to_html(&report);
+    for part in [
+        "A score of 0.17 or more",
+        "2026-01-02T03:04:05Z",
+        "lead/model@2",
+        "bank-a/loans-test@3",
+        "66074.8",
+        "Newton, 8",
+    ] {
+        assert!(page.contains(part), "{part} is not in\n{page}");
+    }
+    let near_zero = EvaluationFile { threshold: 2.4e-6, ..file };
+    assert_eq!(near_zero.threshold_used(), Some(3.0 / 1_048_576.0));
+}
+
+proptest! {
+    /// Whatever the others are like, who are of owners that the first count has and the second one has not.
+    #[test]
+    fn the_mean_score_of_a_bin_is_within_its_error(
+        customers in prop::collection::vec((0..1000_u32, any::<bool>()), 1..200),
+        ends in prop::collection::btree_set(0..19_usize, 0..4),
+    ) {
+        let fine: Vec<f64> = (1..20).map(|k| f64::from(k) / 20.0).collect();
+        let cuts: Vec<f64> = ends.iter().map(|end| fine[*end]).collect();
+        let place = |cuts: &[f64], score: f64| cuts.partition_point(|cut| *cut <= score);
+        let (mut all, mut counted) = (vec![0; 20], vec![(0, 0.0); cuts.len() + 1]);
+        for (score, told) in &customers {
+            let score = f64::from(*score) / 1000.0;
+            all[place(&fine, score)] += 1;
+            let (count, sum) = &mut counted[place(&cuts, score)];
+            *count += u64::from(*told);
+            *sum += if *told { score } else { 0.0 };
+        }
+        let file = EvaluationFile {
+            rows: customers.len() as u64,
+            minimum: 1,
+            bads: vec![0; cuts.len() + 1],
+            goods: counted.iter().map(|bin| bin.0).collect(),
+            cuts,
+            distribution: Some(Distribution { cuts: fine, counts: all }),
+            ..EvaluationFile::new(String::new(), String::new())
+        };
+        for (told, (_, exact)) in file.score_sums().expect("a distribution").iter().zip(counted) {
+            prop_assert!((told.sum - exact).abs() <= told.error + 1e-9, "{told:?} {exact}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use super::{
     markup::{Html, grouped, percent, percent_of, short},
     svg::{Axis, Plot, Width},
 };
-use crate::credit::report::Report;
+use crate::credit::report::{Decile, Report};
 
 /// The receiver operating characteristic.
 pub(super) fn roc(page: &mut Html, report: &Report) {
@@ -34,6 +34,7 @@ pub(super) fn ks(page: &mut Html, report: &Report) {
     }
     let gap = |i: &usize| good[*i].1 - bad[*i].1;
     let widest = (0..good.len()).max_by(|a, b| gap(a).total_cmp(&gap(b))).unwrap_or_default();
+    let told = report.figures.ks_words(3);
     let mut plot = Plot::new(
         "ks",
         "Cumulative distributions",
@@ -41,8 +42,8 @@ pub(super) fn ks(page: &mut Html, report: &Report) {
         (share_axis("score"), share_axis("customers at or below")),
     );
     plot.describe(format!(
-        "The share of good and of bad customers up to each score. The gap is widest at a score of {:.2}; Kolmogorov-Smirnov is {:.3}.",
-        good[widest].0, report.figures.ks
+        "The share of good and of bad customers up to each score. The gap is widest at a score of {:.2}; Kolmogorov-Smirnov is {told}.",
+        good[widest].0
     ));
     let at = good[widest].0;
     plot.line("gap", &[(at, bad[widest].1), (at, good[widest].1)]);
@@ -51,9 +52,9 @@ pub(super) fn ks(page: &mut Html, report: &Report) {
     plot.words(
         if at > 0.7 { "end" } else { "start" },
         (at + if at > 0.7 { -0.02 } else { 0.02 }, f64::midpoint(bad[widest].1, good[widest].1)),
-        &format!("KS {:.3}", report.figures.ks),
+        &format!("KS {:.3}", gap(&widest)),
     );
-    plot.finish(page, &[("good", "good"), ("bad", "bad"), ("gap", "widest gap")]);
+    plot.finish(page, &[("good", "good"), ("bad", "bad"), ("gap", "widest gap that is told")]);
 }
 
 /// How many customers have which score.
@@ -85,18 +86,18 @@ pub(super) fn distribution(page: &mut Html, report: &Report) {
 }
 
 /// The lift of each tenth, and what is captured.
-pub(super) fn lift(page: &mut Html, report: &Report) {
-    let highest = report.deciles.iter().map(|d| d.lift).fold(1.0, f64::max);
-    let count = report.deciles.len().max(1) as f64;
+pub(super) fn lift(page: &mut Html, tenths: &[Decile]) {
+    let highest = tenths.iter().map(|d| d.lift).fold(1.0, f64::max);
+    let count = tenths.len().max(1) as f64;
     page.raw("<div class=\"pair\">\n");
     let x = Axis { title: "tenth, worst scores first", from: 0.5, to: count + 0.5, format: whole };
     let y = Axis { title: "lift", from: 0.0, to: highest * 1.05, format: short };
     let mut plot = Plot::new("lift", "Lift", Width::Half, (x, y));
-    let first = report.deciles.first().map_or(0.0, |d| d.lift);
+    let first = tenths.first().map_or(0.0, |d| d.lift);
     plot.describe(format!(
         "The rate of bad customers in each tenth by that of all. It is {first:.2} in the worst tenth."
     ));
-    for (i, decile) in report.deciles.iter().enumerate() {
+    for (i, decile) in tenths.iter().enumerate() {
         let middle = i as f64 + 1.0;
         plot.bar("column", (middle - 0.38, middle + 0.38), decile.lift);
     }
@@ -109,8 +110,8 @@ pub(super) fn lift(page: &mut Html, report: &Report) {
         (share_axis("customers, worst scores first"), share_axis("bad customers")),
     );
     let mut gains = vec![(0.0, 0.0)];
-    gains.extend(report.deciles.iter().enumerate().map(|(i, d)| ((i as f64 + 1.0) / count, d.captured)));
-    let third = report.deciles.get(2).map_or(0.0, |d| d.captured);
+    gains.extend(tenths.iter().enumerate().map(|(i, d)| ((i as f64 + 1.0) / count, d.captured)));
+    let third = tenths.get(2).map_or(0.0, |d| d.captured);
     plot.describe(format!(
         "The share of all bad customers among those with the worst scores: {} among the worst 30 %.",
         percent(third)
@@ -147,10 +148,13 @@ pub(super) fn calibration(page: &mut Html, report: &Report) {
 /// The four cells of a threshold.
 pub(super) fn confusion(page: &mut Html, report: &Report) {
     page.raw("<figure>\n<figcaption>Confusion</figcaption>\n");
-    if let Some(c) = &report.confusion {
+    if let (Some(c), Some(rates)) = (&report.confusion, report.rates) {
         let all = report.goods + report.bads;
         page.raw("<div class=\"scroll\">\n<table class=\"confusion\">\n");
-        page.element("caption", &format!("A score of {} or more is called bad", short(c.threshold)));
+        let called = c
+            .threshold_used
+            .map_or_else(|| short(c.threshold), |used| format!("{} (asked for: {})", short(used), short(c.threshold)));
+        page.element("caption", &format!("A score of {called} or more is called bad"));
         page.raw("<thead><tr><th></th><th scope=\"col\">called bad</th><th scope=\"col\">called good</th></tr></thead>\n<tbody>\n");
         for (name, cells) in [
             ("bad", [(c.true_bad, "right"), (c.false_good, "wrong")]),
@@ -164,14 +168,18 @@ pub(super) fn confusion(page: &mut Html, report: &Report) {
             page.raw("</tr>\n");
         }
         page.raw("</tbody>\n</table>\n</div>\n<dl class=\"rates\">\n");
-        for (name, part, whole) in [
-            ("Accuracy", c.true_bad + c.true_good, all),
-            ("Precision", c.true_bad, c.true_bad + c.false_bad),
-            ("Recall", c.true_bad, c.true_bad + c.false_good),
-            ("Called bad", c.true_bad + c.false_bad, all),
-        ] {
-            page.raw("<div>").element("dt", name).element("dd", &percent_of(part, whole)).raw("</div>\n");
+        for (name, rate) in
+            [("Accuracy", Some(rates.accuracy)), ("Precision", rates.precision), ("Recall", Some(rates.recall))]
+        {
+            page.raw("<div>").element("dt", name).raw("<dd>");
+            page.text(&rate.map_or("-".to_owned(), |rate| percent(rate.value)));
+            if let Some(rate) = rate.filter(|rate| rate.error > 0.0) {
+                page.raw("<small>").text(&format!("within {}", percent(rate.error))).raw("</small>");
+            }
+            page.raw("</dd></div>\n");
         }
+        let called = percent_of(c.true_bad + c.false_bad, all);
+        page.raw("<div>").element("dt", "Called bad").element("dd", &called).raw("</div>\n");
         page.raw("</dl>\n");
     } else {
         page.element("p", "Not released: one side of the threshold counts too few customers.");

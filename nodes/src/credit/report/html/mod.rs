@@ -7,8 +7,8 @@ mod tables;
 
 use super::Report;
 use figures::{calibration, confusion, distribution, ks, lift, roc};
-use markup::{Html, grouped};
-use tables::{attributes, coefficients, deciles, facts, scores, stability};
+use markup::{Html, grouped, percent};
+use tables::{attributes, coefficients, context, deciles, facts, scores, stability};
 
 /// What makes the page look as it does.
 const STYLE: &str = include_str!("report.css");
@@ -32,11 +32,16 @@ pub fn to_html(report: &Report) -> String {
     }
     page.raw("</header>\n<main>\n");
     facts(&mut page, report);
+    left_out(&mut page, report);
     separation(&mut page, report);
     ranking(&mut page, report);
     section(&mut page, "calibration", "Calibration", |page| {
         page.raw("<div class=\"pair\">\n");
-        calibration(page, report);
+        if report.by_score() {
+            calibration(page, report);
+        } else {
+            not_told(page, report, "no curve of what was predicted and what came");
+        }
         confusion(page, report);
         page.raw("</div>\n");
     });
@@ -49,6 +54,9 @@ pub fn to_html(report: &Report) -> String {
     if !report.coefficients.is_empty() || report.scorecard.is_some() {
         section(&mut page, "model", "Model", |page| coefficients(page, report));
     }
+    if report.context.is_some() || report.training.is_some() {
+        section(&mut page, "context", "What was evaluated", |page| context(page, report));
+    }
     section(&mut page, "cells", "How to read this", |page| notes(page, report));
     page.raw("</main>\n</body>\n</html>\n");
     page.into_string()
@@ -56,11 +64,15 @@ pub fn to_html(report: &Report) -> String {
 
 fn separation(page: &mut Html, report: &Report) {
     section(page, "separation", "Separation", |page| {
-        page.raw("<div class=\"pair\">\n");
-        roc(page, report);
-        ks(page, report);
-        page.raw("</div>\n");
-        distribution(page, report);
+        if report.by_score() {
+            page.raw("<div class=\"pair\">\n");
+            roc(page, report);
+            ks(page, report);
+            page.raw("</div>\n");
+            distribution(page, report);
+        } else {
+            not_told(page, report, "no ROC curve, no distribution of scores, and no widest gap (KS)");
+        }
         page.raw("<details>\n<summary>Customers by score</summary>\n");
         scores(page, report);
         page.raw("</details>\n");
@@ -69,9 +81,49 @@ fn separation(page: &mut Html, report: &Report) {
 
 fn ranking(page: &mut Html, report: &Report) {
     section(page, "deciles", "Deciles and lift", |page| {
-        lift(page, report);
-        deciles(page, report);
+        if let Some(tenths) = &report.deciles {
+            lift(page, tenths);
+            deciles(page, tenths);
+        } else {
+            not_told(page, report, "no lift, and no tenths");
+        }
     });
+}
+
+/// Of whom nothing is told, and what that can change.
+fn left_out(page: &mut Html, report: &Report) {
+    if report.left_out == 0 {
+        return;
+    }
+    let all = (report.goods + report.bads + report.left_out) as f64;
+    let mut text = format!(
+        "{} customers more, {} of all, are of owners with fewer than {least} good or {least} bad ones: nothing is told of them, and all counts are of the others.",
+        grouped(report.left_out),
+        percent(report.left_out as f64 / all),
+        least = grouped(report.minimum_cell)
+    );
+    if let Some(rates) = &report.rates {
+        text.push_str(&format!(
+            " Whatever they are like, the accuracy of all is within {} of the one shown, the recall within {}",
+            percent(rates.accuracy.error),
+            percent(rates.recall.error)
+        ));
+        if let Some(precision) = rates.precision {
+            text.push_str(&format!(", the precision within {}", percent(precision.error)));
+        }
+        text.push('.');
+    }
+    page.raw("<p class=\"untold\">").text(&text).raw("</p>\n");
+}
+
+/// Why there are no figures by score, and what to do.
+fn not_told(page: &mut Html, report: &Report, what: &str) {
+    let text = format!(
+        "Not told: a single range of scores is left, since every range told has at least {least} good and {least} bad customers, of each owner where there are several. So there is {what}. \
+         The owner with the fewest bad customers decides: pool more customers, hold out more of them for tests, or leave out the owner's table. The AUC does not depend on it.",
+        least = grouped(report.minimum_cell)
+    );
+    page.raw("<p class=\"untold\">").text(&text).raw("</p>\n");
 }
 
 fn notes(page: &mut Html, report: &Report) {
@@ -86,19 +138,23 @@ fn notes(page: &mut Html, report: &Report) {
         "A score is the model's probability that a customer turns out bad; bad means what the label column says.";
     let auc = if report.figures.auc_error > 0.0 {
         format!(
-            "AUC and KS are those of scores rounded down to their bin. The AUC of the scores themselves is at most {:.4} away.",
+            "The AUC is at most {:.4} away from that of the scores of all customers. KS and the curves are those of the ranges told: the KS of the scores is as much or more, \
+             and at most what the customers within the ranges can make of it.",
             report.figures.auc_error
         )
     } else {
         "AUC and KS were computed from the scores themselves, the curves from the bins.".to_owned()
     };
-    let deciles = "Where the border of a tenth of the customers cuts through a bin, the bin is divided evenly.";
-    for note in [score, &cells, &auc, deciles] {
+    let deciles = "Where the border of a tenth of the customers cuts through a range, the range is divided evenly. What stands beside lift and captured customers is what they can be, in whatever order \
+                   the customers of a range stand.";
+    let merged = "Information values and stability indices of merged ranges or levels are lower bounds: apart, these would give as much or more. The usual words for an information value are left out \
+                  there. Finer ranges of a number would give more than ten, too.";
+    for note in [score, &cells, &auc, deciles, merged] {
         page.element("li", note);
     }
     if let Some(score) = report.mean_score.filter(|score| score.error > 0.0) {
         let note = "The mean score follows from counts between narrow ranges: it is at most";
-        page.element("li", &format!("{note} {:.4} away from that of the scores themselves.", score.error));
+        page.element("li", &format!("{note} {:.4} away from that of the scores of all customers.", score.error));
     }
     if !report.columns_left_out.is_empty() {
         let names = report.columns_left_out.join(", ");

@@ -4,28 +4,53 @@ use super::{
     markup::{Html, grouped, percent, percent_of, short},
     svg::paint,
 };
-use crate::credit::report::{Attribute, Report, Stability};
+use crate::credit::report::{Attribute, Bound, Bounds, Decile, Report, Stability};
 
 /// The figures that are looked at first.
 pub(super) fn facts(page: &mut Html, report: &Report) {
     let all = report.goods + report.bads;
     let accuracy = report.confusion.as_ref().map(|c| percent_of(c.true_bad + c.true_good, all));
+    let figures = &report.figures;
+    let within = |error: f64, text: String| if error > 0.0 { format!("within {text}") } else { String::new() };
+    let accuracy_error = report.rates.map_or(0.0, |rates| rates.accuracy.error);
+    let ks = figures.ks.map_or_else(|| "not told".to_owned(), |ks| format!("{ks:.3}"));
+    let psi = |moved: &Stability| {
+        let psi = moved.psi.map_or_else(|| "not told".to_owned(), |psi| format!("{psi:.3}"));
+        (psi, if moved.bound == Bound::AtLeast && moved.psi.is_some() { "at least".to_owned() } else { String::new() })
+    };
+    let plain = |value: String| Some((value, String::new()));
     page.raw("<dl class=\"facts\">\n");
     for (name, value) in [
-        ("Customers", Some(grouped(all))),
-        ("Bad", Some(percent_of(report.bads, all))),
-        ("Mean score", report.mean_score.map(|score| percent(score.mean))),
-        ("AUC", Some(format!("{:.3}", report.figures.auc))),
-        ("Gini", Some(format!("{:.3}", report.figures.gini))),
-        ("KS", Some(format!("{:.3}", report.figures.ks))),
-        ("Accuracy", accuracy),
-        ("PSI", report.stability.as_ref().map(|s| format!("{:.3}", s.psi))),
+        ("Customers", plain(grouped(all))),
+        ("Bad", plain(percent_of(report.bads, all))),
+        ("Mean score", report.mean_score.map(|s| (percent(s.mean), within(s.error, percent(s.error))))),
+        ("AUC", Some((format!("{:.3}", figures.auc), within(figures.auc_error, format!("{:.4}", figures.auc_error))))),
+        (
+            "Gini",
+            Some((
+                format!("{:.3}", figures.gini),
+                within(figures.auc_error, format!("{:.4}", 2.0 * figures.auc_error)),
+            )),
+        ),
+        ("KS", Some((ks, figures.ks_bounds.map_or_else(String::new, between)))),
+        ("Accuracy", accuracy.map(|accuracy| (accuracy, within(accuracy_error, percent(accuracy_error))))),
+        ("PSI", report.stability.as_ref().map(psi)),
     ] {
-        if let Some(value) = value {
-            page.raw("<div>").element("dt", name).element("dd", &value).raw("</div>\n");
+        if let Some((value, beside)) = value {
+            page.raw("<div>").element("dt", name).raw("<dd>").text(&value);
+            if !beside.is_empty() {
+                page.raw("<small>").text(&beside).raw("</small>");
+            }
+            page.raw("</dd></div>\n");
         }
     }
     page.raw("</dl>\n");
+}
+
+/// What a figure is between, unless it is exact.
+fn between(bounds: Bounds) -> String {
+    let [least, most] = [bounds.at_least, bounds.at_most].map(|bound| format!("{bound:.3}"));
+    if least == most { String::new() } else { format!("at least {least}, at most {most}") }
 }
 
 /// Customers by score.
@@ -38,36 +63,50 @@ pub(super) fn scores(page: &mut Html, report: &Report) {
             grouped(bin.bads),
             percent_of(bin.bads, all),
             percent(bin.predicted),
+            if bin.predicted_error > 0.0 { percent(bin.predicted_error) } else { "-".to_owned() },
         ]
     });
-    page.table("Customers by score", &["Score", "Good", "Bad", "Bad rate", "Predicted"], rows);
+    page.table("Customers by score", &["Score", "Good", "Bad", "Bad rate", "Predicted", "Within"], rows);
 }
 
 /// Tenths of the population.
-pub(super) fn deciles(page: &mut Html, report: &Report) {
-    let rows = report.deciles.iter().enumerate().map(|(i, decile)| {
+pub(super) fn deciles(page: &mut Html, tenths: &[Decile]) {
+    let rows = tenths.iter().enumerate().map(|(i, decile)| {
         vec![
             format!("{}", i + 1),
             format!("{:.1}", decile.rows),
             format!("{:.1}", decile.bads),
             percent(decile.bads / decile.rows),
             format!("{:.2}", decile.lift),
+            format!("{:.2} to {:.2}", decile.lift_bounds.at_least, decile.lift_bounds.at_most),
             percent(decile.captured),
+            format!("{} to {}", percent(decile.captured_bounds.at_least), percent(decile.captured_bounds.at_most)),
         ]
     });
-    let headings = ["Tenth", "Customers", "Bad", "Bad rate", "Lift", "Bad captured"];
+    let headings = ["Tenth", "Customers", "Bad", "Bad rate", "Lift", "between", "Bad captured", "between"];
     page.table("Tenths of the customers, worst scores first", &headings, rows);
 }
 
 /// How the population has moved.
 pub(super) fn stability(page: &mut Html, stability: &Stability) {
-    let verdict = match stability.psi {
-        psi if psi < 0.1 => "below 0.1: stable",
-        psi if psi <= 0.25 => "from 0.1 to 0.25: watch it",
-        _ => "above 0.25: shifted",
+    let count = stability.bins.len();
+    let (psi, verdict) = match (stability.psi, stability.bound) {
+        (None, _) => ("not told".to_owned(), String::new()),
+        (Some(psi), Bound::Exact) if psi < 0.1 => (format!("{psi:.4}"), ", below 0.1: stable".to_owned()),
+        (Some(psi), Bound::Exact) if psi <= 0.25 => (format!("{psi:.4}"), ", from 0.1 to 0.25: watch it".to_owned()),
+        (Some(psi), bound) if psi > 0.25 => (bound.words(psi), ", above 0.25: shifted".to_owned()),
+        (Some(psi), bound) => (bound.words(psi), format!(" over {count} ranges")),
     };
-    page.raw(&format!("<p><b>PSI {:.4}</b>", stability.psi)).text(&format!(", {verdict}, against: "));
+    page.raw(&format!("<p><b>PSI {psi}</b>")).text(&format!("{verdict}, against: "));
     page.text(&stability.reference).raw("</p>\n");
+    if stability.bound == Bound::AtLeast {
+        let ranges = if count == 1 { "range is" } else { "ranges are" };
+        let text = format!(
+            "Only {count} {ranges} known of both populations, and the index is meant to be over ten: what has moved within a range does not show, so a low index does not say that the population is stable. \
+             Pool more customers of both."
+        );
+        page.raw("<p class=\"untold\">").text(&text).raw("</p>\n");
+    }
     let total = |of: fn(&crate::credit::report::StabilityBin) -> u64| stability.bins.iter().map(of).sum::<u64>();
     let (expected, actual) = (total(|b| b.expected), total(|b| b.actual));
     let rows = stability.bins.iter().map(|bin| {
@@ -89,19 +128,23 @@ pub(super) fn attributes(page: &mut Html, report: &Report) {
     let rows = columns.iter().map(|attribute| {
         let value = attribute.information_value;
         let verdict = match value {
+            _ if attribute.bound == Bound::AtLeast => "not told: merged",
             v if v < 0.02 => "useless",
             v if v < 0.1 => "weak",
             v if v < 0.3 => "medium",
             _ => "strong",
         };
-        vec![attribute.name.clone(), format!("{value:.4}"), verdict.to_owned()]
+        vec![attribute.name.clone(), attribute.bound.words(value), verdict.to_owned()]
     });
     page.table("Information value of each column", &["Column", "Information value", "Usually called"], rows);
     let widest = columns.iter().flat_map(|a| &a.bins).map(|b| b.woe.abs()).fold(1e-9, f64::max);
     for attribute in columns {
         page.raw("<details open=\"open\">\n<summary>").text(&attribute.name).raw("</summary>\n");
         page.raw("<div class=\"scroll\">\n<table class=\"woe\">\n");
-        page.element("caption", &format!("Weight of evidence; information value {:.4}", attribute.information_value));
+        page.element(
+            "caption",
+            &format!("Weight of evidence; information value {}", attribute.bound.words(attribute.information_value)),
+        );
         page.raw("<thead><tr>");
         for heading in ["Value", "Good", "Bad", "Bad rate", "Weight", ""] {
             page.raw("<th scope=\"col\">").text(heading).raw("</th>");
@@ -164,6 +207,45 @@ pub(super) fn coefficients(page: &mut Html, report: &Report) {
         row
     });
     page.table("Coefficients of the standardized features", headings, rows);
+}
+
+/// What was evaluated, when and how.
+pub(super) fn context(page: &mut Html, report: &Report) {
+    let mut rows = Vec::new();
+    if let Some(context) = &report.context {
+        rows.extend([
+            vec!["Evaluated".to_owned(), context.evaluated.clone()],
+            vec!["Model".to_owned(), context.model.clone()],
+            vec!["Security of the jobs".to_owned(), context.mode.clone()],
+            vec![
+                "Ranges of scores asked for, and left".to_owned(),
+                format!("{}, {}", context.bins, report.scores.len()),
+            ],
+            vec!["Least good, and least bad, customers of each owner".to_owned(), grouped(context.minimum)],
+        ]);
+    }
+    let training = report.training.clone().unwrap_or_else(|| "not said".to_owned());
+    rows.push(vec!["Training of the model, as said by whoever made this".to_owned(), training]);
+    rows.push(vec!["Least good, and least bad, customers of a cell here".to_owned(), grouped(report.minimum_cell)]);
+    page.table("Evaluation", &["", ""], rows.into_iter());
+    let Some(context) = &report.context else { return };
+    let tables = context.tables.iter().map(|table| vec![table.table.clone(), grouped(table.rows)]);
+    page.table("Tables of customers", &["Table", "Rows"], tables);
+    page.raw("<details>\n<summary>Means and deviations of the features</summary>\n");
+    let features = context.features.iter().map(|f| vec![f.name.clone(), digits(f.mean), digits(f.sd)]);
+    page.table(
+        "What features were standardized by, as agreed before the training",
+        &["Feature", "Mean", "Deviation"],
+        features,
+    );
+    let note = "The mean of a feature that is 0 or 1 is the share of customers who have it, of those the moments are of, however few.";
+    page.element("p", note);
+    page.raw("</details>\n");
+}
+
+/// A number with six significant digits.
+fn digits(value: f64) -> String {
+    format!("{value:.5e}").parse::<f64>().unwrap_or(value).to_string()
 }
 
 /// A range of scores.
