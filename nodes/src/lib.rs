@@ -19,6 +19,7 @@ pub mod mesh;
 pub mod node;
 pub mod page;
 pub mod pki;
+pub mod places;
 pub mod receipt;
 pub mod seal;
 pub mod status;

@@ -24,7 +24,6 @@ use bytes::Bytes;
 use futures_util::Stream;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt, future::Future, str::FromStr, sync::Arc};
-use tokio::sync::Semaphore;
 use tracing::info;
 use trefoil_circuits::program::InputVector;
 use zeroize::Zeroizing;
@@ -34,8 +33,6 @@ use zeroize::Zeroizing;
 pub(super) struct AuthApi {
     auth: Arc<Auth>,
     limits: Limits,
-    /// For sessions at the same time.
-    places: Arc<Semaphore>,
 }
 
 /// The routes, to be merged with those of [`Api`](super::Api).
@@ -57,7 +54,7 @@ pub fn auth_router(auth: Arc<Auth>, limits: Limits) -> Router {
         .route("/v1/auth/tokens/{id}", routing::put(tokens::token))
         .route("/v1/auth/jwks", routing::get(tokens::jwks))
         .layer(DefaultBodyLimit::disable())
-        .with_state(Arc::new(AuthApi { auth, places: Arc::new(Semaphore::new(limits.waiting_jobs as usize)), limits }))
+        .with_state(Arc::new(AuthApi { auth, limits }))
 }
 
 /// `PUT /v1/auth/users/{user}/templates/{name}`: enrols a template with the other nodes.
@@ -209,15 +206,7 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T, AuthFault>> + Send + 'static,
 {
-    let busy =
-        |_| ProblemKind::Busy.because("the node has as many logins under way as it takes; come back in a moment");
-    let place = api.places.clone().try_acquire_owned().map_err(busy)?;
-    let work = work(api.auth.clone());
-    let task = tokio::spawn(async move {
-        let done = work.await;
-        drop(place);
-        done
-    });
+    let task = tokio::spawn(work(api.auth.clone()));
     let done = task.await.map_err(|e| ProblemKind::Internal.because(format!("{e}; please report this")))?;
     Ok(done?)
 }
@@ -291,6 +280,7 @@ impl From<AuthFault> for Problem {
         let kind = match &fault {
             AuthFault::Absent(_) => ProblemKind::NotFound,
             AuthFault::Invalid(_) | AuthFault::Matching(_) => ProblemKind::BadRequest,
+            AuthFault::Limit(_) => ProblemKind::Full,
             AuthFault::Rule(trefoil_auth::Error::Counter { .. }) => ProblemKind::Counter,
             AuthFault::Rule(_)
             | AuthFault::Expired
@@ -301,7 +291,7 @@ impl From<AuthFault> for Problem {
             AuthFault::Taken(_) | AuthFault::Known(..) | AuthFault::Replayed | AuthFault::Changed => {
                 ProblemKind::Conflict
             }
-            AuthFault::UnderWay | AuthFault::Searching => ProblemKind::Busy,
+            AuthFault::UnderWay | AuthFault::Searching | AuthFault::Crowded(_) => ProblemKind::Busy,
             AuthFault::Rate { .. } => ProblemKind::Rate,
             AuthFault::Locked { .. } => ProblemKind::Locked,
             AuthFault::NoMatch => ProblemKind::NoMatch,

@@ -294,7 +294,7 @@ impl From<KeyFault> for Problem {
             KeyFault::Key(AuthError::State { .. }) | KeyFault::Together(_) => ProblemKind::Together,
             KeyFault::Limit(_) => ProblemKind::Full,
             KeyFault::Rate { .. } => ProblemKind::Rate,
-            KeyFault::Busy(_) => ProblemKind::Busy,
+            KeyFault::Crowded(_) | KeyFault::UnderWay(_) => ProblemKind::Busy,
             KeyFault::Store(error) => {
                 // The client is not told of files of the node.
                 tracing::error!("{error}");

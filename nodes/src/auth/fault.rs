@@ -4,6 +4,7 @@ use super::TemplateName;
 use crate::{
     job::{Failure, FailureKind},
     keys::KeyFault,
+    places::Crowded,
     store::StoreError,
 };
 use trefoil_circuits::matching::MatchingError;
@@ -20,6 +21,12 @@ pub enum AuthFault {
     /// A value of the request.
     #[error("{0}")]
     Invalid(String),
+    /// The owner has as much here as the node takes of one.
+    #[error("{0}")]
+    Limit(String),
+    /// Other requests have the places of this one.
+    #[error(transparent)]
+    Crowded(#[from] Crowded),
     /// A size of a template.
     #[error(transparent)]
     Matching(#[from] MatchingError),

@@ -2,6 +2,7 @@
 
 use super::{
     Auth, AuthFault, TemplateName, TemplateStatus, UserName,
+    bounds::recount,
     records::{read, written},
     spec::digest,
     vote::Version,
@@ -115,7 +116,7 @@ impl Auth {
         base: Version,
         (current, new): (Vec<TemplateStatus>, Vec<New>),
     ) -> Result<(), AuthFault> {
-        let key = key.clone();
+        let (key, bounds) = (key.clone(), self.bounds);
         let write = self.store.write(move |records| {
             let name = key.record();
             let old: Gallery =
@@ -127,6 +128,10 @@ impl Auth {
                 let cause = format!("an owner has {MOST_USERS} users at most; revoke some first");
                 return Err(AuthFault::Invalid(cause));
             }
+            if current.len() > old.current.len() {
+                bounds.template(records, &key.owner)?;
+            }
+            recount(records, &key.owner, (old.current.len(), current.len()))?;
             let next = Gallery { current, before: Some(before) };
             for (template, [own, following]) in &new {
                 let both = Value::new([own.as_slice(), following].concat());
@@ -174,11 +179,13 @@ impl Auth {
             let record = key.record();
             let Some(old) = records.get(Space::Templates, &record)? else { return Ok(Vec::new()) };
             let mut gallery: Gallery = read(&old)?;
+            let had = gallery.current.len();
             let stays = |template: &TemplateStatus| name.as_ref().is_some_and(|name| template.name != *name);
             let mut erased: Vec<TemplateStatus> = Vec::new();
             for templates in [Some(&mut gallery.current), gallery.before.as_mut()].into_iter().flatten() {
                 erased.extend(templates.extract_if(.., |template| !stays(template)));
             }
+            recount(records, &key.owner, (had, gallery.current.len()))?;
             if gallery.current.is_empty() && gallery.before.as_ref().is_none_or(Vec::is_empty) {
                 records.remove(Space::Templates, &record)?;
             } else {

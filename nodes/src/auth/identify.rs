@@ -90,7 +90,8 @@ impl Auth {
         probe: InputVector,
     ) -> Result<Found, AuthFault> {
         in_time(spec.expires_ms)?;
-        let _place = self.searches.owners.take(owner).map_err(|_| AuthFault::Searching)?;
+        let _place = self.places.try_take(owner)?;
+        let _search = self.searches.owners.take(owner).map_err(|_| AuthFault::Searching)?;
         self.searches.rate.take(owner, Instant::now()).map_err(|wait| AuthFault::Rate {
             per_second: PER_SECOND,
             wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_add(1),

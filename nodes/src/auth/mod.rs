@@ -8,6 +8,7 @@
 //!
 //! Everything belongs to the client that has stored it, its *owner*: an identity provider or relying party. Others do not see it; an owner may name the devices that log in.
 
+mod bounds;
 mod credentials;
 mod erasure;
 mod fault;
@@ -25,6 +26,7 @@ mod tests;
 mod tokens;
 mod vote;
 
+pub use bounds::Bounds;
 pub use credentials::{Backing, CredentialSpec, CredentialStatus, Verification};
 pub use erasure::{Asked, Erased, Erasure};
 pub use fault::AuthFault;
@@ -32,7 +34,7 @@ pub use guard::Lockout;
 pub use identify::{Found, SearchSpec};
 pub use issuers::{IssuerSpec, IssuerStatus};
 pub use names::{IssuerName, TemplateName, UserName};
-pub use service::{Auth, Parts};
+pub use service::{Auth, AuthConfig, Parts};
 pub use spec::{
     Answer, Ceremony, EnrolSpec, LoginSpec, Matching, MetricSpec, RefreshSpec, TemplateKind, TemplateStatus, TokenSpec,
     UserStatus,

@@ -269,3 +269,62 @@ async fn faces_are_matched_as_irises_are() {
         assert!(matches!(answer, Err(AuthFault::Invalid(_))), "{answer:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_owner_has_as_many_templates_and_credentials_as_each_node_takes() {
+    let world = World::start(Verification::Required).await;
+    let bank = "bank".parse().expect("a name");
+    for user in 1..world::MOST_TEMPLATES {
+        world.enrol_as("bank", &format!("user-{user}"), "left", Probe::Wrong).await.expect("room");
+    }
+    let full = |enrolled: Result<TemplateStatus, AuthFault>| {
+        let fault = enrolled.expect_err("no room");
+        assert!(matches!(&fault, AuthFault::Limit(text) if text.contains("limits.client_templates")), "{fault:?}");
+    };
+    full(world.enrol_as("bank", "alice", "right", Probe::Wrong).await);
+    // Nobody else's room, and new shares take none.
+    world.enrol_as("phone", "alice", "left", Probe::Wrong).await.expect("of another owner");
+    assert!(world.refresh(40).await.iter().all(Result::is_ok));
+    // Counted anew where an earlier version has not counted.
+    for node in &world.nodes {
+        assert!(node.store.remove(Space::Counters, "templates/bank").await.expect("a disk"));
+    }
+    let world = world.restarted();
+    full(world.enrol_as("bank", "alice", "right", Probe::Wrong).await);
+    for node in &world.nodes {
+        node.delete(&bank, "user-1".parse().expect("a name"), None).await.expect("a disk");
+    }
+    world.enrol_as("bank", "alice", "right", Probe::Wrong).await.expect("room again");
+    full(world.enrol_as("bank", "alice", "third", Probe::Wrong).await);
+
+    let node = &world.nodes[0];
+    let spec = node.credentials(&bank).await.expect("a list").remove(0).spec;
+    for id in [1, 2] {
+        assert!(node.put_credential(&bank, &[id; 16], spec.clone()).await.expect("room"));
+    }
+    let fault = node.put_credential(&bank, &[3; 16], spec.clone()).await.expect_err("no room");
+    assert!(matches!(&fault, AuthFault::Limit(text) if text.contains("limits.client_credentials")), "{fault:?}");
+    assert!(!node.put_credential(&bank, &[1; 16], spec.clone()).await.expect("there"));
+    assert!(node.delete_credential(&bank, &[1; 16]).await.expect("a disk"));
+    assert!(node.put_credential(&bank, &[3; 16], spec).await.expect("room again"));
+}
+
+/// Requests of one client that wait at one node alone for the others keep nobody else from logging in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_fills_its_places_keeps_no_other_out() {
+    let world = World::start(Verification::Required).await;
+    let phone = "phone".parse().expect("a name");
+    let asks = |user: &'static str| {
+        let node = world.nodes[0].clone();
+        let spec = RefreshSpec { session: crate::job::JobId::random().expect("randomness") };
+        let phone: crate::pki::ClientName = Clone::clone(&phone);
+        async move { node.refresh(&phone, user.parse().expect("a name"), spec).await }
+    };
+    let fills = futures_util::future::join_all(["a", "b", "c", "d"].map(asks));
+    let (filled, response) = futures_util::future::join(fills, world.verified(&spec(1), Probe::Right)).await;
+    assert!(response.to_json().is_ok());
+    let crowded = |fault: &&Result<_, AuthFault>| matches!(fault, Err(AuthFault::Crowded(_)));
+    assert_eq!(filled.iter().filter(crowded).count(), 2, "{filled:?}");
+    // Its places are free again.
+    assert!(matches!(asks("a").await, Err(AuthFault::Failed(_))));
+}

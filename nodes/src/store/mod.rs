@@ -32,7 +32,7 @@ mod transaction;
 
 pub use error::StoreError;
 pub use files::{KEY_VARIABLE, StoreFiles, create_key};
-pub use transaction::{ReadTransaction, WriteTransaction};
+pub use transaction::{ReadTransaction, Tables, Transaction, WriteTransaction};
 
 use crate::config::ClusterId;
 use open::open;

@@ -44,6 +44,9 @@ use trefoil_engine::{
 
 const BITS: usize = 256;
 
+/// Templates of an owner.
+pub(super) const MOST_TEMPLATES: u32 = 4;
+
 /// Which biometric is shown.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Probe {
@@ -315,7 +318,14 @@ impl World {
             let parts = Shares(me);
             let NodeConfig { cluster, identity, .. } = &CONFIGS[me.index()];
             let notary = Notary::new(cluster.id(), me, identity).expect("a key");
-            Auth::new(stores[me.index()].0.clone(), Box::new(parts), Arc::new(sessions), Arc::new(turns), notary)
+            Auth::new(AuthConfig {
+                store: stores[me.index()].0.clone(),
+                parts: Box::new(parts),
+                sessions: Arc::new(sessions),
+                turns: Arc::new(turns),
+                notary,
+                bounds: Bounds { templates: MOST_TEMPLATES, credentials: 3, sessions: 8 },
+            })
         });
         Self { nodes, meanwhile, stores }
     }
