@@ -209,7 +209,7 @@ async fn a_user_is_enrolled_registers_and_logs_in() {
 
     tokens(&world);
     let found = stdout(&world.at("identify --iris probe.iris --json"));
-    assert_eq!(found, json!({"user": "alice"}));
+    assert_eq!(found, json!({"user": "alice", "left_out": []}));
     // Others have users of their own.
     refused(&world.phone("identify --iris probe.iris"), "no template");
     // The device is lost. What has its share from before is of no use, and so is the recovery share that was used.
@@ -231,9 +231,30 @@ async fn a_user_is_enrolled_registers_and_logs_in() {
     let key = device.spec().key.to_string();
     let restore =
         "restore --device phone2.json --recovery phone2.key --device-out phone4.json --recovery-out phone4.key";
+    let files = ["phone4.json", "phone4.key"].map(|name| world.file(name));
+    let parts = files.each_ref().map(|file| PathBuf::from(format!("{}.part", file.display())));
+    let nothing = || files.iter().chain(&parts).all(|file| !file.exists());
+    refused(&world.at(restore), "is there already");
+    assert!(nothing(), "the nodes have another key of the name, and nothing is left");
     assert!(world.at(&format!("delete --name {key} --yes")).status.success());
     refused(&world.at(&restore.replace("phone2.key", "recovery.key")), "partial signature is wrong");
-    stdout(&world.at(&format!("{restore} --json")));
+    assert!(nothing());
+    let restore = format!("{restore} --json");
+    stdout(&world.at(&restore));
+    let written = files.each_ref().map(|file| fs::read(file).expect("a file"));
+    // Ended before the files had their names, or one of them: the nodes know the enrolment, and the same line goes on.
+    for ended in [&[0, 1][..], &[1]] {
+        ended.iter().for_each(|&k| fs::rename(&files[k], &parts[k]).expect("there"));
+        stdout(&world.at(&restore));
+        assert!(parts.iter().all(|part| !part.exists()));
+        assert_eq!(files.each_ref().map(|file| fs::read(file).expect("a file")), written);
+    }
+    // Ended before the nodes had anything: the line begins anew.
+    assert!(world.at(&format!("delete --name {key} --yes")).status.success());
+    (0..2).for_each(|k| fs::rename(&files[k], &parts[k]).expect("there"));
+    stdout(&world.at(&restore));
+    assert!(parts.iter().all(|part| !part.exists()));
+    assert!(files.iter().zip(&written).all(|(file, before)| fs::read(file).expect("a file") != *before));
     let login = login.replace("phone2.json", "phone4.json");
     let with = |probe: &str| format!("{login} --iris {probe}.iris");
     world.ask("request.json", false);

@@ -296,7 +296,7 @@ impl From<AuthFault> for Problem {
             AuthFault::Locked { .. } => ProblemKind::Locked,
             AuthFault::NoMatch => ProblemKind::NoMatch,
             AuthFault::Failed(failure) if failure.kind == FailureKind::Missing => ProblemKind::Unready,
-            AuthFault::Failed(_) => ProblemKind::Failed,
+            AuthFault::Failed(_) | AuthFault::Unsettled(_) => ProblemKind::Failed,
             AuthFault::Engine(_)
             | AuthFault::Record(_)
             | AuthFault::Receipt(_)

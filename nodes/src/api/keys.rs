@@ -281,6 +281,7 @@ impl From<KeyFault> for Problem {
             KeyFault::Invalid(_)
             | KeyFault::Use(_)
             | KeyFault::NotIssuing(_)
+            | KeyFault::Issuing(_)
             | KeyFault::Recovered
             | KeyFault::Key(
                 AuthError::Shares { .. }

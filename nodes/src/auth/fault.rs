@@ -1,6 +1,6 @@
 //! What can go wrong, sorted by who must act.
 
-use super::TemplateName;
+use super::{TemplateName, UserName};
 use crate::{
     job::{Failure, FailureKind},
     keys::KeyFault,
@@ -8,6 +8,9 @@ use crate::{
     store::StoreError,
 };
 use trefoil_circuits::matching::MatchingError;
+
+/// Users that an error names.
+const NAMED: usize = 8;
 
 /// Why a request about authentication is not met.
 #[derive(Debug, thiserror::Error)]
@@ -116,9 +119,24 @@ pub enum AuthFault {
     /// Another search of the owner is under way, or too many of others are.
     #[error("other searches are under way; wait for their end")]
     Searching,
+    /// The nodes do not have the same templates of users who would be searched.
+    #[error(
+        "the nodes do not have the same templates of {}: an enrolment or an erasure broke off, or a node has lost some. Nobody was searched, for they could be missed; settle each by `trefoil auth refresh --user NAME`, or, if that fails, revoke and enrol the user anew. Or search the others with --leave-out-unsettled",
+        named(.0)
+    )]
+    Unsettled(Vec<UserName>),
     /// A record cannot be read, or not be written.
     #[error("a record of this node cannot be used: {0}; restore the store from a backup")]
     Record(String),
+}
+
+/// The first names, and how many more there are.
+fn named(users: &[UserName]) -> String {
+    let mut text = users.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if users.len() > NAMED {
+        text = format!("{text} and {} more", users.len() - NAMED);
+    }
+    text
 }
 
 impl From<Failure> for AuthFault {

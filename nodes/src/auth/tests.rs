@@ -11,6 +11,7 @@ use crate::{
     store::{Space, tests::When},
 };
 use trefoil_auth::webauthn::{Bit, UserVerification};
+use trefoil_circuits::matching::{Template, Threshold};
 use world::{Probe, World, finish, matching, spec};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -327,4 +328,35 @@ async fn a_client_that_fills_its_places_keeps_no_other_out() {
     assert_eq!(filled.iter().filter(crowded).count(), 2, "{filled:?}");
     // Its places are free again.
     assert!(matches!(asks("a").await, Err(AuthFault::Failed(_))));
+}
+
+/// The owner says of how much of the masks there has to be something to compare; a half if it says nothing, and records of before are read so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_much_is_compared_as_the_owner_asks_for() {
+    let world = World::start(Verification::Required).await;
+    let usual = r#"{"kind":{"binary":{"bits":256}},"threshold":"8/25","mode":"malicious"}"#;
+    assert_eq!(serde_json::to_string(&matching(usual)).expect("JSON"), usual);
+    let code: Vec<bool> = (0..192).map(|k: usize| k.is_multiple_of(3)).collect();
+    let two_thirds = matching(r#"{"kind":{"binary":{"bits":192}},"threshold":"0.32","least_valid":"2/3"}"#);
+    world.enrol_bits(two_thirds, &Template::binary(&code, None).expect("a template")).await.expect("enrolled");
+    for (valid, challenge, matches) in [(128, 1, true), (127, 2, false)] {
+        let mask: Vec<bool> = (0..192).map(|k| k < valid).collect();
+        let probe = Template::binary(&code, Some(&mask)).expect("a template");
+        let asked = LoginSpec { probe: Some(two_thirds.kind), ..spec(challenge) };
+        for answer in world.login_with(&asked, || world::bits(&probe)).await {
+            assert_eq!(answer.is_ok(), matches, "{valid} bits: {answer:?}");
+            assert!(matches || matches!(answer, Err(AuthFault::NoMatch)), "{answer:?}");
+        }
+    }
+    // All templates of a kind are matched alike, and an embedding has no mask.
+    let half = Matching { least_valid: Threshold::HALF, ..two_thirds };
+    let second = world.enrol_bits(half, &Template::binary(&code, None).expect("a template")).await;
+    assert!(matches!(second, Err(AuthFault::Taken(_) | AuthFault::Invalid(_))), "{second:?}");
+    let face = r#"{"kind":{"embedding":{"dimensions":8,"metric":"cosine"}},"threshold":"0.9","least_valid":"2/3"}"#;
+    let refused = world.enrol_embedding(matching(face), &[1.0; 8]).await;
+    assert!(matches!(refused, Err(AuthFault::Invalid(_))), "{refused:?}");
+    for wrong in ["0", "1", "1.5", "-0.1"] {
+        let text = usual.replace("malicious\"", &format!("malicious\",\"least_valid\":\"{wrong}\""));
+        serde_json::from_str::<Matching>(&text).expect_err(wrong);
+    }
 }

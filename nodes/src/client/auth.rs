@@ -5,6 +5,7 @@ mod search;
 mod tokens;
 
 pub use device::Device;
+pub use search::Identified;
 pub use tokens::{Issuer, Login};
 
 use super::{Client, Plain, keys::two, node::all, upload::components};

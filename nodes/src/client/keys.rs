@@ -1,6 +1,7 @@
 //! Signing keys: enrolled at the three nodes, used, refreshed and deleted.
 
 mod recovery;
+mod restore;
 
 use super::{
     Client,

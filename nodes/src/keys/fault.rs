@@ -49,6 +49,11 @@ pub enum KeyFault {
         "a device was recovered with this recovery share and has been handed its new share; go on with the files that the recovery has written, whose recovery share is the next one"
     )]
     Recovered,
+    /// New shares are not made while one of a device waits.
+    #[error(
+        "a new share for the device of {0} waits to be handed out, and what the nodes hold of it would outlive a refresh; nothing was changed: end the recovery first, by `trefoil auth recover` with the recovery share that was used"
+    )]
+    Issuing(KeyId),
     /// Nothing waits to be handed out for this recovery share.
     #[error(
         "no new share of {0} waits for whoever has this recovery share; begin the recovery first, and use the recovery share that was issued last"

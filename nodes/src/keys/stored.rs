@@ -1,6 +1,6 @@
 //! A key as the store has it.
 
-use super::{Claim, KeyFault, KeyId, KeySpec, KeyStatus, KeyUse};
+use super::{Claim, KeyFault, KeyId, KeySpec, KeyStatus, KeyUse, exchange::Issuance};
 use crate::store::{Space, Store, StoreError, Value};
 use sha2::{Digest, Sha256};
 use trefoil_auth::rsa::{NodeKey, Outcome, PublicKey, Record};
@@ -64,9 +64,13 @@ impl Stored {
         self.record.current().is_some_and(NodeKey::is_issuing)
     }
 
-    /// Whether the shares of the last recovery have been handed out.
-    pub(super) fn has_issued(&self) -> bool {
-        self.claims.current.is_some() && !self.is_issuing()
+    /// How it stands with what the last recovery has made.
+    pub(super) fn issuance(&self) -> Issuance {
+        match (self.is_issuing(), self.claims.current) {
+            (true, _) => Issuance::Waits,
+            (false, Some(_)) => Issuance::Done,
+            (false, None) => Issuance::None,
+        }
     }
 
     /// Whether the shares of the last recovery belong to whom this claim is of.

@@ -4,7 +4,7 @@ use super::{
     super::*,
     world::{CONFIGS, Probe, World, shares, spec as login},
 };
-use crate::{job::JobId, pki::ClientName, receipt::Receipt};
+use crate::{job::JobId, pki::ClientName, receipt::Receipt, store::tests::When};
 use futures_util::future::join_all;
 use guard::now_ms;
 use std::sync::Arc;
@@ -20,12 +20,19 @@ fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
 }
 
 fn search() -> SearchSpec {
-    SearchSpec { expires_ms: now_ms() + 60_000, probe: login(0).probe.expect("a kind") }
+    SearchSpec { expires_ms: now_ms() + 60_000, probe: login(0).probe.expect("a kind"), unsettled: Unsettled::Refuse }
 }
 
 async fn ask(world: &World, owner: &str, shares: [InputVector; 3]) -> Vec<Result<Found, AuthFault>> {
-    let id = JobId::random().expect("randomness");
-    let (spec, owner) = (search(), name(owner));
+    ask_for(world, owner, (search(), shares)).await
+}
+
+async fn ask_for(
+    world: &World,
+    owner: &str,
+    (spec, shares): (SearchSpec, [InputVector; 3]),
+) -> Vec<Result<Found, AuthFault>> {
+    let (id, owner) = (JobId::random().expect("randomness"), name(owner));
     let all = world.nodes.iter().zip(shares).map(|(node, share)| node.identify(&owner, id, spec.clone(), share));
     join_all(all).await
 }
@@ -119,11 +126,52 @@ async fn a_search_with_a_torn_probe_or_other_templates_gives_nothing() {
     for answer in ask(&world, "bank", shares(Probe::Torn)).await {
         assert!(matches!(answer, Err(AuthFault::Failed(_))), "{answer:?}");
     }
-    let world = world.restarted();
+}
+
+/// A refresh that broke off leaves nobody out: all nodes have one of the two versions of the shares.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refresh_that_broke_off_stops_no_search() {
+    let mut world = World::start(Verification::Required).await;
+    world.enrol_as("bank", "bob", "left", Probe::Wrong).await.expect("a template");
+    for party in [0, 2] {
+        world.nodes[party].store.fail_after(0, When::Before);
+        assert!(world.refresh(20 + party as u8).await[party].is_err());
+        assert!(world.nodes[party].store.heal());
+        assert_eq!(who(ask(&world, "bank", shares(Probe::Right)).await), Some("alice".to_owned()), "{party}");
+        world = world.restarted();
+        assert_eq!(who(ask(&world, "bank", shares(Probe::Wrong)).await), Some("bob".to_owned()), "{party}");
+        world = world.restarted();
+    }
+}
+
+/// One node has other templates of some users than the others: whoever could be missed is named, and left out only if the owner asks for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_missed_in_silence() {
+    let world = World::start(Verification::Required).await;
     world.enrol_as("bank", "bob", "left", Probe::Wrong).await.expect("a template");
     world.nodes[1].delete(&name("bank"), name("bob"), None).await.expect("a disk");
+    // An enrolment that one node has not written down, of a second template.
+    world.nodes[2].store.fail_after(0, When::Before);
+    assert!(world.enrol_as("bank", "alice", "right", Probe::Wrong).await.is_err());
+    assert!(world.nodes[2].store.heal());
+    let unsettled: Vec<UserName> = vec![name("alice"), name("bob")];
     for answer in ask(&world, "bank", shares(Probe::Right)).await {
-        assert!(matches!(answer, Err(AuthFault::Failed(_))), "{answer:?}");
+        let fault = answer.expect_err("they could be missed");
+        assert!(fault.to_string().contains("alice, bob") && fault.to_string().contains("auth refresh"), "{fault}");
+        assert!(matches!(fault, AuthFault::Unsettled(users) if users == unsettled));
+    }
+    // Alice is settled as the text says, and Bob is left out.
+    assert!(world.refresh(30).await.iter().all(Result::is_ok));
+    let leave_out = || SearchSpec { unsettled: Unsettled::LeaveOut, ..search() };
+    let mut world = world;
+    for (probe, found) in [(Probe::Right, Some("alice")), (Probe::Wrong, None)] {
+        // Searches are few in a second, and counted in memory.
+        world = world.restarted();
+        let answers = ask_for(&world, "bank", (leave_out(), shares(probe))).await;
+        for answer in &answers {
+            assert_eq!(answer.as_ref().expect("an answer").left_out, [name("bob")]);
+        }
+        assert_eq!(who(answers), found.map(ToOwned::to_owned));
     }
 }
 

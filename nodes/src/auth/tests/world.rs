@@ -218,6 +218,10 @@ pub(super) fn shares(probe: Probe) -> [InputVector; 3] {
     [a, b, c]
 }
 
+pub(super) fn bits(template: &Template) -> [InputVector; 3] {
+    split(&template.to_bits()).expect("shares").map(InputVector::from)
+}
+
 pub(super) fn integers(entries: &[i64]) -> [InputVector; 3] {
     let entries: Vec<Z64> = entries.iter().map(|x| Z64(x.cast_unsigned())).collect();
     split(&entries).expect("shares").map(InputVector::from)
@@ -369,6 +373,16 @@ impl World {
     ) -> Result<TemplateStatus, AuthFault> {
         let spec = EnrolSpec { session: JobId::random().expect("randomness"), matching };
         self.enrol(&owner(), ("alice", "face"), &spec, embedding(entries)).await
+    }
+
+    /// Enrols a template of bits of Alice, which is matched as it says.
+    pub(super) async fn enrol_bits(
+        &self,
+        matching: Matching,
+        template: &Template,
+    ) -> Result<TemplateStatus, AuthFault> {
+        let spec = EnrolSpec { session: JobId::random().expect("randomness"), matching };
+        self.enrol(&owner(), ("alice", "bits"), &spec, bits(template)).await
     }
 
     async fn enrol(

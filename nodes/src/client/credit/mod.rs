@@ -25,7 +25,7 @@ pub use files::{ModelFile, read_moments};
 pub use find::{TableArg, find};
 pub use join::{Joined, Joining, join};
 pub use moments::joint_moments;
-pub use new_file::NewFile;
+pub use new_file::{NewFile, name_file};
 pub use permits::{Purpose, whose_customers};
 pub use score::{Applicants, ModelSource, Scored, Scores, Scoring, Tell, fetch, score};
 pub use train::{Destination, Method, Pooling, Trained, Training, fetch_model, share_model, train};
