@@ -158,14 +158,6 @@ impl Auth {
             .await
     }
 
-    /// Forgets a credential of an owner. False if there is none. Its key is deleted apart.
-    ///
-    /// # Errors
-    /// [`AuthFault`] of the store.
-    pub async fn delete_credential(&self, owner: &ClientName, id: &[u8]) -> Result<bool, AuthFault> {
-        Ok(self.store.remove(Space::Credentials, record(owner, id)).await?)
-    }
-
     /// A credential that a caller may log in with.
     pub(super) async fn permitted(
         &self,
@@ -193,6 +185,7 @@ fn prefix(owner: &ClientName) -> String {
     format!("credential/{owner}/")
 }
 
-fn record(owner: &ClientName, id: &[u8]) -> Vec<u8> {
+/// The name of its record.
+pub(super) fn record(owner: &ClientName, id: &[u8]) -> Vec<u8> {
     format!("{}{}", prefix(owner), hex::encode(id)).into_bytes()
 }

@@ -105,8 +105,8 @@ pub enum AuthFault {
     /// The node's store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// What was erased is erased, and the node did not sign that it is.
-    #[error("it is erased, and there is no receipt: {0}; the node's operator finds the cause in its log")]
+    /// The node did not sign that it erases something, and has not erased it.
+    #[error("nothing was erased, for the node has signed no receipt: {0}; its operator finds the cause in its log")]
     Receipt(String),
     /// Too many searches in a short time.
     #[error("this node searches among the users of an owner {per_second} times a second at most; wait {wait_ms} ms")]

@@ -111,7 +111,7 @@ pub struct Auth {
     pub(super) turns: Arc<Turns>,
     pub(super) cache: Cache,
     pub(super) busy: Busy<UserKey>,
-    pub(super) notary: Notary,
+    pub(super) notary: Arc<Notary>,
     pub(super) searches: Searches,
     pub(super) bounds: Bounds,
     /// For sessions at the same time.
@@ -132,7 +132,7 @@ impl Auth {
     pub fn new(config: AuthConfig) -> Arc<Self> {
         let AuthConfig { store, parts, sessions, turns, notary, bounds } = config;
         let (cache, busy, searches) = (Cache::default(), Busy::default(), Searches::default());
-        let places = Places::new(bounds.sessions as usize);
+        let (places, notary) = (Places::new(bounds.sessions as usize), Arc::new(notary));
         Arc::new(Self { store, parts, sessions, turns, cache, busy, notary, searches, bounds, places })
     }
 
@@ -194,19 +194,6 @@ impl Auth {
             all.push(UserStatus { user: key.user, templates: gallery.current, failures, locked_until_ms });
         }
         Ok(all)
-    }
-
-    /// Erases one template of a user, or all, with every share of them. Gives what was erased at this node.
-    ///
-    /// # Errors
-    /// [`AuthFault`] of the store.
-    pub async fn delete(
-        &self,
-        owner: &ClientName,
-        user: UserName,
-        name: Option<TemplateName>,
-    ) -> Result<Vec<TemplateStatus>, AuthFault> {
-        self.erase(&UserKey { owner: owner.clone(), user }, name).await
     }
 
     /// A login: this node's parts of the signature, if everything holds.

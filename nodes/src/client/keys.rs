@@ -12,7 +12,7 @@ use crate::{
     api::ProblemKind,
     keys::{ExchangeId, HashName, KeyName, KeySpec, KeyStatus, KeyUse, SignRequest, encode_secret, public_from_hex},
     pki::ClientName,
-    receipt::Receipt,
+    receipt::{Nonce, Receipt},
 };
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::{collections::BTreeSet, fmt, time::Duration};
@@ -125,7 +125,7 @@ impl Client {
             }
             attempt += 1;
         };
-        let deleted = all(&self.nodes, |node| node.delete_key(name, Some(spec.enrolment))).await;
+        let deleted = all(&self.nodes, |node| node.delete_key(name, (Some(spec.enrolment), None))).await;
         for (node, result) in self.nodes.iter().zip(deleted) {
             if let Err(e) = result
                 && !is_missing(&e)
@@ -165,11 +165,11 @@ impl Client {
         }
     }
 
-    /// Deletes a key of this client at all three nodes. Gives the receipt of each, or why there is none, in party order.
+    /// Deletes a key of this client at all three nodes. Gives the receipt of each, or why there is none, in party order. Repeated with the same nonce it gives those again whose answer was lost: draw one for each deletion.
     ///
     /// Cancel safe: nodes that have not been asked keep their shares, two of which sign.
-    pub async fn delete_key(&self, name: &KeyName) -> [Result<Receipt, Error>; 3] {
-        all(&self.nodes, |node| node.delete_key(name, None)).await
+    pub async fn delete_key(&self, name: &KeyName, nonce: Nonce) -> [Result<Receipt, Error>; 3] {
+        all(&self.nodes, |node| node.delete_key(name, (None, Some(nonce)))).await
     }
 
     /// The keys of this client, by name. A node that does not answer is left out, if two others do. Cancel safe.

@@ -13,7 +13,7 @@ use crate::{
     job::{Failure, FailureKind, Sessions},
     pki::{ClientName, Identity},
     places::Places,
-    receipt::{Notary, Receipt},
+    receipt::{Asked, Met, Nonce, Notary, Receipt, USED, now_unix},
     store::{Space, Store},
 };
 use std::{
@@ -260,28 +260,45 @@ impl Keys {
         Ok(keys)
     }
 
-    /// Erases a key of the caller at this node; if an enrolment is given, only if it is of that one. Goes on if it is dropped.
+    /// Erases a key of the caller at this node; if an enrolment is given, only if it is of that one. Goes on if it is dropped. Repeated with the same nonce it gives the same receipt, for [`KEPT`](crate::receipt::KEPT), whatever is there by then.
     ///
     /// # Errors
-    /// [`KeyFault::Missing`], or of the store.
+    /// [`KeyFault::Missing`], [`KeyFault::Invalid`] for the nonce of another request, or of the store.
     pub async fn delete(
         self: &Arc<Self>,
         caller: &ClientName,
         id: KeyId,
-        only: Option<ExchangeId>,
+        (only, nonce): (Option<ExchangeId>, Option<Nonce>),
     ) -> Result<Receipt, KeyFault> {
         id.owned_by(caller)?;
         let (this, waiting) = (self.clone(), self.waiting.try_take(caller)?);
         detached(async move {
             let _step = (waiting, this.step(&id).await);
-            let stored = this.load(&id).await?;
-            if only.is_some_and(|only| only != stored.spec.enrolment) {
-                return Err(KeyFault::Missing(id));
+            let (node, now) = (this.clone(), now_unix());
+            let what = format!("key {} {}", id.name, only.map(|only| only.to_string()).unwrap_or_default());
+            let asked = nonce.map(|nonce| Asked { owner: id.owner.clone(), nonce, what });
+            let write = this.store.write(move |records| {
+                match asked.as_ref().map(|asked| asked.met(records, now)).transpose()? {
+                    Some(Met::Before(receipt)) => return Ok((receipt, None)),
+                    Some(Met::Another) => return Err(KeyFault::Invalid(USED.to_owned())),
+                    Some(Met::New) | None => {}
+                }
+                let stored = Stored::read(records, &id)?;
+                let stored = stored.filter(|stored| only.is_none_or(|only| only == stored.spec.enrolment));
+                let stored = stored.ok_or_else(|| KeyFault::Missing(id.clone()))?;
+                stored.remove(records)?;
+                let receipt = deleted(&node.notary, &stored, nonce)?;
+                if let Some(asked) = &asked {
+                    asked.keep(records, (&receipt, now))?;
+                }
+                Ok((receipt, Some(stored)))
+            });
+            let (receipt, gone) = write.await?;
+            if let Some(gone) = gone {
+                this.signers.forget(&gone);
+                tracing::info!("deleted {}", gone.id);
             }
-            stored.remove(&this.store).await?;
-            this.signers.forget(&stored);
-            tracing::info!("deleted {id}");
-            deleted(&this.notary, &stored)
+            Ok(receipt)
         })
         .await
     }

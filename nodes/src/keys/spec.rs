@@ -1,7 +1,7 @@
 //! What clients say and hear of keys.
 
 use super::KeyFault;
-use crate::{Error, job::frame, pki::ClientName, tables::UploadId};
+use crate::{Error, pki::ClientName, tables::UploadId};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -139,8 +139,19 @@ pub struct Partials {
 /// # Errors
 /// [`Error::Bug`] if the specification has no form as JSON, which does not happen.
 pub fn encode_secret(spec: &impl Serialize, secret: Zeroizing<Vec<u8>>) -> Result<[Bytes; 2], Error> {
-    let spec = serde_json::to_vec(spec).map_err(|e| Error::Bug(format!("a key's specification as JSON: {e}")))?;
-    Ok([frame(&spec), Bytes::from_owner(secret)])
+    let text = secret_json(spec)?;
+    let mut head = Zeroizing::new(Vec::with_capacity(4 + text.len()));
+    head.extend_from_slice(&(text.len() as u32).to_le_bytes());
+    head.extend_from_slice(&text);
+    Ok([Bytes::from_owner(head), Bytes::from_owner(secret)])
+}
+
+/// JSON that may have a secret in it.
+pub(crate) fn secret_json(what: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, Error> {
+    // Longer than any with a secret, so that it is not moved, and no copy is left behind.
+    let mut text = Zeroizing::new(Vec::with_capacity(1 << 10));
+    serde_json::to_writer(&mut *text, what).map_err(|e| Error::Bug(format!("a request as JSON: {e}")))?;
+    Ok(text)
 }
 
 impl KeyId {

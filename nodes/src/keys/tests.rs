@@ -260,10 +260,18 @@ async fn a_key_lives_from_enrolment_to_deletion() {
     let listed = world.nodes[0].list(&name("alice")).await.expect("readable");
     assert_eq!(listed.len(), 1);
     assert!(world.nodes[0].list(&name("bob")).await.expect("readable").is_empty());
-    let receipts = good(world.all(|node, _| async move { node.delete(&name("alice"), id(), None).await }).await);
+    let nonce = exchange();
+    let delete = || world.all(|node, _| async move { node.delete(&name("alice"), id(), (None, Some(nonce))).await });
+    let receipts = good(delete().await);
+    // An answer that was lost is had again, by the same request alone.
+    assert_eq!(good(delete().await), receipts);
+    for (other, only) in [(nonce, Some(exchange())), (exchange(), None)] {
+        let refused = world.nodes[0].delete(&name("alice"), id(), (only, Some(other))).await;
+        assert!(matches!(refused, Err(KeyFault::Invalid(_) | KeyFault::Missing(_))), "{refused:?}");
+    }
     for (party, receipt) in Party::ALL.into_iter().zip(&receipts) {
         let deletion = receipt.verify::<Deletion>(&config.cluster, party).expect("a receipt of that node");
-        assert_eq!((deletion.name, deletion.epoch), (id().name, 2));
+        assert_eq!((deletion.name, deletion.epoch, deletion.nonce), (id().name, 2, Some(nonce)));
         assert_eq!(deletion.key_sha256.0, public.id());
         assert!(receipt.verify::<Deletion>(&config.cluster, party.next()).is_err(), "of another node");
         let forged = Receipt { statement: receipt.statement.replace("release", "another"), ..receipt.clone() };
@@ -293,7 +301,7 @@ async fn who_is_not_named_has_nothing_of_a_key() {
     // Who may sign may not replace or delete.
     for other in ["bob", "mallory"] {
         missing(node.refresh(&name(other), id(), exchange()).await.map(drop));
-        missing(node.delete(&name(other), id(), None).await.map(drop));
+        missing(node.delete(&name(other), id(), (None, None)).await.map(drop));
     }
     // A key of the same name of one's own is another one.
     let own = KeyId { owner: mallory.clone(), ..id() };
@@ -518,7 +526,7 @@ async fn a_key_for_tokens_signs_nothing_else_and_no_other_key_signs_tokens() {
         }
         let fault = node.sign_document(&name("alice"), &id(), &request).await;
         assert!(matches!(fault, Err(KeyFault::Use(_))), "{fault:?}");
-        node.delete(&name("alice"), id(), None).await.expect("deleted");
+        node.delete(&name("alice"), id(), (None, None)).await.expect("deleted");
     }
     good(world.enrol(&self::spec(), &self::shares()).await);
     for node in &world.nodes {

@@ -67,6 +67,8 @@ pub enum Space {
     Credentials,
     /// Signature counters, attempts and locks.
     Counters,
+    /// Receipts of what was deleted.
+    Receipts,
 }
 
 /// Which node a store belongs to.
@@ -96,7 +98,7 @@ struct Inner {
 }
 
 impl Space {
-    const ALL: [Self; 4] = [Self::Keys, Self::Templates, Self::Credentials, Self::Counters];
+    const ALL: [Self; 5] = [Self::Keys, Self::Templates, Self::Credentials, Self::Counters, Self::Receipts];
 
     /// As the file names it.
     const fn name(self) -> &'static str {
@@ -105,6 +107,7 @@ impl Space {
             Self::Templates => "templates",
             Self::Credentials => "credentials",
             Self::Counters => "counters",
+            Self::Receipts => "receipts",
         }
     }
 

@@ -2,9 +2,14 @@
 
 use super::{
     super::*,
-    world::{CONFIGS, Probe, World, shares, spec as login},
+    world::{self, CONFIGS, Probe, World, shares, spec as login},
 };
-use crate::{job::JobId, pki::ClientName, receipt::Receipt, store::tests::When};
+use crate::{
+    job::JobId,
+    pki::ClientName,
+    receipt::{Nonce, Receipt},
+    store::tests::When,
+};
 use futures_util::future::join_all;
 use guard::now_ms;
 use std::sync::Arc;
@@ -72,7 +77,7 @@ async fn the_owner_alone_learns_who_it_is() {
     }
     let world = world.restarted();
     for node in &world.nodes {
-        assert_eq!(node.delete(&name("bank"), name("carol"), None).await.expect("a disk").len(), 1);
+        node.delete(&name("bank"), (name("carol"), None), None).await.expect("a receipt");
     }
     assert_eq!(who(ask(&world, "bank", shares(Probe::Wrong)).await), None);
     // It says nothing of who is allowed to log in: nothing is counted, nothing locked.
@@ -87,7 +92,7 @@ async fn who_is_erased_during_a_search_is_not_found() {
     let nodes = world.nodes.each_ref().map(Arc::clone);
     world.meanwhile(async move {
         for node in &nodes {
-            assert_eq!(node.delete(&name("bank"), name("alice"), None).await.expect("a disk").len(), 1);
+            node.delete(&name("bank"), (name("alice"), None), None).await.expect("a receipt");
         }
     });
     for answer in ask(&world, "bank", shares(Probe::Right)).await {
@@ -149,7 +154,7 @@ async fn a_refresh_that_broke_off_stops_no_search() {
 async fn nobody_is_missed_in_silence() {
     let world = World::start(Verification::Required).await;
     world.enrol_as("bank", "bob", "left", Probe::Wrong).await.expect("a template");
-    world.nodes[1].delete(&name("bank"), name("bob"), None).await.expect("a disk");
+    world.nodes[1].delete(&name("bank"), (name("bob"), None), None).await.expect("a receipt");
     // An enrolment that one node has not written down, of a second template.
     world.nodes[2].store.fail_after(0, When::Before);
     assert!(world.enrol_as("bank", "alice", "right", Probe::Wrong).await.is_err());
@@ -180,10 +185,12 @@ async fn each_node_signs_what_it_has_erased() {
     let world = World::start(Verification::Required).await;
     let (bank, cluster) = (name("bank"), &CONFIGS[0].cluster);
     for (node, party) in world.nodes.iter().zip(Party::ALL) {
-        let templates = node.delete(&bank, name("alice"), None).await.expect("a disk");
+        let asked = || node.delete(&bank, (name("alice"), None), None);
+        let receipt = asked().await.expect("signed");
+        assert!(matches!(asked().await, Err(AuthFault::Absent(_))), "nothing says by which request it was");
+        let templates = world::erased(&receipt);
         let held: Vec<_> = templates.iter().map(|template| (template.name.clone(), template.enrolment)).collect();
         let erased = Erased::Templates { user: name("alice"), templates };
-        let receipt = node.receipt(&bank, erased.clone()).expect("signed");
         let erasure = receipt.verify::<Erasure>(cluster, party).expect("of that node");
         assert_eq!((erasure.owner, erasure.erased), (name("bank"), erased));
         assert!(receipt.verify::<Erasure>(cluster, party.next()).is_err(), "of another node");
@@ -192,7 +199,7 @@ async fn each_node_signs_what_it_has_erased() {
         let now = erasure.origin.time_unix;
         let answers = |owner: &ClientName, now, asked: Asked<'_>| {
             let is = |erasure: &Erasure| erasure.answers(owner, asked);
-            receipt.verify_answer((cluster, party), now, is).is_ok()
+            receipt.verify_answer((cluster, party), (now, None), is).is_ok()
         };
         let all = Asked::Templates { user: &alice, name: None, held: &held };
         assert!(answers(&bank, now, all) && answers(&bank, now + 300, all) && answers(&bank, now - 300, all));
@@ -207,12 +214,57 @@ async fn each_node_signs_what_it_has_erased() {
         );
         let id = CredentialId::new(&[9; 16]).expect("an id");
         assert!(!answers(&bank, now, Asked::Credential(&id)), "no credential");
-        let credential = node.receipt(&bank, Erased::Credential(Bytes(vec![8; 16]))).expect("signed");
+        let of_another = Erased::Credential(Bytes(vec![8; 16]));
+        let credential = erasure::receipt(&node.notary, (bank.clone(), None), of_another).expect("signed");
         let other = |erasure: &Erasure| erasure.answers(&bank, Asked::Credential(&id));
-        assert!(credential.verify_answer((cluster, party), now, other).is_err(), "another credential's");
+        assert!(credential.verify_answer((cluster, party), (now, None), other).is_err(), "another credential's");
         // Nor is it taken for the receipt of a key.
         assert!(receipt.verify::<crate::keys::Deletion>(cluster, party).is_err());
         let forged = Receipt { statement: receipt.statement.replace("alice", "bobby"), ..receipt };
         assert!(forged.verify::<Erasure>(cluster, party).is_err(), "forged");
     }
+}
+
+/// A request whose answer was lost is repeated with its nonce, and is given the receipt that it had; with that nonce nothing else is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_receipt_is_had_again() {
+    let world = World::start(Verification::Required).await;
+    let (bank, cluster) = (name("bank"), &CONFIGS[0].cluster);
+    let [nonce, other] = [(); 2].map(|()| Some(Nonce::random().expect("randomness")));
+    let alice = || (name("alice"), None);
+    let first = world.nodes[0].delete(&bank, alice(), nonce).await.expect("signed");
+    let first_credential = world.nodes[0].delete_credential(&bank, &[9; 16], other).await.expect("signed");
+    // The other nodes were asked in vain: their receipts come with the repeated request.
+    let world = world.restarted();
+    for (node, party) in world.nodes.iter().zip(Party::ALL) {
+        let receipt = node.delete(&bank, alice(), nonce).await.expect("signed");
+        assert_eq!(receipt == first, party == Party::P0);
+        let asked = |erasure: &Erasure| {
+            erasure.answers(&bank, Asked::Templates { user: &name("alice"), name: None, held: &[] })
+        };
+        let now = receipt.verify::<Erasure>(cluster, party).expect("of that node").origin.time_unix;
+        let answers = |now, nonce| receipt.verify_answer((cluster, party), (now, nonce), asked).is_ok();
+        // Late, but for this request alone: neither for another nor for one without a nonce.
+        assert!(answers(now + 6 * 24 * 3600, nonce) && !answers(now + 8 * 24 * 3600, nonce));
+        assert!(!answers(now - 301, nonce), "of the future");
+        assert!(!answers(now, other) && !answers(now, None));
+    }
+    let node = &world.nodes[0];
+    assert_eq!(node.delete_credential(&bank, &[9; 16], other).await.expect("signed"), first_credential);
+    for refused in [
+        node.delete(&bank, alice(), other).await,
+        node.delete(&bank, (name("alice"), Some(name("left"))), nonce).await,
+        node.delete_credential(&bank, &[9; 16], nonce).await,
+    ] {
+        assert!(matches!(&refused, Err(AuthFault::Invalid(text)) if text.contains("nonce")), "{refused:?}");
+    }
+    let absent = node.delete(&name("phone"), alice(), nonce).await;
+    assert!(matches!(absent, Err(AuthFault::Absent(_))), "another client's nonce says nothing: {absent:?}");
+    // What the store refuses is not erased, and has no receipt.
+    world.enrol_as("bank", "alice", "left", Probe::Right).await.expect("enrolled anew");
+    node.store.fail_after(0, When::Before);
+    let fresh = Some(Nonce::random().expect("randomness"));
+    assert!(node.delete(&bank, alice(), fresh).await.is_err());
+    assert!(node.store.heal());
+    assert_eq!(world::erased(&node.delete(&bank, alice(), fresh).await.expect("signed")).len(), 1);
 }

@@ -7,7 +7,7 @@ use crate::{
     job::{Failure, FailureKind, JobId, ModeSpec, Seat, Session, Sessions, Turns},
     keys::{KeyFault, KeyId},
     pki::ClientName,
-    receipt::Notary,
+    receipt::{Notary, Receipt},
     store::{Space, Store, tests::temporary},
 };
 use futures_util::future::join_all;
@@ -187,6 +187,13 @@ impl Session for Meeting {
             self.net.stall();
         }
     }
+}
+
+/// The templates that a node says that it has erased.
+pub(super) fn erased(receipt: &Receipt) -> Vec<TemplateStatus> {
+    let erasure: Erasure = serde_json::from_str(&receipt.statement).expect("a statement");
+    let Erased::Templates { templates, .. } = erasure.erased else { panic!("{:?}", erasure.erased) };
+    templates
 }
 
 fn owner() -> ClientName {

@@ -123,7 +123,7 @@ pub struct RevokeArgs {
     #[arg(long, value_name = "ID")]
     credential: Option<String>,
     /// The issuer of tokens that is forgotten
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["credential", "receipts"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["credential", "receipts", "nonce"])]
     issuer: Option<IssuerName>,
     #[command(flatten)]
     receipts: ReceiptArgs,
@@ -243,22 +243,22 @@ pub(super) fn revoke(args: &RevokeArgs) -> Result<Exit, Error> {
         output.print(&serde_json::json!({ "issuer": name }), text)?;
         return Ok(Exit::Ok);
     }
-    let (target, file) = (args.cluster.resolve()?, args.receipts.file()?);
+    let (target, file, nonce) = (args.cluster.resolve()?, args.receipts.file()?, args.receipts.nonce()?);
     let whose = owner(&args.cluster)?;
     let (checked, what) = if let Some(text) = &args.credential {
         let id = credential_id(text)?;
-        let answers = called(&args.cluster, async |client| Ok(client.delete_credential(&id).await))?;
+        let answers = called(&args.cluster, async |client| Ok(client.delete_credential(&id, nonce).await))?;
         let asked = |erasure: &Erasure| erasure.answers(&whose, Asked::Credential(&id));
-        (Checked::of(&target.cluster, answers, asked), format!("the credential {text}"))
+        (Checked::of((&target.cluster, nonce), answers, asked), format!("the credential {text}"))
     } else {
         let user =
             args.user.as_ref().ok_or_else(|| Error::Usage("name the user, a credential or an issuer".to_owned()))?;
         let name = args.template.as_ref();
         let (held, answers) = called(&args.cluster, async |client| {
-            Ok((client.held_templates(user).await, client.delete_templates(user, name).await))
+            Ok((client.held_templates(user).await, client.delete_templates(user, name, nonce).await))
         })?;
         let asked = |erasure: &Erasure| erasure.answers(&whose, Asked::Templates { user, name, held: &held });
-        (Checked::of(&target.cluster, answers, asked), user.to_string())
+        (Checked::of((&target.cluster, nonce), answers, asked), user.to_string())
     };
     checked.keep(file)?;
     for (party, erasure) in &checked.stated {
@@ -271,7 +271,7 @@ pub(super) fn revoke(args: &RevokeArgs) -> Result<Exit, Error> {
         };
         output.print(erasure, text)?;
     }
-    checked.failed.map_or(Ok(Exit::Ok), Err)
+    checked.end()
 }
 
 /// Runs `trefoil auth sample`.

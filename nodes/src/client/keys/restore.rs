@@ -49,7 +49,7 @@ impl Client {
         }
         if at == At::Some {
             // Of that enrolment alone: another key of the name stays.
-            for deleted in all(&self.nodes, |node| node.delete_key(name, Some(enrolment))).await {
+            for deleted in all(&self.nodes, |node| node.delete_key(name, (Some(enrolment), None))).await {
                 if let Err(e) = deleted
                     && !is_missing(&e)
                 {
