@@ -16,6 +16,7 @@ pub mod job;
 pub mod keys;
 pub mod local;
 pub mod mesh;
+mod names;
 pub mod node;
 pub mod page;
 pub mod pki;

@@ -121,7 +121,7 @@ pub enum AuthFault {
     Searching,
     /// The nodes do not have the same templates of users who would be searched.
     #[error(
-        "the nodes do not have the same templates of {}: an enrolment or an erasure broke off, or a node has lost some. Nobody was searched, for they could be missed; settle each by `trefoil auth refresh --user NAME`, or, if that fails, revoke and enrol the user anew. Or search the others with --leave-out-unsettled",
+        "the nodes do not have the same templates of {}: an enrolment or an erasure is under way or broke off, or a node has lost some. Nobody was searched, for they could be missed. Try again; if that does not help, settle each by `trefoil auth refresh --user NAME`, or, if that fails, revoke and enrol the user anew. Or search the others with --leave-out-unsettled",
         named(.0)
     )]
     Unsettled(Vec<UserName>),

@@ -146,6 +146,9 @@ async fn a_recovery_is_the_owners_with_the_recovery_share() {
     }
     world.device(&recovery).await.expect("with both");
     let json = serde_json::to_string(&request(claimed(&recovery, Party::P0).claim)).expect("JSON");
+    // A text that is moved while it grows leaves copies behind.
+    let text = secret_json(&request(claimed(&recovery, Party::P0).claim)).expect("JSON");
+    assert!(*text == *json.as_bytes() && text.capacity() == 1 << 10);
     let read: IssueRequest = serde_json::from_str(&json).expect("what was written");
     assert!(read.claim.bytes() == claimed(&recovery, Party::P0).claim.bytes() && read.role == RoleName::Device);
     assert!(!format!("{read:?}").contains(&hex::encode(read.claim.bytes())));
