@@ -6,7 +6,7 @@ use crate::{
     Error,
     api::{Api, KeysApi, Server, auth_router},
     audit::{AuditWhose, Keeper},
-    auth::Auth,
+    auth::{Auth, AuthConfig, Bounds},
     config::{Address, NodeConfig},
     job::{Jobs, Runner, Sessions, Turns},
     keys::{Keys, KeysConfig},
@@ -101,7 +101,13 @@ impl Node {
         let keys_api = Arc::new(KeysApi { keys: keys.clone(), limits: limits.clone() });
         let tls = tls::api_server(&identity, &cluster)?;
         let notary = Notary::new(cluster.id(), party, &identity)?;
-        let auth = Auth::new(store.clone(), Box::new(keys.clone()), sessions, turns, notary);
+        let bounds = Bounds {
+            templates: limits.client_templates,
+            credentials: limits.client_credentials,
+            sessions: limits.waiting_jobs,
+        };
+        let auth = AuthConfig { store: store.clone(), parts: Box::new(keys.clone()), sessions, turns, notary, bounds };
+        let auth = Auth::new(auth);
         let more = keys_api.router().merge(auth_router(auth, limits.clone()));
         let server = Server::new(listener, tls, cluster, api.router(more), &limits);
         let mesh_address = mesh.local_addr().map_err(Error::system("read the address of the mesh socket"))?;

@@ -3,6 +3,11 @@
 //! A receipt says what its node says, no more: nothing of copies that the node's operator or somebody in the node has made before, of backups of the file, or of what the disk keeps of records that are overwritten
 //! (encrypted under the store's key).
 
+mod kept;
+
+pub(crate) use kept::{Asked, Met, USED};
+pub use kept::{KEPT, MOST_KEPT, Nonce};
+
 use crate::{
     Error,
     config::{Cluster, ClusterId},
@@ -31,6 +36,9 @@ pub trait Statement: DeserializeOwned + Serialize {
 
     /// Who has stated it, and when.
     fn origin(&self) -> &Origin;
+
+    /// The nonce of the request that it answers, if that had one.
+    fn nonce(&self) -> Option<Nonce>;
 }
 
 /// Who states something, and when.
@@ -119,21 +127,27 @@ impl Receipt {
         Ok(stated)
     }
 
-    /// What a node has stated in answer to a request, if it is what was `asked` for and was signed within [`CLOCKS_APART`] of `now_unix`: neither an old receipt is one, nor that of something else.
+    /// What a node has stated in answer to a request, if it is what was `asked` for: neither an old receipt is one, nor that of something else. One with the nonce of the request answers no other, and may be as old as it is [`KEPT`];
+    /// without a nonce it was signed within [`CLOCKS_APART`] of `now_unix`.
     ///
     /// # Errors
     /// [`ReceiptFault`].
     pub fn verify_answer<S: Statement>(
         &self,
         (cluster, party): (&Cluster, Party),
-        now_unix: u64,
+        (now_unix, nonce): (u64, Option<Nonce>),
         asked: impl FnOnce(&S) -> bool,
     ) -> Result<S, ReceiptFault> {
         let stated: S = self.verify(cluster, party)?;
         if !asked(&stated) {
             return Err(ReceiptFault("it does not state what was asked for"));
         }
-        if stated.origin().time_unix.abs_diff(now_unix) > CLOCKS_APART.as_secs() {
+        if stated.nonce() != nonce {
+            return Err(ReceiptFault("it does not have the nonce of the request"));
+        }
+        let (time, apart) = (stated.origin().time_unix, CLOCKS_APART.as_secs());
+        let oldest = if nonce.is_some() { KEPT.as_secs() + apart } else { apart };
+        if time > now_unix.saturating_add(apart) || time < now_unix.saturating_sub(oldest) {
             return Err(ReceiptFault("it was not signed just now, or a clock is wrong"));
         }
         Ok(stated)

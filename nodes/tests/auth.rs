@@ -166,6 +166,41 @@ fn tokens(world: &World) {
     refused(&token("nonce-04", "probe"), "no such issuer");
 }
 
+/// The nodes lose the key of phone2, and have another one's shares from its files: whole, or not at all, or by the same line once more.
+fn restored(world: &World, key: &str) {
+    let restore =
+        "restore --device phone2.json --recovery phone2.key --device-out phone4.json --recovery-out phone4.key";
+    let files = ["phone4.json", "phone4.key"].map(|name| world.file(name));
+    let parts = files.each_ref().map(|file| PathBuf::from(format!("{}.part", file.display())));
+    let nothing = || files.iter().chain(&parts).all(|file| !file.exists());
+    refused(&world.at(restore), "is there already");
+    assert!(nothing(), "the nodes have another key of the name, and nothing is left");
+    assert!(world.at(&format!("delete --name {key} --yes")).status.success());
+    refused(&world.at(&restore.replace("phone2.key", "recovery.key")), "partial signature is wrong");
+    assert!(nothing());
+    let restore = format!("{restore} --json");
+    stdout(&world.at(&restore));
+    let written = files.each_ref().map(|file| fs::read(file).expect("a file"));
+    // Ended before the files had their names, or one of them: the nodes know the enrolment, and the same line goes on.
+    let end = |before: &[usize]| {
+        for &k in before {
+            fs::rename(&files[k], &parts[k]).expect("there");
+        }
+    };
+    for ended in [&[0, 1][..], &[1]] {
+        end(ended);
+        stdout(&world.at(&restore));
+        assert!(parts.iter().all(|part| !part.exists()));
+        assert_eq!(files.each_ref().map(|file| fs::read(file).expect("a file")), written);
+    }
+    // Ended before the nodes had anything: the line begins anew.
+    assert!(world.at(&format!("delete --name {key} --yes")).status.success());
+    end(&[0, 1]);
+    stdout(&world.at(&restore));
+    assert!(parts.iter().all(|part| !part.exists()));
+    assert!(files.iter().zip(&written).all(|(file, before)| fs::read(file).expect("a file") != *before));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_is_enrolled_registers_and_logs_in() {
     let mut world = World::start().await;
@@ -209,7 +244,7 @@ async fn a_user_is_enrolled_registers_and_logs_in() {
 
     tokens(&world);
     let found = stdout(&world.at("identify --iris probe.iris --json"));
-    assert_eq!(found, json!({"user": "alice"}));
+    assert_eq!(found, json!({"user": "alice", "left_out": []}));
     // Others have users of their own.
     refused(&world.phone("identify --iris probe.iris"), "no template");
     // The device is lost. What has its share from before is of no use, and so is the recovery share that was used.
@@ -228,12 +263,7 @@ async fn a_user_is_enrolled_registers_and_logs_in() {
     world.ask("request.json", false);
     world.verify(&world.phone(&with("probe")), &mut registered);
     // The nodes have lost the key: device and recovery share give them another one's shares.
-    let key = device.spec().key.to_string();
-    let restore =
-        "restore --device phone2.json --recovery phone2.key --device-out phone4.json --recovery-out phone4.key";
-    assert!(world.at(&format!("delete --name {key} --yes")).status.success());
-    refused(&world.at(&restore.replace("phone2.key", "recovery.key")), "partial signature is wrong");
-    stdout(&world.at(&format!("{restore} --json")));
+    restored(&world, &device.spec().key.to_string());
     let login = login.replace("phone2.json", "phone4.json");
     let with = |probe: &str| format!("{login} --iris {probe}.iris");
     world.ask("request.json", false);

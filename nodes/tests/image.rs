@@ -149,7 +149,8 @@ fn with_exponents(key: &NodeKey, exponents: [&[u8]; 2]) -> NodeKey {
 }
 
 fn matching(kind: TemplateKind) -> Matching {
-    Matching { kind, threshold: "69/200".parse::<Threshold>().expect("a fraction"), mode: ModeSpec::Malicious }
+    let threshold = "69/200".parse::<Threshold>().expect("a fraction");
+    Matching { kind, threshold, mode: ModeSpec::Malicious, least_valid: Threshold::HALF }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,6 +16,8 @@ pub struct Threshold {
 impl Threshold {
     /// 0.345, in use for iris codes of 12,800 bits against large galleries.
     pub const DEPLOYED: Self = Self { p: 69, q: 200 };
+    /// A half.
+    pub const HALF: Self = Self { p: 1, q: 2 };
     /// 0.32, the classic threshold of the field.
     pub const CLASSIC: Self = Self { p: 8, q: 25 };
 

@@ -5,26 +5,26 @@ mod tokens;
 use super::{Caller, Problem, ProblemKind, jobs::announced_as, jobs::client};
 use crate::{
     auth::{
-        AUTH_MEDIA_TYPE, Answer, Auth, AuthFault, CredentialSpec, CredentialStatus, EnrolSpec, Erased, Found,
-        LoginSpec, RefreshSpec, SearchSpec, TemplateKind, TemplateName, TemplateStatus, UserName, UserStatus,
+        AUTH_MEDIA_TYPE, Answer, Auth, AuthFault, CredentialSpec, CredentialStatus, EnrolSpec, Found, LoginSpec,
+        RefreshSpec, SearchSpec, TemplateKind, TemplateName, TemplateStatus, UserName, UserStatus,
     },
     job::{FailureKind, Intake, JobId, Limits, MAX_SPEC_BYTES, NotAJobId, read_spec},
     keys::KeyFault,
     pki::ClientName,
+    receipt::Nonce,
 };
 use axum::{
     Extension, Json, Router,
     body::Body,
-    extract::{DefaultBodyLimit, Path, State},
+    extract::{DefaultBodyLimit, Path, Query, State, rejection::QueryRejection},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing,
 };
 use bytes::Bytes;
 use futures_util::Stream;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{fmt, future::Future, str::FromStr, sync::Arc};
-use tokio::sync::Semaphore;
 use tracing::info;
 use trefoil_circuits::program::InputVector;
 use zeroize::Zeroizing;
@@ -34,8 +34,13 @@ use zeroize::Zeroizing;
 pub(super) struct AuthApi {
     auth: Arc<Auth>,
     limits: Limits,
-    /// For sessions at the same time.
-    places: Arc<Semaphore>,
+}
+
+/// By which request.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfRequest {
+    nonce: Option<Nonce>,
 }
 
 /// The routes, to be merged with those of [`Api`](super::Api).
@@ -57,7 +62,7 @@ pub fn auth_router(auth: Arc<Auth>, limits: Limits) -> Router {
         .route("/v1/auth/tokens/{id}", routing::put(tokens::token))
         .route("/v1/auth/jwks", routing::get(tokens::jwks))
         .layer(DefaultBodyLimit::disable())
-        .with_state(Arc::new(AuthApi { auth, places: Arc::new(Semaphore::new(limits.waiting_jobs as usize)), limits }))
+        .with_state(Arc::new(AuthApi { auth, limits }))
 }
 
 /// `PUT /v1/auth/users/{user}/templates/{name}`: enrols a template with the other nodes.
@@ -101,8 +106,10 @@ async fn delete_template(
     State(api): State<Arc<AuthApi>>,
     Extension(caller): Extension<Caller>,
     Path((user, name)): Path<(String, String)>,
+    query: Result<Query<OfRequest>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    erase(&api, &caller, (parse(&user)?, Some(parse(&name)?))).await
+    let of = (parse(&user)?, Some(parse(&name)?));
+    Ok(answer(StatusCode::OK, &api.auth.delete(client(&caller)?, of, nonce(query)?).await?))
 }
 
 /// `DELETE /v1/auth/users/{user}`: erases all templates of a user.
@@ -110,8 +117,10 @@ async fn delete_user(
     State(api): State<Arc<AuthApi>>,
     Extension(caller): Extension<Caller>,
     Path(user): Path<String>,
+    query: Result<Query<OfRequest>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    erase(&api, &caller, (parse(&user)?, None)).await
+    let of = (parse(&user)?, None);
+    Ok(answer(StatusCode::OK, &api.auth.delete(client(&caller)?, of, nonce(query)?).await?))
 }
 
 /// `PUT /v1/auth/credentials/{id}`: stores a credential.
@@ -141,15 +150,10 @@ async fn delete_credential(
     State(api): State<Arc<AuthApi>>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
+    query: Result<Query<OfRequest>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let (owner, id) = (client(&caller)?, credential_id(&id)?);
-    if api.auth.delete_credential(owner, &id).await? {
-        info!("{owner} has deleted the credential {}", hex::encode(&id));
-        let erased = Erased::Credential(trefoil_auth::webauthn::Bytes(id));
-        Ok(answer(StatusCode::OK, &api.auth.receipt(owner, erased)?))
-    } else {
-        Err(AuthFault::Absent("credential").into())
-    }
+    Ok(answer(StatusCode::OK, &api.auth.delete_credential(owner, &id, nonce(query)?).await?))
 }
 
 /// `PUT /v1/auth/logins/{id}`: a login with the other nodes. The answer comes when it has ended.
@@ -165,20 +169,6 @@ async fn login(
     let probe = vector(rest, spec.probe).await?;
     let parts: Answer = apart(&api, async move |auth| auth.login(&caller, id, spec, probe).await).await?;
     Ok(answer(StatusCode::OK, &parts))
-}
-
-async fn erase(
-    api: &AuthApi,
-    caller: &Caller,
-    (user, name): (UserName, Option<TemplateName>),
-) -> Result<Response, Problem> {
-    let owner = client(caller)?;
-    let erased = api.auth.delete(owner, user.clone(), name).await?;
-    if erased.is_empty() {
-        return Err(AuthFault::Absent("template").into());
-    }
-    info!("{owner} has erased {} templates of {user}", erased.len());
-    Ok(answer(StatusCode::OK, &api.auth.receipt(owner, Erased::Templates { user, templates: erased })?))
 }
 
 /// `PUT /v1/auth/searches/{id}`: who of the caller's users a probe is of, with the other nodes.
@@ -209,15 +199,7 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T, AuthFault>> + Send + 'static,
 {
-    let busy =
-        |_| ProblemKind::Busy.because("the node has as many logins under way as it takes; come back in a moment");
-    let place = api.places.clone().try_acquire_owned().map_err(busy)?;
-    let work = work(api.auth.clone());
-    let task = tokio::spawn(async move {
-        let done = work.await;
-        drop(place);
-        done
-    });
+    let task = tokio::spawn(work(api.auth.clone()));
     let done = task.await.map_err(|e| ProblemKind::Internal.because(format!("{e}; please report this")))?;
     Ok(done?)
 }
@@ -273,6 +255,12 @@ fn credential_id(text: &str) -> Result<Vec<u8>, Problem> {
     Ok(id.0)
 }
 
+fn nonce(query: Result<Query<OfRequest>, QueryRejection>) -> Result<Option<Nonce>, Problem> {
+    let form = "the only parameter is nonce, 32 lower-case hexadecimal digits";
+    let bad = |e| ProblemKind::BadRequest.because(format!("{e}; {form}"));
+    query.map(|Query(OfRequest { nonce })| nonce).map_err(bad)
+}
+
 fn missing() -> Problem {
     ProblemKind::Internal.because("a template has shares and they were not read; please report this")
 }
@@ -291,6 +279,7 @@ impl From<AuthFault> for Problem {
         let kind = match &fault {
             AuthFault::Absent(_) => ProblemKind::NotFound,
             AuthFault::Invalid(_) | AuthFault::Matching(_) => ProblemKind::BadRequest,
+            AuthFault::Limit(_) => ProblemKind::Full,
             AuthFault::Rule(trefoil_auth::Error::Counter { .. }) => ProblemKind::Counter,
             AuthFault::Rule(_)
             | AuthFault::Expired
@@ -301,12 +290,12 @@ impl From<AuthFault> for Problem {
             AuthFault::Taken(_) | AuthFault::Known(..) | AuthFault::Replayed | AuthFault::Changed => {
                 ProblemKind::Conflict
             }
-            AuthFault::UnderWay | AuthFault::Searching => ProblemKind::Busy,
+            AuthFault::UnderWay | AuthFault::Searching | AuthFault::Crowded(_) => ProblemKind::Busy,
             AuthFault::Rate { .. } => ProblemKind::Rate,
             AuthFault::Locked { .. } => ProblemKind::Locked,
             AuthFault::NoMatch => ProblemKind::NoMatch,
             AuthFault::Failed(failure) if failure.kind == FailureKind::Missing => ProblemKind::Unready,
-            AuthFault::Failed(_) => ProblemKind::Failed,
+            AuthFault::Failed(_) | AuthFault::Unsettled(_) => ProblemKind::Failed,
             AuthFault::Engine(_)
             | AuthFault::Record(_)
             | AuthFault::Receipt(_)

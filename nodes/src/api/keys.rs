@@ -10,6 +10,7 @@ use crate::{
         Enrolment, ExchangeId, IssueRequest, KEY_MEDIA_TYPE, KeyFault, KeyId, KeySpec, Keys, RecoverySpec, SignRequest,
     },
     pki::ClientName,
+    receipt::Nonce,
 };
 use axum::{
     Extension, Json, Router,
@@ -23,6 +24,7 @@ use axum::{
     routing,
 };
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use serde::{Deserialize, de::DeserializeOwned};
 use std::{fmt, sync::Arc};
 use trefoil_auth::{
@@ -52,11 +54,12 @@ struct Of {
     owner: Option<ClientName>,
 }
 
-/// Of which enrolment.
+/// Of which enrolment, and by which request.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OfEnrolment {
     enrolment: Option<ExchangeId>,
+    nonce: Option<Nonce>,
 }
 
 /// Which step.
@@ -77,8 +80,8 @@ impl KeysApi {
             .route("/v1/keys/{name}/refresh", routing::post(refresh))
             .route("/v1/keys/{name}/settle", routing::post(settle))
             .route("/v1/keys/{name}/recovery", routing::put(recover))
-            .route("/v1/keys/{name}/recovery/share", routing::post(issue).layer(DefaultBodyLimit::max(MAX_REQUEST)))
-            .route("/v1/keys/{name}/recovery/done", routing::post(issued).layer(DefaultBodyLimit::max(MAX_REQUEST)))
+            .route("/v1/keys/{name}/recovery/share", routing::post(issue))
+            .route("/v1/keys/{name}/recovery/done", routing::post(issued))
             .method_not_allowed_fallback(async || ProblemKind::Method.because("this resource has other methods"))
             .with_state(self)
     }
@@ -164,9 +167,9 @@ async fn issue(
     State(api): State<Arc<KeysApi>>,
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
-    request: Result<Json<IssueRequest>, JsonRejection>,
+    (headers, body): (HeaderMap, Body),
 ) -> Result<Response, Problem> {
-    let Json(request) = request.map_err(claimed)?;
+    let request: IssueRequest = claimed(&headers, body).await?;
     let issued = api.keys.issue(client(&caller)?, &key(&caller, None, &name)?, &request).await?;
     let kind = HeaderValue::from_static("application/octet-stream");
     let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store")), (header::CONTENT_TYPE, kind)];
@@ -178,13 +181,13 @@ async fn issued(
     State(api): State<Arc<KeysApi>>,
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
-    request: Result<Json<RecoverySpec>, JsonRejection>,
+    (headers, body): (HeaderMap, Body),
 ) -> Result<Response, Problem> {
-    let Json(spec) = request.map_err(claimed)?;
+    let spec: RecoverySpec = claimed(&headers, body).await?;
     Ok(answer(StatusCode::OK, &api.keys.issued(client(&caller)?, key(&caller, None, &name)?, spec).await?))
 }
 
-/// `DELETE /v1/keys/{name}?enrolment=ID`: erases this node's shares.
+/// `DELETE /v1/keys/{name}?enrolment=ID&nonce=ID`: erases this node's shares.
 async fn delete(
     State(api): State<Arc<KeysApi>>,
     Extension(caller): Extension<Caller>,
@@ -193,11 +196,11 @@ async fn delete(
 ) -> Result<Response, Problem> {
     let bad = |e| {
         ProblemKind::BadRequest
-            .because(format!("{e}; the only parameter is enrolment, 32 lower-case hexadecimal digits"))
+            .because(format!("{e}; the parameters are enrolment and nonce, 32 lower-case hexadecimal digits each"))
     };
-    let Query(OfEnrolment { enrolment }) = query.map_err(bad)?;
+    let Query(OfEnrolment { enrolment, nonce }) = query.map_err(bad)?;
     let id = key(&caller, None, &name)?;
-    Ok(answer(StatusCode::OK, &api.keys.delete(client(&caller)?, id, enrolment).await?))
+    Ok(answer(StatusCode::OK, &api.keys.delete(client(&caller)?, id, (enrolment, nonce)).await?))
 }
 
 fn key(caller: &Caller, owner: Option<ClientName>, name: &str) -> Result<KeyId, Problem> {
@@ -240,11 +243,28 @@ fn unplaced(fault: impl fmt::Display) -> Problem {
     ProblemKind::Internal.because(format!("{fault}; please report this"))
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "for `map_err`")]
-fn claimed(fault: JsonRejection) -> Problem {
-    ProblemKind::BadRequest.because(format!(
-        "{fault}; send {{\"claim\": \"64 hexadecimal digits\"}} as application/json, and for a share \"role\": \"device\" or \"recovery\""
-    ))
+/// A request with a claim in it. What is read of it is wiped.
+async fn claimed<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Problem> {
+    let bad = |fault: &dyn fmt::Display| {
+        ProblemKind::BadRequest.because(format!(
+            "{fault}; send {{\"claim\": \"64 hexadecimal digits\"}} as application/json, and for a share \"role\": \"device\" or \"recovery\""
+        ))
+    };
+    let json = |value: &HeaderValue| value.to_str().is_ok_and(|text| text.starts_with("application/json"));
+    if !headers.get(header::CONTENT_TYPE).is_some_and(json) {
+        return Err(bad(&"the body is of another type"));
+    }
+    // Never moved, so no copy is left behind.
+    let mut text = Zeroizing::new(Vec::with_capacity(MAX_REQUEST));
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|e| bad(&e))?;
+        if text.len() + chunk.len() > MAX_REQUEST {
+            return Err(bad(&format!("the body has more than {MAX_REQUEST} bytes")));
+        }
+        text.extend_from_slice(&chunk);
+    }
+    serde_json::from_slice(&text).map_err(|e| bad(&e))
 }
 
 /// What is said of a share, and the share.
@@ -281,6 +301,7 @@ impl From<KeyFault> for Problem {
             KeyFault::Invalid(_)
             | KeyFault::Use(_)
             | KeyFault::NotIssuing(_)
+            | KeyFault::Issuing(_)
             | KeyFault::Recovered
             | KeyFault::Key(
                 AuthError::Shares { .. }
@@ -294,7 +315,7 @@ impl From<KeyFault> for Problem {
             KeyFault::Key(AuthError::State { .. }) | KeyFault::Together(_) => ProblemKind::Together,
             KeyFault::Limit(_) => ProblemKind::Full,
             KeyFault::Rate { .. } => ProblemKind::Rate,
-            KeyFault::Busy(_) => ProblemKind::Busy,
+            KeyFault::Crowded(_) | KeyFault::UnderWay(_) => ProblemKind::Busy,
             KeyFault::Store(error) => return error.into(),
             KeyFault::Key(_) | KeyFault::Bug(_) => ProblemKind::Internal,
         };

@@ -14,15 +14,15 @@
 //! | `POST /v1/keys/{name}/sign?owner=NAME` | this node's part of a signature: [`SignRequest`](crate::keys::SignRequest) to [`Partials`](crate::keys::Partials) |
 //! | `POST /v1/keys/{name}/refresh?exchange=ID` | new shares at all three nodes; [`KeyStatus`](crate::keys::KeyStatus) |
 //! | `POST /v1/keys/{name}/settle?exchange=ID&owner=NAME` | ends a step that was interrupted; [`KeyStatus`](crate::keys::KeyStatus) |
-//! | `DELETE /v1/keys/{name}?enrolment=ID` | erases this node's shares; a signed [`Receipt`](crate::receipt::Receipt) of a [`Deletion`](crate::keys::Deletion) |
+//! | `DELETE /v1/keys/{name}?enrolment=ID&nonce=ID` | erases this node's shares; a signed [`Receipt`](crate::receipt::Receipt) of a [`Deletion`](crate::keys::Deletion) |
 //! | `GET /v1/seal-key` | [`SealPublic`](crate::seal::SealPublic): a body of any request may be [sealed](crate::seal) to it |
 //! | `PUT /v1/auth/users/{user}/templates/{name}` | enrols a template: [`EnrolSpec`](crate::auth::EnrolSpec) as JSON with its length before it, then `own` and `next`. 201 and [`TemplateStatus`](crate::auth::TemplateStatus), when all three nodes have it |
-//! | `DELETE /v1/auth/users/{user}/templates/{name}`, `DELETE /v1/auth/users/{user}` | erases a template, or all of a user: a signed [`Receipt`](crate::receipt::Receipt) of an [`Erasure`](crate::auth::Erasure) |
+//! | `DELETE /v1/auth/users/{user}/templates/{name}?nonce=ID`, `DELETE /v1/auth/users/{user}?nonce=ID` | erases a template, or all of a user: a signed [`Receipt`](crate::receipt::Receipt) of an [`Erasure`](crate::auth::Erasure) |
 //! | `POST /v1/auth/users/{user}/refresh` | replaces all shares of the user's templates: [`RefreshSpec`](crate::auth::RefreshSpec); a list of [`TemplateStatus`](crate::auth::TemplateStatus) |
 //! | `GET /v1/auth/users` | the caller's users, a list of [`UserStatus`](crate::auth::UserStatus) |
 //! | `PUT /v1/auth/credentials/{id}` | stores a credential: [`CredentialSpec`](crate::auth::CredentialSpec). 201; 200 if it was there |
 //! | `GET /v1/auth/credentials` | the caller's credentials, a list of [`CredentialStatus`](crate::auth::CredentialStatus) |
-//! | `DELETE /v1/auth/credentials/{id}` | forgets a credential: a signed [`Receipt`](crate::receipt::Receipt) of an [`Erasure`](crate::auth::Erasure) |
+//! | `DELETE /v1/auth/credentials/{id}?nonce=ID` | forgets a credential: a signed [`Receipt`](crate::receipt::Receipt) of an [`Erasure`](crate::auth::Erasure) |
 //! | `PUT /v1/auth/searches/{id}` | who of the caller's users a probe is of: [`SearchSpec`](crate::auth::SearchSpec) as JSON with its length before it, then `own` and `next`. [`Found`](crate::auth::Found): the answer as this node's share |
 //! | `PUT /v1/auth/logins/{id}` | a login: [`LoginSpec`](crate::auth::LoginSpec) as JSON with its length before it, then `own` and `next` of the probe if there is one. [`Answer`](crate::auth::Answer), when the nodes have matched and this one has signed |
 //! | `PUT /v1/auth/issuers/{name}` | stores an issuer of tokens: [`IssuerSpec`](crate::auth::IssuerSpec). 201; 200 if it was there |

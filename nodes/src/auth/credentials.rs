@@ -19,9 +19,6 @@ use trefoil_auth::{
 /// Devices that may log in with a credential at most.
 pub(super) const MOST_DEVICES: usize = 16;
 
-/// Credentials of an owner at most.
-const MOST_CREDENTIALS: usize = 1 << 17;
-
 /// A host whose pages are served by the machine itself, in tests.
 const LOCALHOST: &str = "localhost";
 
@@ -120,20 +117,18 @@ impl Auth {
     /// Stores a credential of an owner. False if it was there.
     ///
     /// # Errors
-    /// [`AuthFault`]: a value is not valid, the owner has no such key, or another credential has that id.
+    /// [`AuthFault`]: a value is not valid, the owner has no such key or as many credentials as this node takes, or another credential has that id.
     pub async fn put_credential(&self, owner: &ClientName, id: &[u8], spec: CredentialSpec) -> Result<bool, AuthFault> {
         if spec.devices.len() > MOST_DEVICES {
             return Err(AuthFault::Invalid(format!("a credential has {MOST_DEVICES} devices at most; name fewer")));
         }
         spec.credential(id, self.parts.public(&spec.key_of(owner)).await?)?;
-        let (prefix, name) = (prefix(owner), record(owner, id));
+        let (owner, name, bounds) = (owner.clone(), record(owner, id), self.bounds);
         self.store
             .write(move |records| match records.get(Space::Credentials, &name)? {
-                None if records.list(Space::Credentials, prefix.as_bytes())?.len() >= MOST_CREDENTIALS => {
-                    let cause = format!("an owner has {MOST_CREDENTIALS} credentials at most; revoke some first");
-                    Err(AuthFault::Invalid(cause))
-                }
                 None => {
+                    let there = records.list(Space::Credentials, prefix(&owner).as_bytes())?.len();
+                    bounds.credential(&owner, there)?;
                     records.put(Space::Credentials, &name, &written(&spec)?)?;
                     Ok(true)
                 }
@@ -163,14 +158,6 @@ impl Auth {
             .await
     }
 
-    /// Forgets a credential of an owner. False if there is none. Its key is deleted apart.
-    ///
-    /// # Errors
-    /// [`AuthFault`] of the store.
-    pub async fn delete_credential(&self, owner: &ClientName, id: &[u8]) -> Result<bool, AuthFault> {
-        Ok(self.store.remove(Space::Credentials, record(owner, id)).await?)
-    }
-
     /// A credential that a caller may log in with.
     pub(super) async fn permitted(
         &self,
@@ -198,6 +185,7 @@ fn prefix(owner: &ClientName) -> String {
     format!("credential/{owner}/")
 }
 
-fn record(owner: &ClientName, id: &[u8]) -> Vec<u8> {
+/// The name of its record.
+pub(super) fn record(owner: &ClientName, id: &[u8]) -> Vec<u8> {
     format!("{}{}", prefix(owner), hex::encode(id)).into_bytes()
 }

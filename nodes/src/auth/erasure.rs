@@ -1,12 +1,18 @@
 //! What a node signs when it has erased templates or forgotten a credential.
 
-use super::{Auth, AuthFault, TemplateName, TemplateStatus, UserName};
+use super::{
+    Auth, AuthFault, TemplateName, TemplateStatus, UserName,
+    credentials::record as credential_record,
+    gallery::{UserKey, erase},
+};
 use crate::{
     job::JobId,
     pki::ClientName,
-    receipt::{Origin, Receipt, Statement},
+    receipt::{Asked as Request, Met, Nonce, Notary, Origin, Receipt, Statement, USED, now_unix},
+    store::{Space, WriteTransaction},
 };
 use serde::{Deserialize, Serialize};
+use tracing::info;
 use trefoil_auth::webauthn::{Bytes, CredentialId};
 
 /// That a node has removed something from its store, with all its shares of it, and from what it keeps in memory. A session that was under way has them until it ends, and says nothing of them.
@@ -19,6 +25,9 @@ pub struct Erasure {
     pub owner: ClientName,
     /// What.
     pub erased: Erased,
+    /// The nonce of the request, if it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<Nonce>,
 }
 
 /// What a node has erased.
@@ -41,6 +50,10 @@ impl Statement for Erasure {
 
     fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    fn nonce(&self) -> Option<Nonce> {
+        self.nonce
     }
 }
 
@@ -82,12 +95,93 @@ impl Erasure {
 }
 
 impl Auth {
-    /// What the owner is given who has had something erased at this node.
+    /// Erases one template of a user, or all, with every share of them. Repeated with the same nonce it gives the same receipt, for [`KEPT`](crate::receipt::KEPT), whatever is there by then.
     ///
     /// # Errors
-    /// [`AuthFault::Receipt`] if it is not signed.
-    pub fn receipt(&self, owner: &ClientName, erased: Erased) -> Result<Receipt, AuthFault> {
-        let erasure = Erasure { origin: self.notary.origin(), owner: owner.clone(), erased };
-        self.notary.sign(&erasure).map_err(|e| AuthFault::Receipt(e.to_string()))
+    /// [`AuthFault::Absent`] if there is none, [`AuthFault::Invalid`] for the nonce of another request, or of the store.
+    pub async fn delete(
+        &self,
+        owner: &ClientName,
+        (user, name): (UserName, Option<TemplateName>),
+        nonce: Option<Nonce>,
+    ) -> Result<Receipt, AuthFault> {
+        let key = UserKey { owner: owner.clone(), user: user.clone() };
+        let what = match &name {
+            Some(name) => format!("template {user}/{name}"),
+            None => format!("user {user}"),
+        };
+        let (receipt, gone) = self
+            .erase((owner, what, nonce), move |records| {
+                let gone = erase(records, &key, name.as_ref())?;
+                let (names, mut templates): (Vec<_>, Vec<TemplateStatus>) = gone.into_iter().unzip();
+                templates.dedup();
+                if templates.is_empty() {
+                    return Err(AuthFault::Absent("template"));
+                }
+                Ok((Erased::Templates { user, templates }, names))
+            })
+            .await?;
+        self.forget(&gone);
+        Ok(receipt)
     }
+
+    /// Forgets a credential of an owner. Its key is deleted apart. Repeated as [`delete`](Self::delete).
+    ///
+    /// # Errors
+    /// As [`delete`](Self::delete).
+    pub async fn delete_credential(
+        &self,
+        owner: &ClientName,
+        id: &[u8],
+        nonce: Option<Nonce>,
+    ) -> Result<Receipt, AuthFault> {
+        let (name, id) = (credential_record(owner, id), id.to_vec());
+        let what = format!("credential {}", hex::encode(&id));
+        let erased = self.erase((owner, what, nonce), move |records| {
+            if records.remove(Space::Credentials, &name)? {
+                Ok((Erased::Credential(Bytes(id)), Vec::new()))
+            } else {
+                Err(AuthFault::Absent("credential"))
+            }
+        });
+        Ok(erased.await?.0)
+    }
+
+    /// Erases something and signs that it is erased, or gives the receipt of before. With it, the names of records that have to leave memory.
+    async fn erase(
+        &self,
+        (owner, what, nonce): (&ClientName, String, Option<Nonce>),
+        work: impl FnOnce(&mut WriteTransaction<'_>) -> Result<(Erased, Vec<Vec<u8>>), AuthFault> + Send + 'static,
+    ) -> Result<(Receipt, Vec<Vec<u8>>), AuthFault> {
+        let (notary, whose, now) = (self.notary.clone(), owner.clone(), now_unix());
+        let asked = nonce.map(|nonce| Request { owner: owner.clone(), nonce, what: what.clone() });
+        let write = self.store.write(move |records| {
+            match asked.as_ref().map(|asked| asked.met(records, now)).transpose()? {
+                Some(Met::Before(receipt)) => return Ok((receipt, None)),
+                Some(Met::Another) => return Err(AuthFault::Invalid(USED.to_owned())),
+                Some(Met::New) | None => {}
+            }
+            let (erased, gone) = work(records)?;
+            let receipt = receipt(&notary, (whose, nonce), erased)?;
+            if let Some(asked) = &asked {
+                asked.keep(records, (&receipt, now))?;
+            }
+            Ok((receipt, Some(gone)))
+        });
+        let (receipt, gone) = write.await?;
+        if gone.is_some() {
+            info!("{owner} has erased: {what}");
+        }
+        Ok((receipt, gone.unwrap_or_default()))
+    }
+}
+
+/// What the owner is given who has had something erased at this node.
+pub(super) fn receipt(
+    notary: &Notary,
+    (owner, nonce): (ClientName, Option<Nonce>),
+    erased: Erased,
+) -> Result<Receipt, AuthFault> {
+    let erasure = Erasure { origin: notary.origin(), owner, erased, nonce };
+    notary.sign(&erasure).map_err(|e| AuthFault::Receipt(e.to_string()))
 }

@@ -1,12 +1,16 @@
 //! What can go wrong, sorted by who must act.
 
-use super::TemplateName;
+use super::{TemplateName, UserName};
 use crate::{
     job::{Failure, FailureKind},
     keys::KeyFault,
+    places::Crowded,
     store::StoreError,
 };
 use trefoil_circuits::matching::MatchingError;
+
+/// Users that an error names.
+const NAMED: usize = 8;
 
 /// Why a request about authentication is not met.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +24,12 @@ pub enum AuthFault {
     /// A value of the request.
     #[error("{0}")]
     Invalid(String),
+    /// The owner has as much here as the node takes of one.
+    #[error("{0}")]
+    Limit(String),
+    /// Other requests have the places of this one.
+    #[error(transparent)]
+    Crowded(#[from] Crowded),
     /// A size of a template.
     #[error(transparent)]
     Matching(#[from] MatchingError),
@@ -95,8 +105,8 @@ pub enum AuthFault {
     /// The node's store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// What was erased is erased, and the node did not sign that it is.
-    #[error("it is erased, and there is no receipt: {0}; the node's operator finds the cause in its log")]
+    /// The node did not sign that it erases something, and has not erased it.
+    #[error("nothing was erased, for the node has signed no receipt: {0}; its operator finds the cause in its log")]
     Receipt(String),
     /// Too many searches in a short time.
     #[error("this node searches among the users of an owner {per_second} times a second at most; wait {wait_ms} ms")]
@@ -109,9 +119,24 @@ pub enum AuthFault {
     /// Another search of the owner is under way, or too many of others are.
     #[error("other searches are under way; wait for their end")]
     Searching,
+    /// The nodes do not have the same templates of users who would be searched.
+    #[error(
+        "the nodes do not have the same templates of {}: an enrolment or an erasure is under way or broke off, or a node has lost some. Nobody was searched, for they could be missed. Try again; if that does not help, settle each by `trefoil auth refresh --user NAME`, or, if that fails, revoke and enrol the user anew. Or search the others with --leave-out-unsettled",
+        named(.0)
+    )]
+    Unsettled(Vec<UserName>),
     /// A record cannot be read, or not be written.
     #[error("a record of this node cannot be used: {0}; restore the store from a backup")]
     Record(String),
+}
+
+/// The first names, and how many more there are.
+fn named(users: &[UserName]) -> String {
+    let mut text = users.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if users.len() > NAMED {
+        text = format!("{text} and {} more", users.len() - NAMED);
+    }
+    text
 }
 
 impl From<Failure> for AuthFault {

@@ -2,13 +2,14 @@
 
 use super::{
     Auth, AuthFault, TemplateName, TemplateStatus, UserName,
+    bounds::recount,
     records::{read, written},
     spec::digest,
     vote::Version,
 };
 use crate::{
     pki::ClientName,
-    store::{Space, Value},
+    store::{Space, Value, WriteTransaction},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -115,7 +116,7 @@ impl Auth {
         base: Version,
         (current, new): (Vec<TemplateStatus>, Vec<New>),
     ) -> Result<(), AuthFault> {
-        let key = key.clone();
+        let (key, bounds) = (key.clone(), self.bounds);
         let write = self.store.write(move |records| {
             let name = key.record();
             let old: Gallery =
@@ -127,6 +128,10 @@ impl Auth {
                 let cause = format!("an owner has {MOST_USERS} users at most; revoke some first");
                 return Err(AuthFault::Invalid(cause));
             }
+            if current.len() > old.current.len() {
+                bounds.template(records, &key.owner)?;
+            }
+            recount(records, &key.owner, (old.current.len(), current.len()))?;
             let next = Gallery { current, before: Some(before) };
             for (template, [own, following]) in &new {
                 let both = Value::new([own.as_slice(), following].concat());
@@ -163,38 +168,9 @@ impl Auth {
         Ok(())
     }
 
-    /// Erases a template, or all of a user, in every version. Gives what was erased.
-    pub(super) async fn erase(
-        &self,
-        key: &UserKey,
-        name: Option<TemplateName>,
-    ) -> Result<Vec<TemplateStatus>, AuthFault> {
-        let key = key.clone();
-        let erased = self.store.write(move |records| {
-            let record = key.record();
-            let Some(old) = records.get(Space::Templates, &record)? else { return Ok(Vec::new()) };
-            let mut gallery: Gallery = read(&old)?;
-            let stays = |template: &TemplateStatus| name.as_ref().is_some_and(|name| template.name != *name);
-            let mut erased: Vec<TemplateStatus> = Vec::new();
-            for templates in [Some(&mut gallery.current), gallery.before.as_mut()].into_iter().flatten() {
-                erased.extend(templates.extract_if(.., |template| !stays(template)));
-            }
-            if gallery.current.is_empty() && gallery.before.as_ref().is_none_or(Vec::is_empty) {
-                records.remove(Space::Templates, &record)?;
-            } else {
-                records.put(Space::Templates, &record, &written(&gallery)?)?;
-            }
-            let mut gone: Vec<_> = Vec::new();
-            for template in erased {
-                records.remove(Space::Templates, &key.shares(&template))?;
-                gone.push((key.shares(&template), template));
-            }
-            Ok::<_, AuthFault>(gone)
-        });
-        let (names, mut erased): (Vec<_>, Vec<TemplateStatus>) = erased.await?.into_iter().unzip();
-        self.cache.forget(&names);
-        erased.dedup();
-        Ok(erased)
+    /// Removes templates that were erased from memory.
+    pub(super) fn forget(&self, names: &[Vec<u8>]) {
+        self.cache.forget(names);
     }
 
     /// Reads the shares of a template, and compares them with the other nodes' copies.
@@ -242,6 +218,35 @@ impl Auth {
         let gallery = self.gallery(key).await?;
         Ok(templates.iter().all(|template| gallery.has(template)))
     }
+}
+
+/// Erases a template, or all of a user, in every version. Gives what was erased, with the names of the records of its shares: they have to leave memory then.
+pub(super) fn erase(
+    records: &mut WriteTransaction<'_>,
+    key: &UserKey,
+    name: Option<&TemplateName>,
+) -> Result<Vec<(Vec<u8>, TemplateStatus)>, AuthFault> {
+    let record = key.record();
+    let Some(old) = records.get(Space::Templates, &record)? else { return Ok(Vec::new()) };
+    let mut gallery: Gallery = read(&old)?;
+    let had = gallery.current.len();
+    let stays = |template: &TemplateStatus| name.is_some_and(|name| template.name != *name);
+    let mut erased: Vec<TemplateStatus> = Vec::new();
+    for templates in [Some(&mut gallery.current), gallery.before.as_mut()].into_iter().flatten() {
+        erased.extend(templates.extract_if(.., |template| !stays(template)));
+    }
+    recount(records, &key.owner, (had, gallery.current.len()))?;
+    if gallery.current.is_empty() && gallery.before.as_ref().is_none_or(Vec::is_empty) {
+        records.remove(Space::Templates, &record)?;
+    } else {
+        records.put(Space::Templates, &record, &written(&gallery)?)?;
+    }
+    let mut gone: Vec<_> = Vec::new();
+    for template in erased {
+        records.remove(Space::Templates, &key.shares(&template))?;
+        gone.push((key.shares(&template), template));
+    }
+    Ok(gone)
 }
 
 /// What the names of the records of an owner's users begin with.

@@ -5,6 +5,7 @@ use super::{
     gallery::{Checked, Gallery, UserKey, all_users, user_of},
     guard::Busy,
     records::read,
+    roll::{Agreed, Entry, agree, which},
     service::in_time,
     session::{DEADLINE, compare, expired, strands},
     spec::digest,
@@ -43,6 +44,27 @@ pub struct SearchSpec {
     pub expires_ms: u64,
     /// The kind of the probe whose shares follow: the users' templates of this kind are searched.
     pub probe: TemplateKind,
+    /// What becomes of the search if the nodes do not have the same templates of some users.
+    #[serde(default, skip_serializing_if = "Unsettled::is_refused")]
+    pub unsettled: Unsettled,
+}
+
+/// What becomes of a search where the nodes do not have the same templates of some users: an enrolment or an erasure broke off.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unsettled {
+    /// Nobody is searched: a search that misses somebody in silence would be worse than none.
+    #[default]
+    Refuse,
+    /// The others are searched, and the answer says who was left out.
+    LeaveOut,
+}
+
+impl Unsettled {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+    fn is_refused(&self) -> bool {
+        *self == Self::Refuse
+    }
 }
 
 /// What a node answers to a search: its share of the place, and among whom.
@@ -50,6 +72,9 @@ pub struct SearchSpec {
 pub struct Found {
     /// Whose templates were searched, in this order; a user stands there once for each template.
     pub users: Vec<UserName>,
+    /// Those of whose templates some were not searched: nodes do not have the same of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<UserName>,
     /// The component `own` of the answer: see [`Answer::shape`].
     pub own: Bytes,
     /// The component `next`.
@@ -66,13 +91,25 @@ pub(super) struct Searches {
     place: Arc<Semaphore>,
 }
 
+/// The vote on each user, where the nodes do not have the same of all.
+const EACH: u32 = 2;
+
 /// Templates, by the users whose they are.
 type Templates = Vec<(UserKey, TemplateStatus)>;
+
+/// What this node has of the users who could be searched.
+struct Held {
+    kind: TemplateKind,
+    galleries: Vec<(UserKey, Gallery)>,
+}
 
 /// Templates that are searched, all alike but for whose they are.
 struct Searched {
     all: Templates,
     matching: Matching,
+    /// Of each the shares, if they are in memory at all nodes.
+    cached: Vec<Option<Checked>>,
+    left_out: Vec<UserName>,
 }
 
 impl Auth {
@@ -90,16 +127,19 @@ impl Auth {
         probe: InputVector,
     ) -> Result<Found, AuthFault> {
         in_time(spec.expires_ms)?;
-        let _place = self.searches.owners.take(owner).map_err(|_| AuthFault::Searching)?;
+        let _place = self.places.try_take(owner)?;
+        let _search = self.searches.owners.take(owner).map_err(|_| AuthFault::Searching)?;
         self.searches.rate.take(owner, Instant::now()).map_err(|wait| AuthFault::Rate {
             per_second: PER_SECOND,
             wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_add(1),
         })?;
-        let searched = self.searched(owner, spec.probe).await?;
+        let held = self.held(owner, spec.probe).await?;
+        // What cannot be searched at this node is not worth a session.
+        Searched::of(held.in_use(), Vec::new())?;
         let agreed = digest("search", &(id, owner, &spec));
         let all = async {
             let mut session = self.sessions.join(id.session(), agreed).await?;
-            let result = self.search(id, &mut *session, searched, probe).await;
+            let result = self.search(id, &mut *session, (held, spec.unsettled), probe).await;
             let failure = result.as_ref().err().map(AuthFault::as_failure);
             session.end(failure.as_ref());
             result
@@ -112,20 +152,24 @@ impl Auth {
         &self,
         id: JobId,
         session: &mut dyn Session,
-        searched: Searched,
+        (held, unsettled): (Held, Unsettled),
         probe: InputVector,
     ) -> Result<Found, AuthFault> {
         let me = self.turns.me();
         let failed = |error: Error| failure(me, &error);
         let net = session.network();
-        let cached = self.held(&searched);
-        let version = digest("searched", &searched.all);
-        let mine = Ballot { versions: [version; 2], in_memory: cached.is_some() };
-        let cached = match common(me, (id.session(), 0), &*net, mine).await.map_err(failed)? {
-            Ok(agreed) => cached.filter(|_| agreed.in_memory),
+        let all = held.in_use();
+        let cached: Vec<_> = all.iter().map(|(key, template)| self.cached_one(key, template)).collect();
+        let mine = Ballot { versions: [digest("searched", &all); 2], in_memory: cached.iter().all(Option::is_some) };
+        let searched = match common(me, (id.session(), 0), &*net, mine).await.map_err(failed)? {
+            Ok(agreed) if agreed.in_memory => Searched { cached, ..Searched::of(all, Vec::new())? },
+            Ok(_) => Searched::of(all, Vec::new())?,
+            // Somebody is being enrolled, replaced or erased, or such a step broke off.
             Err(Failure { kind: FailureKind::Mismatch, .. }) => {
-                let cause = "the nodes have different templates of these users: one is being enrolled, replaced or erased, or such a step broke off at a node, which a login or a refresh of each user settles; try again then";
-                return Err(Failure::new(FailureKind::Mismatch, cause).into());
+                let mine = self.entries(&held);
+                let entries: Vec<Entry> = mine.iter().map(|(entry, _)| entry.clone()).collect();
+                let agreed = agree(me, (id.session(), EACH), &*net, (&entries, MOST_SEARCHED)).await.map_err(failed)?;
+                held.chosen(&agreed?, mine, unsettled)?
             }
             Err(failure) => return Err(failure.into()),
         };
@@ -141,11 +185,11 @@ impl Auth {
         let found = match searched.matching.mode {
             ModeSpec::SemiHonest => {
                 let ctx = Ctx::<SemiHonest>::root(seat.me, seat.session, seat.keys, net).await.map_err(failed)?;
-                self.among(ctx, searched, cached, probe).await
+                self.among(ctx, searched, probe).await
             }
             ModeSpec::Malicious => {
                 let ctx = Ctx::<Malicious>::root(seat.me, seat.session, seat.keys, net).await.map_err(failed)?;
-                self.among(ctx, searched, cached, probe).await
+                self.among(ctx, searched, probe).await
             }
         };
         let found = found.map_err(|fault| match fault {
@@ -160,24 +204,22 @@ impl Auth {
         &self,
         mut ctx: Ctx<M>,
         searched: Searched,
-        cached: Option<Vec<Checked>>,
         probe: InputVector,
     ) -> Result<Found, AuthFault> {
-        let held = if let Some(held) = cached {
-            held
-        } else {
-            let mut held = Vec::with_capacity(searched.all.len());
-            for (key, template) in &searched.all {
-                held.push(self.load(&mut ctx, key, template).await?);
-            }
-            held
-        };
-        let released = compare(ctx, (searched.matching, Answer::First), held, probe).await?;
+        let Searched { all, matching, cached, left_out } = searched;
+        let mut held = Vec::with_capacity(all.len());
+        for ((key, template), cached) in all.iter().zip(cached) {
+            held.push(match cached {
+                Some(cached) => cached,
+                None => self.load(&mut ctx, key, template).await?,
+            });
+        }
+        let released = compare(ctx, (matching, Answer::First), held, probe).await?;
         // The strand has been checked, and nobody has learnt anything. Nothing is opened here.
         let output = released.outputs.first().ok_or(Error::Poisoned)?.output(&released.strand)?;
         let [own, next] = output.as_bytes().map(Bytes::from);
-        let all = self.unchanged(searched.all).await?;
-        Ok(Found { users: all.into_iter().map(|(key, _)| key.user).collect(), own, next })
+        let all = self.unchanged(all).await?;
+        Ok(Found { users: all.into_iter().map(|(key, _)| key.user).collect(), left_out, own, next })
     }
 
     /// What was erased while the nodes compared is found by nobody: gives what was searched, if all of it is there still.
@@ -196,41 +238,100 @@ impl Auth {
         read.await
     }
 
-    /// The templates of a kind of all users of an owner, by the users' names.
-    async fn searched(&self, owner: &ClientName, kind: TemplateKind) -> Result<Searched, AuthFault> {
+    /// What this node has of the users of an owner with templates of a kind, in use or before, by the users' names.
+    async fn held(&self, owner: &ClientName, kind: TemplateKind) -> Result<Held, AuthFault> {
         let owner = owner.clone();
         let read = self.store.read(move |records| {
-            let mut all = Templates::new();
+            let (mut galleries, mut count) = (Vec::new(), 0);
             for name in records.list(Space::Templates, all_users(&owner).as_bytes())? {
                 let (Some(user), Some(record)) = (user_of(&owner, &name), records.get(Space::Templates, &name)?) else {
                     continue;
                 };
                 let (key, gallery) = (UserKey { owner: owner.clone(), user }, read::<Gallery>(&record)?);
-                let of_kind = gallery.current.into_iter().filter(|held| held.matching.kind == kind);
-                all.extend(of_kind.map(|template| (key.clone(), template)));
-                if all.len() > MOST_SEARCHED {
+                let versions = [Some(&gallery.current), gallery.before.as_ref()];
+                let most = versions.into_iter().flatten().map(|templates| of_kind(templates, kind).count()).max();
+                let Some(here @ 1..) = most else { continue };
+                count += here;
+                galleries.push((key, gallery));
+                if count > MOST_SEARCHED {
                     let cause = format!("a search goes through {MOST_SEARCHED} templates at most, and there are more");
                     return Err(AuthFault::Invalid(cause));
                 }
             }
-            Ok(all)
+            Ok(Held { kind, galleries })
         });
-        let all = read.await?;
-        let matching = all.first().ok_or(AuthFault::NoTemplate)?.1.matching;
-        if all.iter().any(|(_, template)| template.matching != matching) {
-            let cause = "the users have templates of this kind with different thresholds or modes; only those that are matched alike are searched together";
-            return Err(AuthFault::Invalid(cause.to_owned()));
-        }
-        Ok(Searched { all, matching })
+        read.await
     }
 
-    /// Their shares, if all are in memory.
-    fn held(&self, searched: &Searched) -> Option<Vec<Checked>> {
-        let one = |(key, template): &(UserKey, TemplateStatus)| {
-            self.cached(key, std::slice::from_ref(template)).and_then(|held| held.into_iter().next())
+    /// What this node says of each user, with what is in memory of those templates that are in use.
+    fn entries(&self, held: &Held) -> Vec<(Entry, Vec<Option<Checked>>)> {
+        let of = |(key, gallery): &(UserKey, Gallery)| {
+            let cached: Vec<_> =
+                of_kind(&gallery.current, held.kind).map(|template| self.cached_one(key, template)).collect();
+            let ballot = Ballot { versions: gallery.versions(key), in_memory: cached.iter().all(Option::is_some) };
+            let which = which(of_kind(&gallery.current, held.kind));
+            (Entry { user: key.user.clone(), ballot, which }, cached)
         };
-        searched.all.iter().map(one).collect()
+        held.galleries.iter().map(of).collect()
     }
+
+    fn cached_one(&self, key: &UserKey, template: &TemplateStatus) -> Option<Checked> {
+        self.cached(key, std::slice::from_ref(template))?.pop()
+    }
+}
+
+impl Held {
+    /// The templates in use.
+    fn in_use(&self) -> Templates {
+        let of = |(key, gallery): &(UserKey, Gallery)| {
+            of_kind(&gallery.current, self.kind).map(|template| (key.clone(), template.clone())).collect::<Vec<_>>()
+        };
+        self.galleries.iter().flat_map(of).collect()
+    }
+
+    /// Those that all three nodes have, of the users on whom they agree.
+    fn chosen(
+        self,
+        agreed: &Agreed,
+        mine: Vec<(Entry, Vec<Option<Checked>>)>,
+        unsettled: Unsettled,
+    ) -> Result<Searched, AuthFault> {
+        let left_out: Vec<UserName> =
+            agreed.iter().filter(|(_, common)| common.is_none()).map(|(user, _)| user.clone()).collect();
+        if !left_out.is_empty() && unsettled == Unsettled::Refuse {
+            return Err(AuthFault::Unsettled(left_out));
+        }
+        let (mut all, mut in_memory) = (Templates::new(), Vec::new());
+        for ((key, gallery), (_, cached)) in self.galleries.into_iter().zip(mine) {
+            let Some(Some(common)) = agreed.get(&key.user) else { continue };
+            let version = gallery.of(&key, &common.version).ok_or(AuthFault::Changed)?;
+            let of_user: Vec<_> = of_kind(version, self.kind).cloned().collect();
+            // In memory is what is in use, and it counts where it is so at all three.
+            in_memory.extend(if common.in_memory { cached } else { vec![None; of_user.len()] });
+            all.extend(of_user.into_iter().map(|template| (key.clone(), template)));
+        }
+        if all.is_empty() && !left_out.is_empty() {
+            return Err(AuthFault::Unsettled(left_out));
+        }
+        Ok(Searched { cached: in_memory, ..Searched::of(all, left_out)? })
+    }
+}
+
+impl Searched {
+    /// These templates, of which none is in memory.
+    fn of(all: Templates, left_out: Vec<UserName>) -> Result<Self, AuthFault> {
+        let matching = all.first().ok_or(AuthFault::NoTemplate)?.1.matching;
+        if all.iter().any(|(_, template)| template.matching != matching) {
+            let cause = "the users have templates of this kind with different thresholds, modes or least parts of valid bits; only those that are matched alike are searched together";
+            return Err(AuthFault::Invalid(cause.to_owned()));
+        }
+        let cached = vec![None; all.len()];
+        Ok(Self { all, matching, cached, left_out })
+    }
+}
+
+fn of_kind(templates: &[TemplateStatus], kind: TemplateKind) -> impl Iterator<Item = &TemplateStatus> {
+    templates.iter().filter(move |held| held.matching.kind == kind)
 }
 
 impl Searches {

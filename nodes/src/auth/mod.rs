@@ -8,6 +8,7 @@
 //!
 //! Everything belongs to the client that has stored it, its *owner*: an identity provider or relying party. Others do not see it; an owner may name the devices that log in.
 
+mod bounds;
 mod credentials;
 mod erasure;
 mod fault;
@@ -17,6 +18,7 @@ mod identify;
 mod issuers;
 mod names;
 mod records;
+mod roll;
 mod service;
 mod session;
 mod spec;
@@ -25,14 +27,15 @@ mod tests;
 mod tokens;
 mod vote;
 
+pub use bounds::Bounds;
 pub use credentials::{Backing, CredentialSpec, CredentialStatus, Verification};
 pub use erasure::{Asked, Erased, Erasure};
 pub use fault::AuthFault;
 pub use guard::Lockout;
-pub use identify::{Found, SearchSpec};
+pub use identify::{Found, SearchSpec, Unsettled};
 pub use issuers::{IssuerSpec, IssuerStatus};
 pub use names::{IssuerName, TemplateName, UserName};
-pub use service::{Auth, Parts};
+pub use service::{Auth, AuthConfig, Parts};
 pub use spec::{
     Answer, Ceremony, EnrolSpec, LoginSpec, Matching, MetricSpec, RefreshSpec, TemplateKind, TemplateStatus, TokenSpec,
     UserStatus,

@@ -1,52 +1,6 @@
 //! Names of users and of their templates.
 
-use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
-
-/// Names as they are written in paths.
-macro_rules! names {
-    ($(#[$doc:meta])* $name:ident is $what:literal) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
-
-        impl FromStr for $name {
-            type Err = String;
-
-            fn from_str(text: &str) -> Result<Self, String> {
-                let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-                // Dots alone mean something else in a path.
-                if (1..=64).contains(&text.len()) && text.chars().all(allowed) && text.chars().any(|c| c != '.') {
-                    Ok(Self(text.to_owned()))
-                } else {
-                    let text: String = text.chars().take(64).collect();
-                    Err(format!(concat!("`{}` is not ", $what, "; use 1 to 64 of the letters, digits, `.`, `_` and `-`"), text))
-                }
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = String;
-
-            fn try_from(text: String) -> Result<Self, String> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(name: $name) -> Self {
-                name.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    };
-}
+use crate::names::names;
 
 names! {
     /// The name of a user, among those of one owner: 1 to 64 of the letters, digits, `.`, `_` and `-`. It tells the nodes nothing if it is a random number.

@@ -1,8 +1,8 @@
 //! What a node does for owners and devices.
 
 use super::{
-    Answer, AuthFault, Ceremony, EnrolSpec, LoginSpec, RefreshSpec, TemplateName, TemplateStatus, UserName, UserStatus,
-    Verification,
+    Answer, AuthFault, Bounds, Ceremony, EnrolSpec, LoginSpec, RefreshSpec, TemplateName, TemplateStatus, UserName,
+    UserStatus, Verification,
     credentials::{CredentialSpec, hosts},
     gallery::{Cache, UserKey},
     guard::{Busy, now_ms},
@@ -14,6 +14,7 @@ use crate::{
     job::{JobId, Sessions, Turns},
     keys::{KeyFault, KeyId, KeyUse, Keys},
     pki::ClientName,
+    places::Places,
     receipt::Notary,
     store::Store,
 };
@@ -86,6 +87,22 @@ impl Parts for Arc<Keys> {
     }
 }
 
+/// What templates, credentials and logins of a node are kept and computed with.
+pub struct AuthConfig {
+    /// Where records are.
+    pub store: Store,
+    /// This node's shares of keys.
+    pub parts: Box<dyn Parts>,
+    /// How the node meets the others.
+    pub sessions: Arc<dyn Sessions>,
+    /// The turns that all sessions of this node take.
+    pub turns: Arc<Turns>,
+    /// What signs receipts.
+    pub notary: Notary,
+    /// What one owner may store.
+    pub bounds: Bounds,
+}
+
 /// Templates, credentials and logins at one node.
 pub struct Auth {
     pub(super) store: Store,
@@ -94,8 +111,11 @@ pub struct Auth {
     pub(super) turns: Arc<Turns>,
     pub(super) cache: Cache,
     pub(super) busy: Busy<UserKey>,
-    pub(super) notary: Notary,
+    pub(super) notary: Arc<Notary>,
     pub(super) searches: Searches,
+    pub(super) bounds: Bounds,
+    /// For sessions at the same time.
+    pub(super) places: Places,
 }
 
 /// A login whose rules hold as far as they can be checked before a probe is compared.
@@ -108,16 +128,12 @@ struct Begun {
 }
 
 impl Auth {
-    /// With a store, the shares of keys, the sessions of the nodes, the turns that all sessions of this node take, and what signs receipts.
-    pub fn new(
-        store: Store,
-        parts: Box<dyn Parts>,
-        sessions: Arc<dyn Sessions>,
-        turns: Arc<Turns>,
-        notary: Notary,
-    ) -> Arc<Self> {
+    /// What is in the store.
+    pub fn new(config: AuthConfig) -> Arc<Self> {
+        let AuthConfig { store, parts, sessions, turns, notary, bounds } = config;
         let (cache, busy, searches) = (Cache::default(), Busy::default(), Searches::default());
-        Arc::new(Self { store, parts, sessions, turns, cache, busy, notary, searches })
+        let (places, notary) = (Places::new(bounds.sessions as usize), Arc::new(notary));
+        Arc::new(Self { store, parts, sessions, turns, cache, busy, notary, searches, bounds, places })
     }
 
     /// Enrols a template of a user, together with the other nodes, which have been sent their shares of it.
@@ -132,8 +148,12 @@ impl Auth {
         sent: InputVector,
     ) -> Result<TemplateStatus, AuthFault> {
         spec.matching.check()?;
+        let _place = self.places.try_take(owner)?;
         let key = UserKey { owner: owner.clone(), user };
-        let _place = self.busy.take(&key)?;
+        let _user = self.busy.take(&key)?;
+        let (whose, bounds) = (owner.clone(), self.bounds);
+        // Known before anything is computed, and once more when it is stored.
+        self.store.read(move |records| bounds.template(records, &whose)).await?;
         let agreed = digest("enrol", &(&key, &name, &spec));
         let EnrolSpec { session, matching } = spec;
         let template = TemplateStatus { name, enrolment: session, epoch: 0, shares: session, matching };
@@ -151,8 +171,9 @@ impl Auth {
         user: UserName,
         spec: RefreshSpec,
     ) -> Result<Vec<TemplateStatus>, AuthFault> {
+        let _place = self.places.try_take(owner)?;
         let key = UserKey { owner: owner.clone(), user };
-        let _place = self.busy.take(&key)?;
+        let _user = self.busy.take(&key)?;
         let agreed = digest("refresh", &(&key, &spec));
         match self.together((spec.session, agreed), &key, Task::Refresh(spec.session)).await? {
             Done::Replaced(templates) => Ok(templates),
@@ -175,19 +196,6 @@ impl Auth {
         Ok(all)
     }
 
-    /// Erases one template of a user, or all, with every share of them. Gives what was erased at this node.
-    ///
-    /// # Errors
-    /// [`AuthFault`] of the store.
-    pub async fn delete(
-        &self,
-        owner: &ClientName,
-        user: UserName,
-        name: Option<TemplateName>,
-    ) -> Result<Vec<TemplateStatus>, AuthFault> {
-        self.erase(&UserKey { owner: owner.clone(), user }, name).await
-    }
-
     /// A login: this node's parts of the signature, if everything holds.
     ///
     /// Not cancel safe: run it in a task of its own.
@@ -202,9 +210,10 @@ impl Auth {
         probe: Option<InputVector>,
     ) -> Result<Answer, AuthFault> {
         in_time(spec.expires_ms)?;
+        let _place = self.places.try_take(caller)?;
         let begun = self.begin(caller, &spec).await?;
         let (ceremony, counted) = (begun.client_data.hash(), hex::encode(&spec.credential.0));
-        let _place = self.busy.take(&begun.user)?;
+        let _user = self.busy.take(&begun.user)?;
         self.admit(&begun.user, &ceremony).await?;
         let count = self.countable(&begun.user, &counted, spec.count).await?;
         let matched = match (spec.probe, probe) {

@@ -240,7 +240,7 @@ fn plan(task: &Task, chosen: &Chosen) -> Result<(ModeSpec, u32), AuthFault> {
                 return Err(AuthFault::Taken(template.name.clone()));
             }
             if of(&|held| held.matching.kind == template.matching.kind && held.matching != template.matching) > 0 {
-                let cause = "the user has templates of this kind with another threshold or mode; enrol with the same, or delete those first";
+                let cause = "the user has templates of this kind with another threshold, mode or least part of valid bits; enrol with the same, or delete those first";
                 return Err(AuthFault::Invalid(cause.to_owned()));
             }
             if chosen.templates.len() >= super::gallery::MOST_EACH {
@@ -320,8 +320,9 @@ pub(super) async fn compare<M: Mode>(
             Checked::Z64(_) => None,
         });
         let probe = Inputs::from(probe).bits(0)?;
-        let program =
-            Match::identify(kind, matching.threshold, users, answer)?.covered(kind.mask_bits().div_ceil(2))?;
+        let program = Match::identify(kind, matching.threshold, users, answer)?;
+        // The mask of the probe is the word of whoever shares it: of a few bits that are left to compare, chance has all agree.
+        let program = program.covered(matching.least_valid_bits(kind))?;
         return Ok(program.run_on(ctx, probe, one(templates.collect()), &Tasks).await?);
     }
     let TemplateKind::Embedding { dimensions, metric } = matching.kind else { return Err(Error::Poisoned.into()) };

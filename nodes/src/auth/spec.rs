@@ -1,6 +1,6 @@
 //! What clients ask for: public, and the same at all three nodes.
 
-use super::{IssuerName, TemplateName, UserName};
+use super::{AuthFault, IssuerName, TemplateName, UserName};
 use crate::{
     job::{JobId, ModeSpec},
     pki::ClientName,
@@ -25,6 +25,9 @@ pub struct Matching {
     /// Against whom enrolment, comparison and refresh are secure: malicious unless the JSON says otherwise.
     #[serde(default)]
     pub mode: ModeSpec,
+    /// Of templates of bits, the part of the mask bits that has to be valid in probe and template at once, in the rotation that matches: a half unless the JSON says otherwise.
+    #[serde(default = "half", skip_serializing_if = "is_half", serialize_with = "write", deserialize_with = "read")]
+    pub least_valid: Threshold,
 }
 
 /// Kinds of templates.
@@ -167,12 +170,23 @@ pub struct Answer {
 }
 
 impl Matching {
-    /// Checks the sizes.
+    /// Checks the sizes, and that nothing is asked of masks where there are none.
     ///
     /// # Errors
-    /// [`MatchingError`].
-    pub fn check(&self) -> Result<(), MatchingError> {
-        self.kind.sent().map(drop)
+    /// [`AuthFault::Matching`], [`AuthFault::Invalid`].
+    pub fn check(&self) -> Result<(), AuthFault> {
+        self.kind.sent()?;
+        if matches!(self.kind, TemplateKind::Embedding { .. }) && !is_half(&self.least_valid) {
+            let cause = "an embedding has no mask of which a part could be valid; leave least_valid out";
+            return Err(AuthFault::Invalid(cause.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// How many mask bits of a kind have to be valid.
+    pub(super) fn least_valid_bits(&self, kind: Kind) -> usize {
+        let (p, q) = (self.least_valid.numerator() as usize, self.least_valid.denominator() as usize);
+        (kind.mask_bits() * p).div_ceil(q)
     }
 
     /// How embeddings are compared.
@@ -251,6 +265,15 @@ pub(super) fn digest(purpose: &str, what: &impl Serialize) -> [u8; 32] {
         .chain_update(text)
         .finalize()
         .into()
+}
+
+fn half() -> Threshold {
+    Threshold::HALF
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+fn is_half(fraction: &Threshold) -> bool {
+    *fraction == Threshold::HALF
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]

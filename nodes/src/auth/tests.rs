@@ -11,6 +11,7 @@ use crate::{
     store::{Space, tests::When},
 };
 use trefoil_auth::webauthn::{Bit, UserVerification};
+use trefoil_circuits::matching::{Template, Threshold};
 use world::{Probe, World, finish, matching, spec};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -192,10 +193,10 @@ async fn a_crash_in_the_middle_leaves_templates_that_all_have() {
         assert!(world.nodes[party].store.heal());
         world.verified(&spec(challenge), Probe::Right).await;
         for node in &world.nodes {
-            let name = Some("right".parse().expect("a name"));
-            node.delete(&"bank".parse().expect("a name"), "alice".parse().expect("a name"), name)
-                .await
-                .expect("a disk");
+            let right = ("alice".parse().expect("a name"), Some("right".parse().expect("a name")));
+            // One node has not written it down.
+            let deleted = node.delete(&"bank".parse().expect("a name"), right, None).await;
+            assert!(matches!(deleted, Ok(_) | Err(AuthFault::Absent(_))), "{deleted:?}");
         }
         challenge += 1;
         let refreshed = world.refresh(challenge).await;
@@ -233,14 +234,15 @@ async fn several_templates_match_each_and_erased_ones_do_not() {
     let bank = "bank".parse().expect("a name");
     let alice = || "alice".parse().expect("a name");
     for node in &world.nodes {
-        let erased = node.delete(&bank, alice(), Some("right".parse().expect("a name"))).await.expect("a disk");
+        let right = (alice(), Some("right".parse().expect("a name")));
+        let erased = world::erased(&node.delete(&bank, right, None).await.expect("a receipt"));
         assert_eq!(erased, std::slice::from_ref(&second));
     }
     for answer in world.login(&spec(3), Probe::Wrong).await {
         assert!(matches!(answer, Err(AuthFault::NoMatch)), "{answer:?}");
     }
     for node in &world.nodes {
-        assert_eq!(node.delete(&bank, alice(), None).await.expect("a disk").len(), 1);
+        assert_eq!(world::erased(&node.delete(&bank, (alice(), None), None).await.expect("a receipt")).len(), 1);
         assert!(node.store.list(Space::Templates, "").await.expect("a disk").is_empty());
     }
     for answer in world.login(&spec(4), Probe::Right).await {
@@ -267,5 +269,95 @@ async fn faces_are_matched_as_irises_are() {
     let asked = LoginSpec { probe: Some(face.kind), ..spec(3) };
     for answer in world.login_with(&asked, || world::integers(&[1 << 15; 8])).await {
         assert!(matches!(answer, Err(AuthFault::Invalid(_))), "{answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_owner_has_as_many_templates_and_credentials_as_each_node_takes() {
+    let world = World::start(Verification::Required).await;
+    let bank = "bank".parse().expect("a name");
+    for user in 1..world::MOST_TEMPLATES {
+        world.enrol_as("bank", &format!("user-{user}"), "left", Probe::Wrong).await.expect("room");
+    }
+    let full = |enrolled: Result<TemplateStatus, AuthFault>| {
+        let fault = enrolled.expect_err("no room");
+        assert!(matches!(&fault, AuthFault::Limit(text) if text.contains("limits.client_templates")), "{fault:?}");
+    };
+    full(world.enrol_as("bank", "alice", "right", Probe::Wrong).await);
+    // Nobody else's room, and new shares take none.
+    world.enrol_as("phone", "alice", "left", Probe::Wrong).await.expect("of another owner");
+    assert!(world.refresh(40).await.iter().all(Result::is_ok));
+    // Counted anew where an earlier version has not counted.
+    for node in &world.nodes {
+        assert!(node.store.remove(Space::Counters, "templates/bank").await.expect("a disk"));
+    }
+    let world = world.restarted();
+    full(world.enrol_as("bank", "alice", "right", Probe::Wrong).await);
+    for node in &world.nodes {
+        node.delete(&bank, ("user-1".parse().expect("a name"), None), None).await.expect("a receipt");
+    }
+    world.enrol_as("bank", "alice", "right", Probe::Wrong).await.expect("room again");
+    full(world.enrol_as("bank", "alice", "third", Probe::Wrong).await);
+
+    let node = &world.nodes[0];
+    let spec = node.credentials(&bank).await.expect("a list").remove(0).spec;
+    for id in [1, 2] {
+        assert!(node.put_credential(&bank, &[id; 16], spec.clone()).await.expect("room"));
+    }
+    let fault = node.put_credential(&bank, &[3; 16], spec.clone()).await.expect_err("no room");
+    assert!(matches!(&fault, AuthFault::Limit(text) if text.contains("limits.client_credentials")), "{fault:?}");
+    assert!(!node.put_credential(&bank, &[1; 16], spec.clone()).await.expect("there"));
+    node.delete_credential(&bank, &[1; 16], None).await.expect("a receipt");
+    assert!(node.put_credential(&bank, &[3; 16], spec).await.expect("room again"));
+}
+
+/// Requests of one client that wait at one node alone for the others keep nobody else from logging in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_fills_its_places_keeps_no_other_out() {
+    let world = World::start(Verification::Required).await;
+    let phone = "phone".parse().expect("a name");
+    let asks = |user: &'static str| {
+        let node = world.nodes[0].clone();
+        let spec = RefreshSpec { session: crate::job::JobId::random().expect("randomness") };
+        let phone: crate::pki::ClientName = Clone::clone(&phone);
+        async move { node.refresh(&phone, user.parse().expect("a name"), spec).await }
+    };
+    let fills = futures_util::future::join_all(["a", "b", "c", "d"].map(asks));
+    let (filled, response) = futures_util::future::join(fills, world.verified(&spec(1), Probe::Right)).await;
+    assert!(response.to_json().is_ok());
+    let crowded = |fault: &&Result<_, AuthFault>| matches!(fault, Err(AuthFault::Crowded(_)));
+    assert_eq!(filled.iter().filter(crowded).count(), 2, "{filled:?}");
+    // Its places are free again.
+    assert!(matches!(asks("a").await, Err(AuthFault::Failed(_))));
+}
+
+/// The owner says of how much of the masks there has to be something to compare; a half if it says nothing, and records of before are read so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_much_is_compared_as_the_owner_asks_for() {
+    let world = World::start(Verification::Required).await;
+    let usual = r#"{"kind":{"binary":{"bits":256}},"threshold":"8/25","mode":"malicious"}"#;
+    assert_eq!(serde_json::to_string(&matching(usual)).expect("JSON"), usual);
+    let code: Vec<bool> = (0..192).map(|k: usize| k.is_multiple_of(3)).collect();
+    let two_thirds = matching(r#"{"kind":{"binary":{"bits":192}},"threshold":"0.32","least_valid":"2/3"}"#);
+    world.enrol_bits(two_thirds, &Template::binary(&code, None).expect("a template")).await.expect("enrolled");
+    for (valid, challenge, matches) in [(128, 1, true), (127, 2, false)] {
+        let mask: Vec<bool> = (0..192).map(|k| k < valid).collect();
+        let probe = Template::binary(&code, Some(&mask)).expect("a template");
+        let asked = LoginSpec { probe: Some(two_thirds.kind), ..spec(challenge) };
+        for answer in world.login_with(&asked, || world::bits(&probe)).await {
+            assert_eq!(answer.is_ok(), matches, "{valid} bits: {answer:?}");
+            assert!(matches || matches!(answer, Err(AuthFault::NoMatch)), "{answer:?}");
+        }
+    }
+    // All templates of a kind are matched alike, and an embedding has no mask.
+    let half = Matching { least_valid: Threshold::HALF, ..two_thirds };
+    let second = world.enrol_bits(half, &Template::binary(&code, None).expect("a template")).await;
+    assert!(matches!(second, Err(AuthFault::Taken(_) | AuthFault::Invalid(_))), "{second:?}");
+    let face = r#"{"kind":{"embedding":{"dimensions":8,"metric":"cosine"}},"threshold":"0.9","least_valid":"2/3"}"#;
+    let refused = world.enrol_embedding(matching(face), &[1.0; 8]).await;
+    assert!(matches!(refused, Err(AuthFault::Invalid(_))), "{refused:?}");
+    for wrong in ["0", "1", "1.5", "-0.1"] {
+        let text = usual.replace("malicious\"", &format!("malicious\",\"least_valid\":\"{wrong}\""));
+        serde_json::from_str::<Matching>(&text).expect_err(wrong);
     }
 }

@@ -34,13 +34,14 @@ impl Auth {
         probe: InputVector,
     ) -> Result<Answer, AuthFault> {
         in_time(spec.expires_ms)?;
+        let _place = self.places.try_take(caller)?;
         let issuer = self.asked_of(caller, &spec.owner, &spec.issuer).await?;
         near(spec.issued)?;
         let claims = issuer.claims(id, &spec)?;
         let (key, ceremony) = (issuer.key_of(&spec.owner), claims.ceremony());
         let public = self.parts.for_tokens(&key).await?;
         let user = UserKey { owner: spec.owner.clone(), user: spec.user.clone() };
-        let _place = self.busy.take(&user)?;
+        let _user = self.busy.take(&user)?;
         self.admit(&user, &ceremony).await?;
         // What the owner has stored at each node is the same, or they do not come together.
         let agreed = digest("token", &(id, caller, &spec, &issuer));

@@ -4,14 +4,14 @@ use crate::job::{Failure, FailureKind};
 use sha2::{Digest as _, Sha256};
 use trefoil_engine::{
     Error, Party,
-    transport::{Path, SessionId, Transport},
+    transport::{Link, Path, SessionId, Transport},
 };
 
 /// A version by its digest; zeros for none.
 pub(super) type Version = [u8; 32];
 
 /// What a node has of a user's templates.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Ballot {
     /// The version in use, and the one before if the node does not know yet that all have the new one; the one in use twice if it does.
     pub(super) versions: [Version; 2],
@@ -56,7 +56,14 @@ pub(super) async fn common(
     for peer in me.peers() {
         link.recv(peer, &mut said[peer.index()]).await?;
     }
-    let heard: [u8; 32] = Sha256::digest(said.concat()).into();
+    let heard = alike(me, &mut *link, Sha256::digest(said.concat()).into()).await?;
+    Ok(heard.and_then(|()| choose(said.map(|said| split(&said)))))
+}
+
+/// Whether all three nodes have heard the same, which this digest stands for.
+///
+/// Not cancel safe: end the session if this is dropped.
+pub(super) async fn alike(me: Party, link: &mut dyn Link, heard: [u8; 32]) -> Result<Result<(), Failure>, Error> {
     for peer in me.peers() {
         link.send(peer, heard.to_vec().into()).await?;
     }
@@ -64,18 +71,18 @@ pub(super) async fn common(
     for (peer, other) in me.peers().into_iter().zip(&mut others) {
         link.recv(peer, other).await?;
     }
-    if others.iter().any(|other| *other != heard) {
-        let [one, other] = me.peers();
-        let cause = format!(
-            "the nodes have heard different things of each other's templates: {one} or {other} deviated from the protocol, and nothing was computed; find out what runs there"
-        );
-        return Ok(Err(Failure::new(FailureKind::Misbehaved, cause).suspecting([one, other])));
+    if others.iter().all(|other| *other == heard) {
+        return Ok(Ok(()));
     }
-    Ok(choose(said.map(|said| split(&said))))
+    let [one, other] = me.peers();
+    let cause = format!(
+        "the nodes have heard different things of each other's templates: {one} or {other} deviated from the protocol, and nothing was computed; find out what runs there"
+    );
+    Ok(Err(Failure::new(FailureKind::Misbehaved, cause).suspecting([one, other])))
 }
 
 /// The newest one that all have; which is newer, most of them say.
-fn choose(said: [Ballot; 3]) -> Result<Common, Failure> {
+pub(super) fn choose(said: [Ballot; 3]) -> Result<Common, Failure> {
     let at = said.map(|ballot| ballot.versions);
     let has_all = |version: &&Version| at.iter().all(|at| at.contains(version));
     let current = at.iter().map(|[current, _]| current).find(has_all);
@@ -95,9 +102,10 @@ fn choose(said: [Ballot; 3]) -> Result<Common, Failure> {
     })
 }
 
-const BALLOT: usize = 65;
+/// Bytes of a ballot.
+pub(super) const BALLOT: usize = 65;
 
-fn joined(ballot: Ballot) -> [u8; BALLOT] {
+pub(super) fn joined(ballot: Ballot) -> [u8; BALLOT] {
     let mut bytes = [0; BALLOT];
     let [current, before] = ballot.versions;
     bytes[..32].copy_from_slice(&current);
@@ -106,7 +114,7 @@ fn joined(ballot: Ballot) -> [u8; BALLOT] {
     bytes
 }
 
-fn split(bytes: &[u8; BALLOT]) -> Ballot {
+pub(super) fn split(bytes: &[u8; BALLOT]) -> Ballot {
     let mut versions = [[0; 32]; 2];
     versions.iter_mut().zip(bytes.chunks_exact(32)).for_each(|(version, part)| version.copy_from_slice(part));
     Ballot { versions, in_memory: bytes[64] == 1 }

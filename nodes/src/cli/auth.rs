@@ -3,7 +3,9 @@
 mod biometric;
 mod device;
 mod owner;
+mod pair;
 mod recovery;
+mod restore;
 mod tokens;
 
 use super::{ClusterArgs, Exit, interruptible};
@@ -52,7 +54,7 @@ pub enum AuthCommand {
     /// Make another device's share of a key from its recovery share, if a device is lost
     Recover(recovery::RecoverArgs),
     /// Give new nodes shares of a key from the device's and the recovery share, if nodes have lost theirs
-    Restore(recovery::RestoreArgs),
+    Restore(restore::RestoreArgs),
     /// List users with their templates, credentials and issuers
     List(owner::ListArgs),
     /// Replace the shares of a user's templates at all nodes
@@ -77,7 +79,7 @@ pub fn run(command: &AuthCommand) -> Result<Exit, Error> {
         AuthCommand::Jwks(args) => tokens::jwks(args),
         AuthCommand::Identify(args) => owner::identify(args),
         AuthCommand::Recover(args) => recovery::recover(args),
-        AuthCommand::Restore(args) => recovery::restore(args),
+        AuthCommand::Restore(args) => restore::restore(args),
         AuthCommand::List(args) => owner::list(args),
         AuthCommand::Refresh(args) => owner::refresh(args),
         AuthCommand::Revoke(args) => owner::revoke(args),

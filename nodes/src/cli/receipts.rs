@@ -1,10 +1,11 @@
 //! What the nodes have signed that they have deleted: checked, shown and kept.
 
+use super::Exit;
 use crate::{
     Error,
     client::credit::NewFile,
     config::Cluster,
-    receipt::{Receipt, Statement, now_unix},
+    receipt::{Nonce, Receipt, Statement, now_unix},
 };
 use std::path::PathBuf;
 use trefoil_engine::Party;
@@ -15,6 +16,9 @@ pub(super) struct ReceiptArgs {
     /// Write the nodes' receipts here, as JSON
     #[arg(long, value_name = "FILE")]
     receipts: Option<PathBuf>,
+    /// Ask again for the receipts of a deletion whose answers were lost, by the nonce that it named: nodes give the same ones for a week [default: a new one]
+    #[arg(long, value_name = "NONCE")]
+    nonce: Option<Nonce>,
 }
 
 /// What nodes have signed.
@@ -24,7 +28,8 @@ pub(super) struct Checked<S> {
     /// The receipts of these.
     pub(super) receipts: Vec<Receipt>,
     /// Why another node has not deleted it, or not signed that.
-    pub(super) failed: Option<Error>,
+    failed: Option<Error>,
+    nonce: Nonce,
 }
 
 impl ReceiptArgs {
@@ -32,17 +37,26 @@ impl ReceiptArgs {
     pub(super) fn file(&self) -> Result<Option<NewFile>, Error> {
         self.receipts.as_deref().map(NewFile::create).transpose()
     }
+
+    /// What tells this deletion from others.
+    pub(super) fn nonce(&self) -> Result<Nonce, Error> {
+        self.nonce.map_or_else(Nonce::random, Ok)
+    }
 }
 
 impl<S: Statement> Checked<S> {
     /// Of what the nodes have answered just now, as far as it is what was asked for.
-    pub(super) fn of(cluster: &Cluster, answers: [Result<Receipt, Error>; 3], asked: impl Fn(&S) -> bool) -> Self {
+    pub(super) fn of(
+        (cluster, nonce): (&Cluster, Nonce),
+        answers: [Result<Receipt, Error>; 3],
+        asked: impl Fn(&S) -> bool,
+    ) -> Self {
         let (mut stated, mut receipts, mut failed) = (Vec::new(), Vec::new(), None);
         for (party, answer) in Party::ALL.into_iter().zip(answers) {
             let checked = answer.and_then(|receipt| {
                 let wrong = |e| Error::Integrity(format!("{party}: {e}"));
                 receipt
-                    .verify_answer((cluster, party), now_unix(), &asked)
+                    .verify_answer((cluster, party), (now_unix(), Some(nonce)), &asked)
                     .map_err(wrong)
                     .map(|stated| (stated, receipt))
             });
@@ -55,7 +69,17 @@ impl<S: Statement> Checked<S> {
                 Err(e) => failed = failed.or(Some(e)),
             }
         }
-        Self { stated, receipts, failed }
+        Self { stated, receipts, failed, nonce }
+    }
+
+    /// How the command ends, and what to do for receipts that are missing.
+    pub(super) fn end(self) -> Result<Exit, Error> {
+        let Some(error) = self.failed else { return Ok(Exit::Ok) };
+        tracing::warn!(
+            "not every node has signed that it deleted this; run the same command with --nonce {} for the receipts of all three",
+            self.nonce
+        );
+        Err(error)
     }
 
     /// Writes the receipts, if a file is there for them.

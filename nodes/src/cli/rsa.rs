@@ -114,23 +114,23 @@ fn delete(args: &DeleteArgs) -> Result<Exit, Error> {
         )));
     }
     let target = args.own.cluster.resolve()?;
-    let file = args.receipts.file()?;
+    let (file, nonce) = (args.receipts.file()?, args.receipts.nonce()?);
     let (key, answers) = interruptible(async {
         let client = Client::new(&target.cluster, &target.identity)?;
         // What is left of an enrolment that came to nothing is described by no two nodes.
-        Ok((client.key(None, name).await.ok(), client.delete_key(name).await))
+        Ok((client.key(None, name).await.ok(), client.delete_key(name, nonce).await))
     })?;
     let asked = |deletion: &Deletion| {
         matches!(target.identity.role(), Role::Client(owner) if *owner == deletion.owner)
             && deletion.name == *name
             && key.as_ref().is_none_or(|key| key.public.id() == deletion.key_sha256.0)
     };
-    let checked = Checked::of(&target.cluster, answers, asked);
+    let checked = Checked::of((&target.cluster, nonce), answers, asked);
     checked.keep(file)?;
     let deleted = Deleted { name, receipts: &checked.receipts };
     let count = checked.receipts.len();
     args.output.resolve().print(&deleted, format!("{count} of 3 nodes have deleted `{name}` and signed it"))?;
-    checked.failed.map_or(Ok(Exit::Ok), Err)
+    checked.end()
 }
 
 fn public(args: &PublicArgs) -> Result<Exit, Error> {
@@ -140,6 +140,9 @@ fn public(args: &PublicArgs) -> Result<Exit, Error> {
         let client = Client::new(&target.cluster, &target.identity)?;
         client.key(args.key.owner.as_ref(), &args.key.own.name).await
     })?;
+    if let Some(odd) = report.odd {
+        tracing::warn!("{odd} describes another enrolment of the key than the two others; find out what runs there");
+    }
     sink.write(key::pem(&report.public)?.as_bytes())?;
     Ok(Exit::Ok)
 }

@@ -5,6 +5,7 @@ mod search;
 mod tokens;
 
 pub use device::Device;
+pub use search::Identified;
 pub use tokens::{Issuer, Login};
 
 use super::{Client, Plain, keys::two, node::all, upload::components};
@@ -17,7 +18,7 @@ use crate::{
     },
     job::{JobId, frame},
     keys::KeyName,
-    receipt::Receipt,
+    receipt::{Nonce, Receipt},
 };
 use bytes::Bytes;
 use device::Signing;
@@ -91,7 +92,7 @@ impl Client {
                     self.auth_users().await.into_iter().flatten().flatten().filter(|status| status.user == *user);
                 let mut of_name = held.flat_map(|status| status.templates).filter(|template| template.name == *name);
                 if of_name.all(|template| template.enrolment == session) {
-                    let _ = self.delete_templates(user, Some(name)).await;
+                    let _ = self.delete_templates(user, Some(name), Nonce::random()?).await;
                 }
                 Err(first)
             }
@@ -136,11 +137,16 @@ impl Client {
     }
 
     /// Erases a template of a user, or all, at every node that answers. Gives the receipt of each, of an [`Erasure`](crate::auth::Erasure): check it with
-    /// [`Receipt::verify_answer`] and [`Erasure::answers`](crate::auth::Erasure::answers), for a node could send another one. Cancel safe.
-    pub async fn delete_templates(&self, user: &UserName, name: Option<&TemplateName>) -> [Result<Receipt, Error>; 3] {
+    /// [`Receipt::verify_answer`] and [`Erasure::answers`](crate::auth::Erasure::answers), for a node could send another one. Repeated with the same nonce it gives those again whose answer was lost: draw one for each deletion. Cancel safe.
+    pub async fn delete_templates(
+        &self,
+        user: &UserName,
+        name: Option<&TemplateName>,
+        nonce: Nonce,
+    ) -> [Result<Receipt, Error>; 3] {
         let path = match name {
-            Some(name) => format!("auth/users/{user}/templates/{name}"),
-            None => format!("auth/users/{user}"),
+            Some(name) => format!("auth/users/{user}/templates/{name}?nonce={nonce}"),
+            None => format!("auth/users/{user}?nonce={nonce}"),
         };
         all(&self.nodes, async |node| node.call(Method::DELETE, &path, None).await).await
     }
@@ -180,8 +186,8 @@ impl Client {
     }
 
     /// Forgets a credential at every node that answers. Gives the receipt of each, to be checked as those of [`delete_templates`](Self::delete_templates). Cancel safe.
-    pub async fn delete_credential(&self, id: &CredentialId) -> [Result<Receipt, Error>; 3] {
-        let path = credential(id);
+    pub async fn delete_credential(&self, id: &CredentialId, nonce: Nonce) -> [Result<Receipt, Error>; 3] {
+        let path = format!("{}?nonce={nonce}", credential(id));
         all(&self.nodes, async |node| node.call(Method::DELETE, &path, None).await).await
     }
 

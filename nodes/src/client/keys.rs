@@ -1,6 +1,10 @@
 //! Signing keys: enrolled at the three nodes, used, refreshed and deleted.
 
 mod recovery;
+mod report;
+mod restore;
+
+pub use report::KeyReport;
 
 use super::{
     Client,
@@ -9,9 +13,9 @@ use super::{
 use crate::{
     Error,
     api::ProblemKind,
-    keys::{ExchangeId, HashName, KeyName, KeySpec, KeyStatus, KeyUse, SignRequest, encode_secret, public_from_hex},
+    keys::{ExchangeId, HashName, KeyName, KeySpec, KeyStatus, KeyUse, SignRequest, encode_secret},
     pki::ClientName,
-    receipt::Receipt,
+    receipt::{Nonce, Receipt},
 };
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::{collections::BTreeSet, fmt, time::Duration};
@@ -28,26 +32,8 @@ const GRACE: Duration = Duration::from_secs(1);
 /// How often a step is tried that broke off on the way. Each attempt settles what the one before it has left.
 const ATTEMPTS: u32 = 2;
 
-/// A key as the nodes that have it describe it, all alike.
-#[derive(Clone, Debug)]
-pub struct KeyReport {
-    /// Whose it is.
-    pub owner: ClientName,
-    /// Its name.
-    pub name: KeyName,
-    /// The public key.
-    pub public: PublicKey,
-    /// What it is for; `None` before its enrolment is complete.
-    pub usage: Option<KeyUse>,
-    /// Who may have documents signed, beside the owner.
-    pub signers: BTreeSet<ClientName>,
-    /// The nodes that have it, with the epoch of their shares.
-    pub at: Vec<(Party, u64)>,
-    /// Whether a step was interrupted, which the next one settles.
-    pub unsettled: bool,
-    /// Whether the share of a recovered device waits to be handed out.
-    pub issuing: bool,
-}
+/// Why a node is not asked.
+const ODD: &str = "it describes another enrolment of the key than the two others, and was not asked; its operator finds out what runs there: an old store, or a node that deviates";
 
 /// A key that signs documents for this client.
 #[derive(Clone)]
@@ -55,6 +41,8 @@ pub struct SigningKey {
     client: Client,
     path: String,
     public: PublicKey,
+    /// The node that describes another enrolment: it is not asked.
+    odd: Option<Party>,
 }
 
 /// A signature that was verified, and what was wrong on the way to it.
@@ -114,7 +102,7 @@ impl Client {
             };
             begun |= statuses.iter().any(Result::is_ok);
             match statuses {
-                [Ok(a), Ok(b), Ok(c)] => return one_report(&[(Party::P0, a), (Party::P1, b), (Party::P2, c)]),
+                [Ok(a), Ok(b), Ok(c)] => return KeyReport::of_all(&[(Party::P0, a), (Party::P1, b), (Party::P2, c)]),
                 failed => {
                     let (error, again) = worst(failed);
                     if !again || attempt == ATTEMPTS {
@@ -124,7 +112,7 @@ impl Client {
             }
             attempt += 1;
         };
-        let deleted = all(&self.nodes, |node| node.delete_key(name, Some(spec.enrolment))).await;
+        let deleted = all(&self.nodes, |node| node.delete_key(name, (Some(spec.enrolment), None))).await;
         for (node, result) in self.nodes.iter().zip(deleted) {
             if let Err(e) = result
                 && !is_missing(&e)
@@ -143,7 +131,7 @@ impl Client {
         let refreshed =
             self.step(async |node, exchange| node.key_step(format!("{name}/refresh?exchange={exchange}")).await);
         let [a, b, c] = refreshed.await?;
-        one_report(&[(Party::P0, a), (Party::P1, b), (Party::P2, c)])
+        KeyReport::of_all(&[(Party::P0, a), (Party::P1, b), (Party::P2, c)])
     }
 
     /// A step that the three nodes take together, tried again if it broke off on the way.
@@ -164,17 +152,17 @@ impl Client {
         }
     }
 
-    /// Deletes a key of this client at all three nodes. Gives the receipt of each, or why there is none, in party order.
+    /// Deletes a key of this client at all three nodes. Gives the receipt of each, or why there is none, in party order. Repeated with the same nonce it gives those again whose answer was lost: draw one for each deletion.
     ///
     /// Cancel safe: nodes that have not been asked keep their shares, two of which sign.
-    pub async fn delete_key(&self, name: &KeyName) -> [Result<Receipt, Error>; 3] {
-        all(&self.nodes, |node| node.delete_key(name, None)).await
+    pub async fn delete_key(&self, name: &KeyName, nonce: Nonce) -> [Result<Receipt, Error>; 3] {
+        all(&self.nodes, |node| node.delete_key(name, (None, Some(nonce)))).await
     }
 
     /// The keys of this client, by name. A node that does not answer is left out, if two others do. Cancel safe.
     ///
     /// # Errors
-    /// [`Error::Refused`] or [`Error::Unreachable`] if two nodes do not answer; [`Error::Integrity`] if nodes describe a key differently.
+    /// [`Error::Refused`] or [`Error::Unreachable`] if two nodes do not answer; [`Error::Integrity`] if no two describe a key alike that several have.
     pub async fn keys(&self) -> Result<Vec<KeyReport>, Error> {
         let answers = two(all(&self.nodes, NodeClient::keys).await)?;
         let names: BTreeSet<_> = answers.iter().flat_map(|(_, keys)| keys.iter().map(|key| key.name.clone())).collect();
@@ -184,17 +172,17 @@ impl Client {
             };
             answers.iter().filter_map(key).collect()
         };
-        names.iter().map(|name| one_report(&of(name))).collect()
+        names.iter().map(|name| KeyReport::of_most(&of(name))).collect()
     }
 
-    /// A key of this client or of one that names it as a signer, described alike by two nodes or three. Cancel safe.
+    /// A key of this client or of one that names it as a signer, described alike by two nodes or three: a node that describes another enrolment is named in [`KeyReport::odd`], and the two others sign. Cancel safe.
     ///
     /// # Errors
-    /// [`Error::Refused`] or [`Error::Unreachable`] if two nodes have no such key or do not answer; [`Error::Integrity`] if they describe it differently.
+    /// [`Error::Refused`] or [`Error::Unreachable`] if two nodes have no such key or do not answer; [`Error::Integrity`] if no two describe it alike.
     pub async fn key(&self, owner: Option<&ClientName>, name: &KeyName) -> Result<KeyReport, Error> {
         let path = path(owner, name, "");
         let answers = two(all(&self.nodes, |node| node.key(&path)).await)?;
-        one_report(&answers)
+        KeyReport::of_most(&answers)
     }
 
     /// A key to sign documents with.
@@ -204,7 +192,12 @@ impl Client {
     pub async fn signing_key(&self, owner: Option<&ClientName>, name: &KeyName) -> Result<SigningKey, Error> {
         let report = self.key(owner, name).await?;
         let owner = owner.cloned();
-        Ok(SigningKey { client: self.clone(), path: path(owner.as_ref(), name, "/sign"), public: report.public })
+        Ok(SigningKey {
+            client: self.clone(),
+            path: path(owner.as_ref(), name, "/sign"),
+            public: report.public,
+            odd: report.odd,
+        })
     }
 }
 
@@ -224,8 +217,7 @@ impl SigningKey {
         let request = SignRequest { hash, digest: hex::encode(digest), epoch: None };
         let message = Message::digest(hash.into(), digest)?;
         let mut parts = Parts::default();
-        let mut asked: FuturesUnordered<_> =
-            self.client.nodes.iter().map(|node| self.part(node, request.clone())).collect();
+        let mut asked: FuturesUnordered<_> = self.asked().map(|node| self.part(node, request.clone())).collect();
         let mut patience = None;
         loop {
             let next = match patience {
@@ -256,14 +248,20 @@ impl SigningKey {
                     if !asked.is_empty() {
                         let late = |p: &Party| parts.good.iter().all(|part| part.party() != *p);
                         let slow = format!("it took longer than {GRACE:?} when two had answered");
-                        missing.extend(Party::ALL.into_iter().filter(late).map(|p| (p, slow.clone())));
+                        missing.extend(self.asked().map(NodeClient::party).filter(late).map(|p| (p, slow.clone())));
                     }
+                    missing.extend(self.odd.map(|p| (p, ODD.to_owned())));
                     return Ok(Signature { bytes: signed.signature, wrong: signed.wrong, missing });
                 }
                 Err(AuthError::Undecided { .. } | AuthError::Replies { .. }) if !asked.is_empty() => patience = None,
                 Err(e) => return Err(e.into()),
             }
         }
+    }
+
+    /// The nodes that describe the key as two at least do, or have not described it.
+    fn asked(&self) -> impl Iterator<Item = &NodeClient> {
+        self.client.nodes.iter().filter(|node| Some(node.party()) != self.odd)
     }
 
     /// One node may have gone on to new shares and the other not yet: it has them prepared.
@@ -331,36 +329,6 @@ pub(super) fn two<T>(answers: [Result<T, Error>; 3]) -> Result<Vec<(Party, T)>, 
         Some(error) if good.len() < 2 => Err(error),
         _ => Ok(good),
     }
-}
-
-fn one_report(answers: &[(Party, KeyStatus)]) -> Result<KeyReport, Error> {
-    let differ = |what: &str, name: &KeyName| {
-        Error::Integrity(format!(
-            "the nodes have different {what} for the key `{name}`; one of them deviates, or the key was deleted at some nodes alone: delete it and enrol it anew"
-        ))
-    };
-    let Some((_, first)) = answers.first() else {
-        return Err(Error::Integrity("no node has described the key".to_owned()));
-    };
-    let public = public_from_hex(&first.public).ok_or_else(|| differ("public keys", &first.name))?;
-    for (_, status) in answers {
-        if status.public != first.public || status.enrolment != first.enrolment {
-            return Err(differ("public keys or enrolments", &first.name));
-        }
-        if status.signers != first.signers {
-            return Err(differ("signers", &first.name));
-        }
-    }
-    Ok(KeyReport {
-        owner: first.owner.clone(),
-        name: first.name.clone(),
-        public,
-        usage: answers.iter().find_map(|(_, status)| status.usage),
-        signers: first.signers.clone(),
-        at: answers.iter().map(|(party, status)| (*party, status.epoch)).collect(),
-        unsettled: answers.iter().any(|(_, status)| status.unsettled),
-        issuing: answers.iter().any(|(_, status)| status.issuing),
-    })
 }
 
 /// The error that says most, and whether trying again may help.

@@ -23,7 +23,7 @@ mod plain;
 mod tables;
 mod upload;
 
-pub use auth::{Device, Issuer, Login, Page, Probe};
+pub use auth::{Device, Identified, Issuer, Login, Page, Probe};
 pub use ctr::{AesKey, Ctr, CtrReport};
 pub use job::{JobHandle, Outcome};
 pub use keys::{KeyReport, Signature, SigningKey};

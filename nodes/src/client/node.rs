@@ -6,9 +6,9 @@ use crate::{
     api::{Problem, ProblemKind},
     config::{Address, Cluster},
     job::{JobId, JobStatus, MEDIA_TYPE},
-    keys::{ExchangeId, KEY_MEDIA_TYPE, KeyName, KeyStatus, Partials, SignRequest},
+    keys::{ExchangeId, KEY_MEDIA_TYPE, KeyName, KeyStatus, Partials, SignRequest, secret_json},
     pki::Identity,
-    receipt::Receipt,
+    receipt::{Nonce, Receipt},
     status::NodeStatus,
     tables::{TABLE_MEDIA_TYPE, TableName, TableStatus, UploadId},
     tls::{self, API_ALPN},
@@ -208,14 +208,24 @@ impl NodeClient {
         self.json(self.answer(self.persist(request).await?).await?).await
     }
 
-    /// Something that this node does with a key on its own.
+    /// Something that this node does with a key on its own, for whom has a secret.
     pub(super) async fn post_key(&self, path: &str, what: &impl Serialize) -> Result<KeyStatus, Error> {
-        self.json(self.answer(self.post(path, what).await?).await?).await
+        self.json(self.answer(self.post_secret(path, what).await?).await?).await
     }
 
     /// The node's components of a share that it hands out.
     pub(super) async fn issued_key(&self, path: &str, what: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, Error> {
-        self.body(self.answer(self.post(path, what).await?).await?, MAX_ANSWER).await
+        self.body(self.answer(self.post_secret(path, what).await?).await?, MAX_ANSWER).await
+    }
+
+    /// A request with a secret in it. The text is wiped when it is sent, or cannot be.
+    async fn post_secret(&self, path: &str, what: &impl Serialize) -> Result<Response, Error> {
+        let text = Bytes::from_owner(secret_json(what)?);
+        let request = || {
+            let request = self.http.post(self.url(&format!("keys/{path}"))).timeout(ANSWER);
+            request.header(header::CONTENT_TYPE, "application/json").body(text.clone())
+        };
+        self.persist(request).await
     }
 
     async fn post(&self, path: &str, what: &impl Serialize) -> Result<Response, Error> {
@@ -228,11 +238,16 @@ impl NodeClient {
         self.json(self.answer(self.post(path, what).await?).await?).await
     }
 
-    /// Erases the node's share of a key; if an enrolment is given, only if it is of that one.
-    pub(super) async fn delete_key(&self, name: &KeyName, enrolment: Option<ExchangeId>) -> Result<Receipt, Error> {
+    /// Erases the node's share of a key; if an enrolment is given, only if it is of that one. Repeated with a nonce it gives the receipt again.
+    pub(super) async fn delete_key(
+        &self,
+        name: &KeyName,
+        (enrolment, nonce): (Option<ExchangeId>, Option<Nonce>),
+    ) -> Result<Receipt, Error> {
         let mut url = self.url(&format!("keys/{name}"));
-        if let Some(enrolment) = enrolment {
-            url = format!("{url}?enrolment={enrolment}");
+        let parameters = [("enrolment", enrolment), ("nonce", nonce)];
+        for (k, (what, id)) in parameters.into_iter().filter_map(|(what, id)| Some((what, id?))).enumerate() {
+            url = format!("{url}{}{what}={id}", if k == 0 { '?' } else { '&' });
         }
         let request = || self.http.delete(&url).timeout(ANSWER);
         self.json(self.answer(self.persist(request).await?).await?).await

@@ -95,7 +95,8 @@ where
             format!("it claims {length} bytes, and the longest has {MAX_SPEC_BYTES}; start the body with its length");
         return Err(BodyFault::Spec(cause));
     }
-    let mut text = vec![0; length];
+    // That of a recovery has a secret in it.
+    let mut text = zeroize::Zeroizing::new(vec![0; length]);
     rest.fill(&mut text).await?;
     let spec = serde_json::from_slice(&text).map_err(|e| BodyFault::Spec(e.to_string()))?;
     Ok((spec, rest))

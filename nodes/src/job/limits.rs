@@ -41,6 +41,12 @@ pub struct Limits {
     /// Signing keys of one client. Default 1,024.
     #[serde(deserialize_with = "nonzero")]
     pub client_keys: u32,
+    /// Biometric templates of one client, of all its users. Default 16,384.
+    #[serde(deserialize_with = "nonzero")]
+    pub client_templates: u32,
+    /// Credentials of one client. Default 4,096.
+    #[serde(deserialize_with = "nonzero")]
+    pub client_credentials: u32,
     /// Signatures a second that one client may have with one key. Default 1,000.
     #[serde(deserialize_with = "nonzero")]
     pub key_signatures: u32,
@@ -83,6 +89,8 @@ impl Default for Limits {
             client_table_bytes: 512 << 20,
             all_table_bytes: 1 << 30,
             client_keys: 1024,
+            client_templates: 16_384,
+            client_credentials: 4096,
             key_signatures: 1000,
             running_strands: None,
             waiting_jobs: 256,

@@ -30,6 +30,17 @@ pub(super) struct Exchange {
     link: Box<dyn Link>,
 }
 
+/// How a node stands with the device's share that the last recovery has made. The numbers are sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Issuance {
+    /// There was no recovery.
+    None = 0,
+    /// It is where it belongs, and the node has erased its components.
+    Done = 1,
+    /// It waits to be handed out.
+    Waits = 2,
+}
+
 /// What ended a step.
 pub(super) enum Broken {
     /// A link, or what came over it.
@@ -125,11 +136,25 @@ impl Exchange {
         Ok(statuses)
     }
 
-    /// Whether both others say that they have handed out what the last recovery made. One that lies is not enough to have anything erased.
-    pub(super) async fn issued(&mut self, mine: bool) -> Result<bool, Broken> {
-        let message = Bytes::copy_from_slice(&[mine.into()]);
+    /// How the three nodes stand with what the last recovery has made, in party order. Where two say that they have handed it out it counts as handed out at the third: one that lies is not enough, neither to have
+    /// anything erased nor to have it wait.
+    pub(super) async fn issuance(&mut self, mine: Issuance) -> Result<[Issuance; 3], Broken> {
+        let message = Bytes::copy_from_slice(&[mine as u8]);
         let both = self.both(message.clone(), message).await?;
-        Ok(both.iter().all(|(_, said)| said.as_slice() == [1]))
+        let mut all = [mine; 3];
+        for (party, said) in both {
+            all[party.index()] = match said.as_slice() {
+                [1] => Issuance::Done,
+                [2] => Issuance::Waits,
+                _ => Issuance::None,
+            };
+        }
+        // There was a recovery at all three or at none.
+        if mine == Issuance::None {
+            return Ok([mine; 3]);
+        }
+        let done = all.iter().filter(|at| **at == Issuance::Done).count();
+        Ok(if done >= 2 { all.map(|at| if at == Issuance::Waits { Issuance::Done } else { at }) } else { all })
     }
 
     /// Ends what is prepared here, if these statuses allow it.

@@ -1,7 +1,7 @@
 //! Why a node does not do something with a key.
 
 use super::KeyId;
-use crate::{job::Failure, store::StoreError};
+use crate::{job::Failure, places::Crowded, store::StoreError};
 
 /// Why a step with a key was not taken, by who must act. Unless a text says otherwise nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -38,14 +38,22 @@ pub enum KeyFault {
         /// When the next one is made.
         wait_ms: u64,
     },
-    /// The node takes as many steps as it may.
-    #[error("this node takes {0} steps with keys at a time already; try again in a moment")]
-    Busy(usize),
+    /// The node takes as many steps as it may, in all or of this client.
+    #[error(transparent)]
+    Crowded(#[from] Crowded),
+    /// Another step with the key, for which its owner alone waits.
+    #[error("a step with {0} is under way; try again in a moment")]
+    UnderWay(KeyId),
     /// A recovery share that was used already.
     #[error(
         "a device was recovered with this recovery share and has been handed its new share; go on with the files that the recovery has written, whose recovery share is the next one"
     )]
     Recovered,
+    /// New shares are not made while one of a device waits.
+    #[error(
+        "a new share for the device of {0} waits to be handed out, and what the nodes hold of it would outlive a refresh; nothing was changed: end the recovery first, by `trefoil auth recover` with the recovery share that was used"
+    )]
+    Issuing(KeyId),
     /// Nothing waits to be handed out for this recovery share.
     #[error(
         "no new share of {0} waits for whoever has this recovery share; begin the recovery first, and use the recovery share that was issued last"

@@ -22,11 +22,11 @@ pub use limit::Rate;
 pub use receipt::Deletion;
 pub use recovery::{Claim, IssueRequest, RecoverySpec, RoleName};
 pub use service::{Keys, KeysConfig, Signed};
-pub(crate) use spec::public_from_hex;
 pub use spec::{
     Enrolment, ExchangeId, HashName, KEY_MEDIA_TYPE, KeyId, KeyName, KeySpec, KeyStatus, KeyUse, MAX_SIGNERS, Partials,
     SignRequest, encode_secret,
 };
+pub(crate) use spec::{public_from_hex, secret_json};
 pub use step::Step;
 
 #[cfg(test)]

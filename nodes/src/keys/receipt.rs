@@ -4,7 +4,7 @@ use super::{ExchangeId, KeyFault, KeyId, KeyName, stored::Stored};
 use crate::{
     job::Sha256Hex,
     pki::ClientName,
-    receipt::{Notary, Origin, Receipt, Statement},
+    receipt::{Nonce, Notary, Origin, Receipt, Statement},
 };
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,9 @@ pub struct Deletion {
     pub key_sha256: Sha256Hex,
     /// The epoch of the shares in use, 0 if there were none.
     pub epoch: u64,
+    /// The nonce of the request, if it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<Nonce>,
 }
 
 impl Statement for Deletion {
@@ -32,10 +35,14 @@ impl Statement for Deletion {
     fn origin(&self) -> &Origin {
         &self.origin
     }
+
+    fn nonce(&self) -> Option<Nonce> {
+        self.nonce
+    }
 }
 
 /// What the owner of a key that was deleted is given.
-pub(super) fn deleted(notary: &Notary, stored: &Stored) -> Result<Receipt, KeyFault> {
+pub(super) fn deleted(notary: &Notary, stored: &Stored, nonce: Option<Nonce>) -> Result<Receipt, KeyFault> {
     let KeyId { owner, name } = stored.id.clone();
     let deletion = Deletion {
         origin: notary.origin(),
@@ -44,6 +51,7 @@ pub(super) fn deleted(notary: &Notary, stored: &Stored) -> Result<Receipt, KeyFa
         enrolment: stored.spec.enrolment,
         key_sha256: Sha256Hex(stored.public.id()),
         epoch: stored.record.status().epoch(),
+        nonce,
     };
     notary.sign(&deletion).map_err(|e| KeyFault::Bug(e.to_string()))
 }

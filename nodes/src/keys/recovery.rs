@@ -63,7 +63,7 @@ impl Keys {
         id.owned_by(caller)?;
         self.load(&id).await?;
         self.admit(caller, &id)?;
-        let status = self.with_others(id.clone(), Work::Recover(part, spec.claim), exchange).await?;
+        let status = self.with_others(caller, (id.clone(), exchange), Work::Recover(part, spec.claim)).await?;
         // The step ends well at all three first: one of them may not have heard yet that the shares were handed out.
         if !status.issuing {
             return Err(KeyFault::Recovered);

@@ -12,7 +12,8 @@ use crate::{
     config::ClusterId,
     job::{Failure, FailureKind, Sessions},
     pki::{ClientName, Identity},
-    receipt::{Notary, Receipt},
+    places::Places,
+    receipt::{Asked, Met, Nonce, Notary, Receipt, USED, now_unix},
     store::{Space, Store},
 };
 use std::{
@@ -21,14 +22,23 @@ use std::{
     future::Future,
     sync::{Arc, Mutex, PoisonError},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
-use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedMutexGuard, Semaphore};
 use trefoil_auth::rsa::{Message, NodeKey, NodePartials, PublicKey};
 use trefoil_engine::Party;
 
-/// The most steps with others that are under way or wait for them. One that the others do not come to waits for `transport.join_deadline`.
+/// Steps with others that are under way at the same time, of which a client has a quarter. One that the others do not come to waits for `transport.join_deadline`.
 const STEPS: usize = 64;
+
+/// Requests that are under way or wait: for the step before with the same key, then for a place among those under way.
+const WAITING: usize = 1024;
+
+/// Of these, those of one client.
+const WAITING_EACH: usize = 32;
+
+/// How long a step whose key is free waits for a place: well below the time that the other nodes wait for this one.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the keys of a node are kept and used with.
 pub struct KeysConfig<'a> {
@@ -58,7 +68,8 @@ pub struct Keys {
     signers: Arc<Signers>,
     /// As many signatures at once as there are cores.
     cores: Arc<Semaphore>,
-    room: Arc<Semaphore>,
+    waiting: Places,
+    under_way: Places,
     /// Held through a step with a key.
     steps: Mutex<HashMap<KeyId, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -91,7 +102,8 @@ impl Keys {
             most: client_keys,
             signers: Arc::default(),
             cores: Arc::new(Semaphore::new(cores)),
-            room: Arc::new(Semaphore::new(STEPS)),
+            waiting: Places::with_each(WAITING, WAITING_EACH),
+            under_way: Places::new(STEPS),
             steps: Mutex::default(),
         }))
     }
@@ -117,9 +129,10 @@ impl Keys {
             let fault = format!("this is the share of {}, and this node is {}", enrolment.share.party(), self.me);
             return Err(KeyFault::Invalid(fault));
         }
-        let (this, room) = (self.clone(), self.room()?);
+        let (this, waiting) = (self.clone(), self.waiting.try_take(&id.owner)?);
         detached(async move {
-            let (_room, _step) = (room, this.step(&id).await);
+            let _step = this.step(&id).await;
+            let _places = (waiting, this.under_way.take(&id.owner, PATIENCE).await?);
             let Some(mut stored) = this.begin(&id, &enrolment).await? else {
                 let there = Stored::load(&this.store, &id).await?.ok_or_else(|| KeyFault::Missing(id.clone()))?;
                 return Ok((there.status()?, false));
@@ -145,7 +158,7 @@ impl Keys {
         exchange: ExchangeId,
     ) -> Result<KeyStatus, KeyFault> {
         id.owned_by(caller)?;
-        self.with_others(id, Work::Refresh, exchange).await
+        self.with_others(caller, (id, exchange), Work::Refresh).await
     }
 
     /// Ends a step that was interrupted, at all three nodes. Goes on if it is dropped.
@@ -159,7 +172,7 @@ impl Keys {
         exchange: ExchangeId,
     ) -> Result<KeyStatus, KeyFault> {
         self.usable(caller, &id).await?;
-        self.with_others(id, Work::Settle, exchange).await
+        self.with_others(caller, (id, exchange), Work::Settle).await
     }
 
     /// This node's part of a signature of a document, for the owner and those whom it names.
@@ -247,28 +260,45 @@ impl Keys {
         Ok(keys)
     }
 
-    /// Erases a key of the caller at this node; if an enrolment is given, only if it is of that one. Goes on if it is dropped.
+    /// Erases a key of the caller at this node; if an enrolment is given, only if it is of that one. Goes on if it is dropped. Repeated with the same nonce it gives the same receipt, for [`KEPT`](crate::receipt::KEPT), whatever is there by then.
     ///
     /// # Errors
-    /// [`KeyFault::Missing`], or of the store.
+    /// [`KeyFault::Missing`], [`KeyFault::Invalid`] for the nonce of another request, or of the store.
     pub async fn delete(
         self: &Arc<Self>,
         caller: &ClientName,
         id: KeyId,
-        only: Option<ExchangeId>,
+        (only, nonce): (Option<ExchangeId>, Option<Nonce>),
     ) -> Result<Receipt, KeyFault> {
         id.owned_by(caller)?;
-        let this = self.clone();
+        let (this, waiting) = (self.clone(), self.waiting.try_take(caller)?);
         detached(async move {
-            let _step = this.step(&id).await;
-            let stored = this.load(&id).await?;
-            if only.is_some_and(|only| only != stored.spec.enrolment) {
-                return Err(KeyFault::Missing(id));
+            let _step = (waiting, this.step(&id).await);
+            let (node, now) = (this.clone(), now_unix());
+            let what = format!("key {} {}", id.name, only.map(|only| only.to_string()).unwrap_or_default());
+            let asked = nonce.map(|nonce| Asked { owner: id.owner.clone(), nonce, what });
+            let write = this.store.write(move |records| {
+                match asked.as_ref().map(|asked| asked.met(records, now)).transpose()? {
+                    Some(Met::Before(receipt)) => return Ok((receipt, None)),
+                    Some(Met::Another) => return Err(KeyFault::Invalid(USED.to_owned())),
+                    Some(Met::New) | None => {}
+                }
+                let stored = Stored::read(records, &id)?;
+                let stored = stored.filter(|stored| only.is_none_or(|only| only == stored.spec.enrolment));
+                let stored = stored.ok_or_else(|| KeyFault::Missing(id.clone()))?;
+                stored.remove(records)?;
+                let receipt = deleted(&node.notary, &stored, nonce)?;
+                if let Some(asked) = &asked {
+                    asked.keep(records, (&receipt, now))?;
+                }
+                Ok((receipt, Some(stored)))
+            });
+            let (receipt, gone) = write.await?;
+            if let Some(gone) = gone {
+                this.signers.forget(&gone);
+                tracing::info!("deleted {}", gone.id);
             }
-            stored.remove(&this.store).await?;
-            this.signers.forget(&stored);
-            tracing::info!("deleted {id}");
-            deleted(&this.notary, &stored)
+            Ok(receipt)
         })
         .await
     }
@@ -276,13 +306,15 @@ impl Keys {
     /// Takes a step with the others. Goes on if it is dropped.
     pub(super) async fn with_others(
         self: &Arc<Self>,
-        id: KeyId,
+        caller: &ClientName,
+        (id, exchange): (KeyId, ExchangeId),
         work: Work,
-        exchange: ExchangeId,
     ) -> Result<KeyStatus, KeyFault> {
-        let (this, room) = (self.clone(), self.room()?);
+        let (this, caller, waiting) = (self.clone(), caller.clone(), self.waiting.try_take(caller)?);
         detached(async move {
-            let (_room, _step) = (room, this.step(&id).await);
+            // Who waits for the step before with the same key has no place meanwhile. The owner waits; nobody else is before it.
+            let _step = if caller == id.owner { this.step(&id).await } else { this.step_now(&id)? };
+            let _places = (waiting, this.under_way.take(&caller, PATIENCE).await?);
             let mut stored = this.load(&id).await?;
             this.take(&mut stored, work, exchange).await?;
             stored.status()
@@ -296,9 +328,9 @@ impl Keys {
         id: KeyId,
         change: impl FnOnce(&mut Stored) -> Result<(), KeyFault> + Send + 'static,
     ) -> Result<KeyStatus, KeyFault> {
-        let this = self.clone();
+        let (this, waiting) = (self.clone(), self.waiting.try_take(&id.owner)?);
         detached(async move {
-            let _step = this.step(&id).await;
+            let _step = (waiting, this.step(&id).await);
             let mut stored = this.load(&id).await?;
             change(&mut stored)?;
             this.save(&stored).await?;
@@ -396,18 +428,20 @@ impl Keys {
         }
     }
 
-    fn room(&self) -> Result<OwnedSemaphorePermit, KeyFault> {
-        self.room.clone().try_acquire_owned().map_err(|_| KeyFault::Busy(STEPS))
-    }
-
     /// One step with a key at a time.
     async fn step(&self, id: &KeyId) -> OwnedMutexGuard<()> {
-        let lock = {
-            let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
-            steps.retain(|_, lock| Arc::strong_count(lock) > 1);
-            steps.entry(id.clone()).or_default().clone()
-        };
-        lock.lock_owned().await
+        self.lock(id).lock_owned().await
+    }
+
+    /// The same if there is none now.
+    fn step_now(&self, id: &KeyId) -> Result<OwnedMutexGuard<()>, KeyFault> {
+        self.lock(id).try_lock_owned().map_err(|_| KeyFault::UnderWay(id.clone()))
+    }
+
+    fn lock(&self, id: &KeyId) -> Arc<tokio::sync::Mutex<()>> {
+        let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        steps.retain(|_, lock| Arc::strong_count(lock) > 1);
+        steps.entry(id.clone()).or_default().clone()
     }
 }
 

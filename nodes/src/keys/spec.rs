@@ -1,11 +1,11 @@
 //! What clients say and hear of keys.
 
 use super::KeyFault;
-use crate::{Error, job::frame, pki::ClientName, tables::UploadId};
+use crate::{Error, names::names, pki::ClientName, tables::UploadId};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::{collections::BTreeSet, fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt};
 use trefoil_auth::rsa::{Hash, Message, NodeKey, PublicKey, Purpose};
 use zeroize::Zeroizing;
 
@@ -16,10 +16,10 @@ pub const KEY_MEDIA_TYPE: &str = "application/vnd.trefoil.key";
 /// The most clients that a key names as signers.
 pub const MAX_SIGNERS: usize = 64;
 
-/// The name of a key: 1 to 64 of the letters, digits, `.`, `_` and `-`.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct KeyName(String);
+names! {
+    /// The name of a key: 1 to 64 of the letters, digits, `.`, `_` and `-`.
+    KeyName is "a key name"
+}
 
 /// Which key.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -139,8 +139,19 @@ pub struct Partials {
 /// # Errors
 /// [`Error::Bug`] if the specification has no form as JSON, which does not happen.
 pub fn encode_secret(spec: &impl Serialize, secret: Zeroizing<Vec<u8>>) -> Result<[Bytes; 2], Error> {
-    let spec = serde_json::to_vec(spec).map_err(|e| Error::Bug(format!("a key's specification as JSON: {e}")))?;
-    Ok([frame(&spec), Bytes::from_owner(secret)])
+    let text = secret_json(spec)?;
+    let mut head = Zeroizing::new(Vec::with_capacity(4 + text.len()));
+    head.extend_from_slice(&(text.len() as u32).to_le_bytes());
+    head.extend_from_slice(&text);
+    Ok([Bytes::from_owner(head), Bytes::from_owner(secret)])
+}
+
+/// JSON that may have a secret in it.
+pub(crate) fn secret_json(what: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, Error> {
+    // Longer than any with a secret, so that it is not moved, and no copy is left behind.
+    let mut text = Zeroizing::new(Vec::with_capacity(1 << 10));
+    serde_json::to_writer(&mut *text, what).map_err(|e| Error::Bug(format!("a request as JSON: {e}")))?;
+    Ok(text)
 }
 
 impl KeyId {
@@ -233,40 +244,6 @@ impl From<HashName> for Hash {
             HashName::Sha384 => Self::Sha384,
             HashName::Sha512 => Self::Sha512,
         }
-    }
-}
-
-impl FromStr for KeyName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        // Dots alone mean something else in a path.
-        if (1..=64).contains(&text.len()) && text.chars().all(allowed) && text.chars().any(|c| c != '.') {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(format!("`{text}` is not a key name; use 1 to 64 of the letters, digits, `.`, `_` and `-`"))
-        }
-    }
-}
-
-impl TryFrom<String> for KeyName {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<KeyName> for String {
-    fn from(name: KeyName) -> Self {
-        name.0
-    }
-}
-
-impl fmt::Display for KeyName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

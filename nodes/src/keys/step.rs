@@ -2,7 +2,7 @@
 
 use super::{
     Claim, ExchangeId, KeyFault,
-    exchange::{Broken, Exchange, Save, next_attempt, path},
+    exchange::{Broken, Exchange, Issuance, Save, next_attempt, path},
     stored::Stored,
 };
 use crate::job::{Failure, FailureKind, Sessions};
@@ -80,7 +80,8 @@ impl<S: Save + Sync> Together<'_, S> {
 
     async fn work(&self, exchange: &mut Exchange, stored: &mut Stored, work: Work) -> Result<(), Broken> {
         let statuses = exchange.settle(stored, self.save).await?;
-        if exchange.issued(stored.has_issued()).await? && stored.is_issuing() {
+        let issuance = exchange.issuance(stored.issuance()).await?;
+        if issuance[self.me.index()] == Issuance::Done && stored.is_issuing() {
             // Its keeper has the share, and has not got as far as to tell this node.
             stored.record.issued();
             self.save.save(stored).await?;
@@ -92,6 +93,10 @@ impl<S: Save + Sync> Together<'_, S> {
             Work::Enrol(_) if statuses.iter().any(|status| status.epoch() > 0) => return Ok(()),
             Work::Enrol(share) => {
                 Fresh { shares: Unconfirmed::enrolled(share, self.me, attempt)?, attempt, claim: None }
+            }
+            // The components of a device's share stay as they are through a refresh: who had one node before and another after would have the share.
+            Work::Refresh if issuance.contains(&Issuance::Waits) => {
+                return Err(KeyFault::Issuing(stored.id.clone()).into());
             }
             Work::Refresh => {
                 let renewal = stored.record.current().ok_or_else(no_shares)?.refresh(attempt, &mut randomness()?);

@@ -1,7 +1,7 @@
 //! A key as the store has it.
 
-use super::{Claim, KeyFault, KeyId, KeySpec, KeyStatus, KeyUse};
-use crate::store::{Space, Store, StoreError, Value};
+use super::{Claim, KeyFault, KeyId, KeySpec, KeyStatus, KeyUse, exchange::Issuance};
+use crate::store::{Space, Store, StoreError, Tables, Transaction, Value, WriteTransaction};
 use sha2::{Digest, Sha256};
 use trefoil_auth::rsa::{NodeKey, Outcome, PublicKey, Record};
 use trefoil_engine::Party;
@@ -35,7 +35,13 @@ impl Stored {
     }
 
     pub(super) async fn load(store: &Store, id: &KeyId) -> Result<Option<Self>, KeyFault> {
-        let Some(value) = store.get(Space::Keys, id.record()).await? else { return Ok(None) };
+        let id = id.clone();
+        store.read(move |records| Self::read(records, &id)).await
+    }
+
+    /// As a transaction has it.
+    pub(super) fn read<T: Tables>(records: &Transaction<'_, T>, id: &KeyId) -> Result<Option<Self>, KeyFault> {
+        let Some(value) = records.get(Space::Keys, &id.record())? else { return Ok(None) };
         let damaged = || KeyFault::Bug(format!("the record of {id} in the store is not in its form"));
         Self::decode(id, &value).ok_or_else(damaged).map(Some)
     }
@@ -45,8 +51,8 @@ impl Stored {
         store.put(Space::Keys, self.id.record(), self.encode()?).await
     }
 
-    pub(super) async fn remove(&self, store: &Store) -> Result<bool, StoreError> {
-        store.remove(Space::Keys, self.id.record()).await
+    pub(super) fn remove(&self, records: &mut WriteTransaction<'_>) -> Result<bool, StoreError> {
+        records.remove(Space::Keys, &self.id.record())
     }
 
     /// Whether an interrupted step is left to be settled.
@@ -64,9 +70,13 @@ impl Stored {
         self.record.current().is_some_and(NodeKey::is_issuing)
     }
 
-    /// Whether the shares of the last recovery have been handed out.
-    pub(super) fn has_issued(&self) -> bool {
-        self.claims.current.is_some() && !self.is_issuing()
+    /// How it stands with what the last recovery has made.
+    pub(super) fn issuance(&self) -> Issuance {
+        match (self.is_issuing(), self.claims.current) {
+            (true, _) => Issuance::Waits,
+            (false, Some(_)) => Issuance::Done,
+            (false, None) => Issuance::None,
+        }
     }
 
     /// Whether the shares of the last recovery belong to whom this claim is of.

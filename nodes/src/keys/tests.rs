@@ -9,6 +9,7 @@ use crate::{
     config::{Address, Listen, NodeConfig},
     job::{Failure, FailureKind, Seat, Session, Sessions},
     pki::ClientName,
+    places::Crowded,
     receipt::Receipt,
     store::{Space, Store, Whose, tests::When},
 };
@@ -17,6 +18,7 @@ use aws_lc_rs::{
     rsa::KeyPair,
     signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents},
 };
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::{
     collections::{BTreeSet, HashMap},
     fmt::Debug,
@@ -258,10 +260,18 @@ async fn a_key_lives_from_enrolment_to_deletion() {
     let listed = world.nodes[0].list(&name("alice")).await.expect("readable");
     assert_eq!(listed.len(), 1);
     assert!(world.nodes[0].list(&name("bob")).await.expect("readable").is_empty());
-    let receipts = good(world.all(|node, _| async move { node.delete(&name("alice"), id(), None).await }).await);
+    let nonce = exchange();
+    let delete = || world.all(|node, _| async move { node.delete(&name("alice"), id(), (None, Some(nonce))).await });
+    let receipts = good(delete().await);
+    // An answer that was lost is had again, by the same request alone.
+    assert_eq!(good(delete().await), receipts);
+    for (other, only) in [(nonce, Some(exchange())), (exchange(), None)] {
+        let refused = world.nodes[0].delete(&name("alice"), id(), (only, Some(other))).await;
+        assert!(matches!(refused, Err(KeyFault::Invalid(_) | KeyFault::Missing(_))), "{refused:?}");
+    }
     for (party, receipt) in Party::ALL.into_iter().zip(&receipts) {
         let deletion = receipt.verify::<Deletion>(&config.cluster, party).expect("a receipt of that node");
-        assert_eq!((deletion.name, deletion.epoch), (id().name, 2));
+        assert_eq!((deletion.name, deletion.epoch, deletion.nonce), (id().name, 2, Some(nonce)));
         assert_eq!(deletion.key_sha256.0, public.id());
         assert!(receipt.verify::<Deletion>(&config.cluster, party.next()).is_err(), "of another node");
         let forged = Receipt { statement: receipt.statement.replace("release", "another"), ..receipt.clone() };
@@ -291,7 +301,7 @@ async fn who_is_not_named_has_nothing_of_a_key() {
     // Who may sign may not replace or delete.
     for other in ["bob", "mallory"] {
         missing(node.refresh(&name(other), id(), exchange()).await.map(drop));
-        missing(node.delete(&name(other), id(), None).await.map(drop));
+        missing(node.delete(&name(other), id(), (None, None)).await.map(drop));
     }
     // A key of the same name of one's own is another one.
     let own = KeyId { owner: mallory.clone(), ..id() };
@@ -319,6 +329,57 @@ async fn shares_that_do_not_fit_are_kept_by_nobody() {
     // The name is free for shares that fit.
     good(world.enrol(&spec(), &whole).await);
     world.signs(whole[0].public(), "after a refusal").await;
+}
+
+/// Steps of one client that wait at one node alone for the others, or for each other, keep no other client waiting, and none of its own keys but theirs.
+#[tokio::test]
+async fn a_client_with_many_steps_keeps_no_other_waiting() {
+    let world = World::start().await;
+    let (mallory, shares) = (name::<ClientName>("mallory"), shares());
+    good(world.enrol(&spec(), &shares).await);
+    let asks = |key: String, nodes: &Arc<Keys>| {
+        let share = NodeKey::decode(&shares[0].encode()).expect("a share");
+        let id = KeyId { owner: mallory.clone(), name: name(&key) };
+        let (node, enrolment) = (nodes.clone(), Enrolment { spec: spec(), share });
+        tokio::spawn(async move { node.enrol(id, enrolment, exchange()).await })
+    };
+    // Many keys, and many requests for one key.
+    for of in [|k: usize| format!("key-{k}"), |_| "one".to_owned()] {
+        let mut asked: FuturesUnordered<_> = (0..70).map(|k| asks(of(k), &world.nodes[0])).collect();
+        for _ in 0..70 - 32 {
+            let refused = asked.next().await.expect("one of them").expect("it ends");
+            assert!(matches!(refused, Err(KeyFault::Crowded(Crowded::Own(32)))), "{refused:?}");
+        }
+        let refreshed = tokio::time::timeout(Duration::from_secs(8), world.refresh()).await;
+        good(refreshed.expect("others go on at once"));
+        drop(asked);
+    }
+}
+
+/// Requests for one key have one place among those under way: the client's other keys have the rest.
+#[tokio::test]
+async fn who_waits_for_its_key_has_no_place() {
+    let world = World::start().await;
+    let shares = shares();
+    good(world.enrol(&spec(), &shares).await);
+    let settles = || {
+        let node = world.nodes[0].clone();
+        tokio::spawn(async move { node.refresh(&name("alice"), id(), exchange()).await })
+    };
+    let waiting: Vec<_> = (0..24).map(|_| settles()).collect();
+    let other = KeyId { name: name("other"), ..id() };
+    let (exchange, spec) = (exchange(), spec());
+    let enrolled = world.all(|node, party| {
+        let share = NodeKey::decode(&shares[party.index()].encode()).expect("a share");
+        let enrolment = Enrolment { spec: spec.clone(), share };
+        let other = other.clone();
+        async move { node.enrol(other, enrolment, exchange).await }
+    });
+    good(tokio::time::timeout(Duration::from_secs(8), enrolled).await.expect("at once"));
+    // Who may sign does not stand in the owner's way.
+    let bob = world.nodes[0].settle(&name("bob"), id(), self::exchange()).await;
+    assert!(matches!(bob, Err(KeyFault::UnderWay(_))), "{bob:?}");
+    drop(waiting);
 }
 
 #[tokio::test]
@@ -465,7 +526,7 @@ async fn a_key_for_tokens_signs_nothing_else_and_no_other_key_signs_tokens() {
         }
         let fault = node.sign_document(&name("alice"), &id(), &request).await;
         assert!(matches!(fault, Err(KeyFault::Use(_))), "{fault:?}");
-        node.delete(&name("alice"), id(), None).await.expect("deleted");
+        node.delete(&name("alice"), id(), (None, None)).await.expect("deleted");
     }
     good(world.enrol(&self::spec(), &self::shares()).await);
     for node in &world.nodes {

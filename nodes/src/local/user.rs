@@ -64,7 +64,7 @@ impl LocalUser {
         let mut irises = Irises::new(seed);
         let eye = irises.enrol();
         let threshold = THRESHOLD.parse::<Threshold>().map_err(|e| bug(&e))?;
-        let matching = Matching { kind: TemplateKind::Iris, threshold, mode };
+        let matching = Matching { kind: TemplateKind::Iris, threshold, mode, least_valid: Threshold::HALF };
         let left = "left".parse().map_err(Error::Bug)?;
         client.enrol_template((&user, &left), matching, Plain::Bits(&eye.to_bits())).await?;
 

@@ -32,7 +32,7 @@ mod transaction;
 
 pub use error::StoreError;
 pub use files::{KEY_VARIABLE, StoreFiles, create_key};
-pub use transaction::{ReadTransaction, WriteTransaction};
+pub use transaction::{ReadTransaction, Tables, Transaction, WriteTransaction};
 
 use crate::config::ClusterId;
 use open::open;
@@ -67,6 +67,8 @@ pub enum Space {
     Credentials,
     /// Signature counters, attempts and locks.
     Counters,
+    /// Receipts of what was deleted.
+    Receipts,
     /// Tables of shares, without their entries.
     Tables,
     /// The entries of tables.
@@ -102,8 +104,16 @@ struct Inner {
 }
 
 impl Space {
-    const ALL: [Self; 7] =
-        [Self::Keys, Self::Templates, Self::Credentials, Self::Counters, Self::Tables, Self::TableParts, Self::Audit];
+    const ALL: [Self; 8] = [
+        Self::Keys,
+        Self::Templates,
+        Self::Credentials,
+        Self::Counters,
+        Self::Receipts,
+        Self::Tables,
+        Self::TableParts,
+        Self::Audit,
+    ];
 
     /// As the file names it.
     const fn name(self) -> &'static str {
@@ -112,6 +122,7 @@ impl Space {
             Self::Templates => "templates",
             Self::Credentials => "credentials",
             Self::Counters => "counters",
+            Self::Receipts => "receipts",
             Self::Tables => "tables",
             Self::TableParts => "table-parts",
             Self::Audit => "audit",

@@ -1,18 +1,77 @@
 //! Several records at once.
 
 use super::{Inner, Space, StoreError, Value};
-use redb::{Database, ReadableTable};
+use redb::{Database, ReadableTable, TableError};
 
 /// Records as they are at one moment.
-pub struct ReadTransaction<'a> {
-    inner: &'a Inner,
-    transaction: redb::ReadTransaction,
-}
+pub type ReadTransaction<'a> = Transaction<'a, redb::ReadTransaction>;
 
 /// Records that are changed together. Every other transaction sees all of the changes or none.
-pub struct WriteTransaction<'a> {
+pub type WriteTransaction<'a> = Transaction<'a, redb::WriteTransaction>;
+
+/// Records as a transaction of the database has them.
+pub struct Transaction<'a, T> {
     inner: &'a Inner,
-    transaction: redb::WriteTransaction,
+    transaction: T,
+}
+
+/// A transaction of the database, which has a table for each space.
+pub trait Tables {
+    /// A table as it has it.
+    type Table<'t>: ReadableTable<&'static [u8], &'static [u8]>
+    where
+        Self: 't;
+
+    /// The table of a space.
+    ///
+    /// # Errors
+    /// [`TableError`], of the disk.
+    fn table(&self, space: Space) -> Result<Self::Table<'_>, TableError>;
+}
+
+impl Tables for redb::ReadTransaction {
+    type Table<'t> = redb::ReadOnlyTable<&'static [u8], &'static [u8]>;
+
+    fn table(&self, space: Space) -> Result<Self::Table<'_>, TableError> {
+        self.open_table(space.table())
+    }
+}
+
+impl Tables for redb::WriteTransaction {
+    type Table<'t> = redb::Table<'t, &'static [u8], &'static [u8]>;
+
+    fn table(&self, space: Space) -> Result<Self::Table<'_>, TableError> {
+        self.open_table(space.table())
+    }
+}
+
+impl<T: Tables> Transaction<'_, T> {
+    /// A record.
+    ///
+    /// # Errors
+    /// [`StoreError`], of the disk or of a damaged record.
+    pub fn get(&self, space: Space, name: &[u8]) -> Result<Option<Value>, StoreError> {
+        let table = self.transaction.table(space).map_err(|e| self.inner.failed(e))?;
+        let Some(sealed) = table.get(name).map_err(|e| self.inner.failed(e))? else { return Ok(None) };
+        self.inner.sealer.open(space.name(), name, sealed.value()).map(Some)
+    }
+
+    /// The names in a space that begin with a prefix, in order.
+    ///
+    /// # Errors
+    /// [`StoreError`], of the disk.
+    pub fn list(&self, space: Space, prefix: &[u8]) -> Result<Vec<Vec<u8>>, StoreError> {
+        let table = self.transaction.table(space).map_err(|e| self.inner.failed(e))?;
+        let mut names = Vec::new();
+        for entry in table.range(prefix..).map_err(|e| self.inner.failed(e))? {
+            let (name, _) = entry.map_err(|e| self.inner.failed(e))?;
+            if !name.value().starts_with(prefix) {
+                break;
+            }
+            names.push(name.value().to_vec());
+        }
+        Ok(names)
+    }
 }
 
 impl<'a> ReadTransaction<'a> {
@@ -21,48 +80,12 @@ impl<'a> ReadTransaction<'a> {
         let transaction = database.begin_read().map_err(|e| inner.failed(e))?;
         Ok(Self { inner, transaction })
     }
-
-    /// A record.
-    ///
-    /// # Errors
-    /// [`StoreError`], of the disk or of a damaged record.
-    pub fn get(&self, space: Space, name: &[u8]) -> Result<Option<Value>, StoreError> {
-        let table = self.transaction.open_table(space.table()).map_err(|e| self.inner.failed(e))?;
-        self.inner.get(&table, space, name)
-    }
-
-    /// The names in a space that begin with a prefix, in order.
-    ///
-    /// # Errors
-    /// [`StoreError`], of the disk.
-    pub fn list(&self, space: Space, prefix: &[u8]) -> Result<Vec<Vec<u8>>, StoreError> {
-        let table = self.transaction.open_table(space.table()).map_err(|e| self.inner.failed(e))?;
-        self.inner.list(&table, prefix)
-    }
 }
 
 impl<'a> WriteTransaction<'a> {
     pub(super) fn begin(inner: &'a Inner, database: &Database) -> Result<Self, StoreError> {
         let transaction = database.begin_write().map_err(|e| inner.failed(e))?;
         Ok(Self { inner, transaction })
-    }
-
-    /// A record.
-    ///
-    /// # Errors
-    /// [`StoreError`], of the disk or of a damaged record.
-    pub fn get(&self, space: Space, name: &[u8]) -> Result<Option<Value>, StoreError> {
-        let table = self.transaction.open_table(space.table()).map_err(|e| self.inner.failed(e))?;
-        self.inner.get(&table, space, name)
-    }
-
-    /// The names in a space that begin with a prefix, in order.
-    ///
-    /// # Errors
-    /// [`StoreError`], of the disk.
-    pub fn list(&self, space: Space, prefix: &[u8]) -> Result<Vec<Vec<u8>>, StoreError> {
-        let table = self.transaction.open_table(space.table()).map_err(|e| self.inner.failed(e))?;
-        self.inner.list(&table, prefix)
     }
 
     /// Puts a record, whether or not it was there.
@@ -93,33 +116,5 @@ impl<'a> WriteTransaction<'a> {
         #[cfg(test)]
         self.inner.faults.after_commit(&self.inner.path)?;
         Ok(())
-    }
-}
-
-impl Inner {
-    fn get(
-        &self,
-        table: &impl ReadableTable<&'static [u8], &'static [u8]>,
-        space: Space,
-        name: &[u8],
-    ) -> Result<Option<Value>, StoreError> {
-        let Some(sealed) = table.get(name).map_err(|e| self.failed(e))? else { return Ok(None) };
-        self.sealer.open(space.name(), name, sealed.value()).map(Some)
-    }
-
-    fn list(
-        &self,
-        table: &impl ReadableTable<&'static [u8], &'static [u8]>,
-        prefix: &[u8],
-    ) -> Result<Vec<Vec<u8>>, StoreError> {
-        let mut names = Vec::new();
-        for entry in table.range(prefix..).map_err(|e| self.failed(e))? {
-            let (name, _) = entry.map_err(|e| self.failed(e))?;
-            if !name.value().starts_with(prefix) {
-                break;
-            }
-            names.push(name.value().to_vec());
-        }
-        Ok(names)
     }
 }

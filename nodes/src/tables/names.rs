@@ -3,14 +3,15 @@
 use crate::{
     Error,
     job::{JobId, lower_hex},
+    names::names,
 };
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// The name of a table: 1 to 64 of the letters, digits, `.`, `_` and `-`.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct TableName(String);
+names! {
+    /// The name of a table: 1 to 64 of the letters, digits, `.`, `_` and `-`.
+    TableName is "a table name"
+}
 
 /// The name of a column: 1 to 64 printable ASCII characters.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -60,20 +61,6 @@ impl From<JobId> for UploadId {
     }
 }
 
-impl FromStr for TableName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        // Dots alone mean something else in a path.
-        if (1..=64).contains(&text.len()) && text.chars().all(allowed) && text.chars().any(|c| c != '.') {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(format!("`{text}` is not a table name; use 1 to 64 of the letters, digits, `.`, `_` and `-`"))
-        }
-    }
-}
-
 impl FromStr for ColumnName {
     type Err = String;
 
@@ -94,14 +81,6 @@ impl FromStr for UploadId {
     }
 }
 
-impl TryFrom<String> for TableName {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
 impl TryFrom<String> for ColumnName {
     type Error = String;
 
@@ -118,12 +97,6 @@ impl TryFrom<String> for UploadId {
     }
 }
 
-impl From<TableName> for String {
-    fn from(name: TableName) -> Self {
-        name.0
-    }
-}
-
 impl From<ColumnName> for String {
     fn from(name: ColumnName) -> Self {
         name.0
@@ -133,12 +106,6 @@ impl From<ColumnName> for String {
 impl From<UploadId> for String {
     fn from(id: UploadId) -> Self {
         id.to_string()
-    }
-}
-
-impl fmt::Display for TableName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

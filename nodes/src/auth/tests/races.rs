@@ -13,7 +13,7 @@ async fn a_credential_that_is_revoked_during_a_login_signs_nothing() {
     let nodes = world.nodes.each_ref().map(Arc::clone);
     world.meanwhile(async move {
         for node in &nodes {
-            assert!(node.delete_credential(&alice().owner, &[9; 16]).await.expect("a disk"));
+            node.delete_credential(&alice().owner, &[9; 16], None).await.expect("a receipt");
         }
     });
     for answer in world.login(&spec(1), Probe::Right).await {
@@ -35,7 +35,7 @@ async fn templates_that_are_erased_during_a_login_match_nothing_and_leave_memory
         let templates = nodes[0].gallery(&alice()).await.expect("a disk").current;
         world.meanwhile(async move {
             for node in &nodes {
-                assert_eq!(node.delete(&alice().owner, alice().user, None).await.expect("a disk").len(), 1);
+                node.delete(&alice().owner, (alice().user, None), None).await.expect("a receipt");
             }
         });
         for answer in world.login(&spec(1), Probe::Right).await {
@@ -54,7 +54,7 @@ async fn erased_shares_do_not_come_back_to_memory() {
     let node = &world.nodes[0];
     let templates = node.gallery(&alice()).await.expect("a disk").current;
     let held = node.cached(&alice(), &templates).expect("enrolled in this process").remove(0);
-    node.delete(&alice().owner, alice().user, None).await.expect("a disk");
+    node.delete(&alice().owner, (alice().user, None), None).await.expect("a receipt");
     assert!(node.cached(&alice(), &templates).is_none());
     node.hold(&alice(), &templates[0], held).await.expect("a disk");
     assert!(node.cached(&alice(), &templates).is_none());

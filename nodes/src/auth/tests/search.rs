@@ -2,9 +2,14 @@
 
 use super::{
     super::*,
-    world::{CONFIGS, Probe, World, shares, spec as login},
+    world::{self, CONFIGS, Probe, World, shares, spec as login},
 };
-use crate::{job::JobId, pki::ClientName, receipt::Receipt};
+use crate::{
+    job::JobId,
+    pki::ClientName,
+    receipt::{Nonce, Receipt},
+    store::tests::When,
+};
 use futures_util::future::join_all;
 use guard::now_ms;
 use std::sync::Arc;
@@ -20,12 +25,19 @@ fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
 }
 
 fn search() -> SearchSpec {
-    SearchSpec { expires_ms: now_ms() + 60_000, probe: login(0).probe.expect("a kind") }
+    SearchSpec { expires_ms: now_ms() + 60_000, probe: login(0).probe.expect("a kind"), unsettled: Unsettled::Refuse }
 }
 
 async fn ask(world: &World, owner: &str, shares: [InputVector; 3]) -> Vec<Result<Found, AuthFault>> {
-    let id = JobId::random().expect("randomness");
-    let (spec, owner) = (search(), name(owner));
+    ask_for(world, owner, (search(), shares)).await
+}
+
+async fn ask_for(
+    world: &World,
+    owner: &str,
+    (spec, shares): (SearchSpec, [InputVector; 3]),
+) -> Vec<Result<Found, AuthFault>> {
+    let (id, owner) = (JobId::random().expect("randomness"), name(owner));
     let all = world.nodes.iter().zip(shares).map(|(node, share)| node.identify(&owner, id, spec.clone(), share));
     join_all(all).await
 }
@@ -65,7 +77,7 @@ async fn the_owner_alone_learns_who_it_is() {
     }
     let world = world.restarted();
     for node in &world.nodes {
-        assert_eq!(node.delete(&name("bank"), name("carol"), None).await.expect("a disk").len(), 1);
+        node.delete(&name("bank"), (name("carol"), None), None).await.expect("a receipt");
     }
     assert_eq!(who(ask(&world, "bank", shares(Probe::Wrong)).await), None);
     // It says nothing of who is allowed to log in: nothing is counted, nothing locked.
@@ -80,7 +92,7 @@ async fn who_is_erased_during_a_search_is_not_found() {
     let nodes = world.nodes.each_ref().map(Arc::clone);
     world.meanwhile(async move {
         for node in &nodes {
-            assert_eq!(node.delete(&name("bank"), name("alice"), None).await.expect("a disk").len(), 1);
+            node.delete(&name("bank"), (name("alice"), None), None).await.expect("a receipt");
         }
     });
     for answer in ask(&world, "bank", shares(Probe::Right)).await {
@@ -119,11 +131,52 @@ async fn a_search_with_a_torn_probe_or_other_templates_gives_nothing() {
     for answer in ask(&world, "bank", shares(Probe::Torn)).await {
         assert!(matches!(answer, Err(AuthFault::Failed(_))), "{answer:?}");
     }
-    let world = world.restarted();
+}
+
+/// A refresh that broke off leaves nobody out: all nodes have one of the two versions of the shares.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refresh_that_broke_off_stops_no_search() {
+    let mut world = World::start(Verification::Required).await;
     world.enrol_as("bank", "bob", "left", Probe::Wrong).await.expect("a template");
-    world.nodes[1].delete(&name("bank"), name("bob"), None).await.expect("a disk");
+    for party in [0, 2] {
+        world.nodes[party].store.fail_after(0, When::Before);
+        assert!(world.refresh(20 + party as u8).await[party].is_err());
+        assert!(world.nodes[party].store.heal());
+        assert_eq!(who(ask(&world, "bank", shares(Probe::Right)).await), Some("alice".to_owned()), "{party}");
+        world = world.restarted();
+        assert_eq!(who(ask(&world, "bank", shares(Probe::Wrong)).await), Some("bob".to_owned()), "{party}");
+        world = world.restarted();
+    }
+}
+
+/// One node has other templates of some users than the others: whoever could be missed is named, and left out only if the owner asks for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_missed_in_silence() {
+    let world = World::start(Verification::Required).await;
+    world.enrol_as("bank", "bob", "left", Probe::Wrong).await.expect("a template");
+    world.nodes[1].delete(&name("bank"), (name("bob"), None), None).await.expect("a receipt");
+    // An enrolment that one node has not written down, of a second template.
+    world.nodes[2].store.fail_after(0, When::Before);
+    assert!(world.enrol_as("bank", "alice", "right", Probe::Wrong).await.is_err());
+    assert!(world.nodes[2].store.heal());
+    let unsettled: Vec<UserName> = vec![name("alice"), name("bob")];
     for answer in ask(&world, "bank", shares(Probe::Right)).await {
-        assert!(matches!(answer, Err(AuthFault::Failed(_))), "{answer:?}");
+        let fault = answer.expect_err("they could be missed");
+        assert!(fault.to_string().contains("alice, bob") && fault.to_string().contains("auth refresh"), "{fault}");
+        assert!(matches!(fault, AuthFault::Unsettled(users) if users == unsettled));
+    }
+    // Alice is settled as the text says, and Bob is left out.
+    assert!(world.refresh(30).await.iter().all(Result::is_ok));
+    let leave_out = || SearchSpec { unsettled: Unsettled::LeaveOut, ..search() };
+    let mut world = world;
+    for (probe, found) in [(Probe::Right, Some("alice")), (Probe::Wrong, None)] {
+        // Searches are few in a second, and counted in memory.
+        world = world.restarted();
+        let answers = ask_for(&world, "bank", (leave_out(), shares(probe))).await;
+        for answer in &answers {
+            assert_eq!(answer.as_ref().expect("an answer").left_out, [name("bob")]);
+        }
+        assert_eq!(who(answers), found.map(ToOwned::to_owned));
     }
 }
 
@@ -132,10 +185,12 @@ async fn each_node_signs_what_it_has_erased() {
     let world = World::start(Verification::Required).await;
     let (bank, cluster) = (name("bank"), &CONFIGS[0].cluster);
     for (node, party) in world.nodes.iter().zip(Party::ALL) {
-        let templates = node.delete(&bank, name("alice"), None).await.expect("a disk");
+        let asked = || node.delete(&bank, (name("alice"), None), None);
+        let receipt = asked().await.expect("signed");
+        assert!(matches!(asked().await, Err(AuthFault::Absent(_))), "nothing says by which request it was");
+        let templates = world::erased(&receipt);
         let held: Vec<_> = templates.iter().map(|template| (template.name.clone(), template.enrolment)).collect();
         let erased = Erased::Templates { user: name("alice"), templates };
-        let receipt = node.receipt(&bank, erased.clone()).expect("signed");
         let erasure = receipt.verify::<Erasure>(cluster, party).expect("of that node");
         assert_eq!((erasure.owner, erasure.erased), (name("bank"), erased));
         assert!(receipt.verify::<Erasure>(cluster, party.next()).is_err(), "of another node");
@@ -144,7 +199,7 @@ async fn each_node_signs_what_it_has_erased() {
         let now = erasure.origin.time_unix;
         let answers = |owner: &ClientName, now, asked: Asked<'_>| {
             let is = |erasure: &Erasure| erasure.answers(owner, asked);
-            receipt.verify_answer((cluster, party), now, is).is_ok()
+            receipt.verify_answer((cluster, party), (now, None), is).is_ok()
         };
         let all = Asked::Templates { user: &alice, name: None, held: &held };
         assert!(answers(&bank, now, all) && answers(&bank, now + 300, all) && answers(&bank, now - 300, all));
@@ -159,12 +214,57 @@ async fn each_node_signs_what_it_has_erased() {
         );
         let id = CredentialId::new(&[9; 16]).expect("an id");
         assert!(!answers(&bank, now, Asked::Credential(&id)), "no credential");
-        let credential = node.receipt(&bank, Erased::Credential(Bytes(vec![8; 16]))).expect("signed");
+        let of_another = Erased::Credential(Bytes(vec![8; 16]));
+        let credential = erasure::receipt(&node.notary, (bank.clone(), None), of_another).expect("signed");
         let other = |erasure: &Erasure| erasure.answers(&bank, Asked::Credential(&id));
-        assert!(credential.verify_answer((cluster, party), now, other).is_err(), "another credential's");
+        assert!(credential.verify_answer((cluster, party), (now, None), other).is_err(), "another credential's");
         // Nor is it taken for the receipt of a key.
         assert!(receipt.verify::<crate::keys::Deletion>(cluster, party).is_err());
         let forged = Receipt { statement: receipt.statement.replace("alice", "bobby"), ..receipt };
         assert!(forged.verify::<Erasure>(cluster, party).is_err(), "forged");
     }
+}
+
+/// A request whose answer was lost is repeated with its nonce, and is given the receipt that it had; with that nonce nothing else is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_receipt_is_had_again() {
+    let world = World::start(Verification::Required).await;
+    let (bank, cluster) = (name("bank"), &CONFIGS[0].cluster);
+    let [nonce, other] = [(); 2].map(|()| Some(Nonce::random().expect("randomness")));
+    let alice = || (name("alice"), None);
+    let first = world.nodes[0].delete(&bank, alice(), nonce).await.expect("signed");
+    let first_credential = world.nodes[0].delete_credential(&bank, &[9; 16], other).await.expect("signed");
+    // The other nodes were asked in vain: their receipts come with the repeated request.
+    let world = world.restarted();
+    for (node, party) in world.nodes.iter().zip(Party::ALL) {
+        let receipt = node.delete(&bank, alice(), nonce).await.expect("signed");
+        assert_eq!(receipt == first, party == Party::P0);
+        let asked = |erasure: &Erasure| {
+            erasure.answers(&bank, Asked::Templates { user: &name("alice"), name: None, held: &[] })
+        };
+        let now = receipt.verify::<Erasure>(cluster, party).expect("of that node").origin.time_unix;
+        let answers = |now, nonce| receipt.verify_answer((cluster, party), (now, nonce), asked).is_ok();
+        // Late, but for this request alone: neither for another nor for one without a nonce.
+        assert!(answers(now + 6 * 24 * 3600, nonce) && !answers(now + 8 * 24 * 3600, nonce));
+        assert!(!answers(now - 301, nonce), "of the future");
+        assert!(!answers(now, other) && !answers(now, None));
+    }
+    let node = &world.nodes[0];
+    assert_eq!(node.delete_credential(&bank, &[9; 16], other).await.expect("signed"), first_credential);
+    for refused in [
+        node.delete(&bank, alice(), other).await,
+        node.delete(&bank, (name("alice"), Some(name("left"))), nonce).await,
+        node.delete_credential(&bank, &[9; 16], nonce).await,
+    ] {
+        assert!(matches!(&refused, Err(AuthFault::Invalid(text)) if text.contains("nonce")), "{refused:?}");
+    }
+    let absent = node.delete(&name("phone"), alice(), nonce).await;
+    assert!(matches!(absent, Err(AuthFault::Absent(_))), "another client's nonce says nothing: {absent:?}");
+    // What the store refuses is not erased, and has no receipt.
+    world.enrol_as("bank", "alice", "left", Probe::Right).await.expect("enrolled anew");
+    node.store.fail_after(0, When::Before);
+    let fresh = Some(Nonce::random().expect("randomness"));
+    assert!(node.delete(&bank, alice(), fresh).await.is_err());
+    assert!(node.store.heal());
+    assert_eq!(world::erased(&node.delete(&bank, alice(), fresh).await.expect("signed")).len(), 1);
 }

@@ -7,7 +7,7 @@ use crate::{
     job::{Failure, FailureKind, JobId, ModeSpec, Seat, Session, Sessions, Turns},
     keys::{KeyFault, KeyId},
     pki::ClientName,
-    receipt::Notary,
+    receipt::{Notary, Receipt},
     store::{Space, Store, tests::temporary},
 };
 use futures_util::future::join_all;
@@ -43,6 +43,9 @@ use trefoil_engine::{
 };
 
 const BITS: usize = 256;
+
+/// Templates of an owner.
+pub(super) const MOST_TEMPLATES: u32 = 4;
 
 /// Which biometric is shown.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -186,6 +189,13 @@ impl Session for Meeting {
     }
 }
 
+/// The templates that a node says that it has erased.
+pub(super) fn erased(receipt: &Receipt) -> Vec<TemplateStatus> {
+    let erasure: Erasure = serde_json::from_str(&receipt.statement).expect("a statement");
+    let Erased::Templates { templates, .. } = erasure.erased else { panic!("{:?}", erasure.erased) };
+    templates
+}
+
 fn owner() -> ClientName {
     "bank".parse().expect("a name")
 }
@@ -213,6 +223,10 @@ pub(super) fn shares(probe: Probe) -> [InputVector; 3] {
         return [other, b, c];
     }
     [a, b, c]
+}
+
+pub(super) fn bits(template: &Template) -> [InputVector; 3] {
+    split(&template.to_bits()).expect("shares").map(InputVector::from)
 }
 
 pub(super) fn integers(entries: &[i64]) -> [InputVector; 3] {
@@ -315,7 +329,14 @@ impl World {
             let parts = Shares(me);
             let NodeConfig { cluster, identity, .. } = &CONFIGS[me.index()];
             let notary = Notary::new(cluster.id(), me, identity).expect("a key");
-            Auth::new(stores[me.index()].0.clone(), Box::new(parts), Arc::new(sessions), Arc::new(turns), notary)
+            Auth::new(AuthConfig {
+                store: stores[me.index()].0.clone(),
+                parts: Box::new(parts),
+                sessions: Arc::new(sessions),
+                turns: Arc::new(turns),
+                notary,
+                bounds: Bounds { templates: MOST_TEMPLATES, credentials: 3, sessions: 8 },
+            })
         });
         Self { nodes, meanwhile, stores }
     }
@@ -359,6 +380,16 @@ impl World {
     ) -> Result<TemplateStatus, AuthFault> {
         let spec = EnrolSpec { session: JobId::random().expect("randomness"), matching };
         self.enrol(&owner(), ("alice", "face"), &spec, embedding(entries)).await
+    }
+
+    /// Enrols a template of bits of Alice, which is matched as it says.
+    pub(super) async fn enrol_bits(
+        &self,
+        matching: Matching,
+        template: &Template,
+    ) -> Result<TemplateStatus, AuthFault> {
+        let spec = EnrolSpec { session: JobId::random().expect("randomness"), matching };
+        self.enrol(&owner(), ("alice", "bits"), &spec, bits(template)).await
     }
 
     async fn enrol(

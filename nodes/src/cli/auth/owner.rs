@@ -8,7 +8,7 @@ use crate::{
     Error,
     auth::{
         Asked, CredentialStatus, Erased, Erasure, IssuerName, IssuerStatus, Matching, TemplateKind, TemplateName,
-        UserName, UserStatus,
+        Unsettled, UserName, UserStatus,
     },
     cli::{
         ClusterArgs, Exit, ModeArgs, OutputArgs,
@@ -24,10 +24,11 @@ use trefoil_engine::Party;
 /// Arguments of `trefoil auth enrol`, as typed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The template is split here; no node sees it. All templates of a user that are of one kind have the same threshold.
+The template is split here; no node sees it. All templates of a user that are of one kind have the same threshold and the same --least-valid.
 
 Examples:
   trefoil auth enrol --cluster demo/cluster.toml --user u-1041 --template left --iris left.iris
+  trefoil auth enrol --cluster demo/cluster.toml --user u-1041 --template left --iris left.iris --least-valid 0.7
   trefoil auth enrol --cluster demo/cluster.toml --user u-1041 --template face --embedding face.f32 --threshold 0.8")]
 pub struct EnrolArgs {
     #[command(flatten)]
@@ -43,6 +44,9 @@ pub struct EnrolArgs {
     /// The distance that a probe has to be below, or the cosine that it has to be above [default: 0.345 for an iris]
     #[arg(long, value_name = "FRACTION")]
     threshold: Option<Threshold>,
+    /// Of bits, the part of the mask that has to be valid in probe and template at once: with less, chance has more of them agree [default: 1/2]
+    #[arg(long, value_name = "FRACTION", conflicts_with = "embedding")]
+    least_valid: Option<Threshold>,
     #[command(flatten)]
     mode: ModeArgs,
     #[command(flatten)]
@@ -62,6 +66,9 @@ pub struct IdentifyArgs {
     cluster: ClusterArgs,
     #[command(flatten)]
     biometric: BiometricArgs,
+    /// Search the others where the nodes do not have the same templates of some users, and say who was left out. Without it such a search is refused: it could miss somebody
+    #[arg(long)]
+    leave_out_unsettled: bool,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -116,7 +123,7 @@ pub struct RevokeArgs {
     #[arg(long, value_name = "ID")]
     credential: Option<String>,
     /// The issuer of tokens that is forgotten
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["credential", "receipts"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["credential", "receipts", "nonce"])]
     issuer: Option<IssuerName>,
     #[command(flatten)]
     receipts: ReceiptArgs,
@@ -164,7 +171,8 @@ pub(super) fn enrol(args: &EnrolArgs) -> Result<Exit, Error> {
         (None, TemplateKind::Iris) => Threshold::DEPLOYED,
         (None, _) => return Err(Error::Usage("give the threshold for this kind with --threshold".to_owned())),
     };
-    let matching = Matching { kind: template.kind(), threshold, mode: args.mode.mode };
+    let least_valid = args.least_valid.unwrap_or(Threshold::HALF);
+    let matching = Matching { kind: template.kind(), threshold, mode: args.mode.mode, least_valid };
     let status = called(&args.cluster, async |client| {
         client.enrol_template((&args.user, &args.template), matching, template.plain()).await
     })?;
@@ -176,10 +184,15 @@ pub(super) fn enrol(args: &EnrolArgs) -> Result<Exit, Error> {
 /// Runs `trefoil auth identify`.
 pub(super) fn identify(args: &IdentifyArgs) -> Result<Exit, Error> {
     let probe = args.biometric.read()?.ok_or_else(no_probe)?;
-    let user = called(&args.cluster, async |client| client.identify(probe.probe()).await)?;
-    let text = user.as_ref().map_or_else(|| "nobody".to_owned(), ToString::to_string);
-    args.output.resolve().print(&serde_json::json!({ "user": user }), text)?;
-    Ok(if user.is_some() { Exit::Ok } else { Exit::Failed })
+    let unsettled = if args.leave_out_unsettled { Unsettled::LeaveOut } else { Unsettled::Refuse };
+    let found = called(&args.cluster, async |client| client.identify(probe.probe(), unsettled).await)?;
+    let mut text = found.user.as_ref().map_or_else(|| "nobody".to_owned(), ToString::to_string);
+    if !found.left_out.is_empty() {
+        let names: Vec<String> = found.left_out.iter().map(ToString::to_string).collect();
+        text = format!("{text} (not searched: {})", names.join(", "));
+    }
+    args.output.resolve().print(&found, text)?;
+    Ok(if found.user.is_some() { Exit::Ok } else { Exit::Failed })
 }
 
 /// Runs `trefoil auth list`.
@@ -230,22 +243,22 @@ pub(super) fn revoke(args: &RevokeArgs) -> Result<Exit, Error> {
         output.print(&serde_json::json!({ "issuer": name }), text)?;
         return Ok(Exit::Ok);
     }
-    let (target, file) = (args.cluster.resolve()?, args.receipts.file()?);
+    let (target, file, nonce) = (args.cluster.resolve()?, args.receipts.file()?, args.receipts.nonce()?);
     let whose = owner(&args.cluster)?;
     let (checked, what) = if let Some(text) = &args.credential {
         let id = credential_id(text)?;
-        let answers = called(&args.cluster, async |client| Ok(client.delete_credential(&id).await))?;
+        let answers = called(&args.cluster, async |client| Ok(client.delete_credential(&id, nonce).await))?;
         let asked = |erasure: &Erasure| erasure.answers(&whose, Asked::Credential(&id));
-        (Checked::of(&target.cluster, answers, asked), format!("the credential {text}"))
+        (Checked::of((&target.cluster, nonce), answers, asked), format!("the credential {text}"))
     } else {
         let user =
             args.user.as_ref().ok_or_else(|| Error::Usage("name the user, a credential or an issuer".to_owned()))?;
         let name = args.template.as_ref();
         let (held, answers) = called(&args.cluster, async |client| {
-            Ok((client.held_templates(user).await, client.delete_templates(user, name).await))
+            Ok((client.held_templates(user).await, client.delete_templates(user, name, nonce).await))
         })?;
         let asked = |erasure: &Erasure| erasure.answers(&whose, Asked::Templates { user, name, held: &held });
-        (Checked::of(&target.cluster, answers, asked), user.to_string())
+        (Checked::of((&target.cluster, nonce), answers, asked), user.to_string())
     };
     checked.keep(file)?;
     for (party, erasure) in &checked.stated {
@@ -258,7 +271,7 @@ pub(super) fn revoke(args: &RevokeArgs) -> Result<Exit, Error> {
         };
         output.print(erasure, text)?;
     }
-    checked.failed.map_or(Ok(Exit::Ok), Err)
+    checked.end()
 }
 
 /// Runs `trefoil auth sample`.

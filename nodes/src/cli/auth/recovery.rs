@@ -1,4 +1,4 @@
-//! What is done with a recovery share: another device, or other nodes.
+//! `trefoil auth recover`: a device is lost, and the recovery share makes another.
 
 use super::{called, owner, usage};
 use crate::{
@@ -10,12 +10,9 @@ use crate::{
     pki,
 };
 use serde::Serialize;
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 use trefoil_auth::{
-    rsa::{PrivateKey, RecoveryKey, Split, randomness},
+    rsa::RecoveryKey,
     webauthn::{Bytes, CredentialId},
 };
 use trefoil_engine::Party;
@@ -46,35 +43,9 @@ pub struct RecoverArgs {
     output: OutputArgs,
 }
 
-/// Arguments of `trefoil auth restore`, as typed.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-The two shares are the whole key: it is put together here, split anew and erased. The nodes may be others than before. Enrol the user's templates as well.
-
-Example:
-  trefoil auth restore --cluster demo/cluster.toml --device phone.json --recovery recovery.key --device-out phone2.json --recovery-out recovery2.key")]
-pub struct RestoreArgs {
-    #[command(flatten)]
-    cluster: ClusterArgs,
-    /// The file of the device
-    #[arg(long, value_name = "FILE")]
-    device: PathBuf,
-    /// The file with the recovery share
-    #[arg(long, value_name = "FILE")]
-    recovery: PathBuf,
-    /// The file that the device keeps from now on: a new one
-    #[arg(long, value_name = "FILE")]
-    device_out: PathBuf,
-    /// The file for the new recovery share: a new one
-    #[arg(long, value_name = "FILE")]
-    recovery_out: PathBuf,
-    #[command(flatten)]
-    output: OutputArgs,
-}
-
 /// The JSON form of the result.
 #[derive(Serialize)]
-struct Recovered<'a> {
+pub(super) struct Recovered<'a> {
     credential: String,
     user: String,
     key: &'a KeyName,
@@ -165,38 +136,13 @@ async fn finish(client: &Client, key: &KeyName, recovery: &RecoveryKey) -> Vec<(
     }
 }
 
-/// Runs `trefoil auth restore`.
-pub(super) fn restore(args: &RestoreArgs) -> Result<Exit, Error> {
-    let (old, recovery, owner) = (Device::load(&args.device)?, load(&args.recovery)?, owner(&args.cluster)?);
-    let files = Files::create(&args.device_out, &args.recovery_out)?;
-    let Split { device, nodes, recovery } = {
-        let whole = PrivateKey::from_shares(old.key(), &recovery).map_err(usage)?;
-        whole.split(&mut randomness()?)
-    };
-    let device = Device::new(owner, old.id().clone(), old.spec().clone(), device);
-    // Written before anybody else has a share: a key without its device would be of no use.
-    files.place(&device, &recovery)?;
-    called(&args.cluster, async |client| {
-        client.enrol_key(&device.spec().key, &BTreeSet::new(), &nodes).await?;
-        client.put_credential(device.id(), device.spec()).await
-    })?;
-    let text = format!(
-        "the nodes have shares that fit {} and {}; enrol the templates of {} if they are gone too",
-        args.device_out.display(),
-        args.recovery_out.display(),
-        device.spec().user
-    );
-    args.output.resolve().print(&Recovered::of(&device, Vec::new()), text)?;
-    Ok(Exit::Ok)
-}
-
 /// What the file of a recovery share has in it.
 pub(super) fn recovery_file(recovery: &RecoveryKey) -> Zeroizing<Vec<u8>> {
     let text = Zeroizing::new(hex::encode(&*recovery.encode()));
     Zeroizing::new([text.as_bytes(), b"\n"].concat())
 }
 
-fn load(path: &Path) -> Result<RecoveryKey, Error> {
+pub(super) fn load(path: &Path) -> Result<RecoveryKey, Error> {
     let text = pki::read_private(path)?;
     let wrong = |e: &dyn std::fmt::Display| {
         let path = path.display();
@@ -223,7 +169,7 @@ async fn one_credential(client: &Client, key: &KeyName) -> Result<CredentialStat
 }
 
 impl Recovered<'_> {
-    fn of(device: &Device, unfinished_nodes: Vec<usize>) -> Recovered<'_> {
+    pub(super) fn of(device: &Device, unfinished_nodes: Vec<usize>) -> Recovered<'_> {
         let spec = device.spec();
         let credential = Bytes::from(device.id().as_bytes()).to_base64url();
         Recovered { credential, user: spec.user.to_string(), key: &spec.key, settled: true, unfinished_nodes }

@@ -8,6 +8,7 @@ use crate::{
     receipt::Receipt,
 };
 use serde::Serialize;
+use trefoil_engine::Party;
 
 /// A key as JSON.
 #[derive(Serialize)]
@@ -19,6 +20,7 @@ pub(super) struct Row {
     signers: Vec<String>,
     epoch: u64,
     nodes: Vec<usize>,
+    odd_node: Option<usize>,
     unsettled: bool,
     issuing: bool,
     public: String,
@@ -34,6 +36,7 @@ impl Row {
             signers: report.signers.iter().map(ToString::to_string).collect(),
             epoch: report.at.iter().map(|(_, epoch)| *epoch).max().unwrap_or_default(),
             nodes: report.at.iter().map(|(party, _)| party.index()).collect(),
+            odd_node: report.odd.map(Party::index),
             unsettled: report.unsettled,
             issuing: report.issuing,
             public: key::pem(&report.public)?,
@@ -52,7 +55,9 @@ impl Row {
         if !self.signers.is_empty() {
             text = format!("{text}, signers {}", self.signers.join(" "));
         }
-        if self.nodes.len() < 3 {
+        if let Some(odd) = self.odd_node {
+            text = format!("{text}, P{odd} describes ANOTHER enrolment of it: find out what runs there");
+        } else if self.nodes.len() < 3 {
             let at: Vec<String> = self.nodes.iter().map(|node| format!("P{node}")).collect();
             text = format!("{text}, only {} answered", at.join(" and "));
         }

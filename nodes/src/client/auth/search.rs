@@ -3,24 +3,25 @@
 use super::{LOGIN_MS, Probe, bodies, check, device::now_ms, worst};
 use crate::{
     Error,
-    auth::{AUTH_MEDIA_TYPE, Found, SearchSpec, UserName},
+    auth::{AUTH_MEDIA_TYPE, Found, SearchSpec, Unsettled, UserName},
     client::{Client, node::all, plain::PlainVector},
     job::JobId,
 };
 use reqwest::Method;
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use trefoil_circuits::matching::Answer;
 use zeroize::Zeroizing;
 
 impl Client {
-    /// Which of this client's users a probe is of: the first by name of those who match, or nobody. The nodes do not learn it.
+    /// Which of this client's users a probe is of: the first by name of those who match, or nobody. The nodes do not learn it. Where they do not have the same templates of some users, `unsettled` says whether the others are searched.
     ///
     /// # Errors
     /// [`Error::Refused`] or [`Error::Unreachable`] names the node and the remedy; [`Error::Usage`] if the probe is not of its kind; [`Error::Integrity`] if the nodes
     /// contradict each other: nothing is known then.
-    pub async fn identify(&self, probe: Probe<'_>) -> Result<Option<UserName>, Error> {
+    pub async fn identify(&self, probe: Probe<'_>, unsettled: Unsettled) -> Result<Identified, Error> {
         check(probe.kind, probe.plain)?;
-        let spec = SearchSpec { expires_ms: now_ms().saturating_add(LOGIN_MS), probe: probe.kind };
+        let spec = SearchSpec { expires_ms: now_ms().saturating_add(LOGIN_MS), probe: probe.kind, unsettled };
         let (path, bodies) = (format!("auth/searches/{}", JobId::random()?), bodies(&spec, Some(probe.plain))?);
         let answers = all(&self.nodes, async |node| {
             let body = &bodies[node.party().index()];
@@ -34,18 +35,30 @@ impl Client {
     }
 }
 
+/// Whom a search has found.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Identified {
+    /// The first by name of those who match, if anybody does.
+    pub user: Option<UserName>,
+    /// Users who were not searched, or not by all of their templates: the nodes do not have the same of them.
+    pub left_out: Vec<UserName>,
+}
+
 /// Puts the answer together.
-pub(super) fn who(found: [Found; 3]) -> Result<Option<UserName>, Error> {
-    let users = found[0].users.clone();
+pub(super) fn who(found: [Found; 3]) -> Result<Identified, Error> {
+    let (users, left_out) = (found[0].users.clone(), found[0].left_out.clone());
     let contradiction = || {
         Error::Integrity("the nodes contradict each other about who was found; one of them deviates from the protocol, find out what runs there".to_owned())
     };
-    if found.iter().any(|found| found.users != users) {
+    if found.iter().any(|found| found.users != users || found.left_out != left_out) {
         return Err(contradiction());
     }
     let fetched = found
         .map(|found| (Zeroizing::new(found.own.0), <[u8; 32]>::from(Sha256::digest(Zeroizing::new(found.next.0)))));
     let answer = PlainVector::of(Answer::First.shape(users.len()), &fetched).map_err(|_| contradiction())?;
-    let Some(place) = Answer::First.found(users.len(), answer.bits()?) else { return Ok(None) };
-    users.into_iter().nth(place).map(Some).ok_or_else(contradiction)
+    let user = match Answer::First.found(users.len(), answer.bits()?) {
+        Some(place) => Some(users.into_iter().nth(place).ok_or_else(contradiction)?),
+        None => None,
+    };
+    Ok(Identified { user, left_out })
 }

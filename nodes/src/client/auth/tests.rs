@@ -74,14 +74,16 @@ fn a_node_that_changes_its_share_of_an_answer_is_found_out() {
     let shares = Plain::Bits(&[Lanes(0b11)]).split().expect("shares");
     let found = shares.map(|share| {
         let [own, next] = share.as_bytes().map(trefoil_auth::webauthn::Bytes::from);
-        Found { users: users.clone(), own, next }
+        Found { users: users.clone(), left_out: Vec::new(), own, next }
     });
-    assert_eq!(search::who(found.clone()).expect("an answer"), Some(users[1].clone()));
+    let due = Identified { user: Some(users[1].clone()), left_out: Vec::new() };
+    assert_eq!(search::who(found.clone()).expect("an answer"), due);
     for party in 0..3 {
         for change in [
             |found: &mut Found| found.own.0[0] ^= 1,
             |found: &mut Found| found.next.0[0] ^= 2,
             |found: &mut Found| found.users.swap(0, 1),
+            |found: &mut Found| found.left_out = found.users.clone(),
         ] {
             let mut found = found.clone();
             change(&mut found[party]);

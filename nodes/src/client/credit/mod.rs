@@ -28,7 +28,7 @@ pub use find::{TableArg, find};
 pub use identity::{ModelIdentity, SameModel};
 pub use join::{Joined, Joining, join};
 pub use moments::joint_moments;
-pub use new_file::NewFile;
+pub use new_file::{NewFile, name_file};
 pub use obstacles::{Asked, obstacles};
 pub use permits::{Purpose, whose_customers};
 pub use score::{Applicants, ModelSource, Scored, Scores, Scoring, Tell, fetch, score};

@@ -7,7 +7,7 @@ use std::{
     io::{ErrorKind, Write},
     path::{Path, PathBuf},
 };
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 /// A file that is not there yet. Made before the work whose result it takes, so that the work is not in vain. It can be read by its owner alone. Dropped before
 /// [`place`](Self::place), it leaves nothing.
@@ -77,6 +77,27 @@ impl NewFile {
                 Err(Error::system(format!("name {path}, and what was to be written is in {}", kept.display()))(error))
             }
             Err(e) => Err(Error::system(format!("write {path}"))(e.error)),
+        }
+    }
+}
+
+/// Gives a file that is complete another name in its directory, unless something has it, and returns when the name is on the disk.
+///
+/// # Errors
+/// [`Error::Usage`] if something is there, [`Error::System`] if it cannot be named; the file stays as it is then. Or if it is named, and the name may be gone after a crash.
+pub fn name_file(from: &Path, to: &Path) -> Result<(), Error> {
+    let file = TempPath::try_from_path(from).map_err(Error::system(format!("name {}", from.display())))?;
+    match file.persist_noclobber(to) {
+        Ok(()) => named(to),
+        Err(failed) => {
+            // Else it would be removed.
+            let kept = failed.path.keep();
+            let (from, name) = (from.display(), to.display());
+            if failed.error.kind() == ErrorKind::AlreadyExists {
+                return Err(Error::Usage(format!("{name} is there already, and {from} stays beside it; move it away")));
+            }
+            let failed = kept.map_or_else(|kept| kept.error, |_| failed.error);
+            Err(Error::system(format!("name {from} {name}"))(failed))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One of the nodes deviates.
 
 use super::{
-    exchange::{Exchange, Save},
+    exchange::{Exchange, Issuance, Save},
     step::Step,
     stored::Stored,
     *,
@@ -55,7 +55,7 @@ async fn who_says_that_a_step_is_over_which_another_refused_parts_nobody() {
     let lie = async {
         let mut link = joined(&world, Party::P0, (Step::Refresh, &stored), exchange_id).await;
         let statuses = link.settle(&mut stored, &Nowhere).await.unwrap_or_else(|_| panic!("all are honest so far"));
-        link.issued(false).await.unwrap_or_else(|_| panic!("it is sent"));
+        link.issuance(Issuance::None).await.unwrap_or_else(|_| panic!("it is sent"));
         let attempt = exchange::next_attempt(&statuses);
         let renewal =
             stored.record.current().expect("enrolled").refresh(attempt, &mut randomness().expect("randomness"));
@@ -119,7 +119,8 @@ async fn one_node_alone_does_not_have_a_share_erased_that_waits_for_its_device()
     let lie = async {
         let mut link = joined(&world, Party::P2, (Step::Settle, &stored), exchange_id).await;
         link.settle(&mut stored, &Nowhere).await.unwrap_or_else(|_| panic!("all are honest so far"));
-        assert!(!link.issued(true).await.unwrap_or_else(|_| panic!("both answer")));
+        let all = link.issuance(Issuance::Done).await.unwrap_or_else(|_| panic!("both answer"));
+        assert_eq!(all, [Issuance::Waits, Issuance::Waits, Issuance::Done]);
         link
     };
     let owner: ClientName = name("alice");
@@ -130,6 +131,24 @@ async fn one_node_alone_does_not_have_a_share_erased_that_waits_for_its_device()
     );
     for status in [a, b] {
         assert!(status.expect("settled").issuing);
+    }
+    // Nor does it have them make new shares of the nodes beside it.
+    let exchange_id = exchange();
+    let lie = async {
+        let mut link = joined(&world, Party::P2, (Step::Refresh, &stored), exchange_id).await;
+        link.settle(&mut stored_at(&world, Party::P2).await, &Nowhere)
+            .await
+            .unwrap_or_else(|_| panic!("all are honest"));
+        link.issuance(Issuance::Done).await.unwrap_or_else(|_| panic!("both answer"));
+        link
+    };
+    let (a, b, _link) = tokio::join!(
+        world.nodes[0].refresh(&owner, id(), exchange_id),
+        world.nodes[1].refresh(&owner, id(), exchange_id),
+        lie
+    );
+    for refused in [a, b] {
+        assert!(matches!(refused, Err(KeyFault::Issuing(_))), "{refused:?}");
     }
     world.device(&recovery).await.expect("two nodes hand it out");
 }
@@ -147,7 +166,7 @@ async fn who_is_gone_in_the_middle_of_a_recovery_leaves_a_key_that_the_new_devic
     let lie = async {
         let mut link = joined(&world, Party::P0, (Step::Recover, &stored), exchange_id).await;
         let statuses = link.settle(&mut stored, &Nowhere).await.unwrap_or_else(|_| panic!("all are honest so far"));
-        link.issued(false).await.unwrap_or_else(|_| panic!("it is sent"));
+        link.issuance(Issuance::None).await.unwrap_or_else(|_| panic!("it is sent"));
         let attempt = exchange::next_attempt(&statuses);
         let step = stored.record.current().expect("enrolled").recover(attempt, mine).expect("its part");
         let others = link.confirmations(&step.confirmation()).await.unwrap_or_else(|_| panic!("both confirm"));
