@@ -10,7 +10,7 @@ use crate::{
     job::FailureKind,
     store::{Space, tests::When},
 };
-use trefoil_auth::webauthn::{Bit, UserVerification};
+use trefoil_auth::webauthn::{Bit, Bytes, UserVerification};
 use trefoil_circuits::matching::{Template, Threshold};
 use world::{Probe, World, finish, matching, spec};
 
@@ -83,17 +83,24 @@ async fn each_node_keeps_its_own_counter() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn wrong_probes_lock_the_user_even_for_the_right_one() {
+async fn of_a_thousand_wrong_probes_five_are_compared_and_then_not_the_right_one_either() {
     let world = World::start(Verification::Required).await;
     for k in 0..guard::FREE {
         for answer in world.login(&spec(10 + k as u8), Probe::Wrong).await {
             assert!(matches!(answer, Err(AuthFault::NoMatch)), "{answer:?}");
         }
     }
-    for probe in [Probe::Wrong, Probe::Right] {
-        for answer in world.login(&spec(50), probe).await {
-            assert!(matches!(answer, Err(AuthFault::Locked { seconds: 1..=30 })), "{answer:?}");
+    // Each with a challenge of its own.
+    for k in guard::FREE..1000 {
+        let mut asked = spec(50);
+        let Ceremony::Get(options) = &mut asked.ceremony else { panic!("a login") };
+        options.challenge = Bytes(k.to_be_bytes().repeat(8));
+        for answer in world.login(&asked, Probe::Wrong).await {
+            assert!(matches!(answer, Err(AuthFault::Locked { seconds: 1..=30 })), "{k}: {answer:?}");
         }
+    }
+    for answer in world.login(&spec(50), Probe::Right).await {
+        assert!(matches!(answer, Err(AuthFault::Locked { seconds: 1..=30 })), "{answer:?}");
     }
     // Nor after a restart of all nodes.
     let world = world.restarted();
