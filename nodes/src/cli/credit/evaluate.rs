@@ -76,7 +76,7 @@ struct Row {
     auc_error: f64,
     gini: f64,
     ks: Option<f64>,
-    ks_bounds: Option<Bounds>,
+    ks_bounds: Bounds,
     bins: usize,
     bad_rate: f64,
     mean_score: Option<f64>,
@@ -186,15 +186,15 @@ impl Row {
         let bads: u64 = scores.bads().iter().sum();
         let rates = confusion.map(|cells| Rates::of(&cells, file.left_out()));
         let precision = rates.and_then(|rates| rates.precision);
-        let separation = file.separation(&scores);
+        let (ks, ks_bounds) = file.separation(&scores);
         Ok(Self {
             rows: file.rows,
             counted: file.counted(),
             auc,
             auc_error,
             gini: 2.0 * auc - 1.0,
-            ks: separation.map(|(told, _)| told),
-            ks_bounds: separation.map(|(_, bounds)| bounds),
+            ks,
+            ks_bounds,
             bins: file.bins(),
             bad_rate: bads as f64 / file.counted().max(1) as f64,
             mean_score: mean.map(|mean| mean.mean),
@@ -224,18 +224,16 @@ impl Row {
         };
         let bins = match file.goods.len() {
             bins if bins == self.bins => String::new(),
+            bins if self.bins == 1 => format!(", since a single bin is left of {bins}"),
             bins => format!(" (over {} bins, of {bins} before small ones were merged)", self.bins),
         };
-        let separation = self.ks.zip(self.ks_bounds).map(|(told, bounds)| bounds.words(told, 4));
-        let separation = separation.map_or_else(
-            || {
-                format!(
-                    "not told, since a single bin is left: each has at least {} good and bad customers of each owner; pool more customers, or leave out the owner with the fewest",
-                    file.minimum
-                )
-            },
-            |ks| format!("{ks}{bins}"),
-        );
+        let mut separation = format!("{}{bins}", self.ks_bounds.words(self.ks, 4));
+        if self.ks.is_none() {
+            separation = format!(
+                "{separation}; each bin has at least {} good and bad customers of each owner: pool more customers, hold out more of them for tests, or leave out the owner with the fewest",
+                file.minimum
+            );
+        }
         let lines = [
             format!("customers {} of {}", self.rows, file.population),
             counted,
@@ -306,7 +304,9 @@ mod tests {
         let (goods, bads) = (vec![0, 0, 0, 200], vec![0, 0, 0, 200]);
         let single = EvaluationFile { goods, bads, ..file };
         let row = Row::of(&single).expect("enough");
-        assert!(row.text(&single).contains("KS        not told, since a single bin is left"));
+        assert!(row.text(&single).contains(
+            "KS        not told (by the AUC, from 0.0000 to 1.0000), since a single bin is left of 4; each bin has"
+        ));
         assert_eq!(serde_json::to_value(&row).expect("JSON")["ks"], serde_json::Value::Null);
     }
 

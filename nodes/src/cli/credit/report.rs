@@ -63,7 +63,7 @@ struct Row<'a> {
     auc: f64,
     gini: f64,
     ks: Option<f64>,
-    ks_bounds: Option<Bounds>,
+    ks_bounds: Bounds,
     left_out: u64,
     /// Columns of which too few customers are known.
     columns_left_out: &'a [String],

@@ -182,9 +182,9 @@ impl EvaluationFile {
         if self.minimum < 2 { self.goods.len() } else { self.goods.iter().filter(|goods| **goods > 0).count() }
     }
 
-    /// Kolmogorov-Smirnov over the borders of the bins, and what that of the scores of all customers is between. Of a single bin nothing is told.
-    pub fn separation(&self, histogram: &Histogram) -> Option<(f64, Bounds)> {
-        ks(histogram, self.left_out())
+    /// Kolmogorov-Smirnov over the borders of the bins, and what that of the scores of all customers is between. Of a single bin nothing is told but what the area under the ROC curve tells.
+    pub fn separation(&self, histogram: &Histogram) -> (Option<f64>, Bounds) {
+        ks(histogram, self.left_out(), self.area(histogram))
     }
 
     /// The area under the ROC curve of all customers, and how far it can be from that of the scores themselves: from far more bins than are counted, if that was computed.

@@ -57,13 +57,14 @@ impl Bounds {
         Self { at_least: (self.at_least - by).max(0.0), at_most: (self.at_most + by).min(1.0) }
     }
 
-    /// The figure that follows from what is told, for people, with what it is at least and at most.
-    pub fn words(&self, told: f64, digits: usize) -> String {
-        let [told, least, most] = [told, self.at_least, self.at_most].map(|value| format!("{value:.digits$}"));
-        match (least == told, most == told) {
-            (true, true) => told,
-            (true, false) => format!("at least {told}, at most {most}"),
-            (false, _) => format!("{told}, from {least} to {most} of all customers"),
+    /// The figure that follows from the bins that are told, if it does, for people, with what it is at least and at most.
+    pub fn words(&self, told: Option<f64>, digits: usize) -> String {
+        let [least, most] = [self.at_least, self.at_most].map(|value| format!("{value:.digits$}"));
+        match told.map(|told| format!("{told:.digits$}")) {
+            None => format!("not told (by the AUC, from {least} to {most})"),
+            Some(told) if told == least && told == most => told,
+            Some(told) if told == least => format!("at least {told}, at most {most}"),
+            Some(told) => format!("{told}, from {least} to {most} of all customers"),
         }
     }
 }
@@ -112,10 +113,11 @@ pub(crate) fn share_error(share: f64, customers: u64, others: u64) -> f64 {
 }
 
 /// Kolmogorov-Smirnov over the borders of the bins, and what that of the scores of all customers is between, of whom so many were left out.
-/// Of a single bin nothing is told.
-pub(crate) fn ks(scores: &Histogram, left_out: u64) -> Option<(f64, Bounds)> {
+/// Of a single bin nothing is told but what follows from the area under the ROC curve of all customers, and how far that can be off.
+pub(crate) fn ks(scores: &Histogram, left_out: u64, area: (f64, f64)) -> (Option<f64>, Bounds) {
+    let by_area = ks_by_area(area);
     if scores.totals().iter().filter(|customers| **customers > 0).count() < 2 {
-        return None;
+        return (None, by_area);
     }
     let told = scores.ks();
     // Within a bin the ROC curve rises from one corner of a rectangle to the opposite one, and may pass by either of the other two.
@@ -123,7 +125,16 @@ pub(crate) fn ks(scores: &Histogram, left_out: u64) -> Option<(f64, Bounds)> {
     let corners = curve.windows(2).flat_map(|ends| [ends[1].1 - ends[0].0, ends[1].0 - ends[0].1]);
     let bounds = Bounds { at_least: told, at_most: corners.fold(told, f64::max) };
     let total = |counts: &[u64]| counts.iter().sum::<u64>() as f64;
-    Some((told, bounds.widened(ks_error((total(scores.goods()), total(scores.bads())), left_out as f64))))
+    let bounds = bounds.widened(ks_error((total(scores.goods()), total(scores.bads())), left_out as f64));
+    (Some(told), Bounds { at_most: bounds.at_most.min(by_area.at_most).max(bounds.at_least), ..bounds })
+}
+
+/// What Kolmogorov-Smirnov is between if the area under the ROC curve is known: a curve that is nowhere farther than `k` above the diagonal has at most
+/// `1 - (1 - k)^2 / 2` below it, and one that is so far above it somewhere has at least `k`; and the same below the diagonal.
+fn ks_by_area((area, error): (f64, f64)) -> Bounds {
+    let (low, high) = ((area - error).max(0.0), (area + error).min(1.0));
+    let at_least = [1.0 - low, high].map(|rest| 1.0 - (2.0 * rest).sqrt()).into_iter().fold(0.0, f64::max);
+    Bounds { at_least, at_most: high.max(1.0 - low) }
 }
 
 /// How far two distributions of so many good and bad customers can move apart, or together, by others: each moves by the part that the others are
@@ -185,15 +196,18 @@ mod tests {
     #[test]
     fn a_single_bin_tells_nothing_and_two_tell_bounds() {
         let one = Histogram::from_counts(vec![0, 70], vec![0, 30]).expect("both labels");
-        assert_eq!((ks(&one, 0), deciles(&one).expect("tenths")), (None, None));
+        let (told, by_area) = ks(&one, 0, (0.92, 0.0));
+        assert_eq!((told, deciles(&one).expect("tenths")), (None, None));
+        assert_eq!(by_area.words(told, 3), "not told (by the AUC, from 0.600 to 0.920)");
         let two = Histogram::from_counts(vec![60, 40], vec![20, 80]).expect("both labels");
-        let (told, bounds) = ks(&two, 0).expect("two bins");
+        let (told, bounds) = ks(&two, 0, (0.7, 0.2));
         // From (0, 0) by (0.4, 0.8): at best straight up in the upper bin, or first in the lower one.
-        assert!((told - 0.4).abs() < 1e-12 && (bounds.at_least - 0.4).abs() < 1e-12, "{told} {bounds:?}");
+        assert!((bounds.at_least - 0.4).abs() < 1e-12, "{bounds:?}");
         assert!((bounds.at_most - 0.8).abs() < 1e-12, "{bounds:?}");
         assert_eq!(bounds.words(told, 3), "at least 0.400, at most 0.800");
-        assert_eq!(Bounds::exactly(0.4).words(0.4, 3), "0.400");
-        let wider = ks(&two, 20).expect("two bins").1;
+        assert_eq!(Bounds::exactly(0.4).words(Some(0.4), 3), "0.400");
+        assert_eq!(ks(&two, 0, (0.7, 0.0)).1.words(told, 3), "at least 0.400, at most 0.700");
+        let wider = ks(&two, 20, (0.7, 0.3)).1;
         assert_eq!(wider.words(told, 3), "0.400, from 0.218 to 0.982 of all customers");
     }
 
@@ -218,10 +232,9 @@ mod tests {
             let binned = Histogram::from_counts(goods, bads).expect("both labels");
             // The others, if any, were left out of the bins.
             for (left_out, all) in [(0, &customers[..kept]), (customers.len() - kept, &customers[..])] {
-                if let Some((told, bounds)) = ks(&binned, left_out as u64) {
-                    let exact = ranking(all).ks();
+                let (exact, area) = (ranking(all).ks(), ranking(all).auc());
+                for bounds in [ks(&binned, left_out as u64, (area, 0.0)).1, ks_by_area((area, 0.0))] {
                     prop_assert!(bounds.at_least <= exact + 1e-12 && exact <= bounds.at_most + 1e-12, "{exact} {bounds:?}");
-                    prop_assert!(bounds.at_least <= told + 1e-12 && told <= bounds.at_most + 1e-12);
                 }
             }
             // Ties may stand in any order: take one.

@@ -86,8 +86,8 @@ pub struct Figures {
     pub gini: f64,
     /// Kolmogorov-Smirnov, over the borders of the bins unless it was computed from the scores; `None` if a single bin is left.
     pub ks: Option<f64>,
-    /// What that of the scores of all customers is between.
-    pub ks_bounds: Option<Bounds>,
+    /// What that of the scores of all customers is between: of a single bin, by the area under the ROC curve alone.
+    pub ks_bounds: Bounds,
 }
 
 /// The mean of the scores of all customers.
@@ -242,8 +242,7 @@ pub struct Scale {
 impl Figures {
     /// Kolmogorov-Smirnov for people, with what it is between.
     pub fn ks_words(&self, digits: usize) -> String {
-        let words = self.ks.zip(self.ks_bounds).map(|(told, bounds)| bounds.words(told, digits));
-        words.unwrap_or_else(|| "not told".to_owned())
+        self.ks_bounds.words(self.ks, digits)
     }
 }
 

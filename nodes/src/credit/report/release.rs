@@ -33,8 +33,8 @@ impl Aggregates {
         )?;
         let (auc, auc_error) =
             self.exact.map_or((merged.auc(), merged.auc_error()), |exact| (exact.auc, exact.auc_error));
-        let exact_ks = self.exact.and_then(|exact| exact.ks).map(|ks| (ks, Bounds::exactly(ks)));
-        let ks = exact_ks.or_else(|| bounds::ks(&merged, self.left_out));
+        let exact_ks = self.exact.and_then(|exact| exact.ks).map(|ks| (Some(ks), Bounds::exactly(ks)));
+        let (ks, ks_bounds) = exact_ks.unwrap_or_else(|| bounds::ks(&merged, self.left_out, (auc, auc_error)));
         let confusion = if border { Some(self.scores.confusion(self.threshold)?) } else { None };
         let earlier =
             self.stability.as_ref().map(|counts| stability(counts, &scores, &ranges, minimum_cell)).transpose()?;
@@ -57,13 +57,7 @@ impl Aggregates {
             goods: goods.iter().sum(),
             bads: bads.iter().sum(),
             left_out: self.left_out,
-            figures: Figures {
-                auc,
-                auc_error,
-                gini: 2.0 * auc - 1.0,
-                ks: ks.map(|(told, _)| told),
-                ks_bounds: ks.map(|(_, bounds)| bounds),
-            },
+            figures: Figures { auc, auc_error, gini: 2.0 * auc - 1.0, ks, ks_bounds },
             mean_score: self.mean_score,
             scores,
             confusion: confusion.as_ref().map(|cells| self.cells(cells)),

@@ -96,31 +96,30 @@ fn left_out(page: &mut Html, report: &Report) {
         return;
     }
     let all = (report.goods + report.bads + report.left_out) as f64;
-    let mut text = format!(
+    let text = format!(
         "{} customers more, {} of all, are of owners with fewer than {least} good or {least} bad ones: nothing is told of them, and all counts are of the others.",
         grouped(report.left_out),
         percent(report.left_out as f64 / all),
         least = grouped(report.minimum_cell)
     );
+    page.raw("<p class=\"untold\">").text(&text);
     if let Some(rates) = &report.rates {
-        text.push_str(&format!(
-            " Whatever they are like, the accuracy of all is within {} of the one shown, the recall within {}",
+        let precision = rates.precision.map(|rate| format!(", the precision within {}", percent(rate.error)));
+        page.text(&format!(
+            " Whatever they are like, the accuracy of all is within {} of the one shown, the recall within {}{}.",
             percent(rates.accuracy.error),
-            percent(rates.recall.error)
+            percent(rates.recall.error),
+            precision.unwrap_or_default()
         ));
-        if let Some(precision) = rates.precision {
-            text.push_str(&format!(", the precision within {}", percent(precision.error)));
-        }
-        text.push('.');
     }
-    page.raw("<p class=\"untold\">").text(&text).raw("</p>\n");
+    page.raw("</p>\n");
 }
 
 /// Why there are no figures by score, and what to do.
 fn not_told(page: &mut Html, report: &Report, what: &str) {
     let text = format!(
         "Not told: a single range of scores is left, since every range told has at least {least} good and {least} bad customers, of each owner where there are several. So there is {what}. \
-         The owner with the fewest bad customers decides: pool more customers, hold out more of them for tests, or leave out the owner's table. The AUC does not depend on it.",
+         A single owner with few bad customers of low scores, or few good ones of high scores, is enough for that: pool more customers, hold out more of them for tests, or leave out that owner's table. The AUC does not depend on it.",
         least = grouped(report.minimum_cell)
     );
     page.raw("<p class=\"untold\">").text(&text).raw("</p>\n");

@@ -32,7 +32,7 @@ pub(super) fn facts(page: &mut Html, report: &Report) {
                 within(figures.auc_error, format!("{:.4}", 2.0 * figures.auc_error)),
             )),
         ),
-        ("KS", Some((ks, figures.ks_bounds.map_or_else(String::new, between)))),
+        ("KS", Some((ks, between(figures.ks_bounds)))),
         ("Accuracy", accuracy.map(|accuracy| (accuracy, within(accuracy_error, percent(accuracy_error))))),
         ("PSI", report.stability.as_ref().map(psi)),
     ] {
