@@ -83,7 +83,9 @@ pub enum Error {
     #[error("{0}")]
     Integrity(String),
     /// A table was not stored everywhere, and could not be deleted again everywhere. The client has to delete it.
-    #[error("{first}; and the table may be left at some nodes, delete that version when they are back{left}")]
+    #[error(
+        "{first}; and the table may be left at some nodes, delete that version when they are back, with `trefoil credit delete`{left}"
+    )]
     Undone {
         /// Why it was not stored.
         first: Box<Error>,

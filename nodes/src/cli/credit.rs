@@ -125,7 +125,7 @@ fn denied(error: Error, (tables, model): (&[TableStatus], Option<&TableStatus>),
                 problem.detail
             )
         } else {
-            format!("{}; the owner may share it otherwise, as another --version. {}", lacks.join("; "), problem.detail)
+            format!("{}; the owner may share it otherwise, as another --version", lacks.join("; "))
         };
     }
     Error::Refused { node, problem }

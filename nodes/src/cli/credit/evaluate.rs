@@ -13,7 +13,8 @@ use crate::{
         report::{Bounds, Rates},
     },
     job::ProgramKind,
-    tables::ScoreDetail,
+    pki::ClientName,
+    tables::{ScoreDetail, TableStatus},
 };
 use serde::Serialize;
 use std::{
@@ -145,23 +146,9 @@ pub fn run(args: &EvaluateArgs) -> Result<Exit, Error> {
             minimum: args.minimum,
             mode: args.mode.mode,
         };
-        let file = evaluate(&client, source, (&tables, &pooling), &evaluating, &progress).await;
-        let mut file = file.map_err(|e| {
-            let asked = client.name().map(|requester| {
-                let (minimum, tell, mode) = (args.minimum, ScoreDetail::Decision, args.mode.mode);
-                let scores =
-                    Asked { program: ProgramKind::CreditScore, requester, recipients: &[], minimum, tell, mode };
-                let recipients = std::slice::from_ref(requester);
-                (scores, Asked { program: ProgramKind::CreditCounts, recipients, ..scores })
-            });
-            let model = shared.first();
-            match asked {
-                Some((scores, counts)) if obstacles(&tables, model, &scores).is_empty() => {
-                    denied(e, (&tables, None), &[counts])
-                }
-                asked => denied(e, (&tables, model), asked.map(|(scores, _)| scores).as_slice()),
-            }
-        })?;
+        let mut file = evaluate(&client, source, (&tables, &pooling), &evaluating, &progress)
+            .await
+            .map_err(|e| args.denied(e, client.name(), (&tables, shared.first())))?;
         for column in &args.columns {
             let least = (args.minimum, args.mode.mode);
             file.columns.push(count_column(&client, (&tables, &pooling), column, least, &progress).await?);
@@ -175,6 +162,23 @@ pub fn run(args: &EvaluateArgs) -> Result<Exit, Error> {
     }
     output.print(&row, row.text(&file))?;
     Ok(Exit::Ok)
+}
+
+impl EvaluateArgs {
+    /// Why a job of this evaluation is not permitted: scores that stay at the nodes come first, and then their counts.
+    fn denied(&self, error: Error, me: Option<&ClientName>, of: (&[TableStatus], Option<&TableStatus>)) -> Error {
+        let Some(requester) = me else { return error };
+        let (minimum, tell, mode) = (self.minimum, ScoreDetail::Decision, self.mode.mode);
+        let scores = Asked { program: ProgramKind::CreditScore, requester, recipients: &[], minimum, tell, mode };
+        let recipients = std::slice::from_ref(requester);
+        let counts = Asked { program: ProgramKind::CreditCounts, recipients, ..scores };
+        let (tables, model) = of;
+        if obstacles(tables, model, &scores).is_empty() {
+            denied(error, (tables, None), &[counts])
+        } else {
+            denied(error, (tables, model), &[scores])
+        }
+    }
 }
 
 impl Row {

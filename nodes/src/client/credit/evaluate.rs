@@ -236,7 +236,9 @@ impl<'a> KeptScores<'a> {
     pub(super) async fn delete(self) {
         for name in &self.names {
             if let Err(e) = self.client.delete_table(name, 1).await {
-                tracing::warn!("could not delete the table `{name}` of scores: {e}; delete it when that node is back");
+                tracing::warn!(
+                    "could not delete the table `{name}` of scores: {e}; delete it when that node is back, with `trefoil credit delete --table {name}`"
+                );
             }
         }
     }
