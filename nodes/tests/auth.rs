@@ -187,7 +187,7 @@ fn restored(world: &World, key: &str) {
             fs::rename(&files[k], &parts[k]).expect("there");
         }
     };
-    for ended in [&[0, 1][..], &[1]] {
+    for ended in [&[0, 1][..], &[1], &[]] {
         end(ended);
         stdout(&world.at(&restore));
         assert!(parts.iter().all(|part| !part.exists()));
@@ -195,6 +195,8 @@ fn restored(world: &World, key: &str) {
     }
     // Ended before the nodes had anything: the line begins anew.
     assert!(world.at(&format!("delete --name {key} --yes")).status.success());
+    refused(&world.at(&restore), "is there already");
+    assert!(files.iter().all(|file| file.exists()), "they are somebody's");
     end(&[0, 1]);
     stdout(&world.at(&restore));
     assert!(parts.iter().all(|part| !part.exists()));

@@ -28,7 +28,7 @@ pub enum AuthFault {
     #[error("{0}")]
     Limit(String),
     /// Other requests have the places of this one.
-    #[error(transparent)]
+    #[error("{0}, or raise limits.waiting_jobs on every node, of which one client has a quarter")]
     Crowded(#[from] Crowded),
     /// A size of a template.
     #[error(transparent)]

@@ -53,7 +53,7 @@ pub struct Limits {
     /// Strands that compute at the same time: a large job has four, a small one has one. More of them hide longer round trips
     /// and fill the caches. The value of node 0 counts for the whole cluster. Left out: four for each of its worker threads.
     pub running_strands: Option<NonZeroU32>,
-    /// Jobs received, waiting or running. Beyond it clients are told to come back later. Default 256.
+    /// Jobs received, waiting or running. Beyond it clients are told to come back later. Also enrolments, refreshes, logins and searches under way, of which one client has a quarter. Default 256.
     #[serde(deserialize_with = "nonzero")]
     pub waiting_jobs: u32,
     /// Jobs that have ended and can still be asked for; the oldest go first. Default 1,024.

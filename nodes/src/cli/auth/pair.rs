@@ -70,13 +70,23 @@ impl<'a> Pair<'a> {
         Ok(())
     }
 
+    /// Whether one has its name: all three nodes had what fits by then.
+    pub(super) fn is_named(&self) -> bool {
+        exists(self.device) || exists(self.recovery)
+    }
+
+    /// Why files that have their names stay as they are.
+    pub(super) fn taken(&self) -> Error {
+        Error::Usage(format!(
+            "{} is there already, and not all three nodes have shares that fit it; move it away, or give other names",
+            self.device.display()
+        ))
+    }
+
     /// No node has what fits: removes both, unless they have their names.
     pub(super) fn discard(&self) -> Result<(), Error> {
-        if let Some(path) = [self.device, self.recovery].into_iter().find(|path| exists(path)) {
-            return Err(Error::Usage(format!(
-                "{} is there already, and no node has shares that fit it; move it away, or give other names",
-                path.display()
-            )));
+        if self.is_named() {
+            return Err(self.taken());
         }
         // As they were written, so that what is left of both is always the first.
         remove(&part(self.recovery))?;

@@ -55,6 +55,13 @@ pub(super) fn restore(args: &RestoreArgs) -> Result<Exit, Error> {
     let new = (Device::new(owner, old.id().clone(), old.spec().clone(), device), recovery);
     let device = called(&args.cluster, async |client| {
         let device = match left {
+            // Nothing of them is touched at the nodes any more: they may be in use.
+            Some(left) if pair.is_named() => {
+                if !client.is_enrolled(&left.spec().key, enrolment(&left)).await? {
+                    return Err(pair.taken());
+                }
+                left
+            }
             Some(left) if client.settle_enrolment(&left.spec().key, enrolment(&left)).await? => left,
             left => {
                 if left.is_some() {

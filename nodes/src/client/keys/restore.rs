@@ -33,6 +33,14 @@ impl Client {
         self.enrol_as(name, spec, shares).await.map(drop)
     }
 
+    /// Whether all three nodes have the shares of an enrolment in use. Changes nothing. Cancel safe.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] or [`Error::Unreachable`] if a node does not answer.
+    pub async fn is_enrolled(&self, name: &KeyName, enrolment: ExchangeId) -> Result<bool, Error> {
+        Ok(self.enrolled_at(name, enrolment).await? == At::All)
+    }
+
     /// Brings an enrolment that broke off to its end. Whether all three nodes have its shares in use; else no node has anything of it any more.
     ///
     /// # Errors
