@@ -62,7 +62,8 @@ impl Node {
         let NodeConfig { party, cluster, identity, store, audit, listen, limits, .. } = config;
         let store = Store::open(&store, Whose { cluster: cluster.id(), party }).await?;
         let whose = AuditWhose { cluster: cluster.id(), party };
-        let (audit, before) = Keeper::open(audit, whose, store.clone(), limits.retention).await?;
+        let (audit, before) =
+            Keeper::open(audit, whose, store.clone(), [limits.retention, limits.job_deadline]).await?;
         let jobs = Jobs::new(limits.clone(), audit.log().clone());
         jobs.recover(before).map_err(Error::system("write the audit log"))?;
         let sessions: Arc<dyn Sessions> = Arc::new(MeshSessions::new(mesh.clone()));

@@ -13,14 +13,33 @@ use std::{io, sync::Arc};
 /// Characters of a path that are written down at most: as many as any of ours has, and more.
 const PATH: usize = 512;
 
-/// The digest of what was stored, in the extensions of an answer.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Stored(pub(super) Sha256Hex);
+/// What was stored, in the extensions of an answer.
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    /// Its path, as it is written.
+    pub(super) path: String,
+    /// Its digest.
+    pub(super) sha256: Sha256Hex,
+}
 
 /// Writes down what changes something, hands out an output or was refused for who asks. A job that is accepted has an entry of its own.
 ///
-/// An answer that cannot be written down is not given; what was done stays done, and the request can be repeated.
+/// An answer that cannot be written down is not given; what was done stays done, and the request can be repeated. Whoever goes away before the answer is written down all the same.
 pub(super) async fn record(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    if request.uri().path().contains('%') {
+        // One thing has one path, here and in the log.
+        return ProblemKind::BadRequest
+            .because("no path of this API has a percent sign; write its characters as they are")
+            .into_response();
+    }
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        return recorded(&api, request, next).await;
+    }
+    let task = tokio::spawn(async move { recorded(&api, request, next).await });
+    task.await.unwrap_or_else(|e| ProblemKind::Internal.because(format!("{e}; please report this")).into_response())
+}
+
+async fn recorded(api: &Api, request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let client = request.extensions().get::<Caller>().map(|caller| caller.role.to_string());
     let response = next.run(request).await;
@@ -28,12 +47,13 @@ pub(super) async fn record(State(api): State<Arc<Api>>, request: Request, next: 
     if !is_told(&method, &path, status) {
         return response;
     }
+    let stored = response.extensions().get::<Stored>();
     let asked = Asked {
         client: client.unwrap_or_default(),
         method: method.to_string(),
-        path: path.chars().take(PATH).collect(),
+        path: stored.map_or(path, |stored| stored.path.clone()).chars().take(PATH).collect(),
         status: status.as_u16(),
-        sha256: response.extensions().get::<Stored>().map(|stored| stored.0),
+        sha256: stored.map(|stored| stored.sha256),
     };
     match api.jobs.journal().asked(&asked) {
         Ok(()) => response,
@@ -51,12 +71,16 @@ pub(super) fn unwritten(error: &io::Error) -> Problem {
 }
 
 fn is_told(method: &Method, path: &str, status: StatusCode) -> bool {
-    let denied = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-    match *method {
-        Method::GET | Method::HEAD => denied || status.is_success() && is_output(path),
-        Method::PUT if is_job(path) => !status.is_success(),
+    let denied = matches!(
+        status,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS
+    );
+    let done = match *method {
+        Method::GET | Method::HEAD => is_output(path),
+        Method::PUT => !is_job(path),
         _ => true,
-    }
+    };
+    denied || done && status.is_success()
 }
 
 fn is_job(path: &str) -> bool {
@@ -86,6 +110,7 @@ mod tests {
             (Method::PUT, "/v1/auth/logins/00", 403),
             (Method::GET, "/v1/jobs/00/outputs/0", 200),
             (Method::GET, "/v1/tables", 403),
+            (Method::POST, "/v1/keys/code/sign", 429),
         ] {
             assert!(told(&method, path, status), "{method} {path} {status}");
         }
@@ -95,6 +120,9 @@ mod tests {
             (Method::GET, "/v1/jobs/00", 200),
             (Method::GET, "/v1/jobs/00/outputs/0", 404),
             (Method::GET, "/readyz", 503),
+            // Whoever has a certificate could fill the disk with these.
+            (Method::DELETE, "/v1/nothing", 404),
+            (Method::PUT, "/v1/tables/loans/1", 422),
         ] {
             assert!(!told(&method, path, status), "{method} {path} {status}");
         }

@@ -3,7 +3,9 @@
 use super::{Api, Caller, Problem, ProblemKind, audited::Stored, jobs::announced_as, jobs::client};
 use crate::{
     job::{BodyFault, Intake, Sha256Hex, read_spec},
-    tables::{Arrival, TABLE_MEDIA_TYPE, TableFault, TableKey, TableRefusal, TableSpec, TableStatus, UploadId},
+    tables::{
+        Arrival, StoredTable, TABLE_MEDIA_TYPE, TableFault, TableKey, TableRefusal, TableSpec, TableStatus, UploadId,
+    },
 };
 use axum::{
     Extension, Json,
@@ -53,7 +55,7 @@ pub(super) async fn put(
     rest.check_left(bytes)?;
     let arriving = match api.tables.begin(&key, spec, bytes)? {
         Arrival::New(arriving) => arriving,
-        Arrival::Known(table) => return Ok(answer(StatusCode::OK, &table.status())),
+        Arrival::Known(table) => return Ok(stored(StatusCode::OK, &table)),
     };
     let mut components = [(); 2].map(|()| Zeroizing::new(vec![0; component]));
     for component in &mut components {
@@ -62,9 +64,7 @@ pub(super) async fn put(
     rest.end().await?;
     let table = arriving.store(components).await?;
     tracing::info!("stored {key}");
-    let mut stored = answer(StatusCode::CREATED, &table.status());
-    stored.extensions_mut().insert(Stored(Sha256Hex(*table.digest())));
-    Ok(stored)
+    Ok(stored(StatusCode::CREATED, &table))
 }
 
 /// `GET /v1/tables`: the caller's tables; with `?permitted=true`, those of others that it may use.
@@ -111,6 +111,15 @@ fn key(caller: &Caller, (name, version): (String, String)) -> Result<TableKey, P
     if number.to_string() == version { Ok(TableKey { owner, name, version: number }) } else { Err(bad()) }
 }
 
+/// The answer, with what is written down of it.
+fn stored(status: StatusCode, table: &StoredTable) -> Response {
+    let mut response = answer(status, &table.status());
+    let TableKey { name, version, .. } = table.key();
+    let (path, sha256) = (format!("/v1/tables/{name}/{version}"), Sha256Hex(*table.digest()));
+    response.extensions_mut().insert(Stored { path, sha256 });
+    response
+}
+
 fn answer(status: StatusCode, body: &impl serde::Serialize) -> Response {
     (status, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
@@ -131,6 +140,7 @@ impl From<TableFault> for Problem {
         match fault {
             TableFault::Store(error) => error.into(),
             TableFault::Deleted(_) => ProblemKind::Conflict.because(fault.to_string()),
+            TableFault::Leaving(_) => ProblemKind::Uploading.because(fault.to_string()),
             TableFault::Ended(_) => ProblemKind::Internal.because(fault.to_string()),
         }
     }

@@ -1,9 +1,12 @@
 //! The log of a node and the anchor in its store.
 
-use super::{AuditLog, AuditWhose, Event, Link, log::Recovered};
+use super::{
+    AuditLog, AuditWhose, Event, Link,
+    log::{JobBefore, Known, Recovered},
+};
 use crate::{
     Error,
-    job::{Accepted, JobState, Sha256Hex},
+    job::Sha256Hex,
     store::{Space, Store, Value},
 };
 use std::{
@@ -27,34 +30,36 @@ pub struct Keeper {
     task: JoinHandle<()>,
 }
 
-/// A job of the process before this one, and its end, if it had one.
-pub type JobBefore = (Accepted, Option<JobState>);
-
 impl Keeper {
-    /// Opens a node's log, writes down that it has started, and keeps it. Jobs of the process before that have ended longer ago than `retention` are left out.
+    /// Opens a node's log, writes down that it has started, and keeps it. Gives the jobs that may still be asked for: they are kept for `retention` after their end, and take `deadline` at most.
     ///
     /// # Errors
-    /// As [`AuditLog::open`]; [`Error::Store`] if the anchor cannot be read.
+    /// As [`AuditLog::open`]; [`Error::Store`] if the anchor cannot be read or written.
     pub async fn open(
         directory: PathBuf,
         whose: AuditWhose,
         store: Store,
-        retention: Duration,
+        [retention, deadline]: [Duration; 2],
     ) -> Result<(Self, Vec<JobBefore>), Error> {
         let anchor = store.get(Space::Audit, ANCHOR).await?;
         let anchor =
             anchor.map(|record| read(&record).ok_or_else(|| store.damaged("the end of the audit log".to_owned())));
-        let anchor = anchor.transpose()?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let before = |span: Duration| u64::try_from(now.saturating_sub(span).as_millis()).unwrap_or(u64::MAX);
+        let known = Known {
+            anchor: anchor.transpose()?,
+            since_unix_ms: before(retention.saturating_add(deadline)),
+            ended_since_unix_ms: before(retention),
+        };
         let opened = spawn_blocking(move || {
-            let recovered = AuditLog::open(&directory, whose, anchor)?;
+            let recovered = AuditLog::open(&directory, whose, known)?;
             let started = Event::Started { version: env!("CARGO_PKG_VERSION").to_owned() };
-            recovered.log.append(&started).map_err(Error::system("write the audit log"))?;
-            Ok::<_, Error>(recovered)
+            recovered.log.append(&started).map_err(Error::system("write the audit log (make room on its disk)"))?;
+            let end = recovered.log.sync().map_err(Error::system("write the audit log to the disk"))?;
+            Ok::<_, Error>((recovered, end))
         });
-        let Recovered { log, jobs } = opened.await.map_err(|e| Error::Bug(e.to_string()))??;
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(retention);
-        let recent = |(time, _, end): &(u64, _, Option<_>)| end.is_none() || u128::from(*time) >= since.as_millis();
-        let jobs = jobs.into_iter().filter(recent).map(|(_, job, end)| (job, end)).collect();
+        let (Recovered { log, jobs }, (entries, link)) = opened.await.map_err(|e| Error::Bug(e.to_string()))??;
+        store.put(Space::Audit, ANCHOR, written(entries, link)).await?;
         let log = Arc::new(log);
         let task = tokio::spawn(keep(log.clone(), store.clone()));
         Ok((Self { log, store, task }, jobs))

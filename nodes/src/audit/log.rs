@@ -2,14 +2,14 @@
 
 use super::{
     Entry, Event, Link,
-    chain::{BEGINNING, written},
-    verify::{LogFault, Visited, files, visit},
+    chain::written,
+    verify::{LogFault, files, visit},
 };
 use crate::{
     Error,
     config::ClusterId,
     job::{Accepted, Asked, JobId, JobState, Journal},
-    pki::create_directory,
+    pki::{Role, create_directory},
 };
 use std::{
     collections::BTreeMap,
@@ -38,13 +38,27 @@ pub struct AuditWhose {
     pub party: Party,
 }
 
+/// What a node that starts knows of its log, and wants to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known {
+    /// What its store says of the end: how many entries there were, and the link after them.
+    pub anchor: Option<(u64, Link)>,
+    /// Jobs that were accepted before are not asked for any more: milliseconds since 1970-01-01 UTC.
+    pub since_unix_ms: u64,
+    /// Nor are those that have ended before.
+    pub ended_since_unix_ms: u64,
+}
+
+/// A job of the process before this one, and its end, if it had one.
+pub type JobBefore = (Accepted, Option<JobState>);
+
 /// What a node that starts finds in its log.
 #[derive(Debug)]
 pub struct Recovered {
     /// The log, to go on with.
     pub log: AuditLog,
-    /// The jobs since the start before: when each was accepted, in milliseconds since 1970, and its end, if it had one.
-    pub jobs: Vec<(u64, Accepted, Option<JobState>)>,
+    /// The jobs that may still be asked for.
+    pub jobs: Vec<JobBefore>,
 }
 
 /// A node's log. Calls are short and write to the system's memory; [`sync`](Self::sync) waits for the disk.
@@ -69,38 +83,30 @@ struct Inner {
 }
 
 impl AuditLog {
-    /// Opens the log in a directory, and makes both if there is none. `anchor` is what the node's store says of its end: how many entries there were, and the link after them.
+    /// Opens the log in a directory, and makes both if there is none.
     ///
     /// # Errors
     /// [`Error::Audit`] if it was changed, [`Error::System`] if it cannot be read or written.
-    pub fn open(directory: &Path, whose: AuditWhose, anchor: Option<(u64, Link)>) -> Result<Recovered, Error> {
-        Self::open_with(directory, whose, anchor, FILE_BYTES)
+    pub fn open(directory: &Path, whose: AuditWhose, known: Known) -> Result<Recovered, Error> {
+        Self::open_with(directory, whose, known, FILE_BYTES)
     }
 
     pub(super) fn open_with(
         directory: &Path,
         whose: AuditWhose,
-        anchor: Option<(u64, Link)>,
+        known: Known,
         file_bytes: u64,
     ) -> Result<Recovered, Error> {
         create_directory(directory)?;
         let found = files(directory)?;
-        let mut scan = Scan { whose, anchor, jobs: BTreeMap::new(), order: Vec::new(), anchored: false, begun: false };
-        let start = match found.as_slice() {
-            [] => None,
-            [.., last] => {
-                // From the file on in which the node has started before; jobs do not outlive it.
-                let first = found.iter().rposition(|file| has_start(file)).unwrap_or(0);
-                let end = visit(&found[first..], &mut |entry, link| scan.entry(entry, link))?;
-                Some((last.clone(), end))
-            }
-        };
-        let lost = anchor.filter(|_| !scan.anchored);
-        let (path, end) = match start {
-            Some(start) => start,
-            None => (directory.join(name(0)), Visited { next: 0, link: BEGINNING, size: 0, torn: 0 }),
-        };
-        if let Some((entries, _)) = lost.filter(|_| end.next > 0) {
+        let mut scan =
+            Scan { whose, known, anchored: known.anchor.is_none(), jobs: BTreeMap::new(), order: Vec::new() };
+        let first = first_to_read(&found, &known)?;
+        let end = visit(&found[first..], &mut |entry, link| scan.entry(entry, link))?;
+        let path = found.last().cloned().unwrap_or_else(|| directory.join(name(0)));
+        let lost = known.anchor.filter(|_| !scan.anchored);
+        // The first entry of a new log may be all that there was time for.
+        if let Some((entries, _)) = lost.filter(|_| end.next > 1) {
             let cause = format!(
                 "is not the one that was written: the node's store says that there were {entries} entries, of which the last is not in it (it ends with number {})",
                 end.next - 1
@@ -111,7 +117,6 @@ impl AuditLog {
         if end.torn > 0 {
             file.set_len(end.size).map_err(Error::system(format!("mend {}", path.display())))?;
         }
-        let new = end.next == 0 || end.size == 0;
         let inner = Inner {
             file,
             size: end.size,
@@ -122,12 +127,7 @@ impl AuditLog {
             room: None,
         };
         let log = Self { directory: directory.to_owned(), whose, file_bytes, inner: Mutex::new(inner) };
-        let failed = |e| Error::system(format!("write {}", path.display()))(e);
-        if new {
-            let mut inner = log.lock();
-            let event = log.opened(inner.link);
-            inner.append(&event).map_err(failed)?;
-        }
+        let failed = |e| Error::system(format!("write the audit log {} (make room on its disk)", path.display()))(e);
         if end.torn > 0 {
             log.append(&Event::Repaired { bytes: end.torn }).map_err(failed)?;
         }
@@ -138,7 +138,8 @@ impl AuditLog {
             );
             log.append(&Event::Lost { entries, link }).map_err(failed)?;
         }
-        let jobs = scan.order.iter().filter_map(|job| scan.jobs.remove(job)).collect();
+        let jobs = scan.order.iter().filter_map(|job| scan.jobs.remove(job));
+        let jobs = jobs.map(|(_, accepted, end)| (accepted, end)).collect();
         Ok(Recovered { log, jobs })
     }
 
@@ -149,9 +150,13 @@ impl AuditLog {
     pub fn append(&self, event: &Event) -> io::Result<()> {
         let mut inner = self.lock();
         if inner.size >= self.file_bytes {
-            let (file, opened) = (open_file(&self.directory.join(name(inner.next))), self.opened(inner.link));
-            inner.file = file.map_err(io::Error::other)?;
+            // What is in the file is on the disk before anything refers to it; once in so many bytes.
+            inner.file.sync_data()?;
+            inner.file = open_file(&self.directory.join(name(inner.next))).map_err(io::Error::other)?;
             inner.size = 0;
+        }
+        if inner.size == 0 {
+            let opened = self.opened(inner.link);
             inner.append(&opened)?;
         }
         inner.append(event)
@@ -243,56 +248,74 @@ impl Journal for AuditLog {
 /// What is looked for when a log is read from some file on.
 struct Scan {
     whose: AuditWhose,
-    anchor: Option<(u64, Link)>,
+    known: Known,
     anchored: bool,
-    /// The first entry has been read.
-    begun: bool,
     jobs: BTreeMap<JobId, (u64, Accepted, Option<JobState>)>,
     order: Vec<JobId>,
 }
 
 impl Scan {
     fn entry(&mut self, entry: Entry, link: Link) -> Result<(), String> {
-        // A log that has grown since the anchor was written has the anchored entry somewhere.
-        self.anchored |= self.anchor.is_some_and(|(entries, anchored)| entry.n + 1 == entries && anchored == link);
+        let at = |n: u64, link: Link| self.known.anchor == Some((n, link));
         match entry.event {
             Event::Opened { cluster, party, previous, .. } => {
                 if (cluster, usize::from(party)) != (self.whose.cluster, self.whose.party.index()) {
                     return Err("is of another node; name this node's directory with `audit` in node.toml".to_owned());
                 }
-                // Or before the first file that is read.
-                self.anchored |= self.anchor.is_some_and(|(entries, anchored)| {
-                    entry.n > entries && !self.begun || entry.n == entries && anchored == previous
-                });
+                // Older files may have been moved away.
+                self.anchored |= at(entry.n, previous);
             }
-            Event::Started { .. } => {
-                self.jobs.clear();
-                self.order.clear();
-            }
-            Event::JobAccepted(accepted) => {
+            // The node has told of it before, and ended before its store had the end of the new log.
+            Event::Lost { entries, link } => self.anchored |= at(entries, link),
+            Event::JobAccepted(accepted) if entry.time_unix_ms >= self.known.since_unix_ms => {
                 self.order.push(accepted.job);
                 self.jobs.insert(accepted.job, (entry.time_unix_ms, accepted, None));
             }
             Event::JobEnded { job, state } => {
-                if let Some((_, _, end)) = self.jobs.get_mut(&job) {
+                if entry.time_unix_ms < self.known.ended_since_unix_ms {
+                    self.jobs.remove(&job);
+                } else if let Some((_, _, end)) = self.jobs.get_mut(&job) {
                     *end = Some(state);
+                }
+            }
+            Event::Request(Asked { client, method, path, status, .. }) if method == "DELETE" && status < 300 => {
+                let job = path.strip_prefix("/v1/jobs/").and_then(|id| id.parse().ok());
+                let of = |(_, job, _): &(u64, Accepted, _)| Role::Client(job.owner.clone()).to_string() == client;
+                if let Some(job) = job.filter(|job| self.jobs.get(job).is_some_and(of)) {
+                    self.jobs.remove(&job);
                 }
             }
             _ => {}
         }
-        self.begun = true;
+        self.anchored |= at(entry.n + 1, link);
         Ok(())
     }
 }
 
-/// Whether a node has started while it wrote this file. One that cannot be read has something to be told of.
-fn has_start(file: &Path) -> bool {
-    let mut found = false;
-    let read = visit(&[file.to_owned()], &mut |entry, _| {
-        found |= matches!(entry.event, Event::Started { .. });
-        Ok(())
-    });
-    found || read.is_err()
+/// The file to read from: that with the end that the store knows, or an earlier one that has jobs which may still be asked for.
+fn first_to_read(files: &[PathBuf], known: &Known) -> Result<usize, Error> {
+    let mut first = files.len().saturating_sub(1);
+    if let Some((entries, _)) = known.anchor {
+        first = files.iter().rposition(|file| number(file).is_some_and(|n| n <= entries)).unwrap_or(0);
+    }
+    while first > 0 {
+        let mut begun = None;
+        // The first entry says when the file was begun; what is wrong with others is found when it is read.
+        let read = visit(&files[first..=first], &mut |entry, _| {
+            begun = begun.or(Some(entry.time_unix_ms));
+            Err(String::new())
+        });
+        match begun {
+            Some(begun) if begun > known.since_unix_ms => first -= 1,
+            Some(_) => break,
+            // A new file without an entry, or one that cannot be read.
+            None => {
+                read?;
+                first -= 1;
+            }
+        }
+    }
+    Ok(first)
 }
 
 /// The name of the file that begins with this entry. Names sort as their files follow each other.
@@ -300,10 +323,22 @@ fn name(first: u64) -> String {
     format!("audit-{first:012}.log")
 }
 
+/// The number in a file's name.
+fn number(path: &Path) -> Option<u64> {
+    let stem = path.file_stem()?.to_str()?;
+    stem.strip_prefix("audit-")?.parse().ok()
+}
+
 fn open_file(path: &Path) -> Result<File, Error> {
+    let failed = || Error::system(format!("write {}", path.display()));
     let mut options = OpenOptions::new();
     options.append(true).create(true).mode(0o600);
-    options.open(path).map_err(Error::system(format!("write {}", path.display())))
+    let file = options.open(path).map_err(failed())?;
+    // A new file is there after a loss of power only if its directory says so.
+    if let Some(directory) = path.parent() {
+        File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed())?;
+    }
+    Ok(file)
 }
 
 fn now_unix_ms() -> u64 {

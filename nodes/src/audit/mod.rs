@@ -16,8 +16,8 @@ mod verify;
 
 pub use chain::{Entry, Link};
 pub use event::Event;
-pub use keeper::{JobBefore, Keeper};
-pub use log::{AuditLog, AuditWhose, Recovered};
+pub use keeper::Keeper;
+pub use log::{AuditLog, AuditWhose, JobBefore, Known, Recovered};
 pub use verify::{Finding, LogFault, LogReport, compare, verify};
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::{
     job::{
         Accepted, Asked, Failure, FailureKind, JobCost, JobId, JobState, Journal as _, ModeSpec, ProgramKind, Sha256Hex,
     },
+    pki::Role,
 };
 use std::{
     fs,
@@ -17,6 +18,10 @@ use trefoil_engine::Party;
 
 fn of(party: Party) -> AuditWhose {
     AuditWhose { cluster: ClusterId::new([7; 16]), party }
+}
+
+fn anchored(end: (u64, Link)) -> Known {
+    Known { anchor: Some(end), ..Known::default() }
 }
 
 fn accepted(n: u8) -> Accepted {
@@ -50,7 +55,7 @@ fn started() -> Event {
 }
 
 fn open(dir: &TempDir) -> Recovered {
-    AuditLog::open(dir.path(), of(Party::P1), None).expect("a good log")
+    AuditLog::open(dir.path(), of(Party::P1), Known::default()).expect("a good log")
 }
 
 fn with_three_jobs(dir: &TempDir) -> (u64, Link) {
@@ -89,21 +94,40 @@ fn fault(error: &Error) -> &LogFault {
 fn a_node_that_starts_again_finds_its_jobs() {
     let dir = tempfile::tempdir().expect("a directory");
     with_three_jobs(&dir);
+    let all = [(accepted(1), Some(done())), (accepted(2), Some(failed())), (accepted(3), None)];
     let Recovered { log, jobs } = open(&dir);
-    let found: Vec<_> = jobs.into_iter().map(|(_, job, end)| (job, end)).collect();
-    assert_eq!(found, [(accepted(1), Some(done())), (accepted(2), Some(failed())), (accepted(3), None)]);
-    // They do not outlive another start.
+    assert_eq!(jobs, all);
+    // A start that came to nothing changes nothing of that.
     log.append(&started()).expect("room");
-    log.accepted(&accepted(4)).expect("room");
     drop(log);
-    let jobs = open(&dir).jobs;
-    assert_eq!(jobs.into_iter().map(|(_, job, end)| (job, end)).collect::<Vec<_>>(), [(accepted(4), None)]);
+    let Recovered { log, jobs } = open(&dir);
+    assert_eq!(jobs, all);
+    // What was deleted by whoever has submitted it is not asked for.
+    let delete = |client: &str, n: u8| {
+        let path = format!("/v1/jobs/{}", JobId::from([n; 16]));
+        let (client, method) = (client.to_owned(), "DELETE".to_owned());
+        Event::Request(Asked { client, method, path, status: 204, sha256: None })
+    };
+    let own = Role::Client("alice".parse().expect("a name")).to_string();
+    log.append(&delete(&own, 2)).expect("room");
+    log.append(&delete("another", 1)).expect("room");
+    drop(log);
+    let left = [all[0].clone(), all[2].clone()];
+    assert_eq!(open(&dir).jobs, left);
+    // Nor is what has ended, or could have been accepted, too long ago.
+    let known = |since_unix_ms, ended_since_unix_ms| Known { anchor: None, since_unix_ms, ended_since_unix_ms };
+    let jobs = |known| AuditLog::open(dir.path(), of(Party::P1), known).expect("a good log").jobs;
+    assert_eq!(jobs(known(0, u64::MAX)), left[1..]);
+    assert_eq!(jobs(known(u64::MAX, u64::MAX)), []);
 }
 
 #[test]
 fn files_follow_each_other() {
     let dir = tempfile::tempdir().expect("a directory");
-    let small = |anchor| AuditLog::open_with(dir.path(), of(Party::P1), anchor, 1000).expect("a good log");
+    let small = |anchor| {
+        let known = Known { anchor, ..Known::default() };
+        AuditLog::open_with(dir.path(), of(Party::P1), known, 1000).expect("a good log")
+    };
     let log = small(None).log;
     log.append(&started()).expect("room");
     (1..=40).for_each(|n| log.accepted(&accepted(n)).expect("room"));
@@ -114,9 +138,16 @@ fn files_follow_each_other() {
     let report = verify(dir.path()).expect("a good log");
     assert_eq!((report.entries, report.link, report.first), (end.0, end.1, 0));
     assert_eq!(report.party, Some(1));
-    // All jobs since the start are found, in whichever file.
+    // All jobs are found, in whichever file; none of those that nobody asks for, but the end that the store knows.
     let Recovered { log, jobs } = small(Some(end));
     assert_eq!((jobs.len(), log.entries()), (40, end.0));
+    drop(log);
+    let known = Known { anchor: Some(end), since_unix_ms: u64::MAX, ended_since_unix_ms: u64::MAX };
+    let Recovered { log, jobs } = AuditLog::open_with(dir.path(), of(Party::P1), known, 1000).expect("a good log");
+    assert_eq!((jobs.len(), log.entries()), (0, end.0));
+    // The anchor may lie files before the end.
+    let early = verify(&dir.path().join("audit-000000000000.log")).expect("a good file");
+    drop(small(Some((early.entries, early.link))));
     // A part of the log, from some file on, holds together; without one in between it does not.
     let mut paths: Vec<_> = fs::read_dir(dir.path()).expect("there").map(|e| e.expect("a file").path()).collect();
     paths.sort();
@@ -148,7 +179,7 @@ fn what_is_altered_removed_or_put_in_is_found() {
             altered[k] = String::from_utf8(bytes).expect("ASCII");
             write(&altered);
             assert_eq!(first_wrong(), Some(k as u64 + 1), "byte {at}");
-            assert!(AuditLog::open(dir.path(), of(Party::P1), None).is_err());
+            assert!(AuditLog::open(dir.path(), of(Party::P1), Known::default()).is_err());
         }
         let mut removed = good.clone();
         removed.remove(k);
@@ -156,7 +187,7 @@ fn what_is_altered_removed_or_put_in_is_found() {
         let last = k + 1 == good.len();
         assert_eq!(first_wrong(), (!last).then_some(k as u64 + 1));
         // The end of a log is held by the node's store.
-        AuditLog::open(dir.path(), of(Party::P1), Some(end)).expect_err("an entry is missing");
+        AuditLog::open(dir.path(), of(Party::P1), anchored(end)).expect_err("an entry is missing");
         let mut twice = good.clone();
         twice.insert(k, good[k].clone());
         write(&twice);
@@ -164,8 +195,8 @@ fn what_is_altered_removed_or_put_in_is_found() {
         assert_eq!(first_wrong(), Some(k as u64 + 2));
     }
     write(&good);
-    AuditLog::open(dir.path(), of(Party::P1), Some(end)).expect("all of it");
-    let error = AuditLog::open(dir.path(), of(Party::P2), None).expect_err("another node's");
+    AuditLog::open(dir.path(), of(Party::P1), anchored(end)).expect("all of it");
+    let error = AuditLog::open(dir.path(), of(Party::P2), Known::default()).expect_err("another node's");
     assert!(error.to_string().contains("is of another node"), "{error}");
 }
 
@@ -176,8 +207,31 @@ fn another_log_of_the_same_length_is_found_by_the_anchor() {
     let end = with_three_jobs(&dir);
     let forged = with_jobs(&other, 4);
     assert_eq!((end.0, end.1 == forged.1), (forged.0, false));
-    let error = AuditLog::open(other.path(), of(Party::P1), Some(end)).expect_err("another log");
+    let error = AuditLog::open(other.path(), of(Party::P1), anchored(end)).expect_err("another log");
     assert!(error.to_string().contains("the node's store says"), "{error}");
+}
+
+/// A file that says that it comes after all that there was: its number is beyond that of the anchor.
+#[test]
+fn a_log_that_claims_to_be_later_is_found_by_the_anchor() {
+    let [dir, other] = [(); 2].map(|()| tempfile::tempdir().expect("a directory"));
+    let end = with_three_jobs(&dir);
+    let opened = |n: u64| {
+        let event =
+            Event::Opened { format: 1, cluster: ClusterId::new([7; 16]), party: 1, previous: Sha256Hex([3; 32]) };
+        chain::written(Sha256Hex([3; 32]), &Entry { n, time_unix_ms: 1, event }).expect("an entry")
+    };
+    let (first, link) = opened(1000);
+    let (second, _) = chain::written(link, &Entry { n: 1001, time_unix_ms: 1, event: started() }).expect("an entry");
+    let forged = other.path().join("audit-000000001000.log");
+    fs::write(&forged, [&first[..], &second].concat()).expect("room");
+    verify(other.path()).expect("well formed");
+    let error = AuditLog::open(other.path(), of(Party::P1), anchored(end)).expect_err("not after the anchor");
+    assert!(error.to_string().contains("the node's store says"), "{error}");
+    // Nor does another name help.
+    fs::rename(&forged, file(&other)).expect("renamed");
+    let error = verify(other.path()).expect_err("another number");
+    assert!(error.to_string().contains("another number than the name"), "{error}");
 }
 
 #[test]
@@ -202,8 +256,13 @@ fn an_entry_that_was_not_written_to_its_end_is_removed_and_told() {
 fn a_log_that_was_moved_away_is_begun_anew_and_that_is_told() {
     let [dir, empty] = [(); 2].map(|()| tempfile::tempdir().expect("a directory"));
     let end = with_three_jobs(&dir);
-    let log = AuditLog::open(empty.path(), of(Party::P1), Some(end)).expect("a new log").log;
+    let log = AuditLog::open(empty.path(), of(Party::P1), anchored(end)).expect("a new log").log;
+    log.append(&started()).expect("room");
     drop(log);
+    // The store has not heard of it yet, and the node starts once more.
+    drop(AuditLog::open(empty.path(), of(Party::P1), anchored(end)).expect("the new log").log);
+    let reports = [verify(empty.path()).expect("a good log")];
+    assert_eq!(compare(&reports), [Finding::Lost { party: 1, entries: end.0 }]);
     let lines = lines(&file(&empty));
     assert!(lines[1].contains(r#""event":"lost""#) && lines[1].contains(&end.1.to_string()), "{lines:?}");
 }
@@ -214,7 +273,7 @@ fn three_logs_are_compared_job_by_job_and_table_by_table() {
     let logs: Vec<AuditLog> = Party::ALL
         .into_iter()
         .zip(&dirs)
-        .map(|(party, dir)| AuditLog::open(dir.path(), of(party), None).expect("a new log").log)
+        .map(|(party, dir)| AuditLog::open(dir.path(), of(party), Known::default()).expect("a new log").log)
         .collect();
     let findings = || compare(&dirs.each_ref().map(|dir| verify(dir.path()).expect("a good log")));
     for log in &logs {
@@ -232,12 +291,26 @@ fn three_logs_are_compared_job_by_job_and_table_by_table() {
     logs[0].accepted(&accepted(3)).expect("room");
     logs[0].ended(JobId::from([3; 16]), &done()).expect("room");
     logs[2].accepted(&accepted(3)).expect("room");
+    // The log of P1 may have been copied before.
+    assert_eq!(findings(), []);
+    let later = || logs[1].append(&started()).expect("room");
+    while verify(dirs[1].path()).expect("a good log").time_unix_ms
+        <= verify(dirs[0].path()).expect("a good log").time_unix_ms
+    {
+        later();
+    }
     assert_eq!(findings(), [Finding::Missing { job: JobId::from([3; 16]), at: 0, missing: 1 }]);
     logs[1].accepted(&Accepted { digest: Sha256Hex([9; 32]), ..accepted(3) }).expect("room");
     assert_eq!(findings(), [Finding::Digest { job: JobId::from([3; 16]) }]);
     logs[2].append(&upload("/v1/tables/income/1", 1)).expect("room");
     logs[0].append(&upload("/v1/tables/income/1", 2)).expect("room");
     assert!(matches!(&findings()[..], [Finding::Digest { .. }, Finding::Table { at: 0, other: 2, .. }]));
+    for (log, owner) in logs.iter().zip(["alice", "mallory", "alice"]) {
+        let job = Accepted { owner: owner.parse().expect("a name"), ..accepted(4) };
+        log.accepted(&job).expect("room");
+        log.ended(job.job, &done()).expect("room");
+    }
+    assert!(findings().contains(&Finding::Job { job: JobId::from([4; 16]), at: 0, other: 1 }));
     let same = [0, 0].map(|k: usize| verify(dirs[k].path()).expect("a good log"));
     assert_eq!(compare(&same), [Finding::Same { party: 0 }]);
 }
@@ -255,6 +328,26 @@ fn a_full_disk_leaves_no_part_of_an_entry() {
     log.fail_at(None);
     log.accepted(&accepted(2)).expect("room again");
     drop(log);
-    let jobs = open(&dir).jobs;
-    assert_eq!(jobs.into_iter().map(|(_, job, _)| job).collect::<Vec<_>>(), [accepted(2)]);
+    assert_eq!(open(&dir).jobs, [(accepted(2), None)]);
+}
+
+/// The disk is full just when a new file begins.
+#[test]
+fn a_full_disk_between_two_files_leaves_a_log_that_goes_on() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = AuditLog::open_with(dir.path(), of(Party::P1), Known::default(), 1000).expect("a new log").log;
+    log.append(&started()).expect("room");
+    let mut n = 0;
+    while verify(dir.path()).expect("a good log").entries < 20 {
+        n += 1;
+        // Every other entry finds the disk full, wherever it comes.
+        log.fail_at(Some(usize::from(n)));
+        log.accepted(&accepted(n)).expect_err("a full disk");
+        log.fail_at(None);
+        log.accepted(&accepted(n)).expect("room again");
+    }
+    let end = log.sync().expect("a disk");
+    drop(log);
+    let jobs = AuditLog::open(dir.path(), of(Party::P1), anchored(end)).expect("a good log").jobs;
+    assert_eq!(jobs, (1..=n).map(|n| (accepted(n), None)).collect::<Vec<_>>());
 }

@@ -72,11 +72,16 @@ pub struct LogReport {
     jobs: BTreeMap<JobId, JobRecord>,
     #[serde(skip)]
     tables: BTreeMap<String, BTreeSet<Sha256Hex>>,
+    /// Since when it has all entries, and how many there had been before.
+    #[serde(skip)]
+    lost: Option<(u64, u64)>,
 }
 
 #[derive(Clone, Debug)]
 struct JobRecord {
     digest: Sha256Hex,
+    /// Of all that was written down.
+    whole: Sha256Hex,
     done: bool,
     time: u64,
 }
@@ -111,6 +116,28 @@ pub enum Finding {
         /// Who has not.
         missing: u8,
     },
+    /// A node has found its log gone, and has begun a new one.
+    #[error(
+        "P{party}: the log was begun anew where {entries} entries had been written before: those are not in it; find out where they are"
+    )]
+    Lost {
+        /// The node.
+        party: u8,
+        /// The entries that there had been.
+        entries: u64,
+    },
+    /// Nodes have written down different things of one job.
+    #[error(
+        "job {job}: P{at} and P{other} have written down different owners, programs, outputs or tables of it; one of the logs was written anew"
+    )]
+    Job {
+        /// The job.
+        job: JobId,
+        /// A node.
+        at: u8,
+        /// Another one.
+        other: u8,
+    },
     /// Nodes have stored different descriptions of one table.
     #[error(
         "{path}: stored at P{at} and P{other} with digests of which none is the same; the owner has uploaded different tables, or a log was written anew"
@@ -144,6 +171,7 @@ pub fn verify(path: &Path) -> Result<LogReport, Error> {
         torn: 0,
         jobs: BTreeMap::new(),
         tables: BTreeMap::new(),
+        lost: None,
     };
     let end = visit(&files, &mut |entry, _| report.entry(entry))?;
     report.link = end.link;
@@ -160,17 +188,21 @@ pub fn compare(logs: &[LogReport]) -> Vec<Finding> {
             return vec![Finding::Same { party: *party }];
         }
     }
+    let lost = |(party, log): &(u8, &LogReport)| log.lost.map(|(_, entries)| Finding::Lost { party: *party, entries });
+    findings.extend(parties.iter().filter_map(lost));
     let ids: BTreeSet<JobId> = logs.iter().flat_map(|log| log.jobs.keys().copied()).collect();
     for job in ids {
         let at: Vec<(u8, &JobRecord)> = parties.iter().filter_map(|(p, log)| Some((*p, log.jobs.get(&job)?))).collect();
-        if at.windows(2).any(|pair| pair[0].1.digest != pair[1].1.digest) {
+        if at.iter().any(|(_, record)| record.digest != at[0].1.digest) {
             findings.push(Finding::Digest { job });
+            continue;
         }
         let Some((done, record)) = at.iter().find(|(_, record)| record.done) else { continue };
+        if let Some((other, _)) = at.iter().find(|(_, other)| other.done && other.whole != record.whole) {
+            findings.push(Finding::Job { job, at: *done, other: *other });
+        }
         for (party, log) in &parties {
-            // An older part that was moved away says nothing.
-            let covered = log.first == 0 || log.time_unix_ms.is_some_and(|(first, _)| first < record.time);
-            if covered && !log.jobs.contains_key(&job) {
+            if log.covers(record.time) && !log.jobs.contains_key(&job) {
                 findings.push(Finding::Missing { job, at: *done, missing: *party });
             }
         }
@@ -178,15 +210,24 @@ pub fn compare(logs: &[LogReport]) -> Vec<Finding> {
     let paths: BTreeSet<&String> = logs.iter().flat_map(|log| log.tables.keys()).collect();
     for path in paths {
         let at: Vec<_> = parties.iter().filter_map(|(p, log)| Some((*p, log.tables.get(path)?))).collect();
-        let apart = at.windows(2).find(|pair| pair[0].1.is_disjoint(pair[1].1));
-        if let Some([(at, _), (other, _)]) = apart {
-            findings.push(Finding::Table { path: path.clone(), at: *at, other: *other });
+        let pairs = at.iter().enumerate().flat_map(|(k, one)| at[k + 1..].iter().map(move |other| (one, other)));
+        for ((at, one), (other, two)) in pairs {
+            if one.is_disjoint(two) {
+                findings.push(Finding::Table { path: path.clone(), at: *at, other: *other });
+            }
         }
     }
     findings
 }
 
 impl LogReport {
+    /// Whether what happened then would be in it: older files may have been moved away, and it may have been copied before.
+    fn covers(&self, time: u64) -> bool {
+        let Some((first, last)) = self.time_unix_ms else { return false };
+        let since = self.lost.map_or(0, |(since, _)| since).max(if self.first == 0 { 0 } else { first });
+        since < time && time < last
+    }
+
     fn entry(&mut self, entry: Entry) -> Result<(), String> {
         if self.entries == 0 {
             self.first = entry.n;
@@ -199,8 +240,10 @@ impl LogReport {
                 Some(before) if before != party => return Err("is of another node than those before it".to_owned()),
                 _ => {}
             },
+            Event::Lost { entries, .. } => self.lost = Some((entry.time_unix_ms, entries)),
             Event::JobAccepted(job) => {
-                let record = JobRecord { digest: job.digest, done: false, time: entry.time_unix_ms };
+                let whole = Sha256Hex::of(&serde_json::to_vec(&job).map_err(|e| e.to_string())?);
+                let record = JobRecord { digest: job.digest, whole, done: false, time: entry.time_unix_ms };
                 self.jobs.insert(job.job, record);
             }
             Event::JobEnded { job, state: JobState::Done { .. } } => {
@@ -255,6 +298,10 @@ pub(super) fn visit(
                 break (size, got);
             };
             let (entry, link) = read(text, previous).map_err(fault)?;
+            let named = path.file_stem().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix("audit-"));
+            if number == 1 && named.and_then(|n| n.parse().ok()).is_some_and(|named: u64| named != entry.n) {
+                return Err(fault("has another number than the name of its file".to_owned()).into());
+            }
             if number == 1 && !matches!(entry.event, Event::Opened { .. }) {
                 return Err(fault("is not the first of a file: those before it are missing".to_owned()).into());
             }

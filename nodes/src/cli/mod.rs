@@ -37,6 +37,7 @@ mod plan;
 mod receipts;
 mod rsa;
 mod signals;
+mod store;
 mod target;
 mod up;
 
@@ -93,6 +94,9 @@ enum Command {
     /// Find out whether the audit logs of nodes are as they were written
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Renew the key under which a node keeps its records
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// Say what a circuit will cost: rounds, bits, memory, time
     Plan(plan::PlanArgs),
     /// Measure: ring, gates, AES, integers, scores, training, matching, logins, latency
@@ -127,6 +131,7 @@ impl Command {
             | Self::Cluster(_)
             | Self::Doctor(_)
             | Self::Audit(_)
+            | Self::Store(_)
             | Self::Plan(_)
             | Self::Bench(_) => "warn",
         }
@@ -146,6 +151,7 @@ impl Command {
             Self::Auth(command) => auth::run(&command),
             Self::Doctor(args) => doctor::run(&args),
             Self::Audit(command) => audit::run(&command),
+            Self::Store(command) => store::run(&command),
             Self::Plan(args) => plan::run(&args),
             Self::Bench(args) => bench::run(&args),
             Self::BenchWorker(args) => bench::work(&args),

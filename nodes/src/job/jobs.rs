@@ -46,7 +46,7 @@ const INTERRUPTED: &str =
 const OUTPUTS_GONE: &str = "the node was started again after the job was done, and outputs do not outlive it; submit the job again under a new id, and fetch its outputs when it is done";
 
 /// Why a job that was done has no outputs.
-const UNWRITTEN: &str = "its end could not be written into the node's audit log, so nothing is released; the node's operator finds the cause in the node's log: submit the job again when that is mended";
+const UNWRITTEN: &str = "its end could not be written into the node's audit log, so nothing is released (tables that it keeps are there); the node's operator finds the cause in the node's log: submit the job again when that is mended";
 
 /// Names remembered at most (two megabytes).
 const USED_NAMES: usize = 1 << 16;

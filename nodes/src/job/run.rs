@@ -21,6 +21,9 @@ use zeroize::Zeroizing;
 /// What becomes of a job whose session has ended well: its outputs, or why it has none.
 type Verdict = Result<(Outputs, JobCost), Failure>;
 
+/// What the three nodes have come to together: outputs and the tables that some become, or why there are none.
+type Computed = Result<(Vec<OutputVector>, Kept, JobCost), Failure>;
+
 /// The sessions of a node with its two peers.
 pub trait Sessions: Send + Sync + 'static {
     /// Joins a session: waits, within a deadline, until both peers have joined it too, for a job with the same digest.
@@ -118,7 +121,9 @@ impl Runner {
         };
         // What the three have come to together is no fault of the session: told to the peers as one, it would overtake the last frames.
         session.end(result.as_ref().err());
-        result?
+        let (outputs, kept, cost) = result??;
+        // Nobody stops it any more: a job that has failed leaves no tables.
+        store(job.terms(), kept, outputs).await.map(|outputs| (outputs, cost))
     }
 
     /// The session has ended well if there is a verdict, whatever it is.
@@ -128,7 +133,7 @@ impl Runner {
         session: &mut dyn Session,
         prepared: &Prepared,
         (inputs, kept): (Vec<Input>, Kept),
-    ) -> Result<Verdict, Failure> {
+    ) -> Result<Computed, Failure> {
         let me = self.turns.me();
         let failed = |error: Error| failure(me, &error);
         let net = session.network();
@@ -170,7 +175,7 @@ impl Runner {
         ranges.found();
         let cost = JobCost::new(cost, start.elapsed().as_secs_f64());
         turn.done().await.map_err(failed)?;
-        Ok(store(job.terms(), kept, outputs).await.map(|outputs| (outputs, cost)))
+        Ok(Ok((outputs, kept, cost)))
     }
 }
 

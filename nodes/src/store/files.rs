@@ -16,6 +16,35 @@ pub const KEY_VARIABLE: &str = "TREFOIL_STORE_KEY";
 /// The name of the key among the credentials of a systemd unit. It goes before the key file.
 const CREDENTIAL: &str = "trefoil-store-key";
 
+/// Draws a new key and puts it before those in a file, so that it seals and they still open.
+///
+/// # Errors
+/// [`Error::Certificate`] or [`Error::System`] if the file cannot be read or replaced, or the system gives no randomness.
+pub fn add_key(path: &Path) -> Result<(), Error> {
+    let old = pki::read_private(path)?;
+    replace(path, &[&*new_line()?, old.as_slice()].concat())
+}
+
+/// Leaves the first key in a file, and no other.
+///
+/// # Errors
+/// As [`add_key`].
+pub fn drop_old_keys(path: &Path) -> Result<(), Error> {
+    let text = pki::read_private(path)?;
+    let first = text.split_inclusive(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty());
+    replace(path, first.unwrap_or_default())
+}
+
+/// The new file has the place of the old one only when it is on the disk.
+fn replace(path: &Path, text: &[u8]) -> Result<(), Error> {
+    let text = Zeroizing::new(text.to_vec());
+    let fresh = path.with_extension("new");
+    // Of an attempt that was broken off.
+    let _ = std::fs::remove_file(&fresh);
+    pki::create_private(&fresh, &text)?;
+    std::fs::rename(&fresh, path).map_err(Error::system(format!("replace {}", path.display())))
+}
+
 /// Where a store and its key are.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct StoreFiles {
@@ -30,26 +59,32 @@ pub struct StoreFiles {
 /// # Errors
 /// [`Error::System`] if the file exists or cannot be written, or the system gives no randomness.
 pub fn create_key(path: &Path) -> Result<(), Error> {
+    pki::create_private(path, new_line()?.as_ref())
+}
+
+/// A new random key as a file has it.
+fn new_line() -> Result<Zeroizing<[u8; 65]>, Error> {
     let mut key = Zeroizing::new([0; 32]);
     getrandom::fill(key.as_mut()).map_err(|e| Error::system("draw random numbers")(e.into()))?;
     let mut line = Zeroizing::new([0; 65]);
     hex::encode_to_slice(key.as_ref(), &mut line[..64]).map_err(|e| Error::Bug(format!("a key in digits: {e}")))?;
     line[64] = b'\n';
-    pki::create_private(path, line.as_ref())
+    Ok(line)
 }
 
 impl StoreFiles {
+    /// Whether the keys are in the key file: neither the environment nor systemd has them.
+    pub fn has_key_file(&self) -> bool {
+        env::var_os(KEY_VARIABLE).is_none() && credential().is_none()
+    }
+
     /// The keys: from the environment, else from systemd, else from the file. If there are neither keys nor records, a key file is made.
     pub(super) fn keys(&self) -> Result<Vec<Key>, StoreError> {
         if let Some(text) = env::var_os(KEY_VARIABLE) {
             let text = Zeroizing::new(text.into_encoded_bytes());
             return parse(&text, &format!("from the environment variable {KEY_VARIABLE}"));
         }
-        let credential = env::var_os("CREDENTIALS_DIRECTORY").map(|dir| Path::new(&dir).join(CREDENTIAL));
-        let file = match credential.filter(|path| path.exists()) {
-            Some(credential) => credential,
-            None => self.key.clone(),
-        };
+        let file = credential().unwrap_or_else(|| self.key.clone());
         let from = format!("from {}", file.display());
         if !file.exists() {
             if self.path.exists() {
@@ -66,6 +101,12 @@ impl StoreFiles {
             pki::read_private(&file).map_err(|e| StoreError::Key { from: from.clone(), cause: e.to_string() })?;
         parse(&text, &from)
     }
+}
+
+/// The file of the key that systemd has, if it has one.
+fn credential() -> Option<PathBuf> {
+    let credential = env::var_os("CREDENTIALS_DIRECTORY").map(|dir| Path::new(&dir).join(CREDENTIAL));
+    credential.filter(|path| path.exists())
 }
 
 fn parse(text: &[u8], from: &str) -> Result<Vec<Key>, StoreError> {

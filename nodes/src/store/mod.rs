@@ -27,11 +27,13 @@
 mod error;
 mod files;
 mod open;
+mod rekey;
 mod seal;
 mod transaction;
 
 pub use error::StoreError;
-pub use files::{KEY_VARIABLE, StoreFiles, create_key};
+pub use files::{KEY_VARIABLE, StoreFiles, add_key, create_key, drop_old_keys};
+pub use rekey::rekey;
 pub use transaction::{ReadTransaction, Tables, Transaction, WriteTransaction};
 
 use crate::config::ClusterId;

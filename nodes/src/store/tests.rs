@@ -306,3 +306,60 @@ async fn a_full_disk_is_named_and_nothing_is_lost() {
         assert_eq!(store.get(Space::Keys, name).await.expect("readable"), Some(value("kept")));
     }
 }
+
+/// Under a new key, with nothing of what was overwritten: the old key opens nothing any more, and what fails leaves all as it was.
+#[tokio::test]
+async fn a_store_is_written_anew_under_a_new_key() {
+    let (store, dir) = temporary(Party::P0).await;
+    let StoreFiles { path, key } = files(dir.path());
+    let large = Value::new(vec![7; 3 << 20]);
+    for k in 0..4 {
+        store.put(Space::TableParts, format!("part {k}"), large.clone()).await.expect("room");
+    }
+    store.put(Space::Keys, "alice", value("hers")).await.expect("room");
+    let busy = rekey(&files(dir.path()), whose(Party::P0)).expect_err("a node has it");
+    assert!(matches!(busy, StoreError::Busy { .. }), "{busy}");
+    drop(store);
+
+    let (old_key, old) = (fs::read(&key).expect("a key"), fs::read(&path).expect("a store"));
+    add_key(&key).expect("room");
+    let foreign = rekey(&files(dir.path()), whose(Party::P1)).expect_err("another node's");
+    assert!(matches!(foreign, StoreError::Foreign { .. }), "{foreign}");
+    // What is left of an attempt that was broken off is in nobody's way.
+    fs::write(path.with_file_name("store.redb.rekeyed"), b"half").expect("room");
+    assert_eq!(rekey(&files(dir.path()), whose(Party::P0)).expect("both keys"), 5);
+    assert!(!path.with_file_name("store.redb.rekeyed").exists());
+    drop_old_keys(&key).expect("room");
+    let new_key = fs::read(&key).expect("a key");
+    assert_eq!((new_key.len(), new_key == old_key), (65, false));
+
+    let store = reopen(&dir).await.expect("the new key alone");
+    assert_eq!(store.get(Space::Keys, "alice").await.expect("readable"), Some(value("hers")));
+    assert_eq!(store.get(Space::TableParts, "part 3").await.expect("readable"), Some(large));
+    drop(store);
+    for key_and_store in [(&old_key, None), (&new_key, Some(&old))] {
+        let (text, bytes) = key_and_store;
+        fs::write(&key, text).expect("room");
+        if let Some(bytes) = bytes {
+            fs::write(&path, bytes).expect("room");
+        }
+        let wrong = reopen(&dir).await.expect_err("the other key");
+        assert!(matches!(wrong, StoreError::WrongKey { .. }), "{wrong}");
+    }
+    // A record that does not open stops it before anything is replaced.
+    fs::write(&key, [&new_key[..], &old_key[..]].concat()).expect("room");
+    let database = redb::Database::open(&path).expect("it opens");
+    let write = database.begin_write().expect("room");
+    write
+        .open_table(Space::Keys.table())
+        .expect("there")
+        .insert(b"alice".as_slice(), b"no record".as_slice())
+        .expect("room");
+    write.commit().expect("room");
+    drop(database);
+    let before = fs::read(&path).expect("a store");
+    rekey(&files(dir.path()), whose(Party::P0)).expect_err("a damaged record");
+    assert!(
+        fs::read(&path).expect("a store").len() == before.len() && !path.with_file_name("store.redb.rekeyed").exists()
+    );
+}

@@ -1,7 +1,7 @@
 //! Tables on the disk, for a node that starts again.
 //!
 //! A table is a head, which describes it, and its entries in parts. The parts are written first, a few in a transaction so that others get their turn, and the head last: a table is there once its head is.
-//! Parts without a head are those of an upload that was broken off; they are removed when the node starts.
+//! There is one head of a name and version. Parts of which it does not tell are those of an upload that was broken off; they are removed when the node starts.
 
 use super::{
     TableKey, TableSpec, UploadId,
@@ -9,10 +9,11 @@ use super::{
 };
 use crate::{
     pki::ClientName,
-    store::{Space, Store, StoreError, Value, WriteTransaction},
+    store::{Space, Store, StoreError, Tables, Transaction, Value, WriteTransaction},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::BTreeSet, sync::Arc};
+use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 /// The version of the form of a head.
@@ -26,12 +27,22 @@ const AT_ONCE: usize = 8;
 
 /// The store, as far as tables are in it.
 #[derive(Clone, Debug)]
-pub(super) struct Archive(Store);
+pub(super) struct Archive {
+    store: Store,
+    /// One transaction of parts at a time, so that others wait for no more than one.
+    turn: Arc<Semaphore>,
+}
+
+/// Which copy of a table its parts are of: two uploads that follow each other closely are not mixed up, even under one id.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
+pub(super) struct Copy(pub(super) u64);
 
 /// What the store says of a table that was found in it.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) key: TableKey,
+    pub(super) copy: Copy,
     pub(super) body: Body,
     pub(super) uses: Uses,
 }
@@ -44,6 +55,7 @@ struct Head {
     owner: ClientName,
     name: super::TableName,
     version: u32,
+    copy: Copy,
     spec: TableSpec,
     origins: Vec<Origin>,
     owners: Vec<ClientName>,
@@ -57,7 +69,7 @@ enum Record {
 
 impl Archive {
     pub(super) fn new(store: Store) -> Self {
-        Self(store)
+        Self { store, turn: Arc::new(Semaphore::new(1)) }
     }
 
     /// Writes tables, all or none. `there` is asked in the last transaction, before any of them is there; if it fails, none will be.
@@ -75,15 +87,15 @@ impl Archive {
         let heads = tables.clone();
         let end = match written {
             Ok(()) => {
-                self.0.write(move |records| there().and_then(|()| put_heads(records, &heads).map_err(E::from))).await
+                let put = move |records: &mut WriteTransaction<'_>| {
+                    there().and_then(|()| put_heads(records, &heads).map_err(E::from))
+                };
+                self.store.write(put).await
             }
             Err(error) => Err(error),
         };
         if end.is_err() {
-            for table in &tables {
-                // What cannot be removed now is removed when the node starts.
-                let _ = self.remove(table.key(), table.spec().upload).await;
-            }
+            self.remove_all(&tables).await;
         }
         end
     }
@@ -93,9 +105,10 @@ impl Archive {
             let parts = (0..2).flat_map(|c| (0..table.component(c).len().div_ceil(PART)).map(move |k| (c, k)));
             let parts: Vec<_> = parts.collect();
             for some in parts.chunks(AT_ONCE) {
+                let _turn = self.turn.acquire().await;
                 let (table, some) = (table.clone(), some.to_vec());
-                let write = self.0.write(move |records| {
-                    let prefix = prefix(table.key(), table.spec().upload);
+                let write = self.store.write(move |records| {
+                    let prefix = part_prefix(table.key(), table.copy());
                     some.into_iter().try_for_each(|(c, k)| {
                         let component = table.component(c);
                         let part = &component[k * PART..component.len().min((k + 1) * PART)];
@@ -110,75 +123,105 @@ impl Archive {
 
     /// Writes how often the permits of tables have been used, as it is when the record is written.
     pub(super) async fn write_uses(&self, tables: Vec<Arc<StoredTable>>) -> Result<(), StoreError> {
-        self.0
-            .write(move |records| {
-                tables.iter().try_for_each(|table| {
-                    let prefix = prefix(table.key(), table.spec().upload);
-                    // One that was deleted meanwhile stays so.
-                    match records.get(Space::Tables, &record_name(&prefix, &Record::Head))? {
-                        Some(_) => {
-                            records.put(Space::Tables, &record_name(&prefix, &Record::Uses), &json(&table.uses())?)
-                        }
-                        None => Ok(()),
+        let store = self.store.clone();
+        let write = self.store.write(move |records| {
+            tables.iter().try_for_each(|table| {
+                // One that was deleted meanwhile stays so.
+                match head(&store, records, table.key())? {
+                    Some(head) if head.copy == table.copy() => {
+                        records.put(Space::Tables, &record_name(table.key(), &Record::Uses), &json(&table.uses())?)
                     }
-                })
+                    _ => Ok(()),
+                }
             })
-            .await
+        });
+        write.await
     }
 
-    /// Removes a table, or what there is of one.
-    pub(super) async fn remove(&self, key: &TableKey, upload: UploadId) -> Result<(), StoreError> {
-        let prefix = prefix(key, upload);
-        self.0
-            .write(move |records| {
+    /// Removes what there is of tables that did not come to be. What cannot be removed now is when the node starts, or when the table is uploaded or deleted again.
+    pub(super) async fn remove_all(&self, tables: &[Arc<StoredTable>]) {
+        for table in tables {
+            let copy = table.copy();
+            if let Err(error) = self.remove(table.key(), move |head| head == copy, vec![copy]).await {
+                tracing::error!("{}: what there is of it could not be removed: {error}", table.key());
+            }
+        }
+    }
+
+    /// Removes a table if it is this copy, and the parts of some copies. False if it is another one, or there is none.
+    pub(super) async fn remove(
+        &self,
+        key: &TableKey,
+        is: impl FnOnce(Copy) -> bool + Send + 'static,
+        copies: Vec<Copy>,
+    ) -> Result<bool, StoreError> {
+        let (store, key) = (self.store.clone(), key.clone());
+        let remove = self.store.write(move |records| {
+            let found = head(&store, records, &key)?.map(|head| head.copy).filter(|copy| is(*copy));
+            if found.is_some() {
                 for record in [Record::Head, Record::Uses] {
-                    records.remove(Space::Tables, &record_name(&prefix, &record))?;
+                    records.remove(Space::Tables, &record_name(&key, &record))?;
                 }
-                let parts = records.list(Space::TableParts, &prefix)?;
-                parts.iter().try_for_each(|part| records.remove(Space::TableParts, part).map(drop))
-            })
-            .await
+            }
+            for copy in copies.into_iter().chain(found) {
+                let parts = records.list(Space::TableParts, &part_prefix(&key, copy))?;
+                parts.iter().try_for_each(|part| records.remove(Space::TableParts, part).map(drop))?;
+            }
+            Ok(found.is_some())
+        });
+        remove.await
+    }
+
+    /// Removes a table that nobody knows of: of an upload whose end was not told. False if there is none, or of another upload.
+    pub(super) async fn forget(&self, key: &TableKey, upload: Option<UploadId>) -> Result<bool, StoreError> {
+        let (store, of) = (self.store.clone(), key.clone());
+        let found = self.store.read(move |records| head(&store, records, &of)).await?;
+        match found.filter(|head| upload.is_none_or(|upload| upload == head.spec.upload)) {
+            Some(found) => self.remove(key, move |copy| copy == found.copy, Vec::new()).await,
+            None => Ok(false),
+        }
     }
 
     /// All tables. Parts of which none is made are removed.
     pub(super) async fn load(&self) -> Result<Vec<Found>, StoreError> {
-        let store = self.0.clone();
-        let found = self.0.read(move |records| {
+        let store = self.store.clone();
+        let found = self.store.read(move |records| {
             let mut found = Vec::new();
             for name in records.list(Space::Tables, b"")? {
-                let Some(prefix) = name.strip_suffix(Record::Head.suffix()) else { continue };
+                if !name.ends_with(Record::Head.suffix()) {
+                    continue;
+                }
                 let damaged = |what: &str| store.damaged(format!("the table {} {what}", name.escape_ascii()));
                 let Some(head) = records.get(Space::Tables, &name)? else { continue };
-                let head: Head = parsed(&store, &head)?;
-                if head.format != FORMAT {
+                let Head { format, owner, name: table, version, copy, spec, origins, owners } = parsed(&store, &head)?;
+                if format != FORMAT {
                     return Err(damaged("is of another version"));
                 }
-                let uses = records.get(Space::Tables, &record_name(prefix, &Record::Uses))?;
+                let key = TableKey { owner, name: table, version };
+                let uses = records.get(Space::Tables, &record_name(&key, &Record::Uses))?;
                 let uses = uses.map(|uses| parsed(&store, &uses)).transpose()?.unwrap_or_default();
-                let Head { owner, name: table, version, spec, origins, owners, .. } = head;
                 let bytes = spec.component_bytes().map_err(|fault| damaged(&format!("is none: {fault}")))?;
                 let component = |c: usize| {
                     let mut component = Zeroizing::new(Vec::with_capacity(bytes));
                     for k in 0..bytes.div_ceil(PART) {
-                        let part = records.get(Space::TableParts, &part_name(prefix, c, k))?;
+                        let part = records.get(Space::TableParts, &part_name(&part_prefix(&key, copy), c, k))?;
                         component.extend_from_slice(&part.ok_or_else(|| damaged("lacks a part"))?);
                     }
                     if component.len() == bytes { Ok(component) } else { Err(damaged("has a part of another length")) }
                 };
-                let key = TableKey { owner, name: table, version };
                 let components = [component(0)?, component(1)?];
-                found.push(Found { key, body: Body { spec, components, origins, owners }, uses });
+                found.push(Found { key, copy, body: Body { spec, components, origins, owners }, uses });
             }
             Ok::<_, StoreError>(found)
         });
         let found = found.await?;
-        let whole: BTreeSet<Vec<u8>> = found.iter().map(|found| prefix(&found.key, found.body.spec.upload)).collect();
-        let parts = self.0.list(Space::TableParts, b"").await?;
-        let rest: Vec<_> =
-            parts.into_iter().filter(|part| !whole.contains(&part[..part.len().saturating_sub(PLACE)])).collect();
+        let whole: BTreeSet<Vec<u8>> = found.iter().map(|found| part_prefix(&found.key, found.copy)).collect();
+        let parts = self.store.list(Space::TableParts, b"").await?;
+        let is_left = |part: &Vec<u8>| !whole.contains(&part[..part.len().saturating_sub(PLACE)]);
+        let rest: Vec<_> = parts.into_iter().filter(is_left).collect();
         if !rest.is_empty() {
             tracing::info!("{} parts of tables that were not uploaded to their end are removed", rest.len());
-            let remove = self.0.write(move |records| {
+            let remove = self.store.write(move |records| {
                 rest.iter().try_for_each(|part| records.remove(Space::TableParts, part).map(drop))
             });
             remove.await?;
@@ -187,34 +230,44 @@ impl Archive {
     }
 }
 
+fn head<T: Tables>(store: &Store, records: &Transaction<'_, T>, key: &TableKey) -> Result<Option<Head>, StoreError> {
+    let head = records.get(Space::Tables, &record_name(key, &Record::Head))?;
+    head.map(|head| parsed(store, &head)).transpose()
+}
+
 fn put_heads(records: &mut WriteTransaction<'_>, tables: &[Arc<StoredTable>]) -> Result<(), StoreError> {
     tables.iter().try_for_each(|table| {
-        let TableKey { owner, name, version } = table.key().clone();
+        let (key, spec, copy) = (table.key(), table.spec().clone(), table.copy());
+        let TableKey { owner, name, version } = key.clone();
         let (origins, owners) = (table.origins().to_vec(), table.owners().to_vec());
-        let head = Head { format: FORMAT, owner, name, version, spec: table.spec().clone(), origins, owners };
-        let prefix = prefix(table.key(), head.spec.upload);
-        records.put(Space::Tables, &record_name(&prefix, &Record::Head), &json(&head)?)
+        let head = Head { format: FORMAT, owner, name, version, copy, spec, origins, owners };
+        // Those of a table that was there before say nothing of this one.
+        records.remove(Space::Tables, &record_name(key, &Record::Uses))?;
+        records.put(Space::Tables, &record_name(key, &Record::Head), &json(&head)?)
     })
 }
 
 /// Bytes of a part's name after the prefix: the component, and the place in it.
 const PLACE: usize = 1 + 4;
 
-/// Owner and name have no zero byte; the rest has a length of its own. Two uploads of one version have different ones.
-fn prefix(key: &TableKey, upload: UploadId) -> Vec<u8> {
+/// Owner and name have no zero byte; the version has a length of its own.
+fn prefix(key: &TableKey) -> Vec<u8> {
     let texts = [key.owner.as_str(), key.name.as_str()];
     let mut prefix: Vec<u8> = texts.into_iter().flat_map(|text| text.bytes().chain([0])).collect();
     prefix.extend(key.version.to_be_bytes());
-    prefix.extend(upload.as_bytes());
     prefix
+}
+
+fn part_prefix(key: &TableKey, copy: Copy) -> Vec<u8> {
+    [&prefix(key)[..], &copy.0.to_be_bytes()].concat()
 }
 
 fn part_name(prefix: &[u8], component: usize, place: usize) -> Vec<u8> {
     [prefix, &[component as u8], &(place as u32).to_be_bytes()].concat()
 }
 
-fn record_name(prefix: &[u8], record: &Record) -> Vec<u8> {
-    [prefix, record.suffix()].concat()
+fn record_name(key: &TableKey, record: &Record) -> Vec<u8> {
+    [&prefix(key)[..], record.suffix()].concat()
 }
 
 impl Record {

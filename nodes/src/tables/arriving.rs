@@ -1,8 +1,9 @@
 //! A table on its way into the store.
 
 use super::{
-    TableKey, TableSpec, UploadId,
+    TableKey, TableSpec,
     accounts::Held,
+    archive::Copy,
     store::TableStore,
     stored::{Body, Origin, StoredTable, Uses},
 };
@@ -17,6 +18,9 @@ pub enum TableFault {
     /// It was deleted while it arrived.
     #[error("{0} was deleted while it arrived")]
     Deleted(Box<TableKey>),
+    /// Another request deletes it now.
+    #[error("{0} is being deleted; ask again when that is done")]
+    Leaving(Box<TableKey>),
     /// The node's disk.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -40,7 +44,7 @@ pub struct Arriving {
 pub(super) struct Taken {
     pub(super) store: Arc<TableStore>,
     pub(super) key: Box<TableKey>,
-    pub(super) upload: UploadId,
+    pub(super) copy: Copy,
 }
 
 /// A table with its body, whose slot is still to be filled.
@@ -114,7 +118,8 @@ impl Arriving {
         let complete = |(table, components): (Self, _)| {
             let Self { slot, spec, origins, owners, held } = table;
             let body = Body { spec, components, origins, owners };
-            let table = Arc::new(StoredTable::new((*slot.key).clone(), body, Uses::default(), held));
+            let which = ((*slot.key).clone(), slot.copy);
+            let table = Arc::new(StoredTable::new(which, body, Uses::default(), held));
             Complete { slot, table }
         };
         let complete: Vec<_> = tables.into_iter().map(complete).collect();
@@ -125,7 +130,7 @@ impl Arriving {
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        self.store.give_up(&self.key, self.upload);
+        self.store.give_up(&self.key, self.copy);
     }
 }
 

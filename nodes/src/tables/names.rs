@@ -33,11 +33,6 @@ impl UploadId {
         getrandom::fill(&mut id).map_err(|e| trefoil_engine::Error::Entropy(e.to_string()))?;
         Ok(Self(id))
     }
-
-    /// Its bytes.
-    pub(super) fn as_bytes(&self) -> &[u8; 16] {
-        &self.0
-    }
 }
 
 impl TableName {

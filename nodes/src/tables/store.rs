@@ -3,7 +3,7 @@
 use super::{
     TableKey, TableName, TableSpec, UploadId,
     accounts::{Accounts, TableRefusal},
-    archive::{Archive, Found},
+    archive::{Archive, Copy, Found},
     arriving::{Arriving, Complete, TableFault, Taken},
     stored::StoredTable,
 };
@@ -15,7 +15,10 @@ use crate::{
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// The tables of one node.
@@ -26,12 +29,14 @@ pub struct TableStore {
     limits: Limits,
     accounts: Arc<Accounts>,
     archive: Option<Archive>,
+    /// That of the next upload.
+    copy: AtomicU64,
     slots: Mutex<BTreeMap<TableKey, Slot>>,
 }
 
 enum Slot {
-    /// Its body is being read or written: which upload it is.
-    Arriving(UploadId),
+    /// Its body is being read or written: which upload it is, and which copy it will be.
+    Arriving(UploadId, Copy),
     Stored(Arc<StoredTable>),
     /// Its records are being removed.
     Leaving,
@@ -52,24 +57,31 @@ impl TableStore {
     /// # Errors
     /// [`StoreError`], of the disk or of damaged records.
     pub async fn open(limits: Limits, store: Store) -> Result<Arc<Self>, StoreError> {
-        let archive = Archive::new(store.clone());
+        let archive = Archive::new(store);
         let (accounts, mut slots) = (Arc::default(), BTreeMap::new());
-        for Found { key, body, uses } in archive.load().await? {
+        let mut copies = 0;
+        for Found { key, copy, body, uses } in archive.load().await? {
             let bytes = body.components.iter().map(|component| component.len() as u64).sum();
             // What was taken on once stays, whatever the limits are now.
             let held = Accounts::hold(&accounts, &key.owner, bytes);
-            let table = StoredTable::new(key.clone(), body, uses, held);
-            if slots.insert(key.clone(), Slot::Stored(Arc::new(table))).is_some() {
-                return Err(store.damaged(format!("{key} is there twice")));
-            }
+            copies = copies.max(copy.0 + 1);
+            let table = StoredTable::new((key.clone(), copy), body, uses, held);
+            slots.insert(key, Slot::Stored(Arc::new(table)));
         }
-        Ok(Arc::new(Self { limits, accounts, archive: Some(archive), slots: Mutex::new(slots) }))
+        let copy = AtomicU64::new(copies);
+        Ok(Arc::new(Self { limits, accounts, archive: Some(archive), copy, slots: Mutex::new(slots) }))
     }
 
     /// No tables yet, and none that stay.
     #[cfg(test)]
     pub(crate) fn in_memory(limits: Limits) -> Arc<Self> {
-        Arc::new(Self { limits, accounts: Arc::default(), archive: None, slots: Mutex::default() })
+        Arc::new(Self {
+            limits,
+            accounts: Arc::default(),
+            archive: None,
+            copy: AtomicU64::default(),
+            slots: Mutex::default(),
+        })
     }
 
     /// Sets room aside for a table, whose description has been checked.
@@ -82,14 +94,15 @@ impl TableStore {
             Some(Slot::Stored(table)) if *table.digest() == spec.digest(key) => {
                 return Ok(Arrival::Known(table.clone()));
             }
-            Some(Slot::Arriving(_)) => return Err(TableRefusal::Uploading(key.clone())),
+            Some(Slot::Arriving(..)) => return Err(TableRefusal::Uploading(key.clone())),
             Some(Slot::Leaving) => return Err(TableRefusal::Leaving(key.clone())),
             Some(Slot::Stored(_)) => return Err(TableRefusal::Taken(key.clone())),
             None => {}
         }
         let held = Accounts::reserve(&self.accounts, &self.limits, &key.owner, bytes)?;
-        let slot = Taken { store: self.clone(), key: Box::new(key.clone()), upload: spec.upload };
-        slots.insert(key.clone(), Slot::Arriving(spec.upload));
+        let copy = Copy(self.copy.fetch_add(1, Ordering::Relaxed));
+        let slot = Taken { store: self.clone(), key: Box::new(key.clone()), copy };
+        slots.insert(key.clone(), Slot::Arriving(spec.upload, copy));
         Ok(Arrival::New(Arriving::new(slot, spec, held)))
     }
 
@@ -123,34 +136,45 @@ impl TableStore {
     /// none. Dropped, it goes on to its end.
     ///
     /// # Errors
-    /// [`TableFault`]; the table is as it was.
+    /// [`TableFault`]; a table that was stored is as it was.
     pub async fn delete(self: &Arc<Self>, key: &TableKey, upload: Option<UploadId>) -> Result<bool, TableFault> {
-        let slot = {
-            let mut slots = self.lock();
-            let there = match slots.get(key) {
-                Some(Slot::Stored(table)) => table.spec().upload,
-                // Who deletes what still arrives has given it up. The upload finds out at its end.
-                Some(Slot::Arriving(arriving)) => *arriving,
-                Some(Slot::Leaving) | None => return Ok(false),
-            };
-            if upload.is_some_and(|upload| upload != there) {
-                return Ok(false);
-            }
-            let Some(archive) = self.archive.clone() else { return Ok(slots.remove(key).is_some()) };
-            (archive, there, slots.insert(key.clone(), Slot::Leaving))
-        };
-        let (this, key, (archive, upload, slot)) = (self.clone(), key.clone(), slot);
+        let Some(archive) = self.archive.clone() else { return Ok(self.vacate(key, upload)?.is_some()) };
+        let Some((copy, slot)) = self.vacate(key, upload)? else { return Ok(archive.forget(key, upload).await?) };
+        let (this, key) = (self.clone(), key.clone());
         let leaving = tokio::spawn(async move {
-            let removed = archive.remove(&key, upload).await;
-            let mut slots = this.lock();
+            let removed = archive.remove(&key, move |head| head == copy, vec![copy]).await;
             match (&removed, slot) {
-                (Err(_), Some(slot @ Slot::Stored(_))) => drop(slots.insert(key, slot)),
-                _ => drop(slots.remove(&key)),
+                (Err(_), slot @ Slot::Stored(_)) => drop(this.lock().insert(key, slot)),
+                (_, slot) => {
+                    this.lock().remove(&key);
+                    // A large table takes long to wipe.
+                    tokio::task::spawn_blocking(move || drop(slot));
+                }
             }
             removed
         });
         leaving.await??;
         Ok(true)
+    }
+
+    /// Takes what is in a slot, which nobody gets until it is given back if there is a disk to remove it from.
+    fn vacate(&self, key: &TableKey, upload: Option<UploadId>) -> Result<Option<(Copy, Slot)>, TableFault> {
+        let mut slots = self.lock();
+        let (there, copy) = match slots.get(key) {
+            Some(Slot::Stored(table)) => (table.spec().upload, table.copy()),
+            // Who deletes what still arrives has given it up. The upload finds out at its end.
+            Some(Slot::Arriving(arriving, copy)) => (*arriving, *copy),
+            Some(Slot::Leaving) => return Err(TableFault::Leaving(Box::new(key.clone()))),
+            None => return Ok(None),
+        };
+        if upload.is_some_and(|upload| upload != there) {
+            return Ok(None);
+        }
+        let slot = match self.archive {
+            Some(_) => slots.insert(key.clone(), Slot::Leaving),
+            None => slots.remove(key),
+        };
+        Ok(slot.map(|slot| (copy, slot)))
     }
 
     /// Writes down how often the permits of tables have been used.
@@ -169,19 +193,24 @@ impl TableStore {
         let Some(archive) = self.archive.clone() else { return self.place(&complete) };
         // In a task of its own: whoever waits for it may give up, and the slots stay taken until the disk has all or nothing.
         let keeping = tokio::spawn(async move {
-            let tables = complete.iter().map(|complete| complete.table.clone()).collect();
-            let slots: Vec<_> = complete.iter().map(|c| ((*c.slot.key).clone(), c.slot.upload)).collect();
+            let tables: Vec<_> = complete.iter().map(|complete| complete.table.clone()).collect();
+            let slots: Vec<_> = complete.iter().map(|c| ((*c.slot.key).clone(), c.slot.copy)).collect();
             let this = self.clone();
-            archive.write(tables, move || this.awaits(&slots)).await?;
-            self.place(&complete)
+            archive.write(tables.clone(), move || this.awaits(&slots)).await?;
+            let placed = self.place(&complete);
+            if placed.is_err() {
+                // One was deleted since: the others are not to be there without it.
+                archive.remove_all(&tables).await;
+            }
+            placed
         });
         keeping.await?
     }
 
     /// Whether all of these are still awaited.
-    fn awaits(&self, taken: &[(TableKey, UploadId)]) -> Result<(), TableFault> {
+    fn awaits(&self, taken: &[(TableKey, Copy)]) -> Result<(), TableFault> {
         let slots = self.lock();
-        match taken.iter().find(|(key, upload)| !is_taken(&slots, key, *upload)) {
+        match taken.iter().find(|(key, copy)| !is_taken(&slots, key, *copy)) {
             Some((key, _)) => Err(TableFault::Deleted(Box::new(key.clone()))),
             None => Ok(()),
         }
@@ -189,7 +218,7 @@ impl TableStore {
 
     fn place(&self, complete: &[Complete]) -> Result<Vec<Arc<StoredTable>>, TableFault> {
         let mut slots = self.lock();
-        if let Some(gone) = complete.iter().find(|c| !is_taken(&slots, &c.slot.key, c.slot.upload)) {
+        if let Some(gone) = complete.iter().find(|c| !is_taken(&slots, &c.slot.key, c.slot.copy)) {
             return Err(TableFault::Deleted(gone.slot.key.clone()));
         }
         let place = |complete: &Complete| {
@@ -200,9 +229,9 @@ impl TableStore {
     }
 
     /// A table will not come.
-    pub(super) fn give_up(&self, key: &TableKey, upload: UploadId) {
+    pub(super) fn give_up(&self, key: &TableKey, copy: Copy) {
         let mut slots = self.lock();
-        if is_taken(&slots, key, upload) {
+        if is_taken(&slots, key, copy) {
             slots.remove(key);
         }
     }
@@ -217,14 +246,14 @@ impl TableStore {
     }
 }
 
-fn is_taken(slots: &BTreeMap<TableKey, Slot>, key: &TableKey, upload: UploadId) -> bool {
-    matches!(slots.get(key), Some(Slot::Arriving(arriving)) if *arriving == upload)
+fn is_taken(slots: &BTreeMap<TableKey, Slot>, key: &TableKey, copy: Copy) -> bool {
+    matches!(slots.get(key), Some(Slot::Arriving(_, arriving)) if *arriving == copy)
 }
 
 fn stored<'a>(slots: impl Iterator<Item = (&'a TableKey, &'a Slot)>) -> Vec<Arc<StoredTable>> {
     let table = |slot: &Slot| match slot {
         Slot::Stored(table) => Some(table.clone()),
-        Slot::Arriving(_) | Slot::Leaving => None,
+        Slot::Arriving(..) | Slot::Leaving => None,
     };
     slots.filter_map(|(_, slot)| table(slot)).collect()
 }

@@ -1,6 +1,8 @@
 //! One table at a node.
 
-use super::{ColumnSpec, Customers, Permit, TableKey, TableName, TableSpec, accounts::Held, proven::Proven};
+use super::{
+    ColumnSpec, Customers, Permit, TableKey, TableName, TableSpec, accounts::Held, archive::Copy, proven::Proven,
+};
 use crate::{
     job::{JobSpec, ModeSpec, Sha256Hex},
     pki::ClientName,
@@ -38,6 +40,7 @@ pub struct TableStatus {
 /// This node's share of a table. Wiped when the last job that uses it has taken its part.
 pub struct StoredTable {
     key: TableKey,
+    copy: Copy,
     digest: [u8; 32],
     body: Body,
     uses: Mutex<Uses>,
@@ -89,14 +92,19 @@ impl Uses {
 }
 
 impl StoredTable {
-    pub(super) fn new(key: TableKey, body: Body, uses: Uses, held: Held) -> Self {
+    pub(super) fn new((key, copy): (TableKey, Copy), body: Body, uses: Uses, held: Held) -> Self {
         let digest = body.spec.digest(&key);
-        Self { key, digest, body, uses: Mutex::new(uses), proven: Proven::default(), _held: held }
+        Self { key, copy, digest, body, uses: Mutex::new(uses), proven: Proven::default(), _held: held }
     }
 
     /// Whose it is, and which.
     pub fn key(&self) -> &TableKey {
         &self.key
+    }
+
+    /// Which copy of it its parts on the disk are of.
+    pub(super) fn copy(&self) -> Copy {
+        self.copy
     }
 
     /// Its public description.

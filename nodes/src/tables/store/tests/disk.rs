@@ -147,6 +147,67 @@ async fn a_table_that_is_deleted_while_it_is_written_stays_deleted() {
     assert_eq!((tables.load(), parts), ((0, 0), 0), "{ends:?}");
 }
 
+/// One of two tables of a job is deleted while they are written: what was told is so, and stays so, and the other is not there alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_two_tables_of_which_one_is_deleted_meanwhile_none_is_left_alone() {
+    let (mut store, dir) = temporary(Party::P0).await;
+    let mut ends = [0; 2];
+    for k in 0..24 {
+        let tables = tables(&store).await;
+        let both = [1, 2].map(|version| {
+            let spec = spec(3);
+            let bodies = components(&spec, version as u8);
+            (arriving(&tables, &key("alice", version), &spec), bodies)
+        });
+        let storing = tokio::spawn(Arriving::store_all(both.into()));
+        for _ in 0..k {
+            tokio::task::yield_now().await;
+        }
+        assert!(tables.delete(&key("alice", 1), None).await.expect("room"));
+        let stored = storing.await.expect("no panic").is_ok();
+        ends[usize::from(stored)] += 1;
+        assert!(tables.get(&key("alice", 1)).is_none());
+        assert_eq!(tables.get(&key("alice", 2)).is_some(), stored);
+        // Its place is free for another upload, which is the one that stays.
+        let fresh = spec(5);
+        if stored {
+            assert!(tables.delete(&key("alice", 2), None).await.expect("room"));
+        }
+        arriving(&tables, &key("alice", 2), &fresh).store(components(&fresh, 9)).await.expect("room");
+        drop(tables);
+        let (next, tables, _) = restarted(store, &dir).await;
+        store = next;
+        assert!(tables.get(&key("alice", 1)).is_none());
+        assert!(is_as_uploaded(&tables.get(&key("alice", 2)).expect("there"), &fresh, 9));
+        assert!(tables.delete(&key("alice", 2), None).await.expect("room"));
+    }
+    assert_eq!(ends.iter().sum::<i32>(), 24);
+}
+
+/// The disk has it and says that it has not: who uploads again is not told that there is one, and a restart finds one table.
+#[tokio::test]
+async fn a_table_that_is_there_against_the_word_of_the_disk_is_replaced_or_deleted() {
+    for again in [true, false] {
+        let (store, dir) = temporary(Party::P0).await;
+        let tables = tables(&store).await;
+        let (one, old, fresh) = (key("alice", 1), spec(3), spec(3));
+        store.fail_after(1, When::After);
+        arriving(&tables, &one, &old).store(components(&old, 1)).await.expect_err("the disk says so");
+        store.heal();
+        if again {
+            arriving(&tables, &one, &fresh).store(components(&fresh, 2)).await.expect("room");
+        } else {
+            assert!(!tables.delete(&one, Some(fresh.upload)).await.expect("room"), "another upload");
+            assert!(tables.delete(&one, Some(old.upload)).await.expect("room"));
+            assert!(!tables.delete(&one, None).await.expect("room"));
+        }
+        drop(tables);
+        let (_store, tables, parts) = restarted(store, &dir).await;
+        assert_eq!(tables.get(&one).map(|table| is_as_uploaded(&table, &fresh, 2)), again.then_some(true));
+        assert_eq!(parts > 0, again);
+    }
+}
+
 #[tokio::test]
 async fn a_table_that_lacks_a_part_is_damaged() {
     for (value, fault) in [(None, "lacks a part"), (Some(Zeroizing::new(vec![0; 3])), "a part of another length")] {

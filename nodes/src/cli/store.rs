@@ -1,0 +1,79 @@
+//! `trefoil store`: what is done with the records of a node that does not run.
+
+use super::{Exit, OutputArgs};
+use crate::{
+    Error,
+    config::NodeConfig,
+    store::{Whose, add_key, drop_old_keys, rekey},
+};
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// The subcommands of `trefoil store`.
+#[derive(Debug, clap::Subcommand)]
+#[command(after_help = EXAMPLES)]
+pub enum StoreCommand {
+    /// Write a node's records anew under a new key, and forget the old one
+    Rekey(RekeyArgs),
+}
+
+const EXAMPLES: &str = "\
+Stop the node first: the other two go on with what two nodes can do. There has to be room for the store twice.
+
+Draws a new key, puts it before the old one in the key file, writes all records anew under it, and removes the old key
+from the file. Where it is broken off, run it again. Nothing of shares that were refreshed or deleted is in the new file;
+copies of the old file, and the old key, are yours to destroy.
+
+Where the key is in the environment or in a systemd credential, put the new line before the old one there yourself, run
+this, and remove the old line.
+
+Examples:
+  trefoil store rekey --config /etc/trefoil/node.toml";
+
+/// What `trefoil store rekey` is given.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct RekeyArgs {
+    /// The node's configuration file
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Serialize)]
+struct Rekeyed {
+    records: u64,
+    /// Whether a new key was drawn, and the old one removed.
+    new_key: bool,
+}
+
+/// Runs a subcommand.
+///
+/// # Errors
+/// Those of [`NodeConfig::load`]; [`Error::Store`] if the store cannot be opened or written.
+pub fn run(command: &StoreCommand) -> Result<Exit, Error> {
+    let StoreCommand::Rekey(args) = command;
+    let config = NodeConfig::load(&args.config)?;
+    let (files, whose) = (config.store, Whose { cluster: config.cluster.id(), party: config.party });
+    let new_key = files.has_key_file();
+    if new_key {
+        add_key(&files.key)?;
+    }
+    let records = rekey(&files, whose)?;
+    if new_key {
+        drop_old_keys(&files.key)?;
+    }
+    let text = if new_key {
+        format!(
+            "{records} records are under a new key, which is in {}: start the node, and destroy copies of the old key and of the old file",
+            files.key.display()
+        )
+    } else {
+        format!(
+            "{records} records are under the first of the keys that were given: remove the others from where they came from, and start the node"
+        )
+    };
+    args.output.resolve().print(&Rekeyed { records, new_key }, text)?;
+    Ok(Exit::Ok)
+}
