@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use reqwest::{StatusCode, header::CONTENT_TYPE};
-use std::{fmt::Debug, time::Duration};
+use std::{fmt::Debug, process::Command, time::Duration};
 use trefoil_engine::{Party, Z64, client::split};
 use trefoil_nodes::{
     Error,
@@ -229,8 +229,30 @@ async fn tables_and_what_is_left_of_their_permits_outlive_killed_nodes() {
     world.kill_all().await;
     assert_eq!(problem(submit(world.client("bank-c"), &spec).await), ProblemKind::Denied, "both are used up");
     world.client("bank-a").delete_table(&name("income"), 1).await.expect("deleted");
+    let second = world.client("bank-a").put_table(&table("income", 2, &of_a)).await.expect("stored");
+    // A node that runs keeps its records to itself; one that is gone gets a new key for them.
+    let [config, key] = ["node.toml", "store.key"].map(|file| world.cluster.files().node_dir(Party::P1).join(file));
+    let rekey = || {
+        let command =
+            Command::new(env!("CARGO_BIN_EXE_trefoil")).args(["store", "rekey", "--config"]).arg(&config).output();
+        command.expect("it runs")
+    };
+    let busy = rekey();
+    let error = String::from_utf8_lossy(&busy.stderr);
+    assert!(!busy.status.success() && error.contains("is open in another process"), "{error}");
+    let keys = std::fs::read_to_string(&key).expect("a key");
+    world.cluster.kill(Party::P1).await;
+    let done = rekey();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let new = std::fs::read_to_string(&key).expect("a key");
+    assert!(
+        new.lines().count() == 1 && !keys.contains(new.trim_end()),
+        "the old one and what was drawn before are gone"
+    );
     world.kill_all().await;
-    assert_eq!(world.client("bank-a").tables().await.map(|list| list.expect("a list").len()), [0; 3]);
+    for list in world.client("bank-a").tables().await {
+        assert_eq!(list.expect("a list"), std::slice::from_ref(&second));
+    }
     world.cluster.shutdown().await;
 }
 

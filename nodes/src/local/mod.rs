@@ -138,6 +138,11 @@ impl LocalCluster {
         node.ready(options.ready_within).await.map_err(|l| l.error)
     }
 
+    /// Kills the process of one node.
+    pub async fn kill(&mut self, party: Party) {
+        self.nodes[party.index()].kill().await;
+    }
+
     /// Kills all three processes and starts them again, and waits until they are connected.
     ///
     /// # Errors
