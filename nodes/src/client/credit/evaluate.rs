@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     Error,
+    api::ProblemKind,
     client::Client,
     credit::report::{Context, CountedTable, Standardized},
     job::{
@@ -43,7 +44,7 @@ const FINE: u32 = 1024;
 /// The column of scores that stay at the nodes.
 const SCORE: &str = "score";
 /// How often scores are counted: without labels, with labels, and for the area under the curve.
-const TIMES: u32 = 3;
+pub(super) const TIMES: u32 = 3;
 
 /// Scores the customers of tables at the nodes, which nobody learns, and counts them by score and label.
 ///
@@ -73,6 +74,10 @@ pub async fn evaluate(
         Pooling::Horizontal(_) => tables.iter().map(|table| vec![table.clone()]).collect(),
         Pooling::Vertical(_) => vec![tables.to_vec()],
     };
+    // Tables and model that do not fit are found before anything is computed.
+    for part in &parts {
+        job(model, Applicants::Tables(part, pooling), (Vec::new(), Vec::new()), mode)?;
+    }
     let rows: Vec<u64> = parts.iter().filter_map(|part| part.first()).map(|table| table.rows).collect();
     let mut kept = KeptScores::new(client, (&me, whose_customers(tables)), (minimum, TIMES, mode));
     let counted = async {
@@ -103,7 +108,7 @@ pub async fn evaluate(
         };
         Ok::<_, Error>((Distribution { cuts: probabilities(&fine), counts: all }, cuts, by_label, pairs))
     };
-    let counted = counted.await;
+    let counted = counted.await.map_err(|e| kept.unnamed(e));
     kept.delete().await;
     let (distribution, cuts, mut by_label, pairs) = counted?;
     let mut file = EvaluationFile::new(evaluating.model.clone(), evaluating.population.clone());
@@ -230,6 +235,24 @@ impl<'a> KeptScores<'a> {
         self.names.push(name.clone());
         self.client.run(&spec, Bytes::new(), &[]).await?;
         Ok(InputSpec::Table(TableInput { owner: self.me.clone(), name, version: 1, columns }))
+    }
+
+    /// What nodes refuse, without the names of these tables, which nobody has given.
+    pub(super) fn unnamed(&self, error: Error) -> Error {
+        let Error::Refused { node, mut problem } = error else { return error };
+        let named = self.names.iter().any(|name| problem.detail.contains(name.as_str()));
+        if named {
+            problem.detail = match problem.kind() {
+                Some(ProblemKind::Denied) => {
+                    "the scores of this evaluation, which stay at the nodes meanwhile, may not be counted with labels of these tables"
+                        .to_owned()
+                }
+                _ => self.names.iter().fold(problem.detail, |detail, name| {
+                    detail.replace(&format!("`{name}`"), "of the scores of this evaluation")
+                }),
+            };
+        }
+        Error::Refused { node, problem }
     }
 
     /// Deletes them. A node that does not answer keeps what can be used for counts alone.

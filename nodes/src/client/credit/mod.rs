@@ -19,7 +19,7 @@ mod quantiles;
 mod score;
 mod train;
 
-pub use columns::{check_column, count_column};
+pub use columns::{ColumnJobs, check_column, column_jobs, count_column};
 pub use counts::{COUNTS_FORMAT, ColumnCounts, Distribution, EvaluationFile};
 pub use encode::Encoded;
 pub use evaluate::{Evaluating, evaluate};
@@ -29,7 +29,7 @@ pub use identity::{ModelIdentity, SameModel};
 pub use join::{Joined, Joining, join};
 pub use moments::joint_moments;
 pub use new_file::{NewFile, name_file};
-pub use obstacles::{Asked, obstacles};
+pub use obstacles::{Asked, Obstacle, Obstacles, obstacles};
 pub use permits::{Purpose, whose_customers};
 pub use score::{Applicants, ModelSource, Scored, Scores, Scoring, Tell, fetch, score};
 pub use train::{Destination, Method, Pooling, Trained, Training, fetch_model, share_model, train};
