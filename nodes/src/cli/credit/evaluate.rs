@@ -9,8 +9,8 @@ use crate::{
     Error,
     cli::{ClusterArgs, Exit, ModeArgs, Output, OutputArgs},
     client::credit::{
-        Evaluating, EvaluationFile, ModelFile, ModelSource, NewFile, Pooling, TableArg, check_column, count_column,
-        evaluate, find,
+        Evaluating, EvaluationFile, ModelFile, ModelSource, NewFile, Pooling, TableArg, check_column, check_fit,
+        count_column, evaluate, find,
     },
     credit::{
         TableError,
@@ -150,6 +150,7 @@ pub fn run(args: &EvaluateArgs) -> Result<Exit, Error> {
             minimum: args.minimum,
             mode: args.mode.mode,
         };
+        check_fit(source, (&tables, &pooling))?;
         let (model, columns, mode) = (shared.first(), &args.columns[..], args.mode.mode);
         let asked = Evaluation { tables: &tables, pooling: &pooling, model, columns, minimum: args.minimum, mode };
         client.name().map_or(Ok(()), |me| asked.check(me))?;

@@ -69,15 +69,8 @@ pub async fn evaluate(
         return Err(Error::Usage("give 2 to 200 --bins and a --threshold above 0 and below 1".to_owned()));
     }
     let (identity, labels) = (ModelIdentity::of(model)?, pooling.labels(tables)?);
-    // Each of them counts for itself: scores and labels come from the same rows.
-    let parts: Vec<Vec<TableStatus>> = match pooling {
-        Pooling::Horizontal(_) => tables.iter().map(|table| vec![table.clone()]).collect(),
-        Pooling::Vertical(_) => vec![tables.to_vec()],
-    };
-    // Tables and model that do not fit are found before anything is computed.
-    for part in &parts {
-        job(model, Applicants::Tables(part, pooling), (Vec::new(), Vec::new()), mode)?;
-    }
+    check_fit(model, (tables, pooling))?;
+    let parts = parts(tables, pooling);
     let rows: Vec<u64> = parts.iter().filter_map(|part| part.first()).map(|table| table.rows).collect();
     let mut kept = KeptScores::new(client, (&me, whose_customers(tables)), (minimum, TIMES, mode));
     let counted = async {
@@ -129,6 +122,26 @@ pub async fn evaluate(
         features: Standardized::of(&pooling.moments()),
     });
     Ok(file)
+}
+
+/// Whether customers of these tables can be counted by this model at all, whatever their owners permit.
+///
+/// # Errors
+/// [`Error::Usage`] for a table or a model of other features or moments, no model, or no labels.
+pub fn check_fit(model: ModelSource<'_>, (tables, pooling): (&[TableStatus], &Pooling)) -> Result<(), Error> {
+    pooling.labels(tables)?;
+    for part in parts(tables, pooling) {
+        job(model, Applicants::Tables(&part, pooling), (Vec::new(), Vec::new()), ModeSpec::Malicious)?;
+    }
+    Ok(())
+}
+
+/// Tables that are scored together. Each of them counts for itself: scores and labels come from the same rows.
+fn parts(tables: &[TableStatus], pooling: &Pooling) -> Vec<Vec<TableStatus>> {
+    match pooling {
+        Pooling::Horizontal(_) => tables.iter().map(|table| vec![table.clone()]).collect(),
+        Pooling::Vertical(_) => vec![tables.to_vec()],
+    }
 }
 
 /// A table as people name it.

@@ -22,7 +22,7 @@ mod train;
 pub use columns::{ColumnJobs, check_column, column_jobs, count_column};
 pub use counts::{COUNTS_FORMAT, ColumnCounts, Distribution, EvaluationFile};
 pub use encode::Encoded;
-pub use evaluate::{Evaluating, evaluate};
+pub use evaluate::{Evaluating, check_fit, evaluate};
 pub use files::{ModelFile, read_moments};
 pub use find::{TableArg, find};
 pub use identity::{ModelIdentity, SameModel};
