@@ -109,6 +109,21 @@ fn rows_are_dropped_by_rule_and_counted_and_keep_their_numbers() {
 }
 
 #[test]
+fn a_header_that_does_not_fit_is_told_apart() {
+    let semicolons = format!("{HEADER}a,1,1,RENT,Y,0\n").replace(',', ";");
+    refused(
+        semicolons,
+        &["that is one column", "separated by ','; if it is ';' in this file, write delimiter = \";\""],
+    );
+    refused(
+        "customer,income,years,home,employed\na,1,1,RENT,Y\n",
+        &["has no column `defaulted`", "a copy of the schema without the column `defaulted`"],
+    );
+    let error = table("customer,income\na,1\n").unwrap_err().to_string();
+    assert!(error.ends_with("names must agree to the letter"), "{error}");
+}
+
+#[test]
 fn features_are_one_hot_without_the_reference() {
     let table = table(format!("{HEADER}a,1000,1,OWN,Y,0\nb,3000,1,MORTGAGE,N,1\n")).unwrap();
     let features = Features::of(table.schema());
@@ -126,6 +141,14 @@ fn features_are_one_hot_without_the_reference() {
     moments.features.swap(0, 1);
     let error = moments.standardize(&features, &matrix).unwrap_err().to_string();
     assert!(error.contains("feature 1 of the schema is `income`, but the moments are of `years`"), "{error}");
+    moments.features.swap(0, 1);
+    moments.features.swap(2, 3);
+    let reordered = moments.standardize(&features, &matrix).unwrap_err().to_string();
+    moments.features[2] = "home=OWN".to_owned();
+    let other_reference = moments.standardize(&features, &matrix).unwrap_err().to_string();
+    for error in [reordered, other_reference] {
+        assert!(error.contains("other features of the column `home`") && error.contains("`reference`"), "{error}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `trefoil credit`: institutions score, train and report on customers that none of them shows to another.
 
+mod denied;
 mod evaluate;
 mod join;
 mod moments;
@@ -18,7 +19,7 @@ use crate::{
     api::ProblemKind,
     client::{
         Client,
-        credit::{Asked, Pooling, TableArg, find, obstacles, read_moments},
+        credit::{Pooling, TableArg, find, read_moments},
     },
     credit::{HeldOut, NamedMoments, Table, TableError, report::Scale, split_every},
     job::JobId,
@@ -112,25 +113,6 @@ fn in_options(error: Error) -> Error {
     Error::Refused { node, problem }
 }
 
-/// A job that was denied, with the options of `trefoil credit share` that would permit it: those that are in the way of what was asked, or all if none of them can be named.
-fn denied(error: Error, (tables, model): (&[TableStatus], Option<&TableStatus>), asked: &[Asked<'_>]) -> Error {
-    let Error::Refused { node, mut problem } = error else { return error };
-    if problem.kind() == Some(ProblemKind::Denied) {
-        let mut lacks: Vec<String> = asked.iter().flat_map(|asked| obstacles(tables, model, asked)).collect();
-        lacks.dedup();
-        problem.detail = if lacks.is_empty() {
-            format!(
-                "{}. With `trefoil credit share` the owner names who asks with --analyst, who receives scores with --scores-to, or for scores by a model with --model-scores-to, and a model with --model-to; it bounds jobs with \
-                 --pooled-with, --minimum, --times and --mode",
-                problem.detail
-            )
-        } else {
-            format!("{}; the owner may share it otherwise, as another --version", lacks.join("; "))
-        };
-    }
-    Error::Refused { node, problem }
-}
-
 /// Warns of names that nobody has, as far as the certificates beside the cluster file tell: `trefoil cluster client` leaves those of all clients there. Where there are none of others, nothing is known.
 fn warn_of_strangers(cluster: &ClusterArgs, options: &[(&str, &[ClientName])]) {
     let known = cluster.clients();
@@ -160,6 +142,13 @@ struct TablesArgs {
     /// table: they have other features of the same customers, in the same order; `trefoil credit join` takes customers in any order
     #[arg(long, value_delimiter = ',', value_name = "FILE,..")]
     moments: Vec<PathBuf>,
+}
+
+/// One of two options that name the model.
+fn no_model() -> Error {
+    Error::Usage(
+        "give a model: its file with --model FILE, or its table at the nodes with --model-table OWNER/NAME".to_owned(),
+    )
 }
 
 impl TablesArgs {

@@ -20,8 +20,8 @@ Examples:
 While it runs, in another terminal:
   trefoil doctor --cluster demo/cluster.toml
 
-and in a browser on this machine, the address that it prints: a page that registers and logs in with a signing key
-and a template that are nowhere whole.";
+and in a browser on this machine, the address that it prints. The page there registers a user with a template and a
+signing key, both in shares that no node could put together, and logs in with them.";
 
 /// What `trefoil up` is given.
 #[derive(Debug, clap::Args)]

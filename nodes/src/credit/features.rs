@@ -187,6 +187,12 @@ impl NamedMoments {
     pub fn check(&self, features: &Features) -> Result<(), TableError> {
         let differs = |i: &usize| self.features.get(*i) != features.list.get(*i).map(|f| &f.name);
         if let Some(i) = (0..self.features.len().max(features.len())).find(differs) {
+            if let Some(column) = self.other_levels(features) {
+                return Err(TableError::Mismatch(format!(
+                    "the moments have other features of the column {} than the schema: it has another `reference`, other `levels`, or the same in another order; use the schema that the moments were made with",
+                    quoted(column)
+                )));
+            }
             let name = |name: Option<&String>| name.map_or_else(|| "nothing".to_owned(), |name| quoted(name));
             return Err(TableError::Mismatch(format!(
                 "feature {} of the schema is {}, but the moments are of {}; use moments of the same schema",
@@ -196,5 +202,21 @@ impl NamedMoments {
             )));
         }
         self.schema.as_ref().map_or(Ok(()), |schema| schema.check(&features.schema))
+    }
+
+    /// The first category of a schema of which these are moments with other levels, or in another order.
+    fn other_levels<'a>(&self, features: &'a Features) -> Option<&'a str> {
+        let levels = |column: &str| -> Vec<&str> {
+            let rest = |name: &'_ String| name.strip_prefix(column).is_some_and(|rest| rest.starts_with('='));
+            self.features.iter().filter(|name| rest(name)).map(String::as_str).collect()
+        };
+        let of_schema = |column: &str| -> Vec<&str> {
+            features.list.iter().filter(|f| f.column == column).map(|f| f.name.as_str()).collect()
+        };
+        let categories = features.list.iter().filter(|f| f.level.is_some()).map(|f| f.column.as_str());
+        categories.into_iter().find(|column| {
+            let own = levels(column);
+            !own.is_empty() && own != of_schema(column)
+        })
     }
 }

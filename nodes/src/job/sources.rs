@@ -61,9 +61,9 @@ pub(super) struct Limited {
 pub enum SourceFault {
     /// There is no table of that name, or the owner has not permitted this use of it. Which of the two is not told.
     #[error(
-        "input {input}: this node has no {key} that `{requester}` may use in such a job; ask `{}` to upload it to all three nodes and to permit this program, this mode, `{requester}` \
+        "input {input}: this node has no {key} that `{requester}` may use in such a job; {} this program, this mode, `{requester}` \
          as the requester, all recipients, what is told of scores, and what stays at the nodes; it may ask for tables of certain others beside its own, permit no others, and ask for a larger minimum",
-        key.owner
+        upload(&key.owner, requester)
     )]
     Denied {
         /// The input.
@@ -160,6 +160,15 @@ pub enum SourceFault {
         /// What the program takes.
         shape: Shape,
     },
+}
+
+/// Who uploads a table, so that it permits what is named then.
+fn upload(owner: &ClientName, requester: &ClientName) -> String {
+    if owner == requester {
+        "upload it to all three nodes, with a permit for".to_owned()
+    } else {
+        format!("ask `{owner}` to upload it to all three nodes and to permit")
+    }
 }
 
 /// Finds the tables of a job, and checks that their owners permit the job. `shapes` are those of the program's inputs.

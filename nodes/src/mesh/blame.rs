@@ -120,7 +120,7 @@ impl Shared {
 pub(super) fn broken_off(reason: &ConnectionError) -> LinkFault {
     LinkFault::Lost(match reason {
         ConnectionError::TimedOut => "nothing was heard from it for longer than transport.idle_deadline".into(),
-        ConnectionError::Reset => "it no longer knows of this connection: it has restarted".into(),
+        ConnectionError::Reset => "it no longer knows of this connection: it was restarted, or heard nothing for longer than transport.idle_deadline; raise that in node.toml of all nodes if a machine is too busy to answer in time".into(),
         other => other.to_string(),
     })
 }

@@ -78,7 +78,14 @@ pub(crate) fn what_is_not_permitted_is_named(dir: &Path) {
             format!(
                 "trefoil credit evaluate {LEAD} --moments moments.json --tables bank-a/loans-test,bank-b/loans-test,bank-c/loans-test --model-table lead/model --minimum 5"
             ),
-            "--minimum of bank-a/loans-test@1 is 10, and 5 is asked for",
+            "error: the tables may not be used for this: --minimum of lead/model@1 is 10, and 5 is asked for; --minimum of bank-a/loans-test@1 is 10",
+        ),
+        // Nothing is scored before.
+        (
+            format!(
+                "trefoil credit evaluate {LEAD} --moments moments.json --tables bank-a/loans-test --model-table lead/model"
+            ),
+            "error: the tables may not be used for this: lead/model@1 was trained on customers of bank-a, bank-b, bank-c, for counts of these, and the tables are of bank-a; --pooled-with of bank-a/loans-test@1 names bank-a, bank-b, bank-c, and no table of bank-b is there: have it trained again",
         ),
         (
             format!("trefoil credit train {LEAD} --moments moments.json --tables bank-b/loans-raw --model-table x"),
@@ -116,7 +123,7 @@ pub(crate) fn what_is_mistyped_is_named(dir: &Path) {
             format!(
                 "trefoil credit evaluate {LEAD} --moments moments.json --tables bank-a/nothing --model-table lead/model"
             ),
-            "has no table bank-a/nothing@1 that lead may use; bank-a shares it with `trefoil credit share --analyst lead`",
+            "has no table bank-a/nothing@1 that lead may use: bank-a shares it with `trefoil credit share --analyst lead`",
         ),
         (
             format!(
@@ -147,11 +154,32 @@ pub(crate) fn what_is_mistyped_is_named(dir: &Path) {
             format!("trefoil credit score {LEAD} --moments moments.json --model-table lead/model"),
             "say who is scored: --data",
         ),
+        (
+            format!("trefoil credit evaluate {LEAD} --moments moments.json --tables bank-a/loans-test"),
+            "give a model: its file with --model FILE, or its table at the nodes with --model-table OWNER/NAME",
+        ),
+        (TRAIN.to_owned(), "say what becomes of the model: --model-table NAME"),
+        (
+            format!("trefoil credit share {LEAD} --table x --analyst lead"),
+            "say what is shared: customers, with --schema FILE and --data FILE, or a model, with --model FILE",
+        ),
+        (
+            format!("{TRAIN} --release-to lead --out nodir/model.json"),
+            "cannot create nodir/model.json: No such file or directory (os error 2)\n",
+        ),
         (format!("{TRAIN} --model-table x --l2=-1"), "--l2, the L2 penalty, is -1"),
         (format!("trefoil credit delete {LEAD} --table loans"), "no node has the table lead/loans@1"),
         ("trefoil plan".to_owned(), "one of aes-128, aes-192, aes-256, moments, credit-join, credit-train"),
     ];
     refused(dir, &cases);
+    let unsaid = shell(
+        "trefoil credit share --cluster demo/cluster.toml --schema nodes/data/credit/schema.toml --data bank-a.csv --table unsaid --analyst lead --pooled-with bank-a 2>&1",
+        dir,
+    );
+    assert!(
+        unsaid.contains("no --identity is given: the owner is client, by the certificate client.crt beside demo/cluster.toml\n--pooled-with does not name client"),
+        "{unsaid}"
+    );
     let stranger =
         shell(&format!("trefoil credit share {BANK} --data bank-a.csv --table lost --analyst laed 2>&1"), dir);
     assert!(

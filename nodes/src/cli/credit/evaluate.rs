@@ -1,20 +1,21 @@
 //! `trefoil credit evaluate`: how a model does, by counts alone.
 
-use super::{TablesArgs, connected, denied, listed};
+use super::{
+    TablesArgs, connected,
+    denied::{Evaluation, denied},
+    listed, no_model,
+};
 use crate::{
     Error,
     cli::{ClusterArgs, Exit, ModeArgs, Output, OutputArgs},
     client::credit::{
-        Asked, Evaluating, EvaluationFile, ModelFile, ModelSource, NewFile, Pooling, TableArg, check_column,
-        count_column, evaluate, find, obstacles,
+        Evaluating, EvaluationFile, ModelFile, ModelSource, NewFile, Pooling, TableArg, check_column, check_fit,
+        count_column, evaluate, find,
     },
     credit::{
         TableError,
         report::{Bounds, Rates},
     },
-    job::ProgramKind,
-    pki::ClientName,
-    tables::{ScoreDetail, TableStatus},
 };
 use serde::Serialize;
 use std::{
@@ -41,7 +42,7 @@ pub struct EvaluateArgs {
     #[command(flatten)]
     tables: TablesArgs,
     /// The model, as `trefoil credit train --out` writes it
-    #[arg(long, value_name = "FILE", required_unless_present = "model_table")]
+    #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     /// The table of a model that is secret or stayed shared
     #[arg(long, value_name = "OWNER/NAME", conflicts_with = "model", requires = "moments")]
@@ -102,6 +103,9 @@ struct Row {
 /// # Errors
 /// As [`evaluate()`]; [`Error::Table`] if so few customers are counted that there are no figures.
 pub fn run(args: &EvaluateArgs) -> Result<Exit, Error> {
+    if args.model.is_none() && args.model_table.is_none() {
+        return Err(no_model());
+    }
     let model = args.model.as_ref().map(|path| ModelFile::read(path)).transpose()?;
     let pooling = match &model {
         Some(file) if args.tables.moments.is_empty() => Pooling::Horizontal(file.moments.clone()),
@@ -135,7 +139,7 @@ pub fn run(args: &EvaluateArgs) -> Result<Exit, Error> {
                 format!("logistic regression, {} features, shared as {}", moments.features.len(), listed(&shared)),
                 listed(&shared),
             ),
-            (None, None) => return Err(Error::Usage("give a model: --model or --model-table".to_owned())),
+            (None, None) => return Err(no_model()),
         };
         let evaluating = Evaluating {
             model: name,
@@ -146,12 +150,18 @@ pub fn run(args: &EvaluateArgs) -> Result<Exit, Error> {
             minimum: args.minimum,
             mode: args.mode.mode,
         };
-        let mut file = evaluate(&client, source, (&tables, &pooling), &evaluating, &progress)
-            .await
-            .map_err(|e| args.denied(e, client.name(), (&tables, shared.first())))?;
+        check_fit(source, (&tables, &pooling))?;
+        let (model, columns, mode) = (shared.first(), &args.columns[..], args.mode.mode);
+        let asked = Evaluation { tables: &tables, pooling: &pooling, model, columns, minimum: args.minimum, mode };
+        client.name().map_or(Ok(()), |me| asked.check(me))?;
+        // What is in the way for all that can be seen was named.
+        let unseen = |e| denied(e, (&[], None), &[]);
+        let evaluated = evaluate(&client, source, (&tables, &pooling), &evaluating, &progress).await;
+        let mut file = evaluated.map_err(unseen)?;
         for column in &args.columns {
             let least = (args.minimum, args.mode.mode);
-            file.columns.push(count_column(&client, (&tables, &pooling), column, least, &progress).await?);
+            let counted = count_column(&client, (&tables, &pooling), column, least, &progress).await;
+            file.columns.push(counted.map_err(unseen)?);
         }
         Ok(file)
     })?;
@@ -162,23 +172,6 @@ pub fn run(args: &EvaluateArgs) -> Result<Exit, Error> {
     }
     output.print(&row, row.text(&file))?;
     Ok(Exit::Ok)
-}
-
-impl EvaluateArgs {
-    /// Why a job of this evaluation is not permitted: scores that stay at the nodes come first, and then their counts.
-    fn denied(&self, error: Error, me: Option<&ClientName>, of: (&[TableStatus], Option<&TableStatus>)) -> Error {
-        let Some(requester) = me else { return error };
-        let (minimum, tell, mode) = (self.minimum, ScoreDetail::Decision, self.mode.mode);
-        let scores = Asked { program: ProgramKind::CreditScore, requester, recipients: &[], minimum, tell, mode };
-        let recipients = std::slice::from_ref(requester);
-        let counts = Asked { program: ProgramKind::CreditCounts, recipients, ..scores };
-        let (tables, model) = of;
-        if obstacles(tables, model, &scores).is_empty() {
-            denied(error, (tables, None), &[counts])
-        } else {
-            denied(error, (tables, model), &[scores])
-        }
-    }
 }
 
 impl Row {

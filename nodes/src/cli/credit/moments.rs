@@ -1,6 +1,6 @@
 //! `trefoil credit moments`: what features are standardized by.
 
-use super::{check_distinct, connected, denied, listed};
+use super::{check_distinct, connected, denied::denied, listed};
 use crate::{
     Error,
     cli::{ClusterArgs, Exit, ModeArgs, OutputArgs},
@@ -68,6 +68,7 @@ pub fn run(args: &MomentsArgs) -> Result<Exit, Error> {
                 minimum: tables.iter().map(|table| table.rows).min().unwrap_or(0),
                 tell: ScoreDetail::Decision,
                 mode: args.mode.mode,
+                times: 1,
             });
             denied(e, (&tables, None), asked.as_slice())
         })?;

@@ -3,7 +3,10 @@
 mod named;
 mod told;
 
-use super::{Points, SplitArgs, TablesArgs, connected, denied, fetch_command, warn_of_strangers, warn_without_schema};
+use super::{
+    Points, SplitArgs, TablesArgs, connected, denied::denied, fetch_command, no_model, warn_of_strangers,
+    warn_without_schema,
+};
 use crate::{
     Error,
     cli::{ClusterArgs, Exit, ModeArgs, Output, OutputArgs, line},
@@ -46,7 +49,7 @@ pub struct ScoreArgs {
     #[command(flatten)]
     cluster: ClusterArgs,
     /// The model, as `trefoil credit train --out` writes it
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["model_table", "fetch"])]
+    #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     /// The table of a model that is secret or stayed shared
     #[arg(long, value_name = "OWNER/NAME", conflicts_with = "model")]
@@ -105,6 +108,9 @@ struct Own {
 /// # Errors
 /// As [`score()`] and [`fetch()`]; [`Error::Table`] for rows that do not fit.
 pub fn run(args: &ScoreArgs) -> Result<Exit, Error> {
+    if args.model.is_none() && args.model_table.is_none() && args.fetch.is_none() {
+        return Err(no_model());
+    }
     let tell = args.tell();
     args.cluster.resolve()?;
     warn_of_strangers(&args.cluster, &[("--to", &args.to)]);
@@ -145,7 +151,7 @@ pub fn run(args: &ScoreArgs) -> Result<Exit, Error> {
         let source = match (&model, shared.first()) {
             (Some(file), _) => ModelSource::Public(file),
             (None, Some(table)) => ModelSource::Table(table, &moments),
-            (None, None) => return Err(Error::Usage("give a model: --model or --model-table".to_owned())),
+            (None, None) => return Err(no_model()),
         };
         let scoring = Scoring {
             tell: tell.clone(),
@@ -174,6 +180,7 @@ pub fn run(args: &ScoreArgs) -> Result<Exit, Error> {
                 minimum: 0,
                 tell: scoring.detail(),
                 mode: args.mode.mode,
+                times: 1,
             });
             denied(e, (&tables, shared.first()), asked.as_slice())
         });

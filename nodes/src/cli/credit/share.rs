@@ -13,7 +13,7 @@ use crate::{
     tables::{Permit, ScoreDetail, TableName, TableStatus},
 };
 use serde::Serialize;
-use std::path::PathBuf;
+use std::{io::Write as _, path::PathBuf};
 
 const EXAMPLES: &str = "\
 Every row of the file is checked against the schema first. If one does not fit, each fault is named with its line and column, and nothing is shared.
@@ -36,10 +36,10 @@ pub struct ShareArgs {
     #[command(flatten)]
     cluster: ClusterArgs,
     /// What the columns of the file hold
-    #[arg(long, value_name = "FILE", required_unless_present = "model")]
+    #[arg(long, value_name = "FILE")]
     schema: Option<PathBuf>,
     /// The customers: CSV or Parquet
-    #[arg(long, value_name = "FILE", required_unless_present = "model", requires = "schema")]
+    #[arg(long, value_name = "FILE", requires = "schema")]
     data: Option<PathBuf>,
     /// Share a model instead, which stays this institution's secret
     #[arg(long, value_name = "FILE", conflicts_with_all = ["schema", "data", "moments", "own_moments", "test_every", "test_rows"])]
@@ -68,7 +68,7 @@ pub struct ShareArgs {
     /// What those in `--model-scores-to` may be told
     #[arg(long, value_enum, default_value_t, conflicts_with = "model")]
     model_scores: ScoreDetail,
-    /// Moments, training, counts and joins are of customers of this table and of tables of all of these: these, and no others, or they are refused [default: this institution alone]
+    /// Moments, training, counts and joins are of customers of this table and of tables of all of these: these, and no others, or they are refused. The owner is always one of them [default: this institution alone]
     #[arg(long, value_delimiter = ',', value_name = "NAME,..", conflicts_with = "model")]
     pooled_with: Vec<ClientName>,
     /// How many jobs of each kind each client may submit over it, as each node counts them; a model trained on it, scores of it and a table joined of it, as often again [default: 0, not bounded]
@@ -137,6 +137,7 @@ pub fn run(args: &ShareArgs) -> Result<Exit, Error> {
     // Before a large file is read.
     args.cluster.resolve()?;
     args.warn_of_strangers();
+    args.say_who_shares();
     if let Some(path) = &args.model {
         let (file, purpose) = (ModelFile::read(path)?, args.purpose());
         let name = (args.table.clone(), args.version);
@@ -170,6 +171,23 @@ impl ShareArgs {
         warn_of_strangers(&self.cluster, &options);
     }
 
+    /// Whose the table will be where that was not said, and who is in `--pooled-with` unsaid.
+    fn say_who_shares(&self) {
+        let Some(me) = self.cluster.own_name() else { return };
+        // Results go to standard output; this is for people.
+        let mut to = std::io::stderr();
+        if self.cluster.identity.is_none() {
+            let _ = writeln!(
+                to,
+                "no --identity is given: the owner is {me}, by the certificate {me}.crt beside {}",
+                self.cluster.cluster.display()
+            );
+        }
+        if !self.pooled_with.is_empty() && !self.pooled_with.contains(&me) {
+            let _ = writeln!(to, "--pooled-with does not name {me}, the owner, which is always one of them");
+        }
+    }
+
     fn purpose(&self) -> Purpose {
         Purpose {
             analysts: self.analyst.clone(),
@@ -188,7 +206,10 @@ impl ShareArgs {
     /// Reads, checks and encodes everything.
     fn resolve(&self) -> Result<Plan, Error> {
         let (Some(schema), Some(data)) = (&self.schema, &self.data) else {
-            return Err(Error::Usage("give --schema and --data, or --model".to_owned()));
+            return Err(Error::Usage(
+                "say what is shared: customers, with --schema FILE and --data FILE, or a model, with --model FILE"
+                    .to_owned(),
+            ));
         };
         let table = read(&Schema::read(schema)?, data)?;
         let (train, test) = self.split.split(&table)?;

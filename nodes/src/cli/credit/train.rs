@@ -1,6 +1,6 @@
 //! `trefoil credit train`: a logistic regression on the tables of several institutions.
 
-use super::{TablesArgs, connected, denied, fetch_command, listed, warn_of_strangers};
+use super::{TablesArgs, connected, denied::denied, fetch_command, listed, warn_of_strangers};
 use crate::{
     Error,
     cli::{ClusterArgs, Exit, ModeArgs, OutputArgs},
@@ -41,7 +41,7 @@ pub struct TrainArgs {
     #[command(flatten)]
     tables: TablesArgs,
     /// Keep the model shared, as a table of this name
-    #[arg(long, value_name = "NAME", required_unless_present_any = ["release_to", "fetch"])]
+    #[arg(long, value_name = "NAME")]
     model_table: Option<TableName>,
     /// The version of that table
     #[arg(long, default_value_t = 1)]
@@ -138,6 +138,7 @@ struct Row {
 /// # Errors
 /// As [`train()`].
 pub fn run(args: &TrainArgs) -> Result<Exit, Error> {
+    args.check_destination()?;
     let pooling = args.tables.pooling()?;
     let options: [(&str, &[ClientName]); 3] =
         [("--analyst", &args.analyst), ("--scores-to", &args.scores_to), ("--release-to", &args.release_to)];
@@ -182,6 +183,7 @@ pub fn run(args: &TrainArgs) -> Result<Exit, Error> {
                 minimum: 0,
                 tell: args.scores,
                 mode: args.mode.mode,
+                times: 1,
             });
             denied(e, (&tables, None), asked.as_slice())
         })?;
@@ -224,6 +226,16 @@ impl TrainArgs {
             ));
         }
         Ok(self.method.method(stop))
+    }
+
+    /// A model is kept or told.
+    fn check_destination(&self) -> Result<(), Error> {
+        if self.model_table.is_some() || !self.release_to.is_empty() || self.fetch.is_some() {
+            return Ok(());
+        }
+        Err(Error::Usage(
+            "say what becomes of the model: --model-table NAME keeps it shared at the nodes, --release-to NAME,.. tells it to these clients, with --out FILE if this one is among them".to_owned(),
+        ))
     }
 
     /// Whoever is to learn the model here needs a file for it, and who has one is to learn it.
@@ -315,6 +327,10 @@ mod tests {
         let refused = |options| checked(options).expect_err(options).to_string();
         assert!(refused("--release-to bank --out f").contains("name it with --release-to"));
         assert!(refused("--release-to bank,lead").contains("--out FILE"));
+        let destination = |options: &str| parse(options).expect("options").check_destination();
+        assert!(destination("--model-table m").is_ok() && destination("--release-to bank").is_ok());
+        let neither = destination("").expect_err("neither").to_string();
+        assert!(neither.contains("--model-table NAME") && neither.contains("--release-to NAME"), "{neither}");
         for options in [
             "--model-table m --out f",
             "--release-to lead --analyst bank",

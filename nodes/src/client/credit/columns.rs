@@ -65,7 +65,7 @@ pub async fn count_column(
             let counts = if cuts.is_empty() { none } else { counting.by_label(&values, &cuts).await? };
             Ok::<_, Error>((cuts, numbers, counts))
         };
-        let counted = counted.await;
+        let counted = counted.await.map_err(|e| kept.unnamed(e));
         kept.delete().await;
         let (cuts, numbers, [goods, bads]) = counted?;
         if let Some(level) = level {
@@ -90,6 +90,32 @@ pub async fn count_column(
 /// [`Error::Usage`] for a column without features.
 pub fn check_column(pooling: &Pooling, name: &str) -> Result<(), Error> {
     found(pooling, name).map(|_| ())
+}
+
+/// How many jobs [`count_column`] submits over each table, at most: what counts towards the bounds of its owner.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ColumnJobs {
+    /// Of scores.
+    pub scores: u32,
+    /// Of counts.
+    pub counts: u32,
+}
+
+/// The jobs that a column takes.
+///
+/// # Errors
+/// As [`check_column`].
+pub fn column_jobs(pooling: &Pooling, name: &str) -> Result<ColumnJobs, Error> {
+    let Found { moments, features, .. } = found(pooling, name)?;
+    let in_tenths = |(place, level): &&(usize, Option<String>)| {
+        level.is_none() && !is_of_bits((moments.mean[*place], moments.sd[*place]))
+    };
+    let (all, in_tenths) = (features.len() as u32, features.iter().filter(in_tenths).count() as u32);
+    Ok(match pooling {
+        Pooling::Horizontal(_) => ColumnJobs { scores: 0, counts: all + in_tenths },
+        // The first of two counts is of scores that stay at the nodes alone.
+        Pooling::Vertical(_) => ColumnJobs { scores: all, counts: all },
+    })
 }
 
 /// The features of a column.

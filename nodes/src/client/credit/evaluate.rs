@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     Error,
+    api::ProblemKind,
     client::Client,
     credit::report::{Context, CountedTable, Standardized},
     job::{
@@ -43,7 +44,7 @@ const FINE: u32 = 1024;
 /// The column of scores that stay at the nodes.
 const SCORE: &str = "score";
 /// How often scores are counted: without labels, with labels, and for the area under the curve.
-const TIMES: u32 = 3;
+pub(super) const TIMES: u32 = 3;
 
 /// Scores the customers of tables at the nodes, which nobody learns, and counts them by score and label.
 ///
@@ -68,11 +69,8 @@ pub async fn evaluate(
         return Err(Error::Usage("give 2 to 200 --bins and a --threshold above 0 and below 1".to_owned()));
     }
     let (identity, labels) = (ModelIdentity::of(model)?, pooling.labels(tables)?);
-    // Each of them counts for itself: scores and labels come from the same rows.
-    let parts: Vec<Vec<TableStatus>> = match pooling {
-        Pooling::Horizontal(_) => tables.iter().map(|table| vec![table.clone()]).collect(),
-        Pooling::Vertical(_) => vec![tables.to_vec()],
-    };
+    check_fit(model, (tables, pooling))?;
+    let parts = parts(tables, pooling);
     let rows: Vec<u64> = parts.iter().filter_map(|part| part.first()).map(|table| table.rows).collect();
     let mut kept = KeptScores::new(client, (&me, whose_customers(tables)), (minimum, TIMES, mode));
     let counted = async {
@@ -103,7 +101,7 @@ pub async fn evaluate(
         };
         Ok::<_, Error>((Distribution { cuts: probabilities(&fine), counts: all }, cuts, by_label, pairs))
     };
-    let counted = counted.await;
+    let counted = counted.await.map_err(|e| kept.unnamed(e));
     kept.delete().await;
     let (distribution, cuts, mut by_label, pairs) = counted?;
     let mut file = EvaluationFile::new(evaluating.model.clone(), evaluating.population.clone());
@@ -124,6 +122,26 @@ pub async fn evaluate(
         features: Standardized::of(&pooling.moments()),
     });
     Ok(file)
+}
+
+/// Whether customers of these tables can be counted by this model at all, whatever their owners permit.
+///
+/// # Errors
+/// [`Error::Usage`] for a table or a model of other features or moments, no model, or no labels.
+pub fn check_fit(model: ModelSource<'_>, (tables, pooling): (&[TableStatus], &Pooling)) -> Result<(), Error> {
+    pooling.labels(tables)?;
+    for part in parts(tables, pooling) {
+        job(model, Applicants::Tables(&part, pooling), (Vec::new(), Vec::new()), ModeSpec::Malicious)?;
+    }
+    Ok(())
+}
+
+/// Tables that are scored together. Each of them counts for itself: scores and labels come from the same rows.
+fn parts(tables: &[TableStatus], pooling: &Pooling) -> Vec<Vec<TableStatus>> {
+    match pooling {
+        Pooling::Horizontal(_) => tables.iter().map(|table| vec![table.clone()]).collect(),
+        Pooling::Vertical(_) => vec![tables.to_vec()],
+    }
 }
 
 /// A table as people name it.
@@ -230,6 +248,24 @@ impl<'a> KeptScores<'a> {
         self.names.push(name.clone());
         self.client.run(&spec, Bytes::new(), &[]).await?;
         Ok(InputSpec::Table(TableInput { owner: self.me.clone(), name, version: 1, columns }))
+    }
+
+    /// What nodes refuse, without the names of these tables, which nobody has given.
+    pub(super) fn unnamed(&self, error: Error) -> Error {
+        let Error::Refused { node, mut problem } = error else { return error };
+        let named = self.names.iter().any(|name| problem.detail.contains(name.as_str()));
+        if named {
+            problem.detail = match problem.kind() {
+                Some(ProblemKind::Denied) => {
+                    "the scores of this evaluation, which stay at the nodes meanwhile, may not be counted with labels of these tables"
+                        .to_owned()
+                }
+                _ => self.names.iter().fold(problem.detail, |detail, name| {
+                    detail.replace(&format!("`{name}`"), "of the scores of this evaluation")
+                }),
+            };
+        }
+        Error::Refused { node, problem }
     }
 
     /// Deletes them. A node that does not answer keeps what can be used for counts alone.

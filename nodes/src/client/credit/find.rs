@@ -60,22 +60,22 @@ pub async fn find(client: &Client, tables: &[TableArg]) -> Result<Vec<TableStatu
             let owner = &table.owner;
             let others: BTreeSet<String> =
                 lists.iter().flatten().filter(|status| status.owner == *owner).map(named).collect();
-            let remedy = if lists.iter().any(|list| list.iter().any(|status| is(&status))) {
-                format!(
-                    "and another node has it: one that was restarted has none; {owner} shares it again, with another --version"
-                )
+            let elsewhere = lists.iter().position(|list| list.iter().any(|status| is(&status)));
+            let remedy = if let Some(there) = elsewhere {
+                format!(", and P{there} has it: {owner} deletes it, and shares it, or has it made, again")
             } else if client.name() == Some(owner) {
-                "which is its own; after nodes were restarted, share it, or have it made, again".to_owned()
+                ": `trefoil credit share` stores a table of customers, and `trefoil credit train` a model".to_owned()
             } else {
                 format!(
-                    "{owner} shares it with `trefoil credit share --analyst {me}`, or with --scores-to or --model-scores-to {me} if it is for scores alone, and again after nodes were restarted"
+                    ": {owner} shares it with `trefoil credit share --analyst {me}`, or with --scores-to or --model-scores-to {me} if it is for scores alone"
                 )
             };
             let there = match others.into_iter().collect::<Vec<_>>().join(", ") {
                 none if none.is_empty() => String::new(),
+                there if client.name() == Some(owner) => format!("; {me} has {there}"),
                 there => format!("; of {owner}, {me} may use {there}"),
             };
-            Error::Usage(format!("P{k} has no table {table} that {me} may use; {remedy}{there}"))
+            Error::Usage(format!("P{k} has no table {table} that {me} may use{remedy}{there}"))
         };
         let mut first: Option<&TableStatus> = None;
         for (k, list) in lists.iter().enumerate() {

@@ -75,14 +75,20 @@ fn same_schema(tables: &[TableStatus], columns: &[ColumnName]) -> Result<(), Err
         )));
     }
     let other: Vec<_> = raw.into_iter().filter(|table| !has_columns(table, columns)).collect();
+    // What the columns hold is not told by the nodes but for one digest of all; how many there are is.
+    let counted = |table: &&TableStatus| match (table.columns.len(), columns.len()) {
+        (own, due) if own == due => named(table),
+        (own, due) => format!("{} ({own} features, and the schema gives {due})", named(table)),
+    };
+    let others = other.iter().map(counted).collect::<Vec<_>>().join(", ");
     let remedy = match other.len() {
         0 => return Ok(()),
         all if all == tables.len() => "give with --schema the one that they were shared with",
         _ => {
-            "compare it with that of the owner by `trefoil credit schema`, agree on one, and share again with it, as another --version"
+            "compare it with that of the owner, column by column, by `trefoil credit schema`, agree on one, and share again with it, as another --version"
         }
     };
-    Err(Error::Usage(format!("not shared with this schema: {}; nothing was computed: {remedy}", listed(other))))
+    Err(Error::Usage(format!("not shared with this schema: {others}; nothing was computed: {remedy}")))
 }
 
 /// Mean and standard deviation of `n` integers of this sum and sum of squares.

@@ -26,9 +26,10 @@ impl NewFile {
         if fs::symlink_metadata(path).is_ok() {
             return Err(taken(path));
         }
-        // Of mode 0600: scores, counts and models are not for everybody.
-        let file =
-            NamedTempFile::new_in(directory(path)).map_err(Error::system(format!("create {}", path.display())))?;
+        let failed = |e| Error::system(format!("create {}", path.display()))(e);
+        fs::metadata(directory(path)).map_err(failed)?;
+        // Of mode 0600: scores, counts and models are not for everybody. An error would name the temporary file.
+        let file = NamedTempFile::new_in(directory(path)).map_err(|e| failed(e.kind().into()))?;
         Ok(Self { file, path: path.to_owned() })
     }
 

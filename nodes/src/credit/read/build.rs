@@ -5,7 +5,7 @@ use super::{
     value::{Cell, Parsed, parse},
 };
 use crate::credit::{
-    Dropped, Faults, Kind, Missing, OtherColumns, Place, Schema, Table, TableError, Values, fault::quoted,
+    Column, Dropped, Faults, Kind, Missing, OtherColumns, Place, Schema, Table, TableError, Values, fault::quoted,
 };
 use std::{collections::HashSet, path::Path};
 use zeroize::Zeroize;
@@ -77,13 +77,14 @@ impl<'a> Builder<'a> {
             .collect();
         if !missing.is_empty() {
             return Err(self.file(format!(
-                "the file has no column {}, which the schema names; it has {}; names must agree to the letter",
+                "the file has no column {}, which the schema names; it has {}; {}",
                 listed(&missing),
                 if names.is_empty() {
                     "none".to_owned()
                 } else {
                     listed(&names.iter().map(|n| quoted(n)).collect::<Vec<_>>())
                 },
+                self.why_missing(names, &found),
             )));
         }
         if self.schema.other_columns() == OtherColumns::Reject && !others.is_empty() {
@@ -93,6 +94,26 @@ impl<'a> Builder<'a> {
             )));
         }
         Ok(found.into_iter().flatten().collect())
+    }
+
+    /// What to do about columns that were not found, by their places in the file.
+    fn why_missing(&self, names: &[&str], found: &[Option<usize>]) -> String {
+        let own = char::from(self.schema.delimiter());
+        let other = [',', ';', '\t', '|'].into_iter().find(|c| *c != own && names.iter().any(|n| n.contains(*c)));
+        if let (Some(other), [_]) = (other, names) {
+            return format!(
+                "that is one column, since the schema says that columns are separated by {own:?}; if it is {other:?} in this file, write delimiter = {:?} in the schema",
+                other.to_string()
+            );
+        }
+        let missing = self.schema.columns().iter().zip(found).filter(|(_, at)| at.is_none());
+        match missing.map(|(column, _)| column).collect::<Vec<_>>()[..] {
+            [Column { name, kind: Kind::Label { .. }, .. }] => format!(
+                "names must agree to the letter. Customers whose outcome is not known yet are read by a copy of the schema without the column {} (type = \"label\")",
+                quoted(name)
+            ),
+            _ => "names must agree to the letter".to_owned(),
+        }
     }
 
     /// Takes the next row. `cell` gives the value of a column of the schema, by its position there.

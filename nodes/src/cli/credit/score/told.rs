@@ -51,7 +51,7 @@ pub(super) fn csv(rows: &[Told]) -> String {
             row.probability.map(|p| format!("{p:.6}")),
             row.points.map(|points| format!("{points:.0}")),
             row.logit.map(|logit| format!("{logit:.6}")),
-            row.reasons.as_ref().map(|reasons| quoted(&reasons.join(" "))),
+            row.reasons.as_ref().map(|reasons| quoted(&reasons.join(";"))),
         ];
         let cells: Vec<String> = cells.into_iter().flatten().collect();
         // Writing to a string does not fail.
@@ -79,11 +79,11 @@ mod tests {
             customer: Some("Doe, \"J\"".to_owned()),
             decision: Some("bad"),
             points: Some(599.7),
-            reasons: Some(vec!["age".to_owned(), "income".to_owned()]),
+            reasons: Some(vec!["age".to_owned(), "home type".to_owned()]),
             ..row(1, 0.75)
         };
         let text =
-            "row,customer,decision,probability,points,reasons\n1,\"Doe, \"\"J\"\"\",bad,0.750000,600,age income\n";
+            "row,customer,decision,probability,points,reasons\n1,\"Doe, \"\"J\"\"\",bad,0.750000,600,age;home type\n";
         assert_eq!(csv(&[named]), text);
     }
 }
