@@ -14,7 +14,7 @@ use crate::{
     },
     credit::{
         TableError,
-        report::{Bounds, Rates},
+        report::{Bounds, LeftOut, MeanScore, Rates, gini},
     },
 };
 use serde::Serialize;
@@ -74,15 +74,22 @@ pub struct EvaluateArgs {
 struct Row {
     rows: u64,
     counted: u64,
+    /// Customers whose labels are not told.
+    left_out: u64,
+    /// Those of them who are not even counted without labels.
+    uncounted: u64,
     auc: f64,
     auc_error: f64,
+    auc_bounds: Bounds,
     gini: f64,
+    gini_bounds: Bounds,
     ks: Option<f64>,
     ks_bounds: Bounds,
     bins: usize,
     bad_rate: f64,
     mean_score: Option<f64>,
     mean_score_error: Option<f64>,
+    mean_score_bounds: Option<Bounds>,
     threshold: f64,
     /// Where customers were called bad in its place, if that differs by more than rounding.
     threshold_used: Option<f64>,
@@ -177,7 +184,7 @@ pub fn run(args: &EvaluateArgs) -> Result<Exit, Error> {
 impl Row {
     fn of(file: &EvaluationFile) -> Result<Self, Error> {
         let scores = file.histogram()?;
-        let (auc, auc_error) = file.area(&scores);
+        let ((auc, auc_error), auc_bounds) = (file.area(&scores), file.area_of_all(&scores));
         let confusion = file.called_bad().map(|bin| scores.confusion(bin)).transpose().map_err(TableError::from)?;
         let mean = file.mean_score();
         let bads: u64 = scores.bads().iter().sum();
@@ -187,15 +194,20 @@ impl Row {
         Ok(Self {
             rows: file.rows,
             counted: file.counted(),
+            left_out: file.left_out(),
+            uncounted: file.uncounted(),
             auc,
             auc_error,
+            auc_bounds,
             gini: 2.0 * auc - 1.0,
+            gini_bounds: gini(auc_bounds),
             ks,
             ks_bounds,
             bins: file.bins(),
             bad_rate: bads as f64 / file.counted().max(1) as f64,
             mean_score: mean.map(|mean| mean.mean),
             mean_score_error: mean.map(|mean| mean.error),
+            mean_score_bounds: mean.as_ref().map(MeanScore::bounds),
             threshold: file.threshold,
             threshold_used: file.threshold_used(),
             accuracy: rates.map(|rates| rates.accuracy.value),
@@ -212,36 +224,68 @@ impl Row {
     }
 
     fn text(&self, file: &EvaluationFile) -> String {
-        let counted = match file.left_out() {
+        let counted = match self.left_out {
             0 => format!("counted   {}", self.counted),
-            left_out => format!(
-                "counted   {} ({left_out} are of owners with fewer than {} good or bad ones, of whom nothing is told)",
-                self.counted, file.minimum
-            ),
+            customers => {
+                let left_out = LeftOut { customers, uncounted: self.uncounted, minimum: file.minimum };
+                format!("counted   {} good and bad ones; {customers} {}", self.counted, left_out.words())
+            }
         };
-        let bins = match file.goods.len() {
-            bins if bins == self.bins => String::new(),
-            bins if self.bins == 1 => format!(", since a single bin is left of {bins}"),
-            bins => format!(" (over {} bins, of {bins} before small ones were merged)", self.bins),
-        };
-        let mut separation = format!("{}{bins}", self.ks_bounds.words(self.ks, 4));
+        let mut separation = format!("{}{}", self.ks_bounds.words(self.ks, 4), self.ranges(file));
         if self.ks.is_none() {
             separation = format!(
-                "{separation}; each bin has at least {} good and bad customers of each owner: pool more customers, hold out more of them for tests, or leave out the owner with the fewest",
+                "{separation}; each range has at least {} good and bad customers of each owner: pool more customers, hold out more of them for tests, or share again without the owner with the fewest (another --version and --pooled-with)",
                 file.minimum
             );
         }
         let lines = [
             format!("customers {} of {}", self.rows, file.population),
             counted,
-            format!("AUC       {:.4} (within {:.4} of that of the scores of all)", self.auc, self.auc_error),
-            format!("Gini      {:.4}", self.gini),
+            format!("AUC       {:.4} {}", self.auc, self.area()),
+            format!("Gini      {:.4}{}", self.gini, of_all(self.gini_bounds, self.left_out)),
             format!("KS        {separation}"),
         ];
-        let scores = self.mean_score.zip(self.mean_score_error).map(|(mean, error)| {
-            format!("scores    {mean:.4} on average (within {error:.4}); bad {:.4}", self.bad_rate)
-        });
-        lines.into_iter().chain(scores).chain([self.confusion(file)]).collect::<Vec<_>>().join("\n")
+        lines.into_iter().chain(self.scores()).chain([self.confusion(file)]).collect::<Vec<_>>().join("\n")
+    }
+
+    /// How far the area under the ROC curve can be off.
+    fn area(&self) -> String {
+        let of = format!("(within {:.4} of that of the scores)", self.auc_error);
+        if self.left_out == 0 { of } else { format!("of those counted {of}{}", of_all(self.auc_bounds, self.left_out)) }
+    }
+
+    /// Why there are fewer ranges than were asked for.
+    fn ranges(&self, file: &EvaluationFile) -> String {
+        let asked = file.context.as_ref().map_or(0, |context| u64::from(context.bins));
+        let (found, told) = (file.goods.len(), self.bins);
+        let fewer = if asked > found as u64 {
+            format!(
+                " {found} of the {asked} asked for, since the first count has ranges of at least {} customers of each owner,",
+                file.minimum
+            )
+        } else {
+            format!(" {found}")
+        };
+        match told {
+            _ if found == told && asked <= found as u64 => String::new(),
+            1 => format!(", since a single range is left of{fewer} by merging small ones"),
+            _ if found == told => format!(" (over{fewer} none of which was merged)"),
+            _ => format!(
+                " (over {told} ranges, of{fewer} before those with fewer than {} good or bad customers of an owner were merged)",
+                file.minimum
+            ),
+        }
+    }
+
+    /// The mean score, of all customers, and the rate of bad ones, of those counted.
+    fn scores(&self) -> Option<String> {
+        let (mean, error) = self.mean_score.zip(self.mean_score_error)?;
+        let score = MeanScore { mean, error };
+        let Bounds { at_least, at_most } = score.bounds();
+        let near = format!("{mean:.4} on average of all {} customers (within {error:.4})", self.rows);
+        let far = format!("from {at_least:.4} to {at_most:.4} on average of all {} customers", self.rows);
+        let of = if self.left_out == 0 { String::new() } else { format!(" of the {} counted", self.counted) };
+        Some(format!("scores    {}; bad {:.4}{of}", if score.near() { near } else { far }, self.bad_rate))
     }
 
     /// The threshold as it was asked for, and the one that was used if it is another.
@@ -285,6 +329,11 @@ impl Row {
     }
 }
 
+/// What a figure of all customers is between, if some were left out.
+fn of_all(Bounds { at_least, at_most }: Bounds, left_out: u64) -> String {
+    if left_out == 0 { String::new() } else { format!("; of all customers {at_least:.4} to {at_most:.4}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -296,15 +345,37 @@ mod tests {
         let file: EvaluationFile = serde_json::from_str(counts).expect("counts");
         let text = Row::of(&file).expect("enough").text(&file);
         assert!(text.contains("threshold 0.5: accuracy 0.7500, precision 0.7778, recall 0.7000"), "{text}");
-        assert!(text.contains("scores    0.4688 on average (within 0.1250); bad 0.5000"), "{text}");
+        assert!(text.contains("scores    from 0.3438 to 0.5938 on average of all 400 customers; bad 0.5000"), "{text}");
         assert!(text.contains("KS        at least 0.5000, at most 0.7000\n"), "{text}");
         let (goods, bads) = (vec![0, 0, 0, 200], vec![0, 0, 0, 200]);
         let single = EvaluationFile { goods, bads, ..file };
         let row = Row::of(&single).expect("enough");
         assert!(row.text(&single).contains(
-            "KS        not told (by the AUC, from 0.0000 to 1.0000), since a single bin is left of 4; each bin has"
+            "KS        not told (by the AUC, from 0.0000 to 1.0000), since a single range is left of 4 by merging small ones; each range has"
         ));
         assert_eq!(serde_json::to_value(&row).expect("JSON")["ks"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn figures_of_those_counted_stand_apart_from_those_of_all() {
+        let counts = r#"{"format":2,"model":"m","population":"p","rows":765,"minimum":10,"threshold":0.5,"cuts":[0.5],
+            "goods":[500,48],"bads":[42,100],"distribution":{"cuts":[0.25,0.5,0.75],"counts":[500,60,105,100]},"pairs":[112985,0,548,142],
+            "context":{"evaluated":"","model":"","tables":[],"mode":"","bins":20,"minimum":10,"features":[]}}"#;
+        let file: EvaluationFile = serde_json::from_str(counts).expect("counts");
+        let row = Row::of(&file).expect("enough");
+        let text = row.text(&file);
+        for part in [
+            "counted   690 good and bad ones; 75 are of owners with fewer than 10 good or bad ones: nothing is told of their labels",
+            "AUC       0.7260 of those counted (within 0.0000 of that of the scores); of all customers 0.4751 to 0.8207",
+            "Gini      0.4520; of all customers -0.0499 to 0.6414",
+            "(over 2 of the 20 asked for, since the first count has ranges of at least 10 customers of each owner, none of which was merged)",
+            "on average of all 765 customers",
+            "bad 0.2058 of the 690 counted",
+        ] {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+        let json = serde_json::to_value(&row).expect("JSON");
+        assert!(json["auc_bounds"]["at_least"].as_f64().is_some_and(|least| (least - 0.4751).abs() < 1e-4), "{json}");
     }
 
     #[test]
@@ -315,8 +386,8 @@ mod tests {
         let row = Row::of(&file).expect("enough");
         let text = row.text(&file);
         assert!(text.contains("threshold 0.5: not told, since fewer than 10 good or bad customers"), "{text}");
-        assert!(text.contains("KS        0.4000, from 0.3512 to 0.8988 of all customers (over 3 bins, of 4 before small ones were merged)"), "{text}");
-        assert!(text.contains("counted   400 (10 are of owners with fewer than 10 good or bad ones"), "{text}");
+        assert!(text.contains("KS        0.4000, from 0.3512 to 0.8988 of all customers (over 3 ranges, of 4 before those with fewer than 10 good or bad customers of an owner were merged)"), "{text}");
+        assert!(text.contains("counted   400 good and bad ones; 10 are of owners with fewer than 10 good or bad ones: nothing is told of them"), "{text}");
         assert_eq!(serde_json::to_value(&row).expect("JSON")["accuracy"], serde_json::Value::Null);
         assert_eq!(serde_json::to_value(&row).expect("JSON")["bins"], 3);
     }

@@ -7,7 +7,7 @@ use crate::{
     Error,
     cli::{Exit, OutputArgs},
     client::credit::{EvaluationFile, ModelFile, NewFile},
-    credit::report::{Bounds, to_html},
+    credit::report::{Bounds, LeftOut, to_html},
 };
 use serde::Serialize;
 use std::path::PathBuf;
@@ -50,7 +50,7 @@ pub struct ReportArgs {
     /// Say in the report how the model was trained, as in 'Newton, 8 iterations, L2 penalty 1': counts do not tell it
     #[arg(long, value_name = "TEXT")]
     training: Option<String>,
-    /// No cell of the report counts fewer good, or fewer bad, customers [default: that of the counts]
+    /// No cell of the report counts fewer good, or fewer bad, customers: at least that of the counts, which is the default
     #[arg(long)]
     minimum: Option<u64>,
     #[command(flatten)]
@@ -63,10 +63,13 @@ struct Row<'a> {
     html: Option<&'a PathBuf>,
     report: Option<&'a PathBuf>,
     auc: f64,
+    auc_bounds: Bounds,
     gini: f64,
+    gini_bounds: Bounds,
     ks: Option<f64>,
     ks_bounds: Bounds,
     left_out: u64,
+    uncounted: u64,
     /// Columns of which too few customers are known.
     columns_left_out: &'a [String],
 }
@@ -82,7 +85,7 @@ pub fn run(args: &ReportArgs) -> Result<Exit, Error> {
     let unknown = args.same_models(&counts, earlier.as_ref(), model.as_ref())?;
     let scale = args.points.map(|points| points.scale);
     let aggregates = counts.aggregates(&args.title, earlier.as_ref(), (model.as_ref(), scale))?;
-    let mut report = aggregates.release(args.minimum.unwrap_or(counts.minimum).max(1))?;
+    let mut report = aggregates.release(args.minimum_cell(counts.minimum)?)?;
     report.training.clone_from(&args.training);
     // Both are on the disk before one of them has its name.
     let mut written = Vec::new();
@@ -98,18 +101,20 @@ pub fn run(args: &ReportArgs) -> Result<Exit, Error> {
         html: args.html.as_ref(),
         report: args.out.as_ref(),
         auc: figures.auc,
+        auc_bounds: figures.auc_bounds,
         gini: figures.gini,
+        gini_bounds: figures.gini_bounds,
         ks: figures.ks,
         ks_bounds: figures.ks_bounds,
         left_out: report.left_out,
+        uncounted: report.uncounted,
         columns_left_out: &report.columns_left_out,
     };
     let files: Vec<String> = args.html.iter().chain(&args.out).map(|path| path.display().to_string()).collect();
     let mut text = format!(
-        "wrote {}: AUC {:.4} (within {:.4}), Gini {:.4}, KS {}",
+        "wrote {}: AUC {}, Gini {:.4}, KS {}",
         files.join(" and "),
-        row.auc,
-        figures.auc_error,
+        figures.auc_words(4),
         row.gini,
         figures.ks_words(4)
     );
@@ -118,20 +123,33 @@ pub fn run(args: &ReportArgs) -> Result<Exit, Error> {
     }
     if row.left_out > 0 {
         let all = report.goods + report.bads + row.left_out;
-        text = format!(
-            "{text}\nnothing is told of {} of {all} customers, whose owners have too few good or bad ones",
-            row.left_out
-        );
+        let (customers, uncounted) = (row.left_out, row.uncounted);
+        let left_out = LeftOut { customers, uncounted, minimum: counts.minimum };
+        text = format!("{text}\n{customers} of {all} customers {}", left_out.words());
     }
     if !row.columns_left_out.is_empty() {
         let names = row.columns_left_out.join(", ");
-        text = format!("{text}\nleft out, since too few of their good or bad customers are known: the columns {names}");
+        let columns = if row.columns_left_out.len() == 1 { "column" } else { "columns" };
+        text = format!("{text}\nleft out, since too few good or bad customers are known: the {columns} {names}");
     }
     if let Some(unknown) = unknown {
         text = format!("{text}\n{unknown}");
     }
     args.output.resolve().print(&row, text)?;
     Ok(Exit::Ok)
+}
+
+impl ReportArgs {
+    /// The least count of a cell: counts that were merged up to a minimum tell nothing smaller.
+    fn minimum_cell(&self, counted: u64) -> Result<u64, Error> {
+        match self.minimum {
+            Some(asked) if asked < counted => Err(Error::Usage(format!(
+                "--minimum {asked} is less than the {counted} that {} was counted with, and nothing smaller can be told of it; leave --minimum away, or run `trefoil credit evaluate` again with --minimum {asked}, if the owners permit it",
+                self.counts.display()
+            ))),
+            asked => Ok(asked.unwrap_or(counted).max(1)),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -154,6 +172,12 @@ mod tests {
         assert_eq!(parse("--out r.json").expect("options"), (false, true));
         assert_eq!(parse("--html r.html").expect("options"), (true, false));
         assert_eq!(parse("--html r.html --out r.json").expect("options"), (true, true));
+        let least = |options: &str| {
+            let words = ["report", "counts.json", "--out", "r.json"].into_iter().chain(options.split_whitespace());
+            Line::try_parse_from(words).expect("options").report.minimum_cell(10).map_err(|e| e.to_string())
+        };
+        assert_eq!((least(""), least("--minimum 12")), (Ok(10), Ok(12)));
+        assert!(least("--minimum 5").is_err_and(|e| e.contains("--minimum 5 is less than the 10 that counts.json")));
         let error = parse("--title x").expect_err("nothing is written").to_string();
         assert!(error.contains("--html <FILE>|--out <FILE>"), "{error}");
     }

@@ -1,5 +1,7 @@
 //! Counts of scores as a file.
 
+mod stability;
+
 use super::{ModelFile, ModelIdentity, evaluate::countable, files::read_json};
 use crate::{
     Error,
@@ -7,11 +9,12 @@ use crate::{
         TableError,
         report::{
             Aggregates, AttributeCounts, AttributeKind, Bounds, Context, Exact, MeanScore, Numbers, Scale, ScoreSum,
-            StabilityCounts, ks, share_error, used,
+            area, ks, share_error, used,
         },
     },
 };
 use serde::{Deserialize, Serialize};
+use stability::Basis;
 use std::path::Path;
 use trefoil_circuits::credit::{
     Auc,
@@ -146,22 +149,18 @@ impl EvaluationFile {
 
     /// Customers of owners who were not left out.
     pub fn counted(&self) -> u64 {
-        self.goods.iter().chain(&self.bads).fold(0, |sum, n| sum.saturating_add(*n))
+        total(&self.goods).saturating_add(total(&self.bads))
     }
 
-    /// Customers of owners with fewer good or fewer bad ones than the minimum, of whom nothing is known.
+    /// Customers of owners with fewer good or fewer bad ones than the minimum, whose labels are not known.
     pub fn left_out(&self) -> u64 {
         self.rows.saturating_sub(self.counted())
     }
 
-    /// How far an AUC of the customers counted can be from that of all, whatever the others are: at the worst they are good and bad in the numbers that make most pairs, and
-    /// stand on the wrong side in each.
-    pub fn left_out_error(&self) -> f64 {
-        let total = |counts: &[u64]| counts.iter().fold(0, |sum: u64, n| sum.saturating_add(*n)) as f64;
-        let (goods, bads, left_out) = (total(&self.goods), total(&self.bads), self.left_out() as f64);
-        let more_bads = f64::midpoint(goods - bads, left_out).clamp(0.0, left_out);
-        let pairs = (bads + more_bads) * (goods + left_out - more_bads);
-        if left_out > 0.0 { 1.0 - goods * bads / pairs } else { 0.0 }
+    /// Those of them who are not even counted without labels: of owners with fewer customers than the minimum.
+    pub fn uncounted(&self) -> u64 {
+        let of_all = |all: &Distribution| self.rows.saturating_sub(total(&all.counts));
+        self.distribution.as_ref().map_or(self.left_out(), of_all)
     }
 
     /// The bin from which customers are called bad, if the counts tell how many are: that is known where bins were not merged across the threshold.
@@ -184,14 +183,18 @@ impl EvaluationFile {
 
     /// Kolmogorov-Smirnov over the borders of the bins, and what that of the scores of all customers is between. Of a single bin nothing is told but what the area under the ROC curve tells.
     pub fn separation(&self, histogram: &Histogram) -> (Option<f64>, Bounds) {
-        ks(histogram, self.left_out(), self.area(histogram))
+        ks(histogram, self.left_out(), self.area_of_all(histogram))
     }
 
-    /// The area under the ROC curve of all customers, and how far it can be from that of the scores themselves: from far more bins than are counted, if that was computed.
+    /// The area under the ROC curve of the customers counted by label, and how far it can be from that of the scores themselves: from far more bins than are counted, if that was computed.
     pub fn area(&self, histogram: &Histogram) -> (f64, f64) {
         let fine = self.pairs.and_then(Auc::area);
-        let (area, error) = fine.unwrap_or_else(|| (histogram.auc(), histogram.auc_error()));
-        (area, error + self.left_out_error())
+        fine.unwrap_or_else(|| (histogram.auc(), histogram.auc_error()))
+    }
+
+    /// What the area under the ROC curve of all customers is between, whatever those are like who were left out.
+    pub fn area_of_all(&self, histogram: &Histogram) -> Bounds {
+        area(self.area(histogram), (total(&self.goods), total(&self.bads)), self.left_out())
     }
 
     /// The counts by score.
@@ -202,8 +205,10 @@ impl EvaluationFile {
         let left_out = self.left_out();
         if left_out > self.rows / 10 {
             return Err(Error::Usage(format!(
-                "{left_out} of {} customers are of owners with fewer than {} good or bad ones, of whom nothing is told, so that figures of the others would mislead; pool more customers, or evaluate without these tables",
-                self.rows, self.minimum
+                "{left_out} of {} customers are of owners with fewer than {} good or bad ones, whose labels are not told, so that figures of the others would mislead; {}",
+                self.rows,
+                self.minimum,
+                self.more_customers()
             )));
         }
         let histogram = Histogram::from_counts(self.goods.clone(), self.bads.clone());
@@ -213,9 +218,9 @@ impl EvaluationFile {
     /// The mean score of all customers, and how far it can be from that of their scores: from the distribution, if it is known.
     pub fn mean_score(&self) -> Option<MeanScore> {
         let Distribution { counts, .. } = self.distribution.as_ref()?;
-        let all = counts.iter().fold(0, |sum: u64, count| sum.saturating_add(*count));
+        let all = total(counts);
         let (mut from, mut below, mut sum, mut off) = (0.0, 0, 0.0, 0.0);
-        for (end, until) in self.told().into_iter().chain([(1.0, all)]) {
+        for (end, until) in self.told(Basis::Scores).into_iter().chain([(1.0, all)]) {
             let customers = until.saturating_sub(below) as f64;
             sum += customers * f64::midpoint(from, end);
             off += customers * (end - from) / 2.0;
@@ -256,6 +261,7 @@ impl EvaluationFile {
             threshold: self.called_bad().unwrap_or(self.goods.len()),
             threshold_asked: self.threshold,
             left_out: self.left_out(),
+            uncounted: self.uncounted(),
             exact: Some(Exact { auc, auc_error, ks: None }),
             mean_score: self.mean_score(),
             stability: earlier.map(|earlier| self.stability(earlier)).transpose()?,
@@ -266,46 +272,15 @@ impl EvaluationFile {
         })
     }
 
-    /// Customers of an earlier population between those cut points of this one that are known of it.
-    fn stability(&self, earlier: &Self) -> Result<StabilityCounts, Error> {
-        let told = earlier.told();
-        let all = earlier.distribution.as_ref().map_or(earlier.counted(), |all| all.counts.iter().sum());
-        let below = |cut: &f64| told.iter().find(|(end, _)| end.to_bits() == cut.to_bits()).map(|(_, below)| *below);
-        let mut before = 0;
-        let mut counted = |until: Option<u64>| {
-            let count = until.map_or(0, |until| until.saturating_sub(before));
-            before = until.unwrap_or(before);
-            count
-        };
-        let expected: Vec<u64> = self.cuts.iter().map(below).chain([Some(all)]).map(&mut counted).collect();
-        // Between the same cut points, too few customers may leave none of these known of both.
-        let between = earlier.distribution.as_ref().map_or(&earlier.cuts, |all| &all.cuts);
-        if !self.cuts.is_empty() && !self.cuts.iter().any(|cut| between.contains(cut)) {
-            return Err(Error::Usage(format!(
-                "{} is counted between other cut points than {}; count both populations with this version of `trefoil credit evaluate`",
-                earlier.population, self.population
-            )));
+    /// What owners can do about too few customers of one of them.
+    fn more_customers(&self) -> &'static str {
+        let tables = self.context.as_ref().map_or(&[][..], |context| &context.tables);
+        // Side by side, tables have the same customers.
+        if tables.len() > 1 && tables.iter().map(|table| table.rows).sum::<u64>() == self.rows {
+            "their owners can share more test rows, as another --version; or all owners share again, as another --version, with a smaller --minimum (evaluate with that one too), or with a --pooled-with without those owners"
+        } else {
+            "share more test rows, as another --version, or share again with a smaller --minimum, and evaluate with that one too"
         }
-        let reference = match &earlier.context {
-            Some(context) => format!("{}, evaluated {}", earlier.population, context.evaluated),
-            None => earlier.population.clone(),
-        };
-        Ok(StabilityCounts { reference, expected, merged: true })
-    }
-
-    /// The cut points that are known, each with the customers below: those of the distribution, which are more, or else those of the counts by label.
-    fn told(&self) -> Vec<(f64, u64)> {
-        let by_label = || self.goods.iter().zip(&self.bads).map(|(goods, bads)| goods.saturating_add(*bads)).collect();
-        let (cuts, counts): (&[f64], Vec<u64>) = match &self.distribution {
-            Some(all) => (&all.cuts, all.counts.clone()),
-            None => (&self.cuts, by_label()),
-        };
-        let mut below: u64 = 0;
-        let end = |(cut, count): (&f64, &u64)| {
-            below = below.saturating_add(*count);
-            (self.minimum < 2 || *count > 0).then_some((*cut, below))
-        };
-        cuts.iter().zip(&counts).filter_map(end).collect()
     }
 
     /// The sum of the scores in each bin, as nearly as it follows from the distribution. That of merged bins is that of the last one.
@@ -357,6 +332,11 @@ impl ColumnCounts {
         };
         Ok(AttributeCounts { name: self.name.clone(), kind, meant: self.meant })
     }
+}
+
+/// As many as there are, whatever a file says.
+fn total(counts: &[u64]) -> u64 {
+    counts.iter().fold(0, |sum, count| sum.saturating_add(*count))
 }
 
 #[cfg(test)]

@@ -26,8 +26,10 @@ pub struct Aggregates {
     pub threshold: usize,
     /// The probability that this was to be.
     pub threshold_asked: f64,
-    /// Customers beside these, of whom nothing is told.
+    /// Customers beside these, whose labels are not told.
     pub left_out: u64,
+    /// Those of them who are not even counted without labels.
+    pub uncounted: u64,
     /// Figures computed from the scores themselves, or nearly.
     pub exact: Option<Exact>,
     /// The mean score of all customers, if it is known.
@@ -71,6 +73,8 @@ pub struct StabilityCounts {
     pub reference: String,
     /// Its customers in the bins of this one's scores.
     pub expected: Vec<u64>,
+    /// Those of this one in the same bins, counted without labels as these are; if not, its good and bad customers are compared.
+    pub actual: Option<Vec<u64>>,
     /// Whether small bins were merged: then a count that is not zero is of all bins after the one before that is not.
     pub merged: bool,
 }
@@ -137,6 +141,7 @@ impl Aggregates {
             threshold: border,
             threshold_asked: threshold,
             left_out: 0,
+            uncounted: 0,
             exact: Some(Exact { auc: ranking.auc(), auc_error: 0.0, ks: Some(ranking.ks()) }),
             stability: None,
             attributes: Vec::new(),

@@ -113,8 +113,8 @@ pub(crate) fn share_error(share: f64, customers: u64, others: u64) -> f64 {
 }
 
 /// Kolmogorov-Smirnov over the borders of the bins, and what that of the scores of all customers is between, of whom so many were left out.
-/// Of a single bin nothing is told but what follows from the area under the ROC curve of all customers, and how far that can be off.
-pub(crate) fn ks(scores: &Histogram, left_out: u64, area: (f64, f64)) -> (Option<f64>, Bounds) {
+/// Of a single bin nothing is told but what follows from what the area under the ROC curve of all customers is between.
+pub(crate) fn ks(scores: &Histogram, left_out: u64, area: Bounds) -> (Option<f64>, Bounds) {
     let by_area = ks_by_area(area);
     if scores.totals().iter().filter(|customers| **customers > 0).count() < 2 {
         return (None, by_area);
@@ -129,10 +129,9 @@ pub(crate) fn ks(scores: &Histogram, left_out: u64, area: (f64, f64)) -> (Option
     (Some(told), Bounds { at_most: bounds.at_most.min(by_area.at_most).max(bounds.at_least), ..bounds })
 }
 
-/// What Kolmogorov-Smirnov is between if the area under the ROC curve is known: a curve that is nowhere farther than `k` above the diagonal has at most
+/// What Kolmogorov-Smirnov is between if the area under the ROC curve is between bounds: a curve that is nowhere farther than `k` above the diagonal has at most
 /// `1 - (1 - k)^2 / 2` below it, and one that is so far above it somewhere has at least `k`; and the same below the diagonal.
-fn ks_by_area((area, error): (f64, f64)) -> Bounds {
-    let (low, high) = ((area - error).max(0.0), (area + error).min(1.0));
+fn ks_by_area(Bounds { at_least: low, at_most: high }: Bounds) -> Bounds {
     let at_least = [1.0 - low, high].map(|rest| 1.0 - (2.0 * rest).sqrt()).into_iter().fold(0.0, f64::max);
     Bounds { at_least, at_most: high.max(1.0 - low) }
 }
@@ -196,18 +195,18 @@ mod tests {
     #[test]
     fn a_single_bin_tells_nothing_and_two_tell_bounds() {
         let one = Histogram::from_counts(vec![0, 70], vec![0, 30]).expect("both labels");
-        let (told, by_area) = ks(&one, 0, (0.92, 0.0));
+        let (told, by_area) = ks(&one, 0, Bounds::exactly(0.92));
         assert_eq!((told, deciles(&one).expect("tenths")), (None, None));
         assert_eq!(by_area.words(told, 3), "not told (by the AUC, from 0.600 to 0.920)");
         let two = Histogram::from_counts(vec![60, 40], vec![20, 80]).expect("both labels");
-        let (told, bounds) = ks(&two, 0, (0.7, 0.2));
+        let (told, bounds) = ks(&two, 0, Bounds { at_least: 0.5, at_most: 0.9 });
         // From (0, 0) by (0.4, 0.8): at best straight up in the upper bin, or first in the lower one.
         assert!((bounds.at_least - 0.4).abs() < 1e-12, "{bounds:?}");
         assert!((bounds.at_most - 0.8).abs() < 1e-12, "{bounds:?}");
         assert_eq!(bounds.words(told, 3), "at least 0.400, at most 0.800");
         assert_eq!(Bounds::exactly(0.4).words(Some(0.4), 3), "0.400");
-        assert_eq!(ks(&two, 0, (0.7, 0.0)).1.words(told, 3), "at least 0.400, at most 0.700");
-        let wider = ks(&two, 20, (0.7, 0.3)).1;
+        assert_eq!(ks(&two, 0, Bounds::exactly(0.7)).1.words(told, 3), "at least 0.400, at most 0.700");
+        let wider = ks(&two, 20, Bounds { at_least: 0.4, at_most: 1.0 }).1;
         assert_eq!(wider.words(told, 3), "0.400, from 0.218 to 0.982 of all customers");
     }
 
@@ -233,7 +232,7 @@ mod tests {
             // The others, if any, were left out of the bins.
             for (left_out, all) in [(0, &customers[..kept]), (customers.len() - kept, &customers[..])] {
                 let (exact, area) = (ranking(all).ks(), ranking(all).auc());
-                for bounds in [ks(&binned, left_out as u64, (area, 0.0)).1, ks_by_area((area, 0.0))] {
+                for bounds in [ks(&binned, left_out as u64, Bounds::exactly(area)).1, ks_by_area(Bounds::exactly(area))] {
                     prop_assert!(bounds.at_least <= exact + 1e-12 && exact <= bounds.at_most + 1e-12, "{exact} {bounds:?}");
                 }
             }

@@ -10,6 +10,7 @@ mod bounds;
 mod cells;
 mod context;
 mod html;
+mod left_out;
 mod release;
 
 pub use aggregates::{Aggregates, AttributeCounts, AttributeKind, Exact, Numbers, ScoreSum, StabilityCounts};
@@ -18,12 +19,13 @@ pub(crate) use bounds::{ks, share_error, used};
 pub use cells::{Merge, merge_ordered};
 pub use context::{Context, CountedTable, Standardized};
 pub use html::to_html;
+pub(crate) use left_out::{LeftOut, area, gini};
 
 use super::TableError;
 use serde::{Deserialize, Serialize};
 
 /// The version of the form of a report.
-pub const REPORT_FORMAT: u32 = 2;
+pub const REPORT_FORMAT: u32 = 3;
 
 /// Released figures of a model on a population. All numbers are finite.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -47,8 +49,10 @@ pub struct Report {
     pub goods: u64,
     /// Bad customers.
     pub bads: u64,
-    /// Customers beside these, of whom nothing is told, since their owners have too few good or bad ones.
+    /// Customers beside these, whose labels are not told, since their owners have too few good or bad ones. The mean score, and the stability index, are of them too.
     pub left_out: u64,
+    /// Those of them of whom nothing is told at all, since their owners have too few customers.
+    pub uncounted: u64,
     /// The figures of separation.
     pub figures: Figures,
     /// The mean score, beside which stands the rate of bad customers.
@@ -80,10 +84,14 @@ pub struct Report {
 pub struct Figures {
     /// Area under the ROC curve.
     pub auc: f64,
-    /// How far `auc` can be from that of the scores of all customers; 0 if it was computed from them.
+    /// How far `auc` can be from that of the scores of the customers counted by label; 0 if it was computed from them.
     pub auc_error: f64,
+    /// What that of the scores of all customers is between, whatever those are like who were left out.
+    pub auc_bounds: Bounds,
     /// `2 auc - 1`.
     pub gini: f64,
+    /// What that of the scores of all customers is between.
+    pub gini_bounds: Bounds,
     /// Kolmogorov-Smirnov, over the borders of the bins unless it was computed from the scores; `None` if a single bin is left.
     pub ks: Option<f64>,
     /// What that of the scores of all customers is between: of a single bin, by the area under the ROC curve alone.
@@ -239,7 +247,28 @@ pub struct Scale {
     pub pdo: f64,
 }
 
+impl MeanScore {
+    /// What the mean of the scores of all customers is between.
+    pub fn bounds(&self) -> Bounds {
+        Bounds { at_least: (self.mean - self.error).max(0.0), at_most: (self.mean + self.error).min(1.0) }
+    }
+
+    /// Whether it is so nearly known that a single number stands for it.
+    pub fn near(&self) -> bool {
+        self.error <= 0.1
+    }
+}
+
 impl Figures {
+    /// The area under the ROC curve for people, with what it is between.
+    pub fn auc_words(&self, digits: usize) -> String {
+        let Bounds { at_least, at_most } = self.auc_bounds;
+        if at_most - at_least > 2.0 * self.auc_error + 1e-9 {
+            return format!("{:.digits$}, from {at_least:.digits$} to {at_most:.digits$} of all customers", self.auc);
+        }
+        format!("{:.digits$} (within {:.4})", self.auc, self.auc_error)
+    }
+
     /// Kolmogorov-Smirnov for people, with what it is between.
     pub fn ks_words(&self, digits: usize) -> String {
         self.ks_bounds.words(self.ks, digits)
@@ -285,6 +314,11 @@ impl Report {
         let cells = self.confusion.iter().flat_map(|c| [c.true_bad, c.false_bad, c.true_good, c.false_good]);
         let stability = self.stability.iter().flat_map(|s| &s.bins).flat_map(|bin| [bin.expected, bin.actual]);
         let attributes = self.attributes.iter().flat_map(|a| &a.bins).flat_map(|bin| [bin.goods, bin.bads]);
-        [self.goods, self.bads, self.left_out].into_iter().chain(scores).chain(cells).chain(stability).chain(attributes)
+        [self.goods, self.bads, self.left_out, self.uncounted]
+            .into_iter()
+            .chain(scores)
+            .chain(cells)
+            .chain(stability)
+            .chain(attributes)
     }
 }

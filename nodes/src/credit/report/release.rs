@@ -2,8 +2,9 @@
 
 use super::{
     Aggregates, Attribute, AttributeBin, AttributeCounts, AttributeKind, Bound, Bounds, ConfusionCells, Figures, Merge,
-    Numbers, REPORT_FORMAT, Rates, Report, ScoreBin, ScoreSum, Stability, StabilityBin, StabilityCounts, bounds,
+    Numbers, REPORT_FORMAT, Rates, Report, ScoreBin, ScoreSum, Stability, StabilityBin, StabilityCounts, area, bounds,
     cells::{merge_around, merge_by, merge_nominal, merge_ordered},
+    gini,
 };
 use crate::credit::TableError;
 use std::ops::Range;
@@ -33,8 +34,10 @@ impl Aggregates {
         )?;
         let (auc, auc_error) =
             self.exact.map_or((merged.auc(), merged.auc_error()), |exact| (exact.auc, exact.auc_error));
+        let counted = (goods.iter().sum(), bads.iter().sum());
+        let auc_bounds = area((auc, auc_error), counted, self.left_out);
         let exact_ks = self.exact.and_then(|exact| exact.ks).map(|ks| (Some(ks), Bounds::exactly(ks)));
-        let (ks, ks_bounds) = exact_ks.unwrap_or_else(|| bounds::ks(&merged, self.left_out, (auc, auc_error)));
+        let (ks, ks_bounds) = exact_ks.unwrap_or_else(|| bounds::ks(&merged, self.left_out, auc_bounds));
         let confusion = if border { Some(self.scores.confusion(self.threshold)?) } else { None };
         let earlier =
             self.stability.as_ref().map(|counts| stability(counts, &scores, &ranges, minimum_cell)).transpose()?;
@@ -54,10 +57,19 @@ impl Aggregates {
             context: self.context.clone(),
             training: None,
             minimum_cell,
-            goods: goods.iter().sum(),
-            bads: bads.iter().sum(),
+            goods: counted.0,
+            bads: counted.1,
             left_out: self.left_out,
-            figures: Figures { auc, auc_error, gini: 2.0 * auc - 1.0, ks, ks_bounds },
+            uncounted: self.uncounted,
+            figures: Figures {
+                auc,
+                auc_error,
+                auc_bounds,
+                gini: 2.0 * auc - 1.0,
+                gini_bounds: gini(auc_bounds),
+                ks,
+                ks_bounds,
+            },
             mean_score: self.mean_score,
             scores,
             confusion: confusion.as_ref().map(|cells| self.cells(cells)),
@@ -135,18 +147,24 @@ fn stability(
     ranges: &[Range<usize>],
     minimum: u64,
 ) -> Result<Stability, TableError> {
-    if counts.expected.len() != ranges.last().map_or(0, |last| last.end) {
+    let (expected, last) = (&counts.expected, ranges.last().map_or(0, |last| last.end));
+    if [Some(expected), counts.actual.as_ref()].into_iter().flatten().any(|counts| counts.len() != last) {
         return Err(mismatch("the earlier population is counted in another number of bins"));
     }
     // Bins of this population, by their places, between borders that are known of the earlier one too.
-    let known = |end: usize| !counts.merged || end == counts.expected.len() || counts.expected.get(end - 1) > Some(&0);
+    let told = |counts: &Vec<u64>, end: usize| counts.get(end - 1) > Some(&0);
+    let both = |end: usize| told(expected, end) && counts.actual.iter().all(|actual| told(actual, end));
+    let known = |end: usize| !counts.merged || end == last || both(end);
     let mut common: Vec<Range<usize>> = Vec::new();
     for (i, _) in ranges.iter().enumerate().filter(|(_, range)| known(range.end)) {
         common.push(common.last().map_or(0, |last| last.end)..i + 1);
     }
-    let all: Vec<u64> = scores.iter().map(|bin| bin.goods + bin.bads).collect();
+    let all: Vec<u64> = match &counts.actual {
+        Some(actual) => ranges.iter().map(|range| sum(actual, range)).collect(),
+        None => scores.iter().map(|bin| bin.goods + bin.bads).collect(),
+    };
     let now: Vec<u64> = common.iter().map(|bins| sum(&all, bins)).collect();
-    let before: Vec<u64> = ranges.iter().map(|range| sum(&counts.expected, range)).collect();
+    let before: Vec<u64> = ranges.iter().map(|range| sum(expected, range)).collect();
     let then: Vec<u64> = common.iter().map(|bins| sum(&before, bins)).collect();
     // Tenths of the earlier population, as nearly as its bins allow: the index grows with the number of bins.
     let tenth = then.iter().sum::<u64>() / TENTHS as u64;

@@ -14,11 +14,14 @@ fn customers_left_out_widen_the_error_and_too_many_give_no_figures() {
         bads: vec![0, 100, 100],
         ..EvaluationFile::new(String::new(), String::new())
     };
-    assert_eq!((counts(1000).left_out(), counts(1000).left_out_error().to_bits()), (0, 0));
-    assert!((counts(1100).left_out_error() - 100.0 / 300.0).abs() < 1e-12);
-    // As many of either label: what is left out moves most if it is half of each.
-    let even = EvaluationFile { cuts: vec![], goods: vec![100], bads: vec![100], ..counts(222) };
-    assert!((even.left_out_error() - (1.0 - 1e4 / 111.0_f64.powi(2))).abs() < 1e-12);
+    assert_eq!((counts(1000).left_out(), counts(1000).uncounted()), (0, 0));
+    // 800 good by 200 bad ones are counted, and 300 may be bad.
+    let pairs = EvaluationFile { pairs: Some([2 * 128_000, 0, 800, 200]), ..counts(1100) };
+    let of_all = pairs.area_of_all(&pairs.histogram().expect("counts"));
+    assert!(
+        (of_all.at_least - 0.8 * 2.0 / 3.0).abs() < 1e-12 && (of_all.at_most - (1.0 - 0.2 * 2.0 / 3.0)).abs() < 1e-12,
+        "{of_all:?}"
+    );
     // 900 of 1,000 are called right: of 1,100 from 900 to 1,000.
     let (goods, bads) = (vec![720, 0, 80], vec![20, 0, 180]);
     let left_out = EvaluationFile { threshold: 0.25, goods, bads, ..counts(1100) };
@@ -30,7 +33,7 @@ fn customers_left_out_widen_the_error_and_too_many_give_no_figures() {
     );
     assert_eq!((report.left_out, report.goods + report.bads), (100, 1000));
     let page = crate::credit::report::to_html(&report);
-    assert!(page.contains("100 customers more") && page.contains("within 8.2 %"), "{page}");
+    assert!(page.contains("100 customers more") && page.contains("within 8.2 percentage points"), "{page}");
     assert!(counts(1100).histogram().is_ok());
     let refused = counts(1200).histogram().expect_err("a sixth is left out").to_string();
     assert!(refused.starts_with("200 of 1200 customers are of owners with fewer than 10"), "{refused}");
@@ -146,6 +149,81 @@ fn stability_is_by_the_distribution_of_the_earlier_population() {
     assert!(page.contains("<b>PSI not told</b>") && page.contains("Only 1 range is known of both"), "{page}");
     let other = EvaluationFile { cuts: vec![0.15], distribution: None, ..earlier };
     assert!(now.aggregates("", Some(&other), (None, None)).is_err(), "nothing is between the same cut points");
+}
+
+/// Of an owner with few bad customers the labels alone are not told: its scores are counted with those of all.
+#[test]
+fn customers_left_out_are_among_the_scores_and_each_figure_says_whose_it_is() {
+    let counts = |all: &[u64], uncounted: u64| EvaluationFile {
+        rows: all.iter().sum::<u64>() + uncounted,
+        minimum: 10,
+        cuts: vec![0.2, 0.4, 0.6],
+        goods: vec![400, 100, 50, 50],
+        bads: vec![20, 20, 30, 30],
+        distribution: Some(Distribution { cuts: vec![0.2, 0.4, 0.6], counts: all.to_vec() }),
+        ..EvaluationFile::new(String::new(), String::new())
+    };
+    let now = counts(&[430, 120, 90, 120], 0);
+    assert_eq!((now.left_out(), now.uncounted()), (60, 0));
+    let report = |file: &EvaluationFile, earlier| {
+        file.aggregates("", Some(earlier), (None, None)).and_then(|all| Ok(all.release(10)?)).expect("a report")
+    };
+    let told = report(&now, &now);
+    let moved = told.stability.as_ref().expect("two populations");
+    assert!(moved.psi.is_some_and(|psi| psi.abs() < 1e-12), "a population has not moved from itself: {moved:?}");
+    assert!(moved.bins.iter().all(|bin| bin.expected == bin.actual), "{moved:?}");
+    assert_eq!(moved.bins.iter().map(|bin| bin.actual).sum::<u64>(), 760);
+    let page = crate::credit::report::to_html(&told);
+    for part in [
+        "nothing is told of their labels",
+        "are of all customers.",
+        "<dd>700<small>counted by label</small>",
+        "<dd>17.4 to 40.5 %<small>of all 760</small>",
+        "also those whose labels are not told",
+        "Of all customers, whatever those left out are like, the AUC is between",
+    ] {
+        assert!(page.contains(part), "{part} is not in\n{page}");
+    }
+    assert!(!page.contains("all counts are of the others"), "{page}");
+    let json = told.to_json().expect("JSON");
+    assert!(json.contains("\"auc_bounds\": {") && json.contains("\"uncounted\": 0"), "{json}");
+    // Nothing at all is told of owners with few customers.
+    let wider = report(&counts(&[430, 120, 90, 120], 5), &now);
+    assert_eq!((wider.left_out, wider.uncounted), (65, 5));
+    let page = crate::credit::report::to_html(&wider);
+    assert!(page.contains("but 5, whose owners have fewer than 10 in all"), "{page}");
+    let mean = wider.mean_score.expect("a distribution");
+    let Bounds { at_least, at_most } = mean.bounds();
+    assert!(!mean.near() && page.contains(&format!("{:.1} to {:.1} %", at_least * 100.0, at_most * 100.0)), "{mean:?}");
+}
+
+#[test]
+fn what_to_do_about_too_many_left_out_can_be_done() {
+    let context = |rows: &[u64]| Context {
+        evaluated: String::new(),
+        model: String::new(),
+        tables: rows.iter().map(|rows| CountedTable { table: "a/loans@1".to_owned(), rows: *rows }).collect(),
+        mode: String::new(),
+        bins: 20,
+        minimum: 10,
+        features: Vec::new(),
+    };
+    let refused = |rows: &[u64]| {
+        let file = EvaluationFile {
+            rows: 100,
+            minimum: 10,
+            goods: vec![40],
+            bads: vec![10],
+            context: Some(context(rows)),
+            ..EvaluationFile::new(String::new(), String::new())
+        };
+        file.histogram().expect_err("half of them are left out").to_string()
+    };
+    assert!(refused(&[50, 50]).contains("a --pooled-with without those owners"));
+    for one_owner_or_the_same_customers in [&[100][..], &[100, 100]] {
+        let text = refused(one_owner_or_the_same_customers);
+        assert!(text.contains("--minimum") && !text.contains("--pooled-with"), "{text}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The plots of a report.
 
 use super::{
-    markup::{Html, grouped, percent, percent_of, short},
+    markup::{Html, grouped, percent, percent_of, points, short},
     svg::{Axis, Plot, Width},
 };
 use crate::credit::report::{Decile, Report};
@@ -127,19 +127,19 @@ pub(super) fn lift(page: &mut Html, tenths: &[Decile]) {
 
 /// What is predicted against what came.
 pub(super) fn calibration(page: &mut Html, report: &Report) {
-    let points = calibration_points(report);
-    let most = points.iter().map(|p| p.2).max().unwrap_or(1).max(1);
+    let means = calibration_points(report);
+    let most = means.iter().map(|p| p.2).max().unwrap_or(1).max(1);
     let axes = (share_axis("bad customers predicted"), share_axis("bad customers observed"));
     let mut plot = Plot::new("calibrated", "Predicted and observed", Width::Half, axes);
     let error =
-        points.iter().map(|p| (p.0 - p.1).abs() * p.2 as f64).sum::<f64>() / (report.goods + report.bads).max(1) as f64;
+        means.iter().map(|p| (p.0 - p.1).abs() * p.2 as f64).sum::<f64>() / (report.goods + report.bads).max(1) as f64;
     plot.describe(format!(
         "The rate of bad customers against the predicted one: the mean score of each bin, as nearly as it is known. They differ by {} on average.",
-        percent(error)
+        points(error)
     ));
     plot.line("chance", &[(0.0, 0.0), (1.0, 1.0)]);
-    plot.line("curve", &points.iter().map(|p| (p.0, p.1)).collect::<Vec<_>>());
-    for (x, y, rows) in points {
+    plot.line("curve", &means.iter().map(|p| (p.0, p.1)).collect::<Vec<_>>());
+    for (x, y, rows) in means {
         plot.dot("point", (x, y), 2.5 + 5.5 * (rows as f64 / most as f64).sqrt());
     }
     plot.finish(page, &[("curve", "model; larger dots count more customers"), ("chance", "perfect")]);
@@ -174,7 +174,7 @@ pub(super) fn confusion(page: &mut Html, report: &Report) {
             page.raw("<div>").element("dt", name).raw("<dd>");
             page.text(&rate.map_or("-".to_owned(), |rate| percent(rate.value)));
             if let Some(rate) = rate.filter(|rate| rate.error > 0.0) {
-                page.raw("<small>").text(&format!("within {}", percent(rate.error))).raw("</small>");
+                page.raw("<small>").text(&format!("within {}", points(rate.error))).raw("</small>");
             }
             page.raw("</dd></div>\n");
         }

@@ -88,6 +88,11 @@ pub(super) fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
 
+/// A difference of shares, with one digit.
+pub(super) fn points(difference: f64) -> String {
+    format!("{:.1} percentage points", difference * 100.0)
+}
+
 /// A share of two counts as a percentage; of nobody there is none.
 pub(super) fn percent_of(part: u64, whole: u64) -> String {
     if whole == 0 { "-".to_owned() } else { percent(part as f64 / whole as f64) }

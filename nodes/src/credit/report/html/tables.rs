@@ -1,10 +1,10 @@
 //! The tables of a report.
 
 use super::{
-    markup::{Html, grouped, percent, percent_of, short},
+    markup::{Html, grouped, percent, percent_of, points, short},
     svg::paint,
 };
-use crate::credit::report::{Attribute, Bound, Bounds, Decile, Report, Stability};
+use crate::credit::report::{Attribute, Bound, Bounds, Decile, MeanScore, Report, Stability};
 
 /// The figures that are looked at first.
 pub(super) fn facts(page: &mut Html, report: &Report) {
@@ -18,22 +18,45 @@ pub(super) fn facts(page: &mut Html, report: &Report) {
         let psi = moved.psi.map_or_else(|| "not told".to_owned(), |psi| format!("{psi:.3}"));
         (psi, if moved.bound == Bound::AtLeast && moved.psi.is_some() { "at least".to_owned() } else { String::new() })
     };
-    let plain = |value: String| Some((value, String::new()));
+    // Two bases stand side by side: each figure says which is its own.
+    let of_all = |text: String| match report.left_out {
+        0 => text,
+        left_out if text.is_empty() => format!("of all {}", grouped(all + left_out)),
+        left_out => format!("of all {}, {text}", grouped(all + left_out)),
+    };
+    let counted = || if report.left_out > 0 { "counted by label".to_owned() } else { String::new() };
+    let by_label = |value: String| Some((value, counted()));
+    let mean = |score: MeanScore| {
+        let Bounds { at_least, at_most } = score.bounds();
+        if score.near() {
+            (percent(score.mean), of_all(within(score.error, points(score.error))))
+        } else {
+            (format!("{:.1} to {}", at_least * 100.0, percent(at_most)), of_all(String::new()))
+        }
+    };
+    let area = |value: f64, bounds: Bounds, error: f64| {
+        let Bounds { at_least, at_most } = bounds;
+        let interval = format!("{at_least:.3} to {at_most:.3}");
+        (
+            format!("{value:.3}"),
+            if report.left_out > 0 { of_all(interval) } else { within(error, format!("{error:.4}")) },
+        )
+    };
     page.raw("<dl class=\"facts\">\n");
     for (name, value) in [
-        ("Customers", plain(grouped(all))),
-        ("Bad", plain(percent_of(report.bads, all))),
-        ("Mean score", report.mean_score.map(|s| (percent(s.mean), within(s.error, percent(s.error))))),
-        ("AUC", Some((format!("{:.3}", figures.auc), within(figures.auc_error, format!("{:.4}", figures.auc_error))))),
+        ("Customers", by_label(grouped(all))),
+        ("Bad", by_label(percent_of(report.bads, all))),
+        ("Mean score", report.mean_score.map(mean)),
+        ("AUC", Some(area(figures.auc, figures.auc_bounds, figures.auc_error))),
+        ("Gini", Some(area(figures.gini, figures.gini_bounds, 2.0 * figures.auc_error))),
         (
-            "Gini",
+            "KS",
             Some((
-                format!("{:.3}", figures.gini),
-                within(figures.auc_error, format!("{:.4}", 2.0 * figures.auc_error)),
+                ks,
+                if report.left_out > 0 { of_all(between(figures.ks_bounds)) } else { between(figures.ks_bounds) },
             )),
         ),
-        ("KS", Some((ks, between(figures.ks_bounds)))),
-        ("Accuracy", accuracy.map(|accuracy| (accuracy, within(accuracy_error, percent(accuracy_error))))),
+        ("Accuracy", accuracy.map(|accuracy| (accuracy, within(accuracy_error, points(accuracy_error))))),
         ("PSI", report.stability.as_ref().map(psi)),
     ] {
         if let Some((value, beside)) = value {
@@ -63,7 +86,11 @@ pub(super) fn scores(page: &mut Html, report: &Report) {
             grouped(bin.bads),
             percent_of(bin.bads, all),
             percent(bin.predicted),
-            if bin.predicted_error > 0.0 { percent(bin.predicted_error) } else { "-".to_owned() },
+            if bin.predicted_error > 0.0 {
+                points(bin.predicted_error).replace("percentage points", "points")
+            } else {
+                "-".to_owned()
+            },
         ]
     });
     page.table("Customers by score", &["Score", "Good", "Bad", "Bad rate", "Predicted", "Within"], rows);
@@ -88,7 +115,7 @@ pub(super) fn deciles(page: &mut Html, tenths: &[Decile]) {
 }
 
 /// How the population has moved.
-pub(super) fn stability(page: &mut Html, stability: &Stability) {
+pub(super) fn stability(page: &mut Html, stability: &Stability, report: &Report) {
     let count = stability.bins.len();
     let (psi, verdict) = match (stability.psi, stability.bound) {
         (None, _) => ("not told".to_owned(), String::new()),
@@ -118,6 +145,10 @@ pub(super) fn stability(page: &mut Html, stability: &Stability) {
             percent_of(bin.actual, actual),
         ]
     });
+    if actual > report.goods + report.bads {
+        let note = "All customers are counted here, by their scores alone, also those whose labels are not told.";
+        page.element("p", note);
+    }
     page.table("Customers by score, then and now", &["Score", "Then", "Share then", "Now", "Share now"], rows);
 }
 
@@ -136,7 +167,11 @@ pub(super) fn attributes(page: &mut Html, report: &Report) {
         };
         vec![attribute.name.clone(), attribute.bound.words(value), verdict.to_owned()]
     });
-    page.table("Information value of each column", &["Column", "Information value", "Usually called"], rows);
+    let caption = match report.left_out {
+        0 => "Information value of each column",
+        _ => "Information value of each column, of the customers counted by label",
+    };
+    page.table(caption, &["Column", "Information value", "Usually called"], rows);
     let widest = columns.iter().flat_map(|a| &a.bins).map(|b| b.woe.abs()).fold(1e-9, f64::max);
     for attribute in columns {
         page.raw("<details open=\"open\">\n<summary>").text(&attribute.name).raw("</summary>\n");
