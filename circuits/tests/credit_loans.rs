@@ -240,7 +240,6 @@ fn an_epoch_on_shares_of_all_loans_is_that_of_the_twin() {
 }
 
 #[test]
-#[ignore = "takes minutes"]
 fn a_hundred_epochs_on_shares_of_all_loans_are_those_of_the_twin() {
     descent_on_shares(100);
 }

@@ -207,7 +207,7 @@ fn newton_ends_in_an_error_or_in_the_right_value() {
 }
 
 #[test]
-#[ignore = "takes minutes"]
+#[ignore = "takes a minute; a seventh of the frames is always attacked"]
 fn trainings_end_in_an_error_or_in_the_right_value_at_every_frame() {
     attacks_in_turn(&train(), 1);
     attacks_in_turn(&newton(), 1);

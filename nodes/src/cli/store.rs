@@ -4,9 +4,8 @@ use super::{Exit, OutputArgs};
 use crate::{
     Error,
     config::NodeConfig,
-    store::{Whose, add_key, drop_old_keys, rekey},
+    store::{Rekeyed, Whose, rekey},
 };
-use serde::Serialize;
 use std::path::PathBuf;
 
 /// The subcommands of `trefoil store`.
@@ -41,13 +40,6 @@ pub struct RekeyArgs {
     output: OutputArgs,
 }
 
-#[derive(Serialize)]
-struct Rekeyed {
-    records: u64,
-    /// Whether a new key was drawn, and the old one removed.
-    new_key: bool,
-}
-
 /// Runs a subcommand.
 ///
 /// # Errors
@@ -56,14 +48,8 @@ pub fn run(command: &StoreCommand) -> Result<Exit, Error> {
     let StoreCommand::Rekey(args) = command;
     let config = NodeConfig::load(&args.config)?;
     let (files, whose) = (config.store, Whose { cluster: config.cluster.id(), party: config.party });
-    let new_key = files.has_key_file();
-    if new_key {
-        add_key(&files.key)?;
-    }
-    let records = rekey(&files, whose)?;
-    if new_key {
-        drop_old_keys(&files.key)?;
-    }
+    let rekeyed = rekey(&files, whose)?;
+    let Rekeyed { records, new_key } = rekeyed;
     let text = if new_key {
         format!(
             "{records} records are under a new key, which is in {}: start the node, and destroy copies of the old key and of the old file",
@@ -74,6 +60,6 @@ pub fn run(command: &StoreCommand) -> Result<Exit, Error> {
             "{records} records are under the first of the keys that were given: remove the others from where they came from, and start the node"
         )
     };
-    args.output.resolve().print(&Rekeyed { records, new_key }, text)?;
+    args.output.resolve().print(&rekeyed, text)?;
     Ok(Exit::Ok)
 }

@@ -20,7 +20,7 @@ const CREDENTIAL: &str = "trefoil-store-key";
 ///
 /// # Errors
 /// [`Error::Certificate`] or [`Error::System`] if the file cannot be read or replaced, or the system gives no randomness.
-pub fn add_key(path: &Path) -> Result<(), Error> {
+pub(super) fn add_key(path: &Path) -> Result<(), Error> {
     let old = pki::read_private(path)?;
     replace(path, &[&*new_line()?, old.as_slice()].concat())
 }
@@ -29,20 +29,21 @@ pub fn add_key(path: &Path) -> Result<(), Error> {
 ///
 /// # Errors
 /// As [`add_key`].
-pub fn drop_old_keys(path: &Path) -> Result<(), Error> {
+pub(super) fn drop_old_keys(path: &Path) -> Result<(), Error> {
     let text = pki::read_private(path)?;
     let first = text.split_inclusive(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty());
     replace(path, first.unwrap_or_default())
 }
 
-/// The new file has the place of the old one only when it is on the disk.
+/// The new file has the place of the old one only when it is on the disk; when this returns, it has it there too: what is sealed under a new key comes after that.
 fn replace(path: &Path, text: &[u8]) -> Result<(), Error> {
     let text = Zeroizing::new(text.to_vec());
     let fresh = path.with_extension("new");
     // Of an attempt that was broken off.
     let _ = std::fs::remove_file(&fresh);
     pki::create_private(&fresh, &text)?;
-    std::fs::rename(&fresh, path).map_err(Error::system(format!("replace {}", path.display())))
+    let moved = std::fs::rename(&fresh, path).and_then(|()| File::open(super::directory(path))?.sync_all());
+    moved.map_err(Error::system(format!("replace {}", path.display())))
 }
 
 /// Where a store and its key are.
@@ -73,11 +74,6 @@ fn new_line() -> Result<Zeroizing<[u8; 65]>, Error> {
 }
 
 impl StoreFiles {
-    /// Whether the keys are in the key file: neither the environment nor systemd has them.
-    pub fn has_key_file(&self) -> bool {
-        env::var_os(KEY_VARIABLE).is_none() && credential().is_none()
-    }
-
     /// The keys: from the environment, else from systemd, else from the file. If there are neither keys nor records, a key file is made.
     pub(super) fn keys(&self) -> Result<Vec<Key>, StoreError> {
         if let Some(text) = env::var_os(KEY_VARIABLE) {
@@ -101,6 +97,11 @@ impl StoreFiles {
             pki::read_private(&file).map_err(|e| StoreError::Key { from: from.clone(), cause: e.to_string() })?;
         parse(&text, &from)
     }
+}
+
+/// Whether keys are taken from the key file: neither the environment nor systemd has them.
+pub(super) fn is_key_file_used() -> bool {
+    env::var_os(KEY_VARIABLE).is_none() && credential().is_none()
 }
 
 /// The file of the key that systemd has, if it has one.

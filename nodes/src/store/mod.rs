@@ -32,8 +32,8 @@ mod seal;
 mod transaction;
 
 pub use error::StoreError;
-pub use files::{KEY_VARIABLE, StoreFiles, add_key, create_key, drop_old_keys};
-pub use rekey::rekey;
+pub use files::{KEY_VARIABLE, StoreFiles, create_key};
+pub use rekey::{Rekeyed, rekey};
 pub use transaction::{ReadTransaction, Tables, Transaction, WriteTransaction};
 
 use crate::config::ClusterId;
@@ -42,7 +42,7 @@ use redb::{Database, TableDefinition};
 use seal::Sealer;
 use std::{
     fmt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -288,6 +288,11 @@ impl Inner {
         self.broken.store(true, Ordering::Release);
         StoreError::of_database(&self.path, error.into())
     }
+}
+
+/// The directory of a file.
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(".".as_ref())
 }
 
 impl fmt::Debug for Store {

@@ -1,6 +1,6 @@
 //! From a file to a database that is known to be this node's.
 
-use super::{STORE_FORMAT, Space, StoreError, files, seal::Sealer};
+use super::{STORE_FORMAT, Space, StoreError, directory, files, seal::Sealer};
 use redb::{Database, ReadableTable, TableDefinition, backends::FileBackend};
 use std::{
     fs::File,
@@ -34,8 +34,8 @@ pub(super) fn open(path: &Path, sealer: &Sealer) -> Result<Database, StoreError>
     let database = opened.map_err(broken)??;
     identify(&database, path, sealer).map_err(failed)??;
     // A new file is there after a loss of power only if its directory says so.
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(".".as_ref());
-    File::open(directory).and_then(|directory| directory.sync_all()).map_err(|e| StoreError::of_system(path, e))?;
+    let directory = File::open(directory(path)).and_then(|directory| directory.sync_all());
+    directory.map_err(|e| StoreError::of_system(path, e))?;
     Ok(database)
 }
 

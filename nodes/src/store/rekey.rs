@@ -1,7 +1,14 @@
 //! A store written anew under another key.
 
-use super::{Space, StoreError, StoreFiles, Whose, open::open, seal::Sealer};
+use super::{
+    Space, StoreError, StoreFiles, Whose, directory,
+    files::{add_key, drop_old_keys, is_key_file_used},
+    open::open,
+    seal::Sealer,
+};
+use crate::Error;
 use redb::{Database, ReadableDatabase, ReadableTable};
+use serde::Serialize;
 use std::{
     fs::{self, File},
     io,
@@ -11,20 +18,34 @@ use std::{
 /// Bytes of records in a transaction.
 const AT_ONCE: usize = 8 << 20;
 
-/// Writes all records of a store that no node has open into a new file, sealed under the first of its keys, and puts that in the place of the old one. Gives how many there are.
+/// What came of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub struct Rekeyed {
+    /// Records that were written anew.
+    pub records: u64,
+    /// Whether a new key was drawn, and the old ones removed. Keys in the environment or in a credential of systemd are their owner's to change.
+    pub new_key: bool,
+}
+
+/// Writes all records of a store that no node has open into a new file, and puts that in the place of the old one. They are sealed under a new key, which is then the only one in the key file; under the first of the keys that are given otherwise.
 ///
-/// What was broken off leaves the store as it was. Afterwards no other key is needed, and nothing of records that were overwritten before is in the file any more. Blocks.
+/// What was broken off leaves a store that opens, with the keys that it needs: begin again. Afterwards nothing of records that were overwritten before is in the file any more. Blocks.
 ///
 /// # Errors
 /// [`StoreError`]: a node has it open, a record cannot be opened, there is no room for both files.
-pub fn rekey(files: &StoreFiles, whose: Whose) -> Result<u64, StoreError> {
+pub fn rekey(files: &StoreFiles, whose: Whose) -> Result<Rekeyed, StoreError> {
     let path = &files.path;
     if !path.exists() {
         return Err(StoreError::of_system(path, io::ErrorKind::NotFound.into()));
     }
+    // Open to the end, so that no node begins with the old file meanwhile; before anything is changed.
+    let old = open(path, &Sealer::new(files.keys()?, whose, path.clone()))?;
+    let new_key = is_key_file_used();
+    let of_file = |e: Error| StoreError::Key { from: format!("in {}", files.key.display()), cause: e.to_string() };
+    if new_key {
+        add_key(&files.key).map_err(of_file)?;
+    }
     let sealer = Sealer::new(files.keys()?, whose, path.clone());
-    // Open to the end, so that no node begins with the old file meanwhile.
-    let old = open(path, &sealer)?;
     let fresh = beside(path);
     remove(&fresh)?;
     let done = copy(&old, &fresh, &sealer).and_then(|records| {
@@ -35,7 +56,11 @@ pub fn rekey(files: &StoreFiles, whose: Whose) -> Result<u64, StoreError> {
         // What is left of it is removed by the next one.
         let _ = remove(&fresh);
     }
-    done
+    let records = done?;
+    if new_key {
+        drop_old_keys(&files.key).map_err(of_file)?;
+    }
+    Ok(Rekeyed { records, new_key })
 }
 
 fn copy(old: &Database, fresh: &Path, sealer: &Sealer) -> Result<u64, StoreError> {
@@ -71,10 +96,6 @@ fn beside(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".rekeyed");
     path.with_file_name(name)
-}
-
-fn directory(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(".".as_ref())
 }
 
 fn remove(path: &Path) -> Result<(), StoreError> {
