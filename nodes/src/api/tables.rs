@@ -141,7 +141,7 @@ impl From<TableFault> for Problem {
             TableFault::Store(error) => error.into(),
             TableFault::Deleted(_) => ProblemKind::Conflict.because(fault.to_string()),
             TableFault::Leaving(_) => ProblemKind::Uploading.because(fault.to_string()),
-            TableFault::Ended(_) => ProblemKind::Internal.because(fault.to_string()),
+            TableFault::Ended(_) | TableFault::Memory => ProblemKind::Internal.because(fault.to_string()),
         }
     }
 }

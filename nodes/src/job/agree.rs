@@ -1,39 +1,56 @@
 //! Whether the three nodes hold the same tables for a job.
 
-use super::{Failure, FailureKind};
+use super::{Failure, FailureKind, sources::Marks};
 use sha2::{Digest as _, Sha256};
 use trefoil_engine::{
     Error, Party, PeerFault,
-    transport::{Path, SessionId, Transport},
+    transport::{Link, Path, SessionId, Transport},
 };
 
-/// Presence, or presence and knowledge that it is within its limit, and the digest of the table.
+/// Presence, or presence and knowledge that it is within its limit, and the mark of the shares of the table.
 const ENTRY: usize = 1 + 32;
 
-/// The outcome: for each table whether all three nodes know it to be within its limit, or why the job fails.
-pub(super) type Agreement = Result<Vec<bool>, Failure>;
+/// A mark alone: of shares that are prepared, or zeros.
+const MARK: usize = 32;
+
+/// The outcome, for each table, or why the job fails.
+pub(super) type Agreement = Result<Vec<Agreed>, Failure>;
+
+/// What the nodes have found of a table.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Agreed {
+    /// Whether all three know it to be within its limit.
+    pub(super) within: bool,
+    /// Whether this node has to put the shares in use that it has prepared: another one has, so that all three have prepared them.
+    pub(super) advances: bool,
+}
 
 /// A table of a job at this node.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     /// As messages name it.
     pub(super) name: String,
-    /// Its digest, if this node has it.
-    pub(super) digest: Option<[u8; 32]>,
+    /// The shares of it that this node has, if it has the table.
+    pub(super) shares: Option<Marks>,
     /// Whether this node knows it to be within the limit that the job sets it.
     pub(super) within: bool,
 }
 
 const PRESENT: u8 = 1;
 const WITHIN: u8 = 2;
+/// Beside one of these: there are shares that are prepared, whose marks all nodes send in a second message.
+const PENDING: u8 = 4;
 
-/// Tells both peers which tables this node has for the job, by their digests, and compares with what they say. All three come to the same
+/// Tells both peers which tables this node has for the job, by the marks of its shares, and compares with what they say. All three come to the same
 /// conclusion, which names the table and the node.
 ///
-/// A digest says that the nodes were given the same upload, not that they were given shares that fit: that is found when the input is taken in, in malicious
+/// A mark says that the nodes were given the same upload and are in the same epoch, not that they were given shares that fit: that is found when the input is taken in, in malicious
 /// mode. Who lies here makes the job fail, which it could in other ways. A table is taken for within its limit only if all three say so, each of which has found that in a job of its own memory: who says
 /// to both that it has not makes all three look again. Who says one thing to one peer and another to the other would send these two on different ways, and each would take the other's messages for those of
 /// a node that misbehaves. So the nodes compare what they have heard before they go on.
+///
+/// Where a refresh was interrupted, one node may have new shares in use that another one has prepared. Nobody honest puts shares in use before all three have prepared them, so where every node has the same shares, in use or
+/// prepared, those that have not put them in use do so now. What is prepared at some and in use at none is left for the next refresh to settle: the one that has prepared it may be under way.
 ///
 /// Not cancel safe: end the session if this is dropped.
 ///
@@ -60,19 +77,26 @@ async fn exchange(me: Party, session: SessionId, net: &dyn Transport, tables: &[
     let mut link = net.open(session, path()).await?;
     let mut said = [(); 3].map(|()| vec![0; tables.len() * ENTRY]);
     for (entry, table) in said[me.index()].chunks_exact_mut(ENTRY).zip(tables) {
-        if let Some(digest) = table.digest {
-            entry[0] = if table.within { WITHIN } else { PRESENT };
-            entry[1..].copy_from_slice(&digest);
+        if let Some(Marks { current, pending }) = table.shares {
+            entry[0] = if table.within { WITHIN } else { PRESENT } | if pending.is_some() { PENDING } else { 0 };
+            entry[1..].copy_from_slice(&current);
         }
     }
+    tell(&mut *link, me, &mut said).await?;
+    let states = |said: &[u8]| said.chunks_exact(ENTRY).map(|entry| entry[0]).collect::<Vec<_>>();
     for peer in me.peers() {
-        link.send(peer, said[me.index()].clone().into()).await?;
-    }
-    for peer in me.peers() {
-        link.recv(peer, &mut said[peer.index()]).await?;
-        if said[peer.index()].chunks_exact(ENTRY).any(|entry| entry[0] > WITHIN) {
+        let is_state = |state: &u8| matches!(state & !PENDING, PRESENT | WITHIN) || *state == 0;
+        if !states(&said[peer.index()]).iter().all(is_state) {
             return Err(Error::Peer { peer, fault: PeerFault::Malformed("tables neither present nor absent".into()) });
         }
+    }
+    let mut prepared = [(); 3].map(|()| vec![0; tables.len() * MARK]);
+    if said.iter().any(|said| states(said).iter().any(|state| state & PENDING != 0)) {
+        for (mark, table) in prepared[me.index()].chunks_exact_mut(MARK).zip(tables) {
+            mark.copy_from_slice(&table.shares.and_then(|shares| shares.pending).unwrap_or_default());
+        }
+        tell(&mut *link, me, &mut prepared).await?;
+        said.iter_mut().zip(&prepared).for_each(|(said, prepared)| said.extend_from_slice(prepared));
     }
     let heard = Sha256::digest(said.concat());
     for peer in me.peers() {
@@ -85,7 +109,22 @@ async fn exchange(me: Party, session: SessionId, net: &dyn Transport, tables: &[
     if others.iter().any(|other| other[..] != heard[..]) {
         return Ok(Err(contradicted(me)));
     }
-    Ok(tables.iter().enumerate().map(|(k, table)| compare(&table.name, &entries(&said, k))).collect())
+    let compared = tables.iter().enumerate().map(|(k, table)| {
+        let prepared = prepared.each_ref().map(|prepared| &prepared[k * MARK..][..MARK]);
+        compare(me, &table.name, &entries(&said, k), &prepared)
+    });
+    Ok(compared.collect())
+}
+
+/// Sends this node's part to both, and has theirs, of the same length.
+async fn tell(link: &mut dyn Link, me: Party, said: &mut [Vec<u8>; 3]) -> Result<(), Error> {
+    for peer in me.peers() {
+        link.send(peer, said[me.index()].clone().into()).await?;
+    }
+    for peer in me.peers() {
+        link.recv(peer, &mut said[peer.index()]).await?;
+    }
+    Ok(())
 }
 
 /// The nodes have heard different things: one of the peers has lied, to this node or to the other.
@@ -101,23 +140,28 @@ fn entries(said: &[Vec<u8>; 3], k: usize) -> [&[u8]; 3] {
     said.each_ref().map(|entries| &entries[k * ENTRY..][..ENTRY])
 }
 
-fn compare(table: &str, entries: &[&[u8]; 3]) -> Result<bool, Failure> {
+fn compare(me: Party, table: &str, entries: &[&[u8]; 3], prepared: &[&[u8]; 3]) -> Result<Agreed, Failure> {
     let of = |p: Party| &entries[p.index()][1..];
     if let Some(p) = Party::ALL.into_iter().find(|p| entries[p.index()][0] == 0) {
         let cause = format!("{p} has no {table}; its owner must upload that version to all three nodes");
         return Err(Failure::new(FailureKind::Mismatch, cause).blaming(p));
     }
+    let have = |mark: &[u8]| Party::ALL.into_iter().all(|p| of(p) == mark || prepared[p.index()] == mark);
+    if let Some(common) = Party::ALL.into_iter().map(of).find(|mark| have(mark)) {
+        let within = entries.iter().all(|entry| entry[0] & !PENDING == WITHIN);
+        return Ok(Agreed { within, advances: of(me) != common });
+    }
     let differs = |p: Party| of(p) != of(p.next()) && of(p) != of(p.prev());
+    let remedy = "if its shares were made anew, that node was restored from a backup of before and is rebuilt by `trefoil store rebuild`; else the owner must upload a new version";
     match Party::ALL.map(differs) {
-        [false, false, false] => Ok(entries.iter().all(|entry| entry[0] == WITHIN)),
         [true, true, true] => {
-            let cause = format!("all nodes hold different uploads of {table}; its owner must upload a new version");
+            let cause = format!("all nodes hold different uploads of {table}, or shares of different epochs; {remedy}");
             Err(Failure::new(FailureKind::Mismatch, cause))
         }
         different => {
             let p = Party::ALL[different.iter().position(|d| *d).unwrap_or_default()];
             let cause =
-                format!("{p} holds another upload of {table} than the others; its owner must upload a new version");
+                format!("{p} holds another upload of {table} than the others, or shares of another epoch; {remedy}");
             Err(Failure::new(FailureKind::Mismatch, cause).blaming(p))
         }
     }
@@ -133,12 +177,16 @@ mod tests {
 
     /// What the nodes conclude of one table, each with its digest of it.
     async fn conclude(digests: [Option<[u8; 32]>; 3], within: [bool; 3]) -> [Agreement; 3] {
+        conclude_of(digests.map(|digest| digest.map(|current| Marks { current, pending: None })), within).await
+    }
+
+    async fn conclude_of(shares: [Option<Marks>; 3], within: [bool; 3]) -> [Agreement; 3] {
         let net = Memory::new(Conditions::default());
         let [a, b, c] = Party::ALL.map(|me| {
             let seat = net.seat(me);
             async move {
-                let (digest, within) = (digests[me.index()], within[me.index()]);
-                let entry = Entry { name: "table `x`".to_owned(), digest, within };
+                let (shares, within) = (shares[me.index()], within[me.index()]);
+                let entry = Entry { name: "table `x`".to_owned(), shares, within };
                 exchange(me, SESSION, &*seat, &[entry]).await.expect("no fault")
             }
         });
@@ -154,7 +202,7 @@ mod tests {
     async fn all_three_name_the_same_node() {
         let (one, two, three) = (Some([1; 32]), Some([2; 32]), Some([3; 32]));
         for within in [[true; 3], [false; 3], [true, true, false]] {
-            let known = Ok(vec![within == [true; 3]]);
+            let known = Ok(vec![Agreed { within: within == [true; 3], advances: false }]);
             assert_eq!(conclude([one; 3], within).await, [known.clone(), known.clone(), known]);
         }
         for (digests, cause, blamed) in [
@@ -172,6 +220,38 @@ mod tests {
         }
     }
 
+    /// A refresh was interrupted: whoever has only prepared what another has in use puts it in use, if all have it.
+    #[tokio::test]
+    async fn shares_that_one_has_in_use_and_all_have_are_put_in_use() {
+        let held = |current: u8, pending: Option<u8>| {
+            Some(Marks { current: [current; 32], pending: pending.map(|mark| [mark; 32]) })
+        };
+        let (old, prepared, new) = (held(1, None), held(1, Some(2)), held(2, None));
+        for (shares, advances) in [
+            ([prepared, prepared, prepared], [false; 3]),
+            ([prepared, old, prepared], [false; 3]),
+            ([new, prepared, prepared], [false, true, true]),
+            ([new, new, prepared], [false, false, true]),
+            ([new, new, new], [false; 3]),
+            // The next one is prepared at one of them.
+            ([held(2, Some(3)), prepared, new], [false, true, false]),
+        ] {
+            let all = conclude_of(shares, [true; 3]).await;
+            for (agreement, advances) in all.into_iter().zip(advances) {
+                assert_eq!(agreement, Ok(vec![Agreed { within: true, advances }]), "{shares:?}");
+            }
+        }
+        // P1 has not prepared what P0 says that it has in use: nobody puts anything in use.
+        for (shares, blamed) in
+            [([new, old, prepared], Some(0)), ([new, new, old], Some(2)), ([prepared, held(3, None), new], None)]
+        {
+            for agreement in conclude_of(shares, [true; 3]).await {
+                let failure = agreement.expect_err("no agreement");
+                assert_eq!((failure.kind, failure.blamed), (FailureKind::Mismatch, blamed), "{}", failure.cause);
+            }
+        }
+    }
+
     /// P0 has found the table to be within its limit, it says to P1, and not to P2: one would check it, and the other would not.
     #[tokio::test]
     async fn who_says_one_thing_to_one_and_another_to_the_other_frames_nobody() {
@@ -184,7 +264,8 @@ mod tests {
             let heard = Sha256::digest([says(what), says(WITHIN), says(WITHIN)].concat());
             liar.send(peer, heard.to_vec().into()).await.expect("memory");
         }
-        let entries = [Entry { name: "table".to_owned(), digest: Some([1; 32]), within: true }];
+        let shares = Some(Marks { current: [1; 32], pending: None });
+        let entries = [Entry { name: "table".to_owned(), shares, within: true }];
         let [one, two] = [Party::P1, Party::P2].map(|me| {
             let (seat, entries) = (net.seat(me), &entries);
             async move { exchange(me, SESSION, &*seat, entries).await.expect("no fault of the link") }
@@ -206,7 +287,8 @@ mod tests {
             let mut link = net.seat(p).open(SESSION, path()).await.expect("memory");
             link.send(Party::P0, said.clone().into()).await.expect("memory");
         }
-        let entry = Entry { name: "table".to_owned(), digest: Some([1; 32]), within: false };
+        let shares = Some(Marks { current: [1; 32], pending: None });
+        let entry = Entry { name: "table".to_owned(), shares, within: false };
         let error = exchange(Party::P0, SESSION, &*net.seat(Party::P0), &[entry]).await.expect_err("nonsense");
         assert!(matches!(error, Error::Peer { peer: Party::P1, .. }), "{error}");
     }

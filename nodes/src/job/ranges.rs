@@ -1,6 +1,11 @@
 //! Which inputs of a job are checked on shares to be within the limits of its program.
 
-use super::{Input, Job, ModeSpec, agree::Entry, sources::Limited};
+use super::{
+    Input, Job, ModeSpec,
+    agree::{Agreed, Entry},
+    sources::Limited,
+};
+use crate::tables::TableFault;
 
 /// The limits of the inputs of a job, and what is known of them.
 ///
@@ -27,22 +32,32 @@ impl Ranges {
         Self { mode: job.terms().mode, limits, tables }
     }
 
-    /// The tables of the job, as this node has them.
-    pub(super) fn entries(&self, inputs: &[Input]) -> Vec<Entry> {
-        let entry = |(input, limited): (&Input, &Option<Limited>)| {
-            let table = input.table()?;
+    /// The tables of the job, as this node has them. From now on it computes on these shares of them, or on those that [`agreed`](Self::agreed) puts in their place.
+    pub(super) fn entries(&self, inputs: &mut [Input]) -> Vec<Entry> {
+        let entry = |(input, limited): (&mut Input, &Option<Limited>)| {
+            let Input::Table(table) = input else { return None };
             let within = limited.as_ref().is_some_and(|limited| limited.is_known(self.mode));
-            Some(Entry { name: table.to_string(), digest: table.digest().copied(), within })
+            Some(Entry { name: table.to_string(), shares: table.pin(), within })
         };
-        inputs.iter().zip(&self.tables).filter_map(entry).collect()
+        inputs.iter_mut().zip(&self.tables).filter_map(entry).collect()
     }
 
-    /// The nodes have told each other of each table whether they know it to be within its limit: such a table is not checked again.
-    pub(super) fn agreed(&mut self, inputs: &[Input], within: &[bool]) {
-        let tables = inputs.iter().zip(&mut self.limits).filter(|(input, _)| input.table().is_some());
-        for ((_, limit), within) in tables.zip(within) {
-            *limit = limit.filter(|_| !within);
+    /// The nodes have told each other of each table which shares of it they have, and whether they know it to be within its limit: such a table is not checked again.
+    ///
+    /// # Errors
+    /// [`TableFault`] if the shares that all have could not be put in use here.
+    pub(super) async fn agreed(&mut self, inputs: &mut [Input], agreed: &[Agreed]) -> Result<(), TableFault> {
+        let tables = inputs.iter_mut().zip(&mut self.limits).filter_map(|(input, limit)| match input {
+            Input::Table(table) => Some((table, limit)),
+            Input::Upload(_) => None,
+        });
+        for ((table, limit), agreed) in tables.zip(agreed) {
+            *limit = limit.filter(|_| !agreed.within);
+            if agreed.advances {
+                table.advance().await?;
+            }
         }
+        Ok(())
     }
 
     /// What is to be checked of each input.

@@ -132,14 +132,17 @@ impl Runner {
         job: &Job,
         session: &mut dyn Session,
         prepared: &Prepared,
-        (inputs, kept): (Vec<Input>, Kept),
+        (mut inputs, kept): (Vec<Input>, Kept),
     ) -> Result<Computed, Failure> {
         let me = self.turns.me();
         let failed = |error: Error| failure(me, &error);
         let net = session.network();
         let mut ranges = Ranges::new(job, &inputs, prepared.limits(), !kept.is_empty());
-        let within = agree(me, job.id().session(), &*net, &ranges.entries(&inputs)).await.map_err(failed)??;
-        ranges.agreed(&inputs, &within);
+        let agreed = agree(me, job.id().session(), &*net, &ranges.entries(&mut inputs)).await.map_err(failed)??;
+        ranges.agreed(&mut inputs, &agreed).await.map_err(|fault| {
+            error!("new shares of a table could not be put in use: {fault}");
+            Failure::new(FailureKind::Internal, "the node could not put new shares of a table in use; its operator finds the cause in its log: submit the job again when that is mended")
+        })?;
         let names: Vec<String> = inputs.iter().enumerate().map(|(k, input)| name(k, input)).collect();
         let turn = self.turns.wait(job.id().session(), &*net, prepared.strands()).await.map_err(failed)?;
         job.running();

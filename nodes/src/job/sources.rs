@@ -6,8 +6,8 @@ use super::{
 use crate::{
     pki::ClientName,
     tables::{
-        Arrival, Arriving, ColumnName, ColumnSpec, Customers, MODEL_COLUMN_NAME, NUMBER_COLUMN_NAMES, Origin, Spending,
-        StoredTable, TableKey, TableRefusal, TableStore,
+        Arrival, Arriving, ColumnName, ColumnSpec, Content, Customers, Epoch, MODEL_COLUMN_NAME, NUMBER_COLUMN_NAMES,
+        Origin, Spending, StoredTable, TableFault, TableKey, TableRefusal, TableStore,
     },
 };
 use std::{
@@ -46,6 +46,17 @@ pub struct TableSource {
     /// The permit of the table under which it is used.
     permit: usize,
     shape: Shape,
+    /// The shares of it that the job computes on, once the nodes compare which they have.
+    pinned: Option<Arc<Content>>,
+}
+
+/// Which shares of a table a node has.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Marks {
+    /// Those in use.
+    pub(super) current: [u8; 32],
+    /// Those that are prepared beside them.
+    pub(super) pending: Option<[u8; 32]>,
 }
 
 /// Columns of a table whose entries are to be within a limit.
@@ -192,7 +203,7 @@ pub fn resolve(
             let key = table.key();
             let Some(Permitted { stored, permit }) = found.0.get(&key).cloned().flatten() else {
                 let (stored, places, permit) = (None, Vec::new(), 0);
-                return Ok(Source::Table(TableSource { key, stored, places, permit, shape: *shape }));
+                return Ok(Source::Table(TableSource { key, stored, places, permit, shape: *shape, pinned: None }));
             };
             let places = stored.spec().places(&table.columns).map_err(|column| {
                 let key = key.clone();
@@ -212,7 +223,8 @@ pub fn resolve(
             if !takes || !stored.fits(&places, *shape) {
                 return Err(SourceFault::Shape { input, key, shape: *shape });
             }
-            Ok(Source::Table(TableSource { key, stored: Some(stored), places, permit, shape: *shape }))
+            let (stored, shape, pinned) = (Some(stored), *shape, None);
+            Ok(Source::Table(TableSource { key, stored, places, permit, shape, pinned }))
         }
     };
     let sources: Vec<Source> = shapes.iter().enumerate().map(&mut source).collect::<Result<_, _>>()?;
@@ -476,14 +488,16 @@ impl Input {
         Some(Limited { table: table.clone(), places: places.clone(), limit })
     }
 
-    /// This node's share of it.
+    /// This node's share of it: of a table, those that were [pinned](TableSource::pin), or those in use.
     ///
     /// # Errors
     /// [`Error::Shape`] if it is a table that this node does not have.
     pub fn vector(self) -> Result<InputVector, Error> {
         match self {
             Self::Upload(vector) => Ok(vector),
-            Self::Table(TableSource { stored: Some(table), places, shape, .. }) => table.input(&places, shape),
+            Self::Table(TableSource { stored: Some(table), places, shape, pinned, .. }) => {
+                table.input(&pinned.unwrap_or_else(|| table.content()), &places, shape)
+            }
             Self::Table(TableSource { stored: None, .. }) => {
                 Err(Error::Shape { what: "the tables of a job that are stored here", expected: 1, got: 0 })
             }
@@ -504,6 +518,28 @@ impl Limited {
 }
 
 impl TableSource {
+    /// Computes on the shares that are in use now, whatever comes in their place meanwhile. What comes back are their mark and that of those that are prepared beside them, if this node has the table.
+    pub(super) fn pin(&mut self) -> Option<Marks> {
+        let stored = self.stored.as_ref()?;
+        let mark = |epoch: Epoch| epoch.mark(stored.digest());
+        // In this order: what is prepared now and in use a moment later is not missed.
+        let pending = stored.pending().map(mark);
+        let content = stored.content();
+        let current = mark(content.epoch());
+        self.pinned = Some(content);
+        Some(Marks { current, pending: pending.filter(|pending| *pending != current) })
+    }
+
+    /// Puts the shares that are prepared in use, as all three nodes have them, and computes on them.
+    pub(super) async fn advance(&mut self) -> Result<(), TableFault> {
+        let Some(stored) = &self.stored else { return Ok(()) };
+        if let Some(epoch) = stored.pending() {
+            stored.commit(epoch).await?;
+        }
+        self.pinned = Some(stored.content());
+        Ok(())
+    }
+
     /// The digest of the table, if this node has it.
     pub fn digest(&self) -> Option<&[u8; 32]> {
         self.stored.as_ref().map(|table| table.digest())

@@ -1,10 +1,11 @@
 //! Tables on the disk, for a node that starts again.
 //!
 //! A table is a head, which describes it, and its entries in parts. The parts are written first, a few in a transaction so that others get their turn, and the head last: a table is there once its head is.
-//! There is one head of a name and version. Parts of which it does not tell are those of an upload that was broken off; they are removed when the node starts.
+//! There is one head of a name and version. New shares of it are prepared beside those in use: their parts first, then a record that tells of them; the head tells of them when all three nodes have theirs. Parts of which neither tells are those of an upload that was broken off; they are removed when the node starts.
 
 use super::{
-    TableKey, TableSpec, UploadId,
+    Epoch, TableFault, TableKey, TableSpec, UploadId,
+    epoch::Content,
     stored::{Body, Origin, StoredTable, Uses},
 };
 use crate::{
@@ -42,9 +43,18 @@ pub(super) struct Copy(pub(super) u64);
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) key: TableKey,
-    pub(super) copy: Copy,
     pub(super) body: Body,
+    pub(super) content: Content,
+    pub(super) pending: Option<Pending>,
     pub(super) uses: Uses,
+}
+
+/// Shares that are prepared.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pending {
+    pub(super) copy: Copy,
+    pub(super) epoch: Epoch,
 }
 
 /// All of a table but its entries.
@@ -59,12 +69,16 @@ struct Head {
     spec: TableSpec,
     origins: Vec<Origin>,
     owners: Vec<ClientName>,
+    #[serde(default, skip_serializing_if = "Epoch::is_first")]
+    epoch: Epoch,
 }
 
 /// One record of a table.
 enum Record {
     Head,
     Uses,
+    /// Of shares that are prepared.
+    Pending,
 }
 
 impl Archive {
@@ -102,28 +116,105 @@ impl Archive {
 
     async fn parts(&self, tables: &[Arc<StoredTable>]) -> Result<(), StoreError> {
         for table in tables {
-            let parts = (0..2).flat_map(|c| (0..table.component(c).len().div_ceil(PART)).map(move |k| (c, k)));
-            let parts: Vec<_> = parts.collect();
-            for some in parts.chunks(AT_ONCE) {
-                let _turn = self.turn.acquire().await;
-                let (table, some) = (table.clone(), some.to_vec());
-                let write = self.store.write(move |records| {
-                    let prefix = part_prefix(table.key(), table.copy());
-                    some.into_iter().try_for_each(|(c, k)| {
-                        let component = table.component(c);
-                        let part = &component[k * PART..component.len().min((k + 1) * PART)];
-                        records.put(Space::TableParts, &part_name(&prefix, c, k), part)
-                    })
-                });
-                write.await?;
-            }
+            self.write_parts(table.key(), &table.content()).await?;
         }
         Ok(())
     }
 
-    /// Writes how often the permits of tables have been used, as it is when the record is written.
-    pub(super) async fn write_uses(&self, tables: Vec<Arc<StoredTable>>) -> Result<(), StoreError> {
+    /// Writes the parts of a copy.
+    pub(super) async fn write_parts(&self, key: &TableKey, content: &Arc<Content>) -> Result<(), StoreError> {
+        let component = |c: usize| &content.components[c];
+        let parts = (0..2).flat_map(|c| (0..component(c).len().div_ceil(PART)).map(move |k| (c, k)));
+        let parts: Vec<_> = parts.collect();
+        for some in parts.chunks(AT_ONCE) {
+            let _turn = self.turn.acquire().await;
+            let (prefix, content, some) = (part_prefix(key, content.copy), content.clone(), some.to_vec());
+            let write = self.store.write(move |records| {
+                some.into_iter().try_for_each(|(c, k)| {
+                    let component = &content.components[c];
+                    let part = &component[k * PART..component.len().min((k + 1) * PART)];
+                    records.put(Space::TableParts, &part_name(&prefix, c, k), part)
+                })
+            });
+            write.await?;
+        }
+        Ok(())
+    }
+
+    /// Writes that new shares of a table are there, whose parts are.
+    ///
+    /// # Errors
+    /// [`TableFault::Deleted`] if the table is not there any more; [`TableFault`] of the disk.
+    pub(super) async fn prepare(&self, table: Arc<StoredTable>, content: &Content) -> Result<(), TableFault> {
+        let pending = Pending { copy: content.copy, epoch: content.epoch };
         let store = self.store.clone();
+        let write = self.store.write(move |records| {
+            let key = table.key();
+            match head(&store, records, key)? {
+                Some(head) if head.copy == table.copy() => {
+                    records.put(Space::Tables, &record_name(key, &Record::Pending), &json(&pending)?)?;
+                    Ok(())
+                }
+                _ => Err(TableFault::Deleted(Box::new(key.clone()))),
+            }
+        });
+        write.await
+    }
+
+    /// Makes the shares of an epoch that are prepared those in use, and removes the ones before them. What comes back are the new ones.
+    ///
+    /// # Errors
+    /// [`TableFault::Deleted`] if the table or these shares are not there; [`TableFault`] of the disk.
+    pub(super) async fn commit(&self, table: &StoredTable, epoch: Epoch) -> Result<Content, TableFault> {
+        let (store, key, bytes) = (self.store.clone(), table.key().clone(), table.content().components[0].len());
+        let write = self.store.write(move |records| {
+            let deleted = || TableFault::Deleted(Box::new(key.clone()));
+            let mut head = head(&store, records, &key)?.ok_or_else(deleted)?;
+            let found = pending(&store, records, &key)?.filter(|pending| pending.epoch == epoch);
+            let copy = match found {
+                _ if head.epoch == epoch => head.copy,
+                Some(pending) => pending.copy,
+                None => return Err(deleted()),
+            };
+            let content = content(&store, records, &key, (copy, epoch, bytes))?;
+            if head.epoch != epoch {
+                remove_parts(records, &key, head.copy)?;
+                (head.copy, head.epoch) = (copy, epoch);
+                records.put(Space::Tables, &record_name(&key, &Record::Head), &json(&head)?)?;
+                records.remove(Space::Tables, &record_name(&key, &Record::Pending))?;
+            }
+            Ok(content)
+        });
+        write.await
+    }
+
+    /// Removes the parts of a copy of which no record tells. What cannot be removed now is when the node starts.
+    pub(super) async fn remove_parts(&self, key: &TableKey, copy: Copy) {
+        let of = key.clone();
+        if let Err(error) = self.store.write(move |records| remove_parts(records, &of, copy)).await {
+            tracing::error!("{key}: what there is of new shares could not be removed: {error}");
+        }
+    }
+
+    /// Removes shares that are prepared.
+    pub(super) async fn abandon(&self, key: &TableKey) -> Result<(), StoreError> {
+        let (store, key) = (self.store.clone(), key.clone());
+        let write = self.store.write(move |records| {
+            let Some(pending) = pending(&store, records, &key)? else { return Ok(()) };
+            remove_parts(records, &key, pending.copy)?;
+            records.remove(Space::Tables, &record_name(&key, &Record::Pending)).map(drop)
+        });
+        write.await
+    }
+
+    /// Writes how often the permits of tables have been used, as it is when the record is written.
+    pub(super) async fn write_uses(&self, tables: &[Arc<StoredTable>]) -> Result<(), StoreError> {
+        let mut changing = Vec::with_capacity(tables.len());
+        for table in tables {
+            // Its shares are not made anew meanwhile.
+            changing.push(table.changing().await);
+        }
+        let (store, tables) = (self.store.clone(), tables.to_vec());
         let write = self.store.write(move |records| {
             tables.iter().try_for_each(|table| {
                 // One that was deleted meanwhile stays so.
@@ -158,14 +249,15 @@ impl Archive {
         let (store, key) = (self.store.clone(), key.clone());
         let remove = self.store.write(move |records| {
             let found = head(&store, records, &key)?.map(|head| head.copy).filter(|copy| is(*copy));
+            let mut prepared = None;
             if found.is_some() {
-                for record in [Record::Head, Record::Uses] {
+                prepared = pending(&store, records, &key)?.map(|pending| pending.copy);
+                for record in [Record::Head, Record::Uses, Record::Pending] {
                     records.remove(Space::Tables, &record_name(&key, &record))?;
                 }
             }
-            for copy in copies.into_iter().chain(found) {
-                let parts = records.list(Space::TableParts, &part_prefix(&key, copy))?;
-                parts.iter().try_for_each(|part| records.remove(Space::TableParts, part).map(drop))?;
+            for copy in copies.into_iter().chain(found).chain(prepared) {
+                remove_parts(records, &key, copy)?;
             }
             Ok(found.is_some())
         });
@@ -193,7 +285,8 @@ impl Archive {
                 }
                 let damaged = |what: &str| store.damaged(format!("the table {} {what}", name.escape_ascii()));
                 let Some(head) = records.get(Space::Tables, &name)? else { continue };
-                let Head { format, owner, name: table, version, copy, spec, origins, owners } = parsed(&store, &head)?;
+                let Head { format, owner, name: table, version, copy, spec, origins, owners, epoch } =
+                    parsed(&store, &head)?;
                 if format != FORMAT {
                     return Err(damaged("is of another version"));
                 }
@@ -201,21 +294,18 @@ impl Archive {
                 let uses = records.get(Space::Tables, &record_name(&key, &Record::Uses))?;
                 let uses = uses.map(|uses| parsed(&store, &uses)).transpose()?.unwrap_or_default();
                 let bytes = spec.component_bytes().map_err(|fault| damaged(&format!("is none: {fault}")))?;
-                let component = |c: usize| {
-                    let mut component = Zeroizing::new(Vec::with_capacity(bytes));
-                    for k in 0..bytes.div_ceil(PART) {
-                        let part = records.get(Space::TableParts, &part_name(&part_prefix(&key, copy), c, k))?;
-                        component.extend_from_slice(&part.ok_or_else(|| damaged("lacks a part"))?);
-                    }
-                    if component.len() == bytes { Ok(component) } else { Err(damaged("has a part of another length")) }
-                };
-                let components = [component(0)?, component(1)?];
-                found.push(Found { key, copy, body: Body { spec, components, origins, owners }, uses });
+                let content = content(&store, records, &key, (copy, epoch, bytes))?;
+                let pending = pending(&store, records, &key)?;
+                found.push(Found { key, body: Body { spec, origins, owners }, content, pending, uses });
             }
             Ok::<_, StoreError>(found)
         });
         let found = found.await?;
-        let whole: BTreeSet<Vec<u8>> = found.iter().map(|found| part_prefix(&found.key, found.copy)).collect();
+        let copies = found.iter().flat_map(|found| {
+            let copies = [Some(found.content.copy), found.pending.map(|pending| pending.copy)];
+            copies.into_iter().flatten().map(|copy| part_prefix(&found.key, copy))
+        });
+        let whole: BTreeSet<Vec<u8>> = copies.collect();
         let parts = self.store.list(Space::TableParts, b"").await?;
         let is_left = |part: &Vec<u8>| !whole.contains(&part[..part.len().saturating_sub(PLACE)]);
         let rest: Vec<_> = parts.into_iter().filter(is_left).collect();
@@ -235,12 +325,45 @@ fn head<T: Tables>(store: &Store, records: &Transaction<'_, T>, key: &TableKey) 
     head.map(|head| parsed(store, &head)).transpose()
 }
 
+fn pending<T: Tables>(
+    store: &Store,
+    records: &Transaction<'_, T>,
+    key: &TableKey,
+) -> Result<Option<Pending>, StoreError> {
+    let pending = records.get(Space::Tables, &record_name(key, &Record::Pending))?;
+    pending.map(|pending| parsed(store, &pending)).transpose()
+}
+
+/// The components of a copy, of so many bytes each.
+fn content<T: Tables>(
+    store: &Store,
+    records: &Transaction<'_, T>,
+    key: &TableKey,
+    (copy, epoch, bytes): (Copy, Epoch, usize),
+) -> Result<Content, StoreError> {
+    let damaged = |what: &str| store.damaged(format!("{key} {what}"));
+    let component = |c: usize| {
+        let mut component = Zeroizing::new(Vec::with_capacity(bytes));
+        for k in 0..bytes.div_ceil(PART) {
+            let part = records.get(Space::TableParts, &part_name(&part_prefix(key, copy), c, k))?;
+            component.extend_from_slice(&part.ok_or_else(|| damaged("lacks a part"))?);
+        }
+        if component.len() == bytes { Ok(component) } else { Err(damaged("has a part of another length")) }
+    };
+    Ok(Content { epoch, copy, components: [component(0)?, component(1)?] })
+}
+
+fn remove_parts(records: &mut WriteTransaction<'_>, key: &TableKey, copy: Copy) -> Result<(), StoreError> {
+    let parts = records.list(Space::TableParts, &part_prefix(key, copy))?;
+    parts.iter().try_for_each(|part| records.remove(Space::TableParts, part).map(drop))
+}
+
 fn put_heads(records: &mut WriteTransaction<'_>, tables: &[Arc<StoredTable>]) -> Result<(), StoreError> {
     tables.iter().try_for_each(|table| {
         let (key, spec, copy) = (table.key(), table.spec().clone(), table.copy());
         let TableKey { owner, name, version } = key.clone();
-        let (origins, owners) = (table.origins().to_vec(), table.owners().to_vec());
-        let head = Head { format: FORMAT, owner, name, version, copy, spec, origins, owners };
+        let (origins, owners, epoch) = (table.origins().to_vec(), table.owners().to_vec(), table.content().epoch);
+        let head = Head { format: FORMAT, owner, name, version, copy, spec, origins, owners, epoch };
         // Those of a table that was there before say nothing of this one.
         records.remove(Space::Tables, &record_name(key, &Record::Uses))?;
         records.put(Space::Tables, &record_name(key, &Record::Head), &json(&head)?)
@@ -275,6 +398,7 @@ impl Record {
         match self {
             Self::Head => b"/head",
             Self::Uses => b"/uses",
+            Self::Pending => b"/pending",
         }
     }
 }

@@ -4,6 +4,7 @@ use super::{
     TableKey, TableSpec,
     accounts::Held,
     archive::Copy,
+    epoch::{Content, Epoch},
     store::TableStore,
     stored::{Body, Origin, StoredTable, Uses},
 };
@@ -21,6 +22,9 @@ pub enum TableFault {
     /// Another request deletes it now.
     #[error("{0} is being deleted; ask again when that is done")]
     Leaving(Box<TableKey>),
+    /// There is no disk to keep new shares on.
+    #[error("the tables of this node are in memory alone")]
+    Memory,
     /// The node's disk.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -117,10 +121,12 @@ impl Arriving {
     pub async fn store_all(tables: Vec<(Self, [Zeroizing<Vec<u8>>; 2])>) -> Result<Vec<Arc<StoredTable>>, TableFault> {
         let complete = |(table, components): (Self, _)| {
             let Self { slot, spec, origins, owners, held } = table;
-            let body = Body { spec, components, origins, owners };
-            let which = ((*slot.key).clone(), slot.copy);
-            let table = Arc::new(StoredTable::new(which, body, Uses::default(), held));
-            Complete { slot, table }
+            let body = Body { spec, origins, owners };
+            let content = Content { epoch: Epoch::default(), copy: slot.copy, components };
+            let shares = (content, None);
+            let key = (*slot.key).clone();
+            let table = StoredTable::new((key, body), shares, (Uses::default(), held), Arc::downgrade(&slot.store));
+            Complete { slot, table: Arc::new(table) }
         };
         let complete: Vec<_> = tables.into_iter().map(complete).collect();
         let Some(store) = complete.first().map(|first| first.slot.store.clone()) else { return Ok(Vec::new()) };

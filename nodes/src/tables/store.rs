@@ -5,10 +5,11 @@ use super::{
     accounts::{Accounts, TableRefusal},
     archive::{Archive, Copy, Found},
     arriving::{Arriving, Complete, TableFault, Taken},
+    epoch::{Content, Epoch, Seed, renewed},
     stored::StoredTable,
 };
 use crate::{
-    job::Limits,
+    job::{JobId, Limits},
     pki::ClientName,
     store::{Store, StoreError},
 };
@@ -20,6 +21,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
+use trefoil_engine::Party;
 
 /// The tables of one node.
 ///
@@ -58,18 +60,22 @@ impl TableStore {
     /// [`StoreError`], of the disk or of damaged records.
     pub async fn open(limits: Limits, store: Store) -> Result<Arc<Self>, StoreError> {
         let archive = Archive::new(store);
-        let (accounts, mut slots) = (Arc::default(), BTreeMap::new());
-        let mut copies = 0;
-        for Found { key, copy, body, uses } in archive.load().await? {
-            let bytes = body.components.iter().map(|component| component.len() as u64).sum();
-            // What was taken on once stays, whatever the limits are now.
-            let held = Accounts::hold(&accounts, &key.owner, bytes);
-            copies = copies.max(copy.0 + 1);
-            let table = StoredTable::new((key.clone(), copy), body, uses, held);
-            slots.insert(key, Slot::Stored(Arc::new(table)));
-        }
-        let copy = AtomicU64::new(copies);
-        Ok(Arc::new(Self { limits, accounts, archive: Some(archive), copy, slots: Mutex::new(slots) }))
+        let (found, accounts) = (archive.load().await?, Arc::default());
+        let copies = found.iter().flat_map(|found| [Some(found.content.copy), found.pending.map(|p| p.copy)]).flatten();
+        let copy = AtomicU64::new(copies.map(|copy| copy.0 + 1).max().unwrap_or(0));
+        Ok(Arc::new_cyclic(|this| {
+            let slot = |found: Found| {
+                let Found { key, body, content, pending, uses } = found;
+                let bytes = content.components.iter().map(|component| component.len() as u64).sum();
+                // What was taken on once stays, whatever the limits are now.
+                let held = Accounts::hold(&accounts, &key.owner, bytes);
+                let shares = (content, pending.map(|pending| pending.epoch));
+                let table = StoredTable::new((key.clone(), body), shares, (uses, held), this.clone());
+                (key, Slot::Stored(Arc::new(table)))
+            };
+            let slots = Mutex::new(found.into_iter().map(slot).collect());
+            Self { limits, accounts: accounts.clone(), archive: Some(archive), copy, slots }
+        }))
     }
 
     /// No tables yet, and none that stay.
@@ -114,6 +120,35 @@ impl TableStore {
         }
     }
 
+    /// All tables, by owner, name and version.
+    pub fn all(&self) -> Vec<Arc<StoredTable>> {
+        stored(self.lock().iter())
+    }
+
+    /// Writes new shares of a table down beside those in use: those of the next epoch, out of what the nodes have drawn together.
+    ///
+    /// # Errors
+    /// [`TableFault`]; the shares in use are as they were.
+    pub async fn prepare(
+        &self,
+        table: &Arc<StoredTable>,
+        (session, me): (JobId, Party),
+        seed: &Arc<Seed>,
+    ) -> Result<Epoch, TableFault> {
+        let (old, copy) = (table.content(), Copy(self.copy.fetch_add(1, Ordering::Relaxed)));
+        let (renewing, seed, epoch) = (table.clone(), seed.clone(), old.epoch.after(session));
+        let components = tokio::task::spawn_blocking(move || {
+            renewed(renewing.spec(), (renewing.digest(), me), &seed, &old.components)
+        });
+        table.prepare(Content { epoch, copy, components: components.await? }).await?;
+        Ok(epoch)
+    }
+
+    /// Where tables are kept on the disk.
+    pub(super) fn archive(&self) -> Option<Archive> {
+        self.archive.clone()
+    }
+
     /// All versions of a table.
     pub fn versions(&self, owner: &ClientName, name: &TableName) -> Vec<Arc<StoredTable>> {
         let key = |version| TableKey { owner: owner.clone(), name: name.clone(), version };
@@ -142,7 +177,15 @@ impl TableStore {
         let Some((copy, slot)) = self.vacate(key, upload)? else { return Ok(archive.forget(key, upload).await?) };
         let (this, key) = (self.clone(), key.clone());
         let leaving = tokio::spawn(async move {
-            let removed = archive.remove(&key, move |head| head == copy, vec![copy]).await;
+            let removed = match &slot {
+                Slot::Stored(table) => {
+                    // Its shares may have been made anew since.
+                    let _changing = table.changing().await;
+                    let copy = table.copy();
+                    archive.remove(&key, move |head| head == copy, vec![copy]).await
+                }
+                Slot::Arriving(..) | Slot::Leaving => archive.remove(&key, move |head| head == copy, vec![copy]).await,
+            };
             match (&removed, slot) {
                 (Err(_), slot @ Slot::Stored(_)) => drop(this.lock().insert(key, slot)),
                 (_, slot) => {
@@ -183,7 +226,7 @@ impl TableStore {
     /// [`StoreError`]. In memory the uses are counted all the same.
     pub async fn keep_uses(&self, tables: Vec<Arc<StoredTable>>) -> Result<(), StoreError> {
         match &self.archive {
-            Some(archive) if !tables.is_empty() => archive.write_uses(tables).await,
+            Some(archive) if !tables.is_empty() => archive.write_uses(&tables).await,
             _ => Ok(()),
         }
     }

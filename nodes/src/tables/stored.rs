@@ -1,7 +1,12 @@
 //! One table at a node.
 
 use super::{
-    ColumnSpec, Customers, Permit, TableKey, TableName, TableSpec, accounts::Held, archive::Copy, proven::Proven,
+    ColumnSpec, Customers, Epoch, Permit, TableFault, TableKey, TableName, TableSpec,
+    accounts::Held,
+    archive::{Archive, Copy},
+    epoch::Content,
+    proven::Proven,
+    store::TableStore,
 };
 use crate::{
     job::{JobSpec, ModeSpec, Sha256Hex},
@@ -11,10 +16,9 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 use trefoil_circuits::program::{InputVector, RingKind, Shape};
-use zeroize::Zeroizing;
 
 /// One table as the nodes describe it to its owner and to those who may use it.
 ///
@@ -35,24 +39,35 @@ pub struct TableStatus {
     pub columns: Vec<ColumnSpec>,
     /// Who may use it for what.
     pub permits: Vec<Permit>,
+    /// How often its shares were made anew.
+    #[serde(default)]
+    pub epoch: u64,
 }
 
 /// This node's share of a table. Wiped when the last job that uses it has taken its part.
 pub struct StoredTable {
     key: TableKey,
-    copy: Copy,
     digest: [u8; 32],
     body: Body,
+    shares: Mutex<Shares>,
+    /// Held while its records change.
+    changing: tokio::sync::Mutex<()>,
+    /// Where it is kept.
+    store: Weak<TableStore>,
     uses: Mutex<Uses>,
     proven: Proven,
     _held: Held,
 }
 
+/// The shares in use, and the epoch of those that are on the disk beside them until all three nodes have theirs.
+struct Shares {
+    content: Arc<Content>,
+    pending: Option<Epoch>,
+}
+
 /// What does not change of a table.
 pub(super) struct Body {
     pub(super) spec: TableSpec,
-    /// `own` and `next` of all columns, one after the other.
-    pub(super) components: [Zeroizing<Vec<u8>>; 2],
     /// Of each row of these it tells something.
     pub(super) origins: Vec<Origin>,
     /// Whose customers it tells of.
@@ -92,9 +107,25 @@ impl Uses {
 }
 
 impl StoredTable {
-    pub(super) fn new((key, copy): (TableKey, Copy), body: Body, uses: Uses, held: Held) -> Self {
-        let digest = body.spec.digest(&key);
-        Self { key, copy, digest, body, uses: Mutex::new(uses), proven: Proven::default(), _held: held }
+    /// With the shares in use and the epoch of those that are prepared.
+    pub(super) fn new(
+        (key, body): (TableKey, Body),
+        (content, pending): (Content, Option<Epoch>),
+        (uses, held): (Uses, Held),
+        store: Weak<TableStore>,
+    ) -> Self {
+        let (digest, shares) = (body.spec.digest(&key), Shares { content: Arc::new(content), pending });
+        Self {
+            key,
+            digest,
+            body,
+            shares: Mutex::new(shares),
+            changing: tokio::sync::Mutex::default(),
+            store,
+            uses: Mutex::new(uses),
+            proven: Proven::default(),
+            _held: held,
+        }
     }
 
     /// Whose it is, and which.
@@ -104,7 +135,79 @@ impl StoredTable {
 
     /// Which copy of it its parts on the disk are of.
     pub(super) fn copy(&self) -> Copy {
-        self.copy
+        self.content().copy
+    }
+
+    /// The shares in use.
+    pub fn content(&self) -> Arc<Content> {
+        self.shares().content.clone()
+    }
+
+    /// The epoch of the shares that are prepared beside those in use.
+    pub fn pending(&self) -> Option<Epoch> {
+        self.shares().pending
+    }
+
+    /// Its records, which nobody else changes as long as this is held.
+    pub(super) async fn changing(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.changing.lock().await
+    }
+
+    /// Writes new shares down beside those in use. When this returns they are on the disk.
+    ///
+    /// # Errors
+    /// [`TableFault`]; the shares in use are as they were.
+    pub(super) async fn prepare(self: &Arc<Self>, content: Content) -> Result<(), TableFault> {
+        let (archive, epoch, content) = (self.archive()?, content.epoch, Arc::new(content));
+        archive.write_parts(self.key(), &content).await?;
+        let _changing = self.changing().await;
+        let prepared = archive.prepare(self.clone(), &content).await;
+        match &prepared {
+            Ok(()) => self.shares().pending = Some(epoch),
+            Err(_) => archive.remove_parts(self.key(), content.copy).await,
+        }
+        prepared
+    }
+
+    /// Puts the shares of an epoch that are prepared in the place of those in use, which are erased. All three nodes have prepared them.
+    ///
+    /// # Errors
+    /// [`TableFault`]; what is in use is as it was, and can be committed later.
+    pub async fn commit(&self, epoch: Epoch) -> Result<(), TableFault> {
+        let archive = self.archive()?;
+        let _changing = self.changing().await;
+        if self.content().epoch == epoch {
+            return Ok(());
+        }
+        let content = archive.commit(self, epoch).await?;
+        let old = {
+            let mut shares = self.shares();
+            shares.pending = None;
+            std::mem::replace(&mut shares.content, Arc::new(content))
+        };
+        // A large table takes long to wipe.
+        tokio::task::spawn_blocking(move || drop(old));
+        Ok(())
+    }
+
+    /// Erases the shares that are prepared: some node has not got that far, and never will.
+    ///
+    /// # Errors
+    /// [`TableFault`].
+    pub async fn abandon(&self) -> Result<(), TableFault> {
+        let archive = self.archive()?;
+        let _changing = self.changing().await;
+        archive.abandon(self.key()).await?;
+        self.shares().pending = None;
+        Ok(())
+    }
+
+    fn archive(&self) -> Result<Archive, TableFault> {
+        self.store.upgrade().and_then(|store| store.archive()).ok_or(TableFault::Memory)
+    }
+
+    fn shares(&self) -> MutexGuard<'_, Shares> {
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Its public description.
@@ -168,11 +271,6 @@ impl StoredTable {
         self.uses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `own` or `next` of all columns.
-    pub(super) fn component(&self, k: usize) -> &[u8] {
-        &self.body.components[k]
-    }
-
     /// What its rows tell of beside itself.
     pub(super) fn origins(&self) -> &[Origin] {
         &self.body.origins
@@ -182,7 +280,8 @@ impl StoredTable {
     pub fn status(&self) -> TableStatus {
         let TableKey { owner, name, version } = self.key.clone();
         let TableSpec { rows, columns, permits, .. } = self.body.spec.clone();
-        TableStatus { owner, name, version, sha256: Sha256Hex(self.digest), rows, columns, permits }
+        let epoch = self.content().epoch.number;
+        TableStatus { owner, name, version, sha256: Sha256Hex(self.digest), rows, columns, permits, epoch }
     }
 
     /// Columns as one input, one after the other, each from an element of its own on. The columns are over the ring of the shape, and have together as many
@@ -190,8 +289,13 @@ impl StoredTable {
     ///
     /// # Errors
     /// [`trefoil_engine::Error::Shape`] if not.
-    pub fn input(&self, places: &[usize], shape: Shape) -> Result<InputVector, trefoil_engine::Error> {
-        let [own, next] = self.body.components.each_ref().map(|component| {
+    pub fn input(
+        &self,
+        content: &Content,
+        places: &[usize],
+        shape: Shape,
+    ) -> Result<InputVector, trefoil_engine::Error> {
+        let [own, next] = content.components.each_ref().map(|component| {
             let part = |k: &usize| component.get(self.range(*k)).unwrap_or_default();
             places.iter().map(part).collect::<Vec<_>>()
         });

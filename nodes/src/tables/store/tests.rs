@@ -9,6 +9,7 @@ use trefoil_circuits::program::{RingKind, Shape};
 use zeroize::Zeroizing;
 
 mod disk;
+mod refresh;
 
 fn client(name: &str) -> ClientName {
     name.parse().expect("a name")
@@ -62,11 +63,11 @@ fn columns_are_taken_from_where_they_lie() {
     let places = |columns: &[&str]| table.spec().places(&names(columns)).expect("columns");
     assert_eq!(places(&[]), [0, 1, 2, 3]);
     assert_eq!(table.spec().places(&names(&["a", "x"])), Err("x".parse().expect("a name")));
-    let input = table.input(&places(&["c", "a"]), Shape::z64(6)).expect("fits");
+    let input = table.input(&table.content(), &places(&["c", "a"]), Shape::z64(6)).expect("fits");
     let expected: Vec<u8> = (32..56).chain(0..24).collect();
     assert_eq!(input.as_bytes()[0], expected);
     assert_eq!(input.as_bytes()[1], expected.iter().map(|b| b + 100).collect::<Vec<u8>>());
-    let input = table.input(&places(&["d", "b"]), Shape::bits(128)).expect("fits");
+    let input = table.input(&table.content(), &places(&["d", "b"]), Shape::bits(128)).expect("fits");
     assert_eq!(input.as_bytes()[0], (56..64).chain(24..32).collect::<Vec<u8>>());
     for (columns, shape, fits) in [
         (&["a"][..], Shape::z64(3), true),

@@ -15,17 +15,17 @@ use trefoil_engine::Party;
 /// Rows whose entries take several parts on the disk.
 const ROWS: u64 = 150_000;
 
-fn components(spec: &TableSpec, seed: u8) -> [Zeroizing<Vec<u8>>; 2] {
+pub(super) fn components(spec: &TableSpec, seed: u8) -> [Zeroizing<Vec<u8>>; 2] {
     let n = spec.component_bytes().expect("a good table");
     [seed, seed + 100].map(|seed| Zeroizing::new((0..n).map(|k| (k / 7) as u8 ^ seed).collect()))
 }
 
-async fn tables(store: &Store) -> Arc<TableStore> {
+pub(super) async fn tables(store: &Store) -> Arc<TableStore> {
     TableStore::open(Limits::default(), store.clone()).await.expect("readable")
 }
 
 /// The tables after a restart of the node, and how many parts its disk has.
-async fn restarted(store: Store, dir: &TempDir) -> (Store, Arc<TableStore>, usize) {
+pub(super) async fn restarted(store: Store, dir: &TempDir) -> (Store, Arc<TableStore>, usize) {
     drop(store);
     let store = reopen(dir).await.expect("the same store");
     let tables = tables(&store).await;
@@ -33,9 +33,10 @@ async fn restarted(store: Store, dir: &TempDir) -> (Store, Arc<TableStore>, usiz
     (store, tables, parts)
 }
 
-fn is_as_uploaded(table: &StoredTable, spec: &TableSpec, seed: u8) -> bool {
+pub(super) fn is_as_uploaded(table: &StoredTable, spec: &TableSpec, seed: u8) -> bool {
     let [own, next] = components(spec, seed);
-    table.spec() == spec && (table.component(0), table.component(1)) == (&own[..], &next[..])
+    let content = table.content();
+    table.spec() == spec && (content.component(0), content.component(1)) == (&own[..], &next[..])
 }
 
 #[tokio::test]
