@@ -28,5 +28,6 @@ pub mod status;
 pub mod store;
 pub mod tables;
 pub mod tls;
+pub mod upkeep;
 
 pub use error::Error;

@@ -4,7 +4,7 @@ mod sessions;
 
 use crate::{
     Error,
-    api::{Api, KeysApi, Server, auth_router},
+    api::{Api, KeysApi, Server, auth_router, upkeep_router},
     audit::{AuditWhose, Keeper},
     auth::{Auth, AuthConfig, Bounds},
     config::{Address, NodeConfig},
@@ -17,6 +17,7 @@ use crate::{
     store::{Store, Whose},
     tables::TableStore,
     tls,
+    upkeep::{Upkeep, UpkeepConfig},
 };
 use sessions::MeshSessions;
 use std::{
@@ -59,7 +60,7 @@ impl Node {
         // Those who wait for their turn hear of it well before they would take the coordinator for dead.
         let heartbeat = config.transport.stall_deadline / 4;
         let turns = Arc::new(Turns::new(config.party, config.limits.strands(config.threads), heartbeat));
-        let NodeConfig { party, cluster, identity, store, audit, listen, limits, .. } = config;
+        let NodeConfig { party, cluster, identity, store, audit, operators, listen, limits, .. } = config;
         let store = Store::open(&store, Whose { cluster: cluster.id(), party }).await?;
         let whose = AuditWhose { cluster: cluster.id(), party };
         let (audit, before) =
@@ -83,10 +84,11 @@ impl Node {
             }
         };
         let listener = bind(&listen.api).await?;
+        let tables = TableStore::open(limits.clone(), store.clone()).await?;
         let api = Arc::new(Api {
             jobs: jobs.clone(),
             runner,
-            tables: TableStore::open(limits.clone(), store.clone()).await?,
+            tables: tables.clone(),
             seal: SealKey::generate(party).map_err(|e| Error::Bug(e.to_string()))?,
             status: Box::new(status),
         });
@@ -107,9 +109,19 @@ impl Node {
             credentials: limits.client_credentials,
             sessions: limits.waiting_jobs,
         };
-        let auth = AuthConfig { store: store.clone(), parts: Box::new(keys.clone()), sessions, turns, notary, bounds };
+        let parts = Box::new(keys.clone());
+        let auth = AuthConfig { store: store.clone(), parts, sessions: sessions.clone(), turns, notary, bounds };
         let auth = Auth::new(auth);
-        let more = keys_api.router().merge(auth_router(auth, limits.clone()));
+        let upkeep = UpkeepConfig {
+            me: party,
+            store: store.clone(),
+            tables,
+            keys: keys.clone(),
+            auth: auth.clone(),
+            sessions,
+            operators,
+        };
+        let more = keys_api.router().merge(auth_router(auth, limits.clone())).merge(upkeep_router(Upkeep::new(upkeep)));
         let server = Server::new(listener, tls, cluster, api.router(more), &limits);
         let mesh_address = mesh.local_addr().map_err(Error::system("read the address of the mesh socket"))?;
         let addresses = (mesh_address, server.address()?);

@@ -1,5 +1,8 @@
 //! Tables of several clients, stored at three real node processes, and a job over all of them.
 
+#[path = "tables/upkeep.rs"]
+mod upkeep;
+
 use bytes::Bytes;
 use reqwest::{StatusCode, header::CONTENT_TYPE};
 use std::{fmt::Debug, process::Command, time::Duration};

@@ -19,6 +19,8 @@ use zeroize::Zeroizing;
 
 use super::{
     NodeKey, Outcome, Prepared, PublicKey,
+    exponent::Exponent,
+    modular::Residue,
     progress::Progress,
     wire::{Kind, Reader, Writer},
 };
@@ -39,6 +41,42 @@ pub struct Status {
     from: Party,
     key: [u8; 32],
     progress: Progress,
+}
+
+/// One component of a lost share.
+struct Part {
+    lost: Party,
+    public: PublicKey,
+    progress: Progress,
+    check: Residue,
+    share: Exponent,
+    issuing: Option<Exponent>,
+}
+
+impl Part {
+    fn read(bytes: &[u8]) -> Result<Self, Error> {
+        let mut reader = Reader::new(Kind::Rebuilt, bytes)?;
+        let [lost] = reader.array()?;
+        let lost = Party::from_index(lost.into()).ok_or(reader.malformed("it is for no node"))?;
+        let length = reader.size().bytes();
+        let public = reader.bytes(length).and_then(PublicKey::from_modulus)?;
+        let (epoch, begun_by, refused) = (reader.number()?, reader.number()?, reader.number()?);
+        if epoch == 0 || epoch == u64::MAX {
+            return Err(reader.malformed("its epoch is none of shares"));
+        }
+        let check = reader.residue(public.ring())?;
+        let share = reader.exponent()?;
+        let issuing = if reader.flag()? { Some(reader.exponent()?) } else { None };
+        reader.finish()?;
+        Ok(Self {
+            lost,
+            public,
+            progress: Progress { epoch, begun_by, prepared: None, refused },
+            check,
+            share,
+            issuing,
+        })
+    }
 }
 
 impl Record {
@@ -126,6 +164,66 @@ impl Record {
     /// Pass the statuses of all three.
     pub fn next_attempt(statuses: &[Status; 3]) -> u64 {
         Progress::next_attempt(statuses.each_ref().map(|status| status.progress))
+    }
+
+    /// The public key.
+    pub fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
+    /// For a node that has lost its share: the component that this node holds too, with what is public of the key. Nobody else may have it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::State`] if there are no shares in use, or others are prepared: an interrupted step has to be settled first, by the two that are left.
+    pub fn part_for(&self, lost: Party) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let state = |fault| Error::State { step: "rebuilding of a lost share", fault };
+        if self.progress.prepared.is_some() {
+            return Err(state("new shares are prepared"));
+        }
+        let key = self.current.as_ref().ok_or(state("there are no shares in use"))?;
+        // The node after the lost one has the second component as its own, the node before it the first one as its next.
+        let k = if self.party == lost.next() {
+            0
+        } else if self.party == lost.prev() {
+            1
+        } else {
+            return Err(state("a node does not rebuild its own share"));
+        };
+        let writer = Writer::new(Kind::Rebuilt, self.public.size())
+            .byte(lost.index() as u8)
+            .bytes(&self.public.modulus())
+            .number(self.progress.epoch)
+            .number(self.progress.begun_by)
+            .number(self.progress.refused)
+            .bytes(&key.check.encode())
+            .exponent(&key.shares[k])
+            .byte(key.issuing.is_some().into());
+        Ok(key.issuing.iter().fold(writer, |writer, issuing| writer.exponent(&issuing[k])).finish())
+    }
+
+    /// The record of a node that has lost it, out of what the next and the previous node have told. Whether its shares fit is found when they are renewed next: do that at once, for what the lost machine had fits too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Malformed`] if one of the two is something else; [`Error::Foreign`] if they are of different keys or epochs, or for another node.
+    pub fn rebuilt(party: Party, from_next: &[u8], from_prev: &[u8]) -> Result<Self, Error> {
+        let (next, prev) = (Part::read(from_next)?, Part::read(from_prev)?);
+        let same = next.lost == party
+            && prev.lost == party
+            && next.public == prev.public
+            && next.check == prev.check
+            && (next.progress.epoch, next.progress.begun_by) == (prev.progress.epoch, prev.progress.begun_by)
+            && next.issuing.is_some() == prev.issuing.is_some();
+        if !same {
+            return Err(Error::Foreign { what: "component of a lost share", of: "key, node or epoch" });
+        }
+        let refused = next.progress.refused.max(prev.progress.refused);
+        let (public, progress) = (next.public, Progress { refused, ..next.progress });
+        let issuing = prev.issuing.zip(next.issuing).map(|(own, next)| [own, next]);
+        let (shares, epoch, check) = ([prev.share, next.share], progress.epoch, next.check);
+        let key = NodeKey { public: public.clone(), party, epoch, check, shares, issuing };
+        Ok(Self { public, party, progress, current: Some(key), pending: None })
     }
 
     /// The secret in its binary form, for the node's own store.

@@ -26,6 +26,7 @@ pub(super) enum Kind {
     Status = 10,
     RecoveryPart = 11,
     Issued = 12,
+    Rebuilt = 13,
 }
 
 impl Kind {
@@ -41,6 +42,7 @@ impl Kind {
             Self::Status => "status of a key share",
             Self::RecoveryPart => "part of a recovery share",
             Self::Issued => "part of an issued share",
+            Self::Rebuilt => "component of a lost key share",
             Self::NodePartials => "pair of partial signatures",
             Self::DevicePartial => "partial signature of a device",
         }

@@ -30,6 +30,7 @@
 //! | `DELETE /v1/auth/issuers/{name}` | 204; forgets an issuer |
 //! | `PUT /v1/auth/tokens/{id}` | a token: [`TokenSpec`](crate::auth::TokenSpec) as JSON with its length before it, then `own` and `next` of the probe. [`Answer`](crate::auth::Answer), when the nodes have matched and this one has signed |
 //! | `GET /v1/auth/jwks?owner=NAME` | the public keys of an owner's issuers, for anybody: a JWK Set (RFC 7517) |
+//! | `POST /v1/upkeep/{compare,refresh,rebuild}` | for operators: what the three nodes do with their stores together; [`UpkeepSpec`](crate::upkeep::UpkeepSpec) to [`UpkeepReport`](crate::upkeep::UpkeepReport), when it is done |
 //! | `GET /v1/status` | [`NodeStatus`] |
 //! | `GET /livez` | 200 while the node runs |
 //! | `GET /readyz` | 200 while both other nodes are connected, 503 otherwise |
@@ -46,11 +47,13 @@ mod problem;
 mod sealed;
 mod server;
 mod tables;
+mod upkeep;
 
 pub use auth::auth_router;
 pub use keys::KeysApi;
 pub use problem::{PROBLEM_TYPE, Problem, ProblemKind};
 pub use server::Server;
+pub use upkeep::upkeep_router;
 
 use crate::{
     job::{Jobs, Runner},
@@ -103,7 +106,7 @@ impl Api {
             .merge(more.with_state(()))
             .fallback(async || {
                 ProblemKind::NotFound
-                    .because("this API has /v1/jobs/{id}, /v1/jobs/{id}/outputs/{k}, /v1/tables, /v1/tables/{name}/{version}, /v1/keys, /v1/keys/{name}, /v1/auth (docs/api.md), /v1/seal-key, /v1/status, /livez and /readyz")
+                    .because("this API has /v1/jobs/{id}, /v1/jobs/{id}/outputs/{k}, /v1/tables, /v1/tables/{name}/{version}, /v1/keys, /v1/keys/{name}, /v1/auth (docs/api.md), /v1/upkeep, /v1/seal-key, /v1/status, /livez and /readyz")
             })
             .method_not_allowed_fallback(async || ProblemKind::Method.because("this resource has other methods"))
             .layer(middleware::from_fn_with_state(self.clone(), sealed::open))

@@ -5,7 +5,7 @@ use super::{
     gallery::UserKey,
     records::{read, written},
 };
-use crate::store::{Space, WriteTransaction};
+use crate::store::{Space, Value, WriteTransaction};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{HashSet, VecDeque},
@@ -77,6 +77,24 @@ impl Lockout {
             self.locked_until_ms = now_ms.saturating_add(u64::try_from(doubled.as_millis()).unwrap_or(u64::MAX));
         }
     }
+}
+
+/// Of two records of what is counted at two nodes the one that permits less; `None` if they count other things.
+pub(crate) fn stricter(one: &Value, other: &Value) -> Option<Value> {
+    let number = |record: &Value| -> Option<u64> {
+        match record.as_slice() {
+            &[a, b, c, d] => Some(u32::from_be_bytes([a, b, c, d]).into()),
+            record => record.try_into().ok().map(u64::from_be_bytes),
+        }
+    };
+    if let (Some(x), Some(y)) = (number(one), number(other)) {
+        return (one.len() == other.len()).then(|| if x >= y { one.clone() } else { other.clone() });
+    }
+    let [mut x, y] = [read::<Lockout>(one).ok()?, read::<Lockout>(other).ok()?];
+    x.failures = x.failures.max(y.failures);
+    x.locked_until_ms = x.locked_until_ms.max(y.locked_until_ms);
+    y.recent.into_iter().for_each(|ceremony| x.remember(ceremony));
+    written(&x).ok()
 }
 
 impl<K: Clone + Eq + Hash> Busy<K> {

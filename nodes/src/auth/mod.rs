@@ -32,6 +32,7 @@ pub use credentials::{Backing, CredentialSpec, CredentialStatus, Verification};
 pub use erasure::{Asked, Erased, Erasure};
 pub use fault::AuthFault;
 pub use guard::Lockout;
+pub(crate) use guard::stricter;
 pub use identify::{Found, SearchSpec, Unsettled};
 pub use issuers::{IssuerSpec, IssuerStatus};
 pub use names::{IssuerName, TemplateName, UserName};

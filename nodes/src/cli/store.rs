@@ -1,10 +1,13 @@
-//! `trefoil store`: what is done with the records of a node that does not run.
+//! `trefoil store`: what is done with the records of a node that does not run, and with those of all three together.
+
+mod upkeep;
 
 use super::{Exit, OutputArgs};
 use crate::{
     Error,
     config::NodeConfig,
     store::{Rekeyed, Whose, rekey},
+    upkeep::Task,
 };
 use std::path::PathBuf;
 
@@ -14,10 +17,18 @@ use std::path::PathBuf;
 pub enum StoreCommand {
     /// Write a node's records anew under a new key, and forget the old one
     Rekey(RekeyArgs),
+    /// Have the nodes compare the shares that two of them hold, without showing them to anybody
+    Compare(upkeep::TogetherArgs),
+    /// Have the nodes make all shares anew, so that those taken from one of them before are of no use
+    Refresh(upkeep::TogetherArgs),
+    /// Have two nodes give the third, which has lost its store, its shares again
+    Rebuild(upkeep::RebuildArgs),
 }
 
 const EXAMPLES: &str = "\
-Stop the node first: the other two go on with what two nodes can do. There has to be room for the store twice.
+`compare`, `refresh` and `rebuild` are for a client that all three nodes have among the `operators` of their node.toml.
+
+For `rekey`, stop the node first: the other two go on with what two nodes can do. There has to be room for the store twice.
 
 Draws a new key, puts it before the old one in the key file, writes all records anew under it, and removes the old key
 from the file. Where it is broken off, run it again. Nothing of shares that were refreshed or deleted is in the new file;
@@ -43,9 +54,17 @@ pub struct RekeyArgs {
 /// Runs a subcommand.
 ///
 /// # Errors
-/// Those of [`NodeConfig::load`]; [`Error::Store`] if the store cannot be opened or written.
+/// Those of [`NodeConfig::load`]; [`Error::Store`] if the store cannot be opened or written; as [`Client::upkeep`](crate::client::Client::upkeep).
 pub fn run(command: &StoreCommand) -> Result<Exit, Error> {
-    let StoreCommand::Rekey(args) = command;
+    match command {
+        StoreCommand::Rekey(args) => rekey_store(args),
+        StoreCommand::Compare(args) => upkeep::together(Task::Compare, args),
+        StoreCommand::Refresh(args) => upkeep::together(Task::Refresh, args),
+        StoreCommand::Rebuild(args) => upkeep::rebuild(args),
+    }
+}
+
+fn rekey_store(args: &RekeyArgs) -> Result<Exit, Error> {
     let config = NodeConfig::load(&args.config)?;
     let (files, whose) = (config.store, Whose { cluster: config.cluster.id(), party: config.party });
     let rekeyed = rekey(&files, whose)?;

@@ -21,6 +21,7 @@ mod node;
 mod passing;
 mod plain;
 mod tables;
+mod upkeep;
 mod upload;
 
 pub use auth::{Device, Identified, Issuer, Login, Page, Probe};

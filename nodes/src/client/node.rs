@@ -12,6 +12,7 @@ use crate::{
     status::NodeStatus,
     tables::{TABLE_MEDIA_TYPE, TableName, TableStatus, UploadId},
     tls::{self, API_ALPN},
+    upkeep::{Task, UpkeepReport, UpkeepSpec},
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -35,6 +36,9 @@ const STEP: Duration = Duration::from_mins(1);
 
 /// How long a body may take, either way.
 const TRANSFER: Duration = Duration::from_mins(5);
+
+/// How long the nodes may take with their stores, however large these are.
+const UPKEEP: Duration = Duration::from_hours(24);
 
 /// How long an answer may take for which the nodes compute together.
 const TOGETHER: Duration = Duration::from_secs(45);
@@ -309,6 +313,17 @@ impl NodeClient {
             headers.iter().fold(request, |request, (name, value)| request.header(*name, value))
         };
         self.persist(request).await
+    }
+
+    /// What the nodes do with their stores together, sent once: a session has its name once.
+    pub(super) async fn upkeep(&self, task: Task, spec: &UpkeepSpec) -> Result<UpkeepReport, Error> {
+        let request = self.http.post(self.url(&format!("upkeep/{task}"))).timeout(UPKEEP).json(spec);
+        let sent = request.send().await;
+        let response = sent.map_err(|e| Error::Unreachable {
+            node: self.name.clone(),
+            cause: tls::explain(&e).unwrap_or_else(|| describe(&e)),
+        })?;
+        self.json(self.answer(response).await?).await
     }
 
     /// The body of an answer, good or bad.

@@ -5,7 +5,7 @@ use crate::{
     Error,
     job::Limits,
     mesh::TransportSettings,
-    pki::{CertificateFault, Identity, Role},
+    pki::{CertificateFault, ClientName, Identity, Role},
     store::StoreFiles,
     tls,
 };
@@ -50,6 +50,9 @@ pub struct NodeFile {
     /// Worker threads; 0 stands for one per core.
     #[serde(default, skip_serializing_if = "is_default")]
     pub threads: usize,
+    /// The clients that may have the nodes compare, refresh and rebuild their stores. All three nodes have to name them.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub operators: Vec<ClientName>,
     /// Where the node listens.
     pub listen: Listen,
     /// What the node accepts.
@@ -94,6 +97,8 @@ pub struct NodeConfig {
     pub audit: PathBuf,
     /// Worker threads.
     pub threads: NonZeroUsize,
+    /// The clients that may have the stores looked after.
+    pub operators: Vec<ClientName>,
     /// Where it listens.
     pub listen: Listen,
     /// What it accepts.
@@ -140,6 +145,7 @@ impl NodeConfig {
             cluster,
             identity,
             threads,
+            operators: file.operators,
             listen: file.listen,
             limits: file.limits,
             transport: file.transport,

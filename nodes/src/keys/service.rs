@@ -14,7 +14,7 @@ use crate::{
     pki::{ClientName, Identity},
     places::Places,
     receipt::{Asked, Met, Nonce, Notary, Receipt, USED, now_unix},
-    store::{Space, Store},
+    store::{Space, Store, Value},
 };
 use std::{
     collections::HashMap,
@@ -301,6 +301,42 @@ impl Keys {
             Ok(receipt)
         })
         .await
+    }
+
+    /// All keys of all owners that are in use.
+    ///
+    /// # Errors
+    /// [`KeyFault`] of the store.
+    pub async fn all(&self) -> Result<Vec<KeyId>, KeyFault> {
+        let mut all = Vec::new();
+        for record in self.store.list(Space::Keys, "").await? {
+            let Some(id) = KeyId::of_record(&record) else { continue };
+            if Stored::load(&self.store, &id).await?.is_some_and(|stored| stored.record.current().is_some()) {
+                all.push(id);
+            }
+        }
+        Ok(all)
+    }
+
+    /// What a node that has lost its share of a key gets of this one: the component that both held, and what is public.
+    ///
+    /// # Errors
+    /// [`KeyFault`]: the key is not in use, or a step with it was interrupted.
+    pub async fn part_for(&self, id: &KeyId, lost: Party) -> Result<Value, KeyFault> {
+        self.load(id).await?.part_for(lost)
+    }
+
+    /// Puts this node's share of a key together out of what both others have told of it, unless it is there. Whether it fits is found at the next refresh.
+    ///
+    /// # Errors
+    /// [`KeyFault`]: they have told of different keys or epochs.
+    pub async fn rebuild(&self, id: &KeyId, next: &[u8], prev: &[u8]) -> Result<(), KeyFault> {
+        let _step = self.step(id).await;
+        if Stored::load(&self.store, id).await?.is_some_and(|stored| stored.record.current().is_some()) {
+            return Ok(());
+        }
+        let stored = Stored::rebuilt((id, self.me), next, prev)?;
+        self.save(&stored).await
     }
 
     /// Takes a step with the others. Goes on if it is dropped.

@@ -1,6 +1,7 @@
 //! A key as the store has it.
 
 use super::{Claim, KeyFault, KeyId, KeySpec, KeyStatus, KeyUse, exchange::Issuance};
+use crate::job::{Failure, FailureKind};
 use crate::store::{Space, Store, StoreError, Tables, Transaction, Value, WriteTransaction};
 use sha2::{Digest, Sha256};
 use trefoil_auth::rsa::{NodeKey, Outcome, PublicKey, Record};
@@ -106,6 +107,43 @@ impl Stored {
         if outcome == Outcome::Committed {
             self.claims.current = pending.or(self.claims.current);
         }
+    }
+
+    /// What a node that has lost its share gets of this one: specification and claim, each with its length, and the component that both held.
+    pub(super) fn part_for(&self, lost: Party) -> Result<Value, KeyFault> {
+        let spec = serde_json::to_vec(&self.spec).map_err(|e| KeyFault::Bug(e.to_string()))?;
+        let (claim, part) = (self.claims.current.as_slice().concat(), self.record.part_for(lost)?);
+        let mut value = Value::new(Vec::with_capacity(8 + spec.len() + claim.len() + part.len()));
+        for part in [&spec, &claim] {
+            value.extend_from_slice(&(part.len() as u32).to_le_bytes());
+            value.extend_from_slice(part);
+        }
+        value.extend_from_slice(&part);
+        Ok(value)
+    }
+
+    /// Of a node that has lost it, out of what the two others have told.
+    pub(super) fn rebuilt((id, me): (&KeyId, Party), next: &[u8], prev: &[u8]) -> Result<Self, KeyFault> {
+        let differ = || {
+            let cause =
+                format!("the two other nodes tell of {id} differently: settle or refresh it, and rebuild again");
+            KeyFault::Together(Failure::new(FailureKind::Mismatch, cause))
+        };
+        let split = |told| {
+            let (spec, rest) = part(told)?;
+            let (claim, component) = part(rest)?;
+            Some((spec, claim, component))
+        };
+        let (Some((spec, claim, from_next)), Some((other, same, from_prev))) = (split(next), split(prev)) else {
+            return Err(differ());
+        };
+        if (spec, claim) != (other, same) {
+            return Err(differ());
+        }
+        let record = Record::rebuilt(me, from_next, from_prev)?;
+        let spec = serde_json::from_slice(spec).map_err(|_| differ())?;
+        let claims = Claims { current: <[u8; 32]>::try_from(claim).ok(), pending: None };
+        Ok(Self { id: id.clone(), spec, public: record.public().clone(), record, claims })
     }
 
     pub(super) fn status(&self) -> Result<KeyStatus, KeyFault> {

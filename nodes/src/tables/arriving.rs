@@ -1,7 +1,7 @@
 //! A table on its way into the store.
 
 use super::{
-    TableKey, TableSpec,
+    TableKey, TableRefusal, TableSpec,
     accounts::Held,
     archive::Copy,
     epoch::{Content, Epoch},
@@ -22,6 +22,9 @@ pub enum TableFault {
     /// Another request deletes it now.
     #[error("{0} is being deleted; ask again when that is done")]
     Leaving(Box<TableKey>),
+    /// There is no room for it.
+    #[error(transparent)]
+    Refused(Box<TableRefusal>),
     /// There is no disk to keep new shares on.
     #[error("the tables of this node are in memory alone")]
     Memory,
@@ -40,6 +43,8 @@ pub struct Arriving {
     spec: TableSpec,
     origins: Vec<Origin>,
     owners: Vec<ClientName>,
+    /// Of a table that was there before, at a node that has lost it.
+    restored: (Epoch, Uses),
     held: Held,
 }
 
@@ -60,7 +65,7 @@ pub(super) struct Complete {
 impl Arriving {
     pub(super) fn new(slot: Taken, spec: TableSpec, held: Held) -> Self {
         let owners = vec![slot.key.owner.clone()];
-        Self { slot, spec, origins: Vec::new(), owners, held }
+        Self { slot, spec, origins: Vec::new(), owners, restored: (Epoch::default(), Uses::default()), held }
     }
 
     /// Of each row of these it tells something.
@@ -74,6 +79,13 @@ impl Arriving {
     #[must_use]
     pub fn of_customers(mut self, owners: Vec<ClientName>) -> Self {
         self.owners = owners;
+        self
+    }
+
+    /// Its shares are of this epoch, and its permits were used so often.
+    #[must_use]
+    pub(super) fn restored(mut self, epoch: Epoch, uses: Uses) -> Self {
+        self.restored = (epoch, uses);
         self
     }
 
@@ -120,12 +132,12 @@ impl Arriving {
     /// As [`store`](Self::store).
     pub async fn store_all(tables: Vec<(Self, [Zeroizing<Vec<u8>>; 2])>) -> Result<Vec<Arc<StoredTable>>, TableFault> {
         let complete = |(table, components): (Self, _)| {
-            let Self { slot, spec, origins, owners, held } = table;
+            let Self { slot, spec, origins, owners, restored: (epoch, uses), held } = table;
             let body = Body { spec, origins, owners };
-            let content = Content { epoch: Epoch::default(), copy: slot.copy, components };
+            let content = Content { epoch, copy: slot.copy, components };
             let shares = (content, None);
             let key = (*slot.key).clone();
-            let table = StoredTable::new((key, body), shares, (Uses::default(), held), Arc::downgrade(&slot.store));
+            let table = StoredTable::new((key, body), shares, (uses, held), Arc::downgrade(&slot.store));
             Complete { slot, table: Arc::new(table) }
         };
         let complete: Vec<_> = tables.into_iter().map(complete).collect();

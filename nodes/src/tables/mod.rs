@@ -21,7 +21,7 @@ pub use epoch::{Content, Epoch, Seed};
 pub use names::{ColumnName, TableName, UploadId};
 pub use spec::{ColumnSpec, MODEL_COLUMN_NAME, NUMBER_COLUMN_NAMES, Permit, ScoreDetail, TableKey, TableSpec};
 pub use store::{Arrival, TableStore};
-pub use stored::{Origin, Spending, StoredTable, TableStatus};
+pub use stored::{Origin, Spending, StoredTable, TableRecord, TableStatus};
 
 /// The media type of the body of an upload.
 pub const TABLE_MEDIA_TYPE: &str = "application/vnd.trefoil.table";

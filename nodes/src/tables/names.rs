@@ -84,6 +84,12 @@ impl TryFrom<String> for ColumnName {
     }
 }
 
+impl From<[u8; 16]> for UploadId {
+    fn from(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
+
 impl TryFrom<String> for UploadId {
     type Error = String;
 

@@ -6,7 +6,7 @@ use super::{
     archive::{Archive, Copy, Found},
     arriving::{Arriving, Complete, TableFault, Taken},
     epoch::{Content, Epoch, Seed, renewed},
-    stored::StoredTable,
+    stored::{StoredTable, TableRecord},
 };
 use crate::{
     job::{JobId, Limits},
@@ -22,6 +22,7 @@ use std::{
     },
 };
 use trefoil_engine::Party;
+use zeroize::Zeroizing;
 
 /// The tables of one node.
 ///
@@ -142,6 +143,34 @@ impl TableStore {
         });
         table.prepare(Content { epoch, copy, components: components.await? }).await?;
         Ok(epoch)
+    }
+
+    /// Puts a table back that this node has lost, with shares of an epoch. One of another epoch goes.
+    ///
+    /// # Errors
+    /// [`TableFault`]; the table is not there, and can be put back again.
+    pub async fn restore(
+        self: &Arc<Self>,
+        (key, epoch): (TableKey, Epoch),
+        record: TableRecord,
+        components: [Zeroizing<Vec<u8>>; 2],
+    ) -> Result<Arc<StoredTable>, TableFault> {
+        if let Some(table) = self.get(&key) {
+            if table.content().epoch() == epoch {
+                return Ok(table);
+            }
+            self.delete(&key, None).await?;
+        }
+        let TableRecord { spec, origins, owners, uses } = record;
+        let bytes = components.iter().map(|component| component.len() as u64).sum();
+        let arriving = match self.begin(&key, spec, bytes) {
+            Ok(Arrival::New(arriving)) => arriving,
+            Ok(Arrival::Known(table)) => return Ok(table),
+            Err(refusal) => return Err(TableFault::Refused(Box::new(refusal))),
+        };
+        let table = arriving.of_rows(origins).of_customers(owners).restored(epoch, uses).store(components).await?;
+        self.keep_uses(vec![table.clone()]).await?;
+        Ok(table)
     }
 
     /// Where tables are kept on the disk.

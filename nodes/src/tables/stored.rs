@@ -100,6 +100,45 @@ pub struct Origin {
     pub digest: Sha256Hex,
 }
 
+/// A table as the nodes tell each other of it, for one that has lost it: all but its shares.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableRecord {
+    /// Its description.
+    pub spec: TableSpec,
+    /// Of each row of these it tells something.
+    pub origins: Vec<Origin>,
+    /// Whose customers it tells of.
+    pub owners: Vec<ClientName>,
+    pub(super) uses: Uses,
+}
+
+impl TableRecord {
+    /// Of a table that is here.
+    pub fn of(table: &StoredTable) -> Self {
+        let Body { spec, origins, owners } = &table.body;
+        Self { spec: spec.clone(), origins: origins.clone(), owners: owners.clone(), uses: table.uses() }
+    }
+
+    /// Whether both are of the same table. How often its permits were used each node counts on its own.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        (&self.spec, &self.origins, &self.owners) == (&other.spec, &other.origins, &other.owners)
+    }
+
+    /// With as many uses as one of both has counted.
+    #[must_use]
+    pub fn with_uses_of(mut self, other: &Self) -> Self {
+        for (permit, clients) in &other.uses.0 {
+            for (client, times) in clients {
+                let used = self.uses.0.entry(*permit).or_default().entry(client.clone()).or_default();
+                *used = (*used).max(*times);
+            }
+        }
+        self
+    }
+}
+
 impl Uses {
     fn of(&self, permit: usize, requester: &ClientName) -> u32 {
         self.0.get(&permit).and_then(|clients| clients.get(requester)).copied().unwrap_or_default()

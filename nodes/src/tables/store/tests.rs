@@ -6,7 +6,6 @@ use crate::{
 };
 use futures_util::FutureExt as _;
 use trefoil_circuits::program::{RingKind, Shape};
-use zeroize::Zeroizing;
 
 mod disk;
 mod refresh;

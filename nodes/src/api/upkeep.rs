@@ -1,0 +1,51 @@
+//! The handler of `/v1/upkeep`.
+
+use super::{Caller, Problem, ProblemKind, jobs::client};
+use crate::upkeep::{Task, Upkeep, UpkeepFault, UpkeepReport, UpkeepSpec};
+use axum::{
+    Extension, Json, Router,
+    extract::{DefaultBodyLimit, Path, State, rejection::JsonRejection},
+    routing,
+};
+use std::sync::Arc;
+
+/// The longest request.
+const MAX_REQUEST: usize = 1 << 10;
+
+/// The routes. Every request must carry a [`Caller`] as an extension.
+pub fn upkeep_router(upkeep: Arc<Upkeep>) -> Router {
+    Router::new()
+        .route("/v1/upkeep/{task}", routing::post(post).layer(DefaultBodyLimit::max(MAX_REQUEST)))
+        .method_not_allowed_fallback(async || ProblemKind::Method.because("this resource has other methods"))
+        .with_state(upkeep)
+}
+
+/// `POST /v1/upkeep/{task}`: this node's part, when the others take theirs.
+async fn post(
+    State(upkeep): State<Arc<Upkeep>>,
+    Extension(caller): Extension<Caller>,
+    Path(task): Path<String>,
+    request: Result<Json<UpkeepSpec>, JsonRejection>,
+) -> Result<Json<UpkeepReport>, Problem> {
+    let task = Task::ALL.into_iter().find(|known| known.name() == task).ok_or_else(|| {
+        ProblemKind::NotFound.because("there are /v1/upkeep/compare, /v1/upkeep/refresh and /v1/upkeep/rebuild")
+    })?;
+    let Json(spec) = request.map_err(|e| {
+        ProblemKind::BadRequest.because(format!(
+            "{e}; send {{\"session\": \"32 lower-case hexadecimal digits, the same to all three nodes\"}} as application/json, and for a rebuild \"node\": 0, 1 or 2"
+        ))
+    })?;
+    Ok(Json(upkeep.run(client(&caller)?, (task, spec)).await?))
+}
+
+impl From<UpkeepFault> for Problem {
+    fn from(fault: UpkeepFault) -> Self {
+        let kind = match &fault {
+            UpkeepFault::Operator(_) => ProblemKind::Forbidden,
+            UpkeepFault::Invalid(_) => ProblemKind::BadRequest,
+            UpkeepFault::UnderWay => ProblemKind::Busy,
+            UpkeepFault::Together(_) => ProblemKind::Together,
+        };
+        kind.because(fault.to_string())
+    }
+}

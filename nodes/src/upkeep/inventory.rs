@@ -1,0 +1,193 @@
+//! What the stores of the three nodes have.
+
+use super::{
+    Finding,
+    talk::{Broken, Talk},
+};
+use crate::{
+    job::Sha256Hex,
+    keys::KeyId,
+    pki::ClientName,
+    store::{Space, Store},
+    tables::{Epoch, StoredTable, TableKey, TableName, TableStore},
+};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, sync::Arc};
+use trefoil_engine::Party;
+
+/// What the records of templates' shares begin with.
+const SHARES: &str = "share/";
+
+/// All that a node has shares of, by its names.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Inventory {
+    pub(super) tables: Vec<TableAt>,
+    /// Names of records.
+    pub(super) templates: Vec<String>,
+    pub(super) keys: Vec<KeyId>,
+}
+
+/// A table at a node.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TableAt {
+    pub(super) owner: ClientName,
+    pub(super) name: TableName,
+    pub(super) version: u32,
+    pub(super) sha256: Sha256Hex,
+    pub(super) epoch: Epoch,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) pending: Option<Epoch>,
+}
+
+/// What is to be done about new shares of a table that a broken-off refresh has left.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Settlement {
+    /// All have the same, and nothing beside them.
+    Nothing,
+    /// All have these, in use or prepared.
+    Commit(Epoch),
+    /// Some have not prepared what others have.
+    Abandon,
+    /// They have no shares in common.
+    Apart,
+}
+
+impl Inventory {
+    pub(super) async fn take(store: &Store, tables: &TableStore, keys: Vec<KeyId>) -> Result<Self, Broken> {
+        let templates = store.list(Space::Templates, SHARES).await.map_err(|e| Broken::Own(e.to_string()))?;
+        let templates = templates.into_iter().filter_map(|name| String::from_utf8(name).ok()).collect();
+        let tables = tables.all().iter().map(TableAt::of).collect();
+        Ok(Self { tables, templates, keys })
+    }
+
+    /// What each of the nodes has.
+    pub(super) async fn share(&self, talk: &mut Talk) -> Result<[Self; 3], Broken> {
+        talk.share(self).await
+    }
+}
+
+impl TableAt {
+    fn of(table: &Arc<StoredTable>) -> Self {
+        let TableKey { owner, name, version } = table.key().clone();
+        let pending = table.pending();
+        Self { owner, name, version, sha256: Sha256Hex(*table.digest()), epoch: table.content().epoch(), pending }
+    }
+
+    pub(super) fn key(&self) -> TableKey {
+        TableKey { owner: self.owner.clone(), name: self.name.clone(), version: self.version }
+    }
+}
+
+/// The tables of some nodes, each with what these say of it; those that one of them lacks, or has another upload of, as findings.
+pub(super) fn tables(all: &[Inventory; 3], of: &[Party]) -> (Vec<(TableKey, Vec<TableAt>)>, Vec<Finding>) {
+    let mut at: BTreeMap<TableKey, BTreeMap<Party, &TableAt>> = BTreeMap::new();
+    for party in of {
+        for table in &all[party.index()].tables {
+            at.entry(table.key()).or_default().insert(*party, table);
+        }
+    }
+    let (mut common, mut findings) = (Vec::new(), Vec::new());
+    for (key, at) in at {
+        let first = at.values().next().map(|table| table.sha256);
+        if let Some(missing) = of.iter().find(|party| !at.contains_key(party)) {
+            let cause = format!("{missing} does not have it; its owner deletes it, or uploads it again");
+            findings.push(Finding::new(&key, cause));
+        } else if at.values().any(|table| Some(table.sha256) != first) {
+            findings.push(Finding::new(&key, "the nodes have different uploads of it; its owner deletes it"));
+        } else {
+            common.push((key, at.into_values().cloned().collect()));
+        }
+    }
+    (common, findings)
+}
+
+/// What some nodes all have of a list of names, in order; the others as findings.
+pub(super) fn names<T: Clone + Ord>(
+    lists: [&[T]; 3],
+    of: &[Party],
+    what: impl Fn(&T) -> String,
+) -> (Vec<T>, Vec<Finding>) {
+    let mut at: BTreeMap<&T, usize> = BTreeMap::new();
+    for party in of {
+        lists[party.index()].iter().for_each(|name| *at.entry(name).or_default() += 1);
+    }
+    let (common, rest): (Vec<_>, Vec<_>) = at.into_iter().partition(|(_, times)| *times == of.len());
+    let missing = |(name, _): (&T, usize)| {
+        Finding::new(what(name), "not all nodes have it: a step with it was interrupted; its owner repeats the step")
+    };
+    (common.into_iter().map(|(name, _)| name.clone()).collect(), rest.into_iter().map(missing).collect())
+}
+
+/// How new shares of a table are settled. All nodes come to the same, out of what they have told each other.
+///
+/// Nobody honest has shares in use before all have prepared them, and no refresh is under way: a node takes part in one session about its store at a time.
+pub(super) fn settlement(at: &[TableAt]) -> Settlement {
+    let have = |epoch: Epoch| at.iter().all(|table| table.epoch == epoch || table.pending == Some(epoch));
+    let Some(common) = at.iter().map(|table| table.epoch).find(|epoch| have(*epoch)) else {
+        return Settlement::Apart;
+    };
+    if at.iter().any(|table| table.epoch != common) {
+        Settlement::Commit(common)
+    } else if at.iter().any(|table| table.pending.is_some()) {
+        // In use at nobody: even if all have prepared them, the old ones are as good.
+        Settlement::Abandon
+    } else {
+        Settlement::Nothing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::JobId;
+
+    fn at(number: u64, pending: Option<u64>) -> TableAt {
+        let epoch = |number: u64| match number {
+            0 => Epoch::default(),
+            _ => Epoch { number, session: JobId::from([number as u8; 16]) },
+        };
+        TableAt {
+            owner: "bank".parse().expect("a name"),
+            name: "loans".parse().expect("a name"),
+            version: 1,
+            sha256: Sha256Hex::of(b""),
+            epoch: epoch(number),
+            pending: pending.map(epoch),
+        }
+    }
+
+    /// Every state that a crash can leave, at each of the nodes.
+    #[test]
+    fn what_all_have_is_in_use_afterwards_and_nothing_else() {
+        let (old, prepared, new) = (at(0, None), at(0, Some(1)), at(1, None));
+        let first = new.epoch;
+        for (states, due) in [
+            ([&old, &old, &old], Settlement::Nothing),
+            ([&new, &new, &new], Settlement::Nothing),
+            ([&old, &prepared, &old], Settlement::Abandon),
+            ([&prepared, &prepared, &prepared], Settlement::Abandon),
+            ([&new, &prepared, &prepared], Settlement::Commit(first)),
+            ([&prepared, &new, &new], Settlement::Commit(first)),
+            ([&new, &old, &prepared], Settlement::Apart),
+            ([&new, &new, &old], Settlement::Apart),
+        ] {
+            assert_eq!(settlement(&states.map(Clone::clone)), due, "{states:?}");
+        }
+        // The node that had them in use is gone, and is rebuilt from the others.
+        assert_eq!(settlement(&[prepared.clone(), prepared]), Settlement::Abandon);
+    }
+
+    #[test]
+    fn what_a_node_lacks_is_named() {
+        let with = |tables: Vec<TableAt>| Inventory { tables, ..Inventory::default() };
+        let all = [with(vec![at(0, None)]), with(Vec::new()), with(vec![at(0, None)])];
+        let (common, findings) = tables(&all, &Party::ALL);
+        assert!(common.is_empty() && findings[0].cause.contains("P1"), "{findings:?}");
+        let (common, findings) = tables(&all, &[Party::P0, Party::P2]);
+        assert_eq!((common.len(), common[0].1.len(), findings.len()), (1, 2, 0));
+        let (common, findings) = names([&[1, 2], &[2], &[2, 3]], &Party::ALL, ToString::to_string);
+        assert_eq!((common, findings.len()), (vec![2], 2));
+    }
+}

@@ -1,0 +1,14 @@
+//! What the three nodes do with their stores together, when an operator asks for it: compare the shares that two of them hold, make all shares anew, and give a node that has lost its store its shares again.
+
+mod compare;
+mod inventory;
+mod items;
+mod rebuild;
+mod records;
+mod refresh;
+mod service;
+mod spec;
+mod talk;
+
+pub use service::{Upkeep, UpkeepConfig, UpkeepFault};
+pub use spec::{Finding, Task, Unwitnessed, UpkeepReport, UpkeepSpec};

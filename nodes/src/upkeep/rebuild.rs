@@ -1,0 +1,260 @@
+//! A node that has lost its store gets its shares again.
+//!
+//! Of the three components of an item the lost node held two. One is at the node before it, the other at the node after it; neither sends more than what the lost node held too, so nobody learns anything. What
+//! the one sends is checked against what the other remembers of it ([`compare`](super::compare::compare)): else a node that deviates could change a secret at the moment at which nobody else has that component.
+
+use super::{
+    Finding, Unwitnessed, UpkeepConfig, UpkeepSpec,
+    inventory::TableAt,
+    items::{self, Item, Witness, mark_of},
+    records,
+    talk::{Broken, PIECE, Talk},
+};
+use crate::{
+    keys::KeyId,
+    store::{Space, Value},
+    tables::{StoredTable, TableRecord},
+};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use trefoil_engine::{Error, Party, PeerFault};
+use zeroize::Zeroizing;
+
+/// Longer than the shares of any template.
+const LONGEST_TEMPLATE: u64 = 1 << 20;
+
+/// The longest description of a table.
+const LONGEST: usize = 4 << 20;
+
+/// What was rebuilt: tables, templates and keys.
+pub(super) type Rebuilt = (Vec<TableAt>, Vec<String>, Vec<KeyId>);
+
+/// What a node that has its store says of an item before it sends its component.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Described {
+    /// Bytes of the component; `None` if the item is not there any more.
+    bytes: Option<u64>,
+    /// Of a table.
+    table: Option<TableRecord>,
+    /// The salt of the component that is sent, and the mark of the one that the other node sends.
+    witness: Option<(String, String)>,
+}
+
+/// One thing to rebuild.
+enum Piece<'a> {
+    Table(&'a TableAt),
+    Template(&'a str),
+}
+
+/// Takes this node's part in a rebuild.
+///
+/// **Cost.** The components that the lost node had, once.
+///
+/// **Security.** Nobody has more than before. A component that does not fit the mark that the other node remembers is not taken, and the two are named; one of which nothing is remembered is not taken unless the operator says so.
+pub(super) async fn rebuild(
+    talk: &mut Talk,
+    (config, spec, lost): (&UpkeepConfig, &UpkeepSpec, Party),
+    tables: &[TableAt],
+    (templates, keys): (&[String], &[KeyId]),
+) -> Result<(Rebuilt, Vec<Finding>), Broken> {
+    let (mut rebuilt, mut findings) = ((Vec::new(), Vec::new(), Vec::new()), Vec::new());
+    // Who has templates needs the lists of them, and what counts them.
+    findings.extend(records::rebuild(talk, &config.store, lost).await?);
+    let pieces = tables.iter().map(Piece::Table).chain(templates.iter().map(|record| Piece::Template(record)));
+    for piece in pieces {
+        let outcome = if talk.me() == lost {
+            let outcome = receive(talk, (config, spec), &piece).await?;
+            let message: &[u8] = if outcome.is_ok() { &[1] } else { &[0] };
+            for peer in lost.peers() {
+                talk.tell(peer, Bytes::copy_from_slice(message)).await?;
+            }
+            outcome
+        } else {
+            send(talk, (config, lost), &piece).await?;
+            let done = talk.hear(lost, 1).await?;
+            let (name, _) = piece.about();
+            if done[..] == [1] {
+                Ok(())
+            } else {
+                Err(Finding::new(name, format!("{lost} has not taken it; it says why")))
+            }
+        };
+        match (outcome, &piece) {
+            (Ok(()), Piece::Table(at)) => rebuilt.0.push((*at).clone()),
+            (Ok(()), Piece::Template(record)) => rebuilt.1.push((*record).to_owned()),
+            (Err(finding), _) => findings.push(finding),
+        }
+    }
+    for id in keys {
+        let outcome = if talk.me() == lost {
+            let (next, prev) = (talk.hear(lost.next(), LONGEST).await?, talk.hear(lost.prev(), LONGEST).await?);
+            config.keys.rebuild(id, &next, &prev).await.map_err(|fault| Finding::new(id, fault.to_string()))
+        } else {
+            let part = config.keys.part_for(id, lost).await.map_err(|fault| Broken::Own(fault.to_string()))?;
+            talk.tell(lost, Bytes::from_owner(part)).await?;
+            Ok(())
+        };
+        match outcome {
+            Ok(()) => rebuilt.2.push(id.clone()),
+            Err(finding) => findings.push(finding),
+        }
+    }
+    Ok((rebuilt, findings))
+}
+
+impl Piece<'_> {
+    fn about(&self) -> (String, [u8; 32]) {
+        match self {
+            Self::Table(at) => items::about_table(at),
+            Self::Template(record) => items::about_template(record),
+        }
+    }
+}
+
+/// Sends the component of an item that the lost node held beside this one.
+async fn send(talk: &mut Talk, (config, lost): (&UpkeepConfig, Party), piece: &Piece<'_>) -> Result<(), Broken> {
+    // The node before the lost one has the component as its next, the node after it as its own.
+    let k = usize::from(talk.me() == lost.prev());
+    let (item, table) = match piece {
+        Piece::Table(at) => match config.tables.get(&at.key()).filter(|table| table.content().epoch() == at.epoch) {
+            Some(table) => (Some(Item::table(at, &table)), Some(TableRecord::of(&table))),
+            None => (None, None),
+        },
+        Piece::Template(record) => (Some(Item::template(record)), None),
+    };
+    let component = match &item {
+        Some(item) => item.component(&config.store, k).await.ok(),
+        None => None,
+    };
+    let witness = match &item {
+        Some(item) => Witness::load(&config.store, item.label()).await?,
+        None => None,
+    };
+    let bytes = component.as_ref().map(|component| component.bytes().len() as u64);
+    let witness = witness.map(|witness| (hex::encode(*witness.salts[k]), hex::encode(witness.third)));
+    let text = serde_json::to_vec(&Described { bytes, table, witness }).map_err(|e| Broken::Own(e.to_string()))?;
+    talk.tell(lost, text.into()).await?;
+    if talk.hear(lost, 1).await?[..] == [1]
+        && let Some(component) = component
+    {
+        for part in component.bytes().chunks(PIECE) {
+            talk.tell(lost, Bytes::from_owner(Zeroizing::new(part.to_vec()))).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Receives both components of an item, and keeps them if they are what they should be.
+async fn receive(
+    talk: &mut Talk,
+    (config, spec): (&UpkeepConfig, &UpkeepSpec),
+    piece: &Piece<'_>,
+) -> Result<Result<(), Finding>, Broken> {
+    let me = talk.me();
+    let (name, label) = piece.about();
+    // The component of this name is at the node before, the other at the node after.
+    let from = [me.prev(), me.next()];
+    let mut described = Vec::with_capacity(2);
+    for party in from {
+        let text = talk.hear(party, LONGEST).await?;
+        described.push(serde_json::from_slice::<Described>(&text).map_err(|e| malformed(party, &e.to_string()))?);
+    }
+    let [before, after]: [Described; 2] =
+        described.try_into().map_err(|_| Broken::Own("two descriptions".to_owned()))?;
+    let expected = expected(piece, [&before, &after]);
+    let wanted = match &expected {
+        Ok(bytes) if before.witness.is_some() && after.witness.is_some() || spec.unwitnessed == Unwitnessed::Accept => Ok(*bytes),
+        Ok(_) => Err("its shares were never compared while this node had them, so that nothing tells whether they are sent as they were; `--unwitnessed accept` takes them, or the owner uploads it again".to_owned()),
+        Err(cause) => Err(cause.clone()),
+    };
+    for party in from {
+        talk.tell(party, vec![u8::from(wanted.is_ok())].into()).await?;
+    }
+    let bytes = match wanted {
+        Ok(bytes) => bytes,
+        Err(cause) => return Ok(Err(Finding::new(name, cause))),
+    };
+    let mut components = [(); 2].map(|()| Zeroizing::new(Vec::with_capacity(bytes)));
+    while components[1].len() < bytes {
+        for (party, component) in from.into_iter().zip(&mut components) {
+            let part = talk.hear(party, PIECE.min(bytes - component.len())).await?;
+            if part.is_empty() {
+                return Err(malformed(party, "an empty part of a component"));
+            }
+            component.extend_from_slice(&part);
+        }
+        if components[0].len() != components[1].len() {
+            return Err(malformed(from[0], "parts of other lengths"));
+        }
+    }
+    // Each is checked by the salt of the one that sends it and the mark that the other remembers.
+    let checks = [(&before, &after), (&after, &before)];
+    for ((sender, other), (component, party)) in checks.into_iter().zip(components.iter().zip(from)) {
+        let (Some((salt, _)), Some((_, third))) = (&sender.witness, &other.witness) else { continue };
+        let mut key = Zeroizing::new([0; 32]);
+        let known = hex::decode(third).unwrap_or_default();
+        let fits = hex::decode_to_slice(salt, key.as_mut()).is_ok() && known == mark_of(label, &key, component);
+        if !fits {
+            let cause = format!(
+                "what {party} has sent is not what the nodes had when they last compared it, as the other remembers it: {} or {} has changed it; nothing was taken",
+                from[0], from[1]
+            );
+            return Ok(Err(Finding::new(name, cause).suspecting(from)));
+        }
+    }
+    let table = before.table.zip(after.table).map(|(one, other)| one.with_uses_of(&other));
+    let kept = keep(config, piece, table, components);
+    Ok(talk.working(kept).await?.map_err(|cause| Finding::new(name, cause)))
+}
+
+/// The bytes of each component, if both nodes describe the same.
+fn expected(piece: &Piece<'_>, said: [&Described; 2]) -> Result<usize, String> {
+    let [Some(bytes), Some(other)] = said.map(|said| said.bytes) else {
+        return Err("it was deleted meanwhile".to_owned());
+    };
+    let differ = || "the two nodes describe it otherwise, so that one of them deviates; nothing was taken".to_owned();
+    match (piece, &said[0].table, &said[1].table) {
+        (Piece::Table(at), Some(one), Some(two)) => {
+            if !one.is_same(two) || one.spec.digest(&at.key()) != at.sha256.0 {
+                return Err(differ());
+            }
+            let due = one.spec.component_bytes()?;
+            if [bytes, other] != [due as u64; 2] {
+                return Err(differ());
+            }
+            Ok(due)
+        }
+        // As long as the longest template.
+        (Piece::Template(_), None, None) if bytes == other && bytes <= LONGEST_TEMPLATE => {
+            usize::try_from(bytes).map_err(|e| e.to_string())
+        }
+        _ => Err(differ()),
+    }
+}
+
+async fn keep(
+    config: &UpkeepConfig,
+    piece: &Piece<'_>,
+    table: Option<TableRecord>,
+    components: [Zeroizing<Vec<u8>>; 2],
+) -> Result<(), String> {
+    match (piece, table) {
+        (Piece::Table(at), Some(record)) => config
+            .tables
+            .restore((at.key(), at.epoch), record, components)
+            .await
+            .map(|_: Arc<StoredTable>| ())
+            .map_err(|fault| fault.to_string()),
+        (Piece::Template(record), _) => {
+            let value = Value::new([components[0].as_slice(), components[1].as_slice()].concat());
+            config.store.put(Space::Templates, record.as_bytes(), value).await.map_err(|e| e.to_string())
+        }
+        (Piece::Table(_), None) => Err("it was not described".to_owned()),
+    }
+}
+
+fn malformed(party: Party, what: &str) -> Broken {
+    Broken::Link(Error::Peer { peer: party, fault: PeerFault::Malformed(what.to_owned()) })
+}

@@ -1,0 +1,104 @@
+//! What a node keeps beside shares: lists of templates, credentials, issuers, counters.
+
+use super::{
+    Finding,
+    items::own,
+    talk::{Broken, Talk},
+};
+use crate::{
+    auth::stricter,
+    store::{Space, Store, Value},
+};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use trefoil_engine::Party;
+
+/// The records that are the same at all nodes, or count something.
+const SPACES: [(Space, &str); 3] = [(Space::Templates, "user/"), (Space::Credentials, ""), (Space::Counters, "")];
+
+/// Records in a message, at most.
+const AT_ONCE: usize = 4096;
+
+/// A name, and the value as hexadecimal digits.
+#[derive(Debug, Deserialize, Serialize)]
+struct Record(String, String);
+
+/// Gives a node that has lost them the records that both others have. Of counters it takes the stricter of two; what else differs is named.
+pub(super) async fn rebuild(talk: &mut Talk, store: &Store, lost: Party) -> Result<Vec<Finding>, Broken> {
+    let mut findings = Vec::new();
+    for (space, prefix) in SPACES {
+        let mine = if talk.me() == lost { Vec::new() } else { store.list(space, prefix).await.map_err(own)? };
+        let names: Vec<String> = mine.into_iter().filter_map(|name| String::from_utf8(name).ok()).collect();
+        let all = talk.share(&names).await?;
+        let [next, prev] = [lost.next(), lost.prev()].map(|party| &all[party.index()]);
+        let held: BTreeSet<&String> = prev.iter().collect();
+        let common: Vec<&String> = next.iter().filter(|name| held.contains(name)).collect();
+        let rest: BTreeSet<&String> = next.iter().chain(prev).filter(|name| !common.contains(name)).collect();
+        if talk.me() == lost && space != Space::Counters {
+            findings.extend(rest.iter().map(|name| {
+                Finding::new(
+                    format!("the record {name}"),
+                    "one of the two nodes does not have it; its owner repeats what was interrupted",
+                )
+            }));
+        }
+        for names in common.chunks(AT_ONCE) {
+            let mut records = Vec::with_capacity(names.len());
+            if talk.me() != lost {
+                for name in names {
+                    let value = store.get(space, name.as_bytes()).await.map_err(own)?.unwrap_or_default();
+                    records.push(Record((*name).clone(), hex::encode(&*value)));
+                }
+            }
+            let all = talk.share(&records).await?;
+            if talk.me() == lost {
+                let [next, prev] = [lost.next(), lost.prev()].map(|party| {
+                    let of = all[party.index()].iter();
+                    of.map(|Record(name, value)| (name.clone(), value.clone())).collect::<BTreeMap<_, _>>()
+                });
+                findings.extend(take(store, space, (names, &next, &prev)).await?);
+            }
+        }
+    }
+    Ok(findings)
+}
+
+type Values = BTreeMap<String, String>;
+
+/// Writes what both nodes have told of records that are not there.
+async fn take(
+    store: &Store,
+    space: Space,
+    (names, next, prev): (&[&String], &Values, &Values),
+) -> Result<Vec<Finding>, Broken> {
+    let (mut findings, mut taken) = (Vec::new(), Vec::new());
+    for name in names {
+        let value = |of: &Values| of.get(*name).and_then(|value| hex::decode(value).ok()).map(Value::new);
+        let (Some(one), Some(other)) = (value(next), value(prev)) else { continue };
+        let chosen = if one == other {
+            Some(one)
+        } else if space == Space::Counters {
+            stricter(&one, &other)
+        } else {
+            None
+        };
+        match chosen {
+            Some(value) if !value.is_empty() => taken.push((name.as_bytes().to_vec(), value)),
+            Some(_) => {}
+            None => findings.push(Finding::new(
+                format!("the record {name}"),
+                "the two nodes have different ones; its owner repeats what was interrupted, or deletes it",
+            )),
+        }
+    }
+    let write = store.write(move |records| {
+        for (name, value) in taken {
+            if records.get(space, &name)?.is_none() {
+                records.put(space, &name, &value)?;
+            }
+        }
+        Ok::<_, crate::store::StoreError>(())
+    });
+    write.await.map_err(own)?;
+    Ok(findings)
+}

@@ -1,0 +1,192 @@
+//! What the nodes tell each other about their stores.
+
+use crate::job::{Failure, FailureKind};
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+use sha2::{Digest as _, Sha256};
+use std::{future::Future, time::Duration};
+use trefoil_engine::{
+    Error, Party, PeerFault,
+    transport::{Link, Path},
+};
+use zeroize::Zeroizing;
+
+/// The longest message but for shares, whose lengths are known.
+pub(super) const LONGEST: usize = 64 << 20;
+
+/// How often a node that works says so: well below the time after which a silent one is given up.
+const BEAT: Duration = Duration::from_secs(2);
+
+const WORKING: u8 = 0;
+const MESSAGE: u8 = 1;
+
+/// Kind and length.
+const HEADER: usize = 1 + 8;
+
+/// No strand and nothing of a job or a key has this path.
+pub(super) fn path() -> Path {
+    Path::root().child(u32::MAX).child(9)
+}
+
+/// This node's end of a conversation of the three.
+pub(super) struct Talk {
+    me: Party,
+    link: Box<dyn Link>,
+}
+
+impl Talk {
+    pub(super) fn new(me: Party, link: Box<dyn Link>) -> Self {
+        Self { me, link }
+    }
+
+    pub(super) fn me(&self) -> Party {
+        self.me
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// As [`Link`].
+    pub(super) async fn tell(&mut self, to: Party, message: Bytes) -> Result<(), Error> {
+        let mut header = vec![MESSAGE];
+        header.extend_from_slice(&(message.len() as u64).to_le_bytes());
+        self.link.send(to, header.into()).await?;
+        if message.is_empty() { Ok(()) } else { self.link.send(to, message).await }
+    }
+
+    /// Receives a message of at most so many bytes. A peer that says that it works is waited for.
+    ///
+    /// # Errors
+    /// As [`Link`], and [`Error::Peer`] for what is longer.
+    pub(super) async fn hear(&mut self, from: Party, most: usize) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let malformed = |what: &str| Error::Peer { peer: from, fault: PeerFault::Malformed(what.to_owned()) };
+        loop {
+            let mut header = [0; HEADER];
+            self.link.recv(from, &mut header).await?;
+            let [kind, length @ ..] = header;
+            match kind {
+                WORKING => continue,
+                MESSAGE => {}
+                _ => return Err(malformed("neither a message about its store nor that it works")),
+            }
+            let length = usize::try_from(u64::from_le_bytes(length)).unwrap_or(usize::MAX);
+            if length > most {
+                return Err(malformed("a message about its store that is longer than any"));
+            }
+            let mut message = Zeroizing::new(vec![0; length]);
+            if length > 0 {
+                self.link.recv(from, &mut message).await?;
+            }
+            return Ok(message);
+        }
+    }
+
+    /// Tells both peers the same and hears what they say: all three, in party order.
+    pub(super) async fn all(&mut self, mine: &[u8], most: usize) -> Result<[Zeroizing<Vec<u8>>; 3], Error> {
+        let mut said = [(); 3].map(|()| Zeroizing::new(Vec::new()));
+        said[self.me.index()] = Zeroizing::new(mine.to_vec());
+        let message = Bytes::from_owner(Zeroizing::new(mine.to_vec()));
+        // Both go on at the same time as they are received: three full windows would wait for each other.
+        let (next, prev) = (self.me.next(), self.me.prev());
+        said[prev.index()] = self.swap((next, message.clone()), (prev, most)).await?;
+        said[next.index()] = self.swap((prev, message), (next, most)).await?;
+        Ok(said)
+    }
+
+    /// Sends to one while it receives from another.
+    pub(super) async fn swap(
+        &mut self,
+        (to, message): (Party, Bytes),
+        (from, most): (Party, usize),
+    ) -> Result<Zeroizing<Vec<u8>>, Error> {
+        // Lengths are small, and so are messages but for lists, which go in pieces.
+        let pieces = message.len().div_ceil(PIECE).max(1) as u64;
+        self.tell(to, pieces.to_le_bytes().to_vec().into()).await?;
+        let malformed = || Error::Peer { peer: from, fault: PeerFault::Malformed("a list in no pieces".to_owned()) };
+        let theirs = self.hear(from, 8).await?;
+        let theirs = u64::from_le_bytes(theirs.as_slice().try_into().map_err(|_| malformed())?);
+        if theirs > most.div_ceil(PIECE).max(1) as u64 {
+            return Err(malformed());
+        }
+        let mut heard = Zeroizing::new(Vec::new());
+        for k in 0..pieces.max(theirs) {
+            if k < pieces {
+                let start = k as usize * PIECE;
+                self.tell(to, message.slice(start..message.len().min(start + PIECE))).await?;
+            }
+            if k < theirs {
+                let room = most.saturating_sub(heard.len()).min(PIECE);
+                heard.extend_from_slice(&self.hear(from, room).await?);
+            }
+        }
+        Ok(heard)
+    }
+
+    /// All three tell each other the same kind of thing, and make sure that they have heard the same.
+    pub(super) async fn share<T: Serialize + DeserializeOwned>(&mut self, mine: &T) -> Result<[T; 3], Broken> {
+        let text = serde_json::to_vec(mine).map_err(|e| Broken::Own(e.to_string()))?;
+        let said = self.all(&text, LONGEST).await?;
+        self.alike(&said.each_ref().map(|said| Sha256::digest(said)).concat()).await?;
+        let read = |party: Party| {
+            serde_json::from_slice(&said[party.index()]).map_err(|e| {
+                Broken::Link(Error::Peer { peer: party, fault: PeerFault::Malformed(format!("about its store: {e}")) })
+            })
+        };
+        Ok([read(Party::P0)?, read(Party::P1)?, read(Party::P2)?])
+    }
+
+    /// Makes sure that all three have heard the same.
+    pub(super) async fn alike(&mut self, heard: &[u8]) -> Result<(), Broken> {
+        let digest: [u8; 32] = Sha256::digest(heard).into();
+        let all = self.all(&digest, digest.len()).await?;
+        if all.iter().all(|other| other[..] == digest) {
+            return Ok(());
+        }
+        let [one, other] = self.me.peers();
+        let cause = format!(
+            "the nodes have heard different things of each other's stores: {one} or {other} deviated from the protocol, and nothing was changed; find out what runs there"
+        );
+        Err(Failure::new(FailureKind::Misbehaved, cause).suspecting([one, other]).into())
+    }
+
+    /// Works, and says so to the peers from time to time.
+    pub(super) async fn working<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Error> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            match tokio::time::timeout(BEAT, &mut work).await {
+                Ok(done) => return Ok(done),
+                Err(_) => {
+                    for peer in self.me.peers() {
+                        self.link.send(peer, vec![WORKING; HEADER].into()).await?;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Bytes of a piece of a list or of shares: less than fits into a stream before the other side reads.
+pub(super) const PIECE: usize = 1 << 18;
+
+/// What ends a conversation.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// A link, or what came over it.
+    Link(Error),
+    /// What the nodes have come to.
+    Together(Failure),
+    /// This node, in words that are for its log.
+    Own(String),
+}
+
+impl From<Error> for Broken {
+    fn from(error: Error) -> Self {
+        Self::Link(error)
+    }
+}
+
+impl From<Failure> for Broken {
+    fn from(failure: Failure) -> Self {
+        Self::Together(failure)
+    }
+}
