@@ -12,3 +12,6 @@ mod talk;
 
 pub use service::{Upkeep, UpkeepConfig, UpkeepFault};
 pub use spec::{Finding, Task, Unwitnessed, UpkeepReport, UpkeepSpec};
+
+#[cfg(test)]
+mod tests;
