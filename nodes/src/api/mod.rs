@@ -42,6 +42,7 @@ mod auth;
 mod jobs;
 mod keys;
 mod linger;
+mod policed;
 mod problem;
 mod sealed;
 mod server;
@@ -55,6 +56,7 @@ pub use server::Server;
 use crate::{
     job::{Jobs, Runner},
     pki::Role,
+    policy::Enforcer,
     seal::SealKey,
     status::NodeStatus,
     tables::TableStore,
@@ -81,6 +83,8 @@ pub struct Api {
     pub runner: Arc<Runner>,
     /// The tables of shares stored at this node.
     pub tables: Arc<TableStore>,
+    /// Who may have what done.
+    pub policy: Arc<Enforcer>,
     /// Opens bodies that are sealed to this node.
     pub seal: SealKey,
     /// Reports on the node, at this moment.
@@ -107,6 +111,7 @@ impl Api {
             })
             .method_not_allowed_fallback(async || ProblemKind::Method.because("this resource has other methods"))
             .layer(middleware::from_fn_with_state(self.clone(), sealed::open))
+            .layer(middleware::from_fn_with_state(self.clone(), policed::check))
             .layer(middleware::from_fn_with_state(self.clone(), audited::record))
             // Bodies are read by a reader of our own, which knows how long each may be.
             .layer(DefaultBodyLimit::disable())

@@ -77,6 +77,8 @@ pub enum Space {
     TableParts,
     /// The end of the audit log.
     Audit,
+    /// The last policy, and jobs counted by its rules.
+    Policy,
 }
 
 /// Which node a store belongs to.
@@ -106,7 +108,7 @@ struct Inner {
 }
 
 impl Space {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Keys,
         Self::Templates,
         Self::Credentials,
@@ -115,6 +117,7 @@ impl Space {
         Self::Tables,
         Self::TableParts,
         Self::Audit,
+        Self::Policy,
     ];
 
     /// As the file names it.
@@ -128,6 +131,7 @@ impl Space {
             Self::Tables => "tables",
             Self::TableParts => "table-parts",
             Self::Audit => "audit",
+            Self::Policy => "policy",
         }
     }
 
