@@ -2,8 +2,10 @@
 
 use crate::{
     Error,
+    audit::AuditWhose,
     config::{
-        CLUSTER_FORMAT, Cluster, ClusterFile, ClusterId, Listen, NODE_FORMAT, NodeEntry, NodeFile, STORE, STORE_KEY,
+        CLUSTER_FORMAT, Cluster, ClusterFile, ClusterId, Listen, NODE_FORMAT, NodeEntry, NodeFile, POLICY, STORE,
+        STORE_KEY,
     },
     job::Limits,
     mesh::TransportSettings,
@@ -11,6 +13,7 @@ use crate::{
         Authority, CertificateFault, ClientName, Issued, Lifetime, create_directory, create_private, create_public,
         read_private,
     },
+    policy::{PolicyKey, PolicySigner, default_policy, signature_path},
     store::create_key,
 };
 use std::{
@@ -141,14 +144,26 @@ impl ClusterFiles {
         }
     }
 
+    /// The private key with which the policies of the nodes are signed.
+    pub fn policy_key(&self) -> PathBuf {
+        self.dir.join("policy.key")
+    }
+
+    /// A node's policy; its signature is beside it.
+    pub fn policy(&self, party: Party) -> PathBuf {
+        self.node_dir(party).join(POLICY)
+    }
+
     fn ca(&self, extension: &str) -> PathBuf {
         self.dir.join(format!("ca.{extension}"))
     }
 
     /// Everything that `create` writes, the cluster file last: while it is missing, the cluster is incomplete.
     fn all(&self) -> Vec<PathBuf> {
-        let mut all = vec![self.ca("key"), self.ca("crt"), self.identity().with_extension("key"), self.identity()];
+        let mut all = vec![self.ca("key"), self.policy_key(), self.ca("crt")];
+        all.extend([self.identity().with_extension("key"), self.identity()]);
         for party in Party::ALL {
+            all.extend([self.policy(party), signature_path(&self.policy(party))]);
             all.extend(["node.key", STORE_KEY, "node.crt", "node.toml"].map(|name| self.node_dir(party).join(name)));
         }
         all.push(self.cluster());
@@ -181,11 +196,17 @@ impl ClusterPlan {
         let id = ClusterId::new(id);
         let lifetime = Lifetime::days(self.days);
         let authority = Authority::create(&id.to_string(), Lifetime::authority(self.days))?;
+        let signer = PolicySigner::generate()?;
         let mut nodes = Vec::with_capacity(3);
         for (party, (public, listen)) in Party::ALL.into_iter().zip(&self.nodes) {
             let mut hosts = vec![public.mesh.host(), public.api.host()];
             hosts.dedup();
-            nodes.push((party, public, self.node_file(party, listen), authority.issue_node(party, &hosts, lifetime)?));
+            nodes.push((
+                party,
+                public,
+                self.node_file(party, listen, signer.public()),
+                authority.issue_node(party, &hosts, lifetime)?,
+            ));
         }
         let name = "client".parse().map_err(Error::Bug)?;
         let client = authority.issue_client(&name, lifetime)?;
@@ -202,10 +223,10 @@ impl ClusterPlan {
             node: nodes.iter().map(entry).collect(),
         };
         let nodes = nodes.into_iter().map(|(party, _, file, issued)| (party, file, issued)).collect();
-        Ok(Contents { authority, nodes, client, cluster })
+        Ok(Contents { authority, signer, nodes, client, cluster })
     }
 
-    fn node_file(&self, party: Party, listen: &Listen) -> NodeFile {
+    fn node_file(&self, party: Party, listen: &Listen, policy_key: PolicyKey) -> NodeFile {
         NodeFile {
             format: NODE_FORMAT,
             party: party.index() as u8,
@@ -215,6 +236,8 @@ impl ClusterPlan {
             store: None,
             audit: None,
             store_key: STORE_KEY.into(),
+            policy: Some(POLICY.into()),
+            policy_key: Some(policy_key),
             threads: self.settings.threads,
             operators: self.settings.operators.clone(),
             listen: listen.clone(),
@@ -226,6 +249,7 @@ impl ClusterPlan {
 
 struct Contents {
     authority: Authority,
+    signer: PolicySigner,
     nodes: Vec<(Party, NodeFile, Issued)>,
     client: Issued,
     cluster: ClusterFile,
@@ -247,6 +271,7 @@ fn write_all(files: &ClusterFiles, contents: &Contents, created: &mut Vec<PathBu
     };
     create_directory(&files.dir)?;
     private(files.ca("key"), contents.authority.key_pem().as_bytes())?;
+    private(files.policy_key(), contents.signer.pem().as_bytes())?;
     private(files.identity().with_extension("key"), contents.client.key_pem.as_bytes())?;
     for (party, _, issued) in &contents.nodes {
         create_directory(&files.node_dir(*party))?;
@@ -265,6 +290,9 @@ fn write_all(files: &ClusterFiles, contents: &Contents, created: &mut Vec<PathBu
     public(files.ca("crt"), contents.authority.certificate_pem())?;
     public(files.identity(), &contents.client.certificate_pem)?;
     for (party, file, issued) in &contents.nodes {
+        let policy = default_policy(AuditWhose { cluster: contents.cluster.cluster_id, party: *party });
+        public(files.policy(*party), &policy)?;
+        public(signature_path(&files.policy(*party)), &contents.signer.sign(&policy)?)?;
         public(files.node_dir(*party).join("node.crt"), &issued.certificate_pem)?;
         public(
             files.node(*party),

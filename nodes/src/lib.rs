@@ -22,6 +22,7 @@ pub mod node;
 pub mod page;
 pub mod pki;
 pub mod places;
+pub mod policy;
 pub mod receipt;
 pub mod seal;
 pub mod status;

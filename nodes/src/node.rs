@@ -11,6 +11,7 @@ use crate::{
     job::{Jobs, Runner, Sessions, Turns},
     keys::{Keys, KeysConfig},
     mesh::{ALPN, Mesh, MeshConfig, MeshError},
+    policy::{self, Enforcer, PolicyFiles},
     receipt::Notary,
     seal::SealKey,
     status::{CertificateStatus, NodeStatus, PeerStatus, SocketBuffers},
@@ -28,7 +29,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
-use tracing::info;
+use tracing::{info, warn};
 
 /// How often ended jobs are looked through for those whose time is over.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -42,6 +43,9 @@ pub struct Node {
     jobs: Arc<Jobs>,
     store: Store,
     audit: Option<Keeper>,
+    policy: Arc<Enforcer>,
+    policy_files: Option<PolicyFiles>,
+    whose: AuditWhose,
     keys: Arc<Keys>,
     addresses: (SocketAddr, SocketAddr),
     stop: watch::Sender<bool>,
@@ -60,12 +64,22 @@ impl Node {
         // Those who wait for their turn hear of it well before they would take the coordinator for dead.
         let heartbeat = config.transport.stall_deadline / 4;
         let turns = Arc::new(Turns::new(config.party, config.limits.strands(config.threads), heartbeat));
-        let NodeConfig { party, cluster, identity, store, audit, operators, listen, limits, .. } = config;
+        let NodeConfig { party, cluster, identity, store, audit, operators, policy: policy_files, listen, limits, .. } = config;
         let store = Store::open(&store, Whose { cluster: cluster.id(), party }).await?;
         let whose = AuditWhose { cluster: cluster.id(), party };
         let (audit, before) =
             Keeper::open(audit, whose, store.clone(), [limits.retention, limits.job_deadline]).await?;
         let jobs = Jobs::new(limits.clone(), audit.log().clone());
+        let policy = match &policy_files {
+            Some(files) => Some(policy::load(files, whose, &store, audit.log()).await?),
+            None => {
+                warn!(
+                    "there is no policy, so no job is permitted, nor anything else: `trefoil policy init` writes one, and names it in node.toml"
+                );
+                None
+            }
+        };
+        let policy = Arc::new(Enforcer::new(policy, store.clone()));
         jobs.recover(before).map_err(Error::system("write the audit log"))?;
         let sessions: Arc<dyn Sessions> = Arc::new(MeshSessions::new(mesh.clone()));
         let runner = Runner::new(jobs.clone(), sessions.clone(), turns.clone());
@@ -89,6 +103,7 @@ impl Node {
             jobs: jobs.clone(),
             runner,
             tables: tables.clone(),
+            policy: policy.clone(),
             seal: SealKey::generate(party).map_err(|e| Error::Bug(e.to_string()))?,
             status: Box::new(status),
         });
@@ -129,7 +144,22 @@ impl Node {
         let sweeper = tokio::spawn(sweep(jobs.clone()));
         let server = tokio::spawn(server.run(stopped));
         info!("{party} listens for nodes on {} and for clients on {}", addresses.0, addresses.1);
-        Ok(Self { mesh, jobs, store, audit: Some(audit), keys, addresses, stop, server, sweeper })
+        let audit = Some(audit);
+        Ok(Self { mesh, jobs, store, audit, policy, policy_files, whose, keys, addresses, stop, server, sweeper })
+    }
+
+    /// Reads the policy again and acts by it from now on. Gives its serial number; the old one stays in force if the new one is refused.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the node was started without one; as [`policy::load`].
+    pub async fn reload_policy(&self) -> Result<u64, Error> {
+        let none =
+            || Error::Usage("node.toml names no policy; run `trefoil policy init` and start the node again".to_owned());
+        let (Some(files), Some(audit)) = (&self.policy_files, &self.audit) else { return Err(none()) };
+        let policy = policy::load(files, self.whose, &self.store, audit.log()).await?;
+        let serial = policy.serial;
+        self.policy.replace(policy);
+        Ok(serial)
     }
 
     /// The addresses the mesh socket and the API are bound to.

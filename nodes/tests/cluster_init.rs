@@ -73,7 +73,7 @@ fn keys_are_private_and_directories_closed() {
     assert!(init(&dir, &[]).status.success());
     let mode = |p: &Path| fs::metadata(p).expect("there").permissions().mode() & 0o777;
     let keys: Vec<_> = snapshot(&dir).into_keys().filter(|p| p.extension().is_some_and(|e| e == "key")).collect();
-    assert_eq!(keys.len(), 8, "authority, client, three nodes and their stores: {keys:?}");
+    assert_eq!(keys.len(), 9, "authority, policies, client, three nodes and their stores: {keys:?}");
     assert!(keys.iter().all(|k| mode(k) == 0o600));
     assert_eq!(mode(&dir), 0o700);
     assert!(Party::ALL.into_iter().all(|p| mode(&ClusterFiles::at(&dir).node_dir(p)) == 0o700));
@@ -185,4 +185,68 @@ fn a_nodes_files_are_checked_before_it_starts() {
     fs::write(&toml, edited).expect("written");
     let error = load(Party::P2);
     assert!(error.contains("node.toml, line") && error.contains("unknown field `treads`"), "{error}");
+}
+
+/// A node's file as it was before there were policies.
+fn without_policy(files: &ClusterFiles, party: Party) {
+    let text = text(&fs::read(files.node(party)).expect("readable"));
+    let old: String = text.lines().filter(|line| !line.starts_with("policy")).map(|line| format!("{line}\n")).collect();
+    fs::write(files.node(party), old).expect("written");
+    for name in ["policy.toml", "policy.toml.sig"] {
+        fs::remove_file(files.node_dir(party).join(name)).expect("it was there");
+    }
+}
+
+#[test]
+fn an_older_cluster_is_given_policies_and_each_is_checked_and_explained() {
+    let temp = tempfile::tempdir().expect("a directory");
+    assert!(init(temp.path(), &[]).status.success());
+    let files = ClusterFiles::at(temp.path());
+    let dir = temp.path().to_str().expect("UTF-8");
+    // There is nothing to do.
+    assert_eq!(trefoil(&["policy", "init", "--dir", dir]).status.code(), Some(2));
+    let before = snapshot(&files.node_dir(Party::P0));
+    for party in [Party::P1, Party::P2] {
+        without_policy(&files, party);
+        assert_eq!(NodeConfig::load(&files.node(party)).expect("an older file").policy, None);
+    }
+    fs::remove_file(files.policy_key()).expect("an older cluster has none");
+    let done = trefoil(&["policy", "init", "--dir", dir, "--json"]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let result: serde_json::Value = serde_json::from_slice(&done.stdout).expect("one JSON line");
+    assert_eq!(result["parties"], serde_json::json!([1, 2]));
+    assert_eq!(snapshot(&files.node_dir(Party::P0)), before, "what has a policy stays as it is");
+
+    let config = files.node(Party::P1);
+    let show = || trefoil(&["policy", "show", "--config", config.to_str().expect("UTF-8")]);
+    let shown = show();
+    assert!(shown.status.success(), "{}", text(&shown.stderr));
+    assert!(
+        text(&shown.stdout).contains("policy 1 of P1") && text(&shown.stdout).contains("allow all-jobs: aes-ctr, ")
+    );
+
+    let policy = files.policy(Party::P1);
+    let policy = policy.to_str().expect("UTF-8");
+    let check = |more: &[&str]| {
+        let done = trefoil(&[&["policy", "check", policy, "--requester", "alice"], more].concat());
+        (done.status.code(), text(&done.stdout) + &text(&done.stderr))
+    };
+    assert_eq!(check(&["--program", "moments"]), (Some(0), "allowed by rule `all-jobs`\n".to_owned()));
+    assert_eq!(check(&["--action", "tokens"]).0, Some(0));
+    let (code, told) = check(&["--program", "nonsense"]);
+    assert!(code == Some(2) && told.contains("--program: unknown variant"), "{told}");
+
+    // Changed, it is no longer what was signed; signed again, it denies what it says.
+    let key = files.policy_key();
+    let strict = fs::read_to_string(policy).expect("readable").replace("\"moments\", ", "");
+    fs::write(policy, strict).expect("written");
+    let refused = show();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("the policy was changed"), "{}", text(&refused.stderr));
+    assert!(trefoil(&["policy", "sign", policy, "--key", key.to_str().expect("UTF-8")]).status.success());
+    assert!(show().status.success());
+    let (code, told) = check(&["--program", "moments", "--data", "bank-a/loans", "--recipient", "auditor"]);
+    assert_eq!(code, Some(1));
+    let nearest = "denied: no rule allows it; the nearest is `all-jobs`, which does not cover program (`moments`); data, requester, recipients, mode fit\n";
+    assert_eq!(told, nearest);
 }

@@ -17,6 +17,7 @@ use trefoil_circuits::aes::{KeySize, reference};
 use trefoil_engine::{Lanes, Party};
 use trefoil_nodes::{
     Error,
+    api::{Problem, ProblemKind},
     cli::{ClusterArgs, Exit, Target},
     client::{Client, JobHandle, Plain},
     cluster_files::NodeSettings,
@@ -280,6 +281,78 @@ async fn a_cancelled_job_ends_everywhere_and_frees_its_place() {
     // The only place to compute is free again.
     faulty.works().await;
     job.delete().await;
+    faulty.cluster.shutdown().await;
+}
+
+/// What is said to P2: its operator has no part in semi-honest jobs, and none of tables of bank-a.
+const STRICT: &str = "[[deny]]\nname = \"no-semi-honest\"\nmodes = [\"semi-honest\"]\n";
+
+impl Faulty {
+    /// Another policy for P2, signed by the program, of which the node hears.
+    fn repolice(&self, text: &str) {
+        let files = self.cluster.files();
+        std::fs::write(files.policy(Party::P2), text).expect("written");
+        let mut sign = Command::new(env!("CARGO_BIN_EXE_trefoil"));
+        let signed = sign.args(["policy", "sign"]).arg(files.policy(Party::P2)).arg("--key").arg(files.policy_key());
+        assert!(signed.output().expect("it runs").status.success());
+        self.signal(Party::P2, Signal::SIGHUP);
+    }
+
+    /// Waits until the file of a node has a text.
+    async fn until_written(&self, file: &str, text: &str) {
+        let path = self.cluster.files().node_dir(Party::P2).join(file);
+        let written = async {
+            while !std::fs::read_to_string(&path).is_ok_and(|all| all.contains(text)) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_mins(1), written).await.unwrap_or_else(|_| panic!("{file} has no {text}"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_node_denies_is_not_computed_and_all_say_which_and_why() {
+    let faulty = Faulty::start(Limits::default()).await;
+    let text = std::fs::read_to_string(faulty.cluster.files().policy(Party::P2)).expect("readable");
+    let strict = format!("{}{STRICT}", text.replace("serial = 1", "serial = 2"));
+    faulty.repolice(&strict);
+    const LOG: &str = "audit/audit-000000000000.log";
+    faulty.until_written(LOG, "\"event\":\"policy\",\"serial\":2").await;
+
+    let id = JobId::random().expect("randomness");
+    let spec = JobSpec { mode: ModeSpec::SemiHonest, ..aes(1) };
+    faulty.put(Party::P0, id, &spec).await;
+    faulty.put(Party::P1, id, &spec).await;
+    let body = [&encode_head(&spec)[..], &[0; 32]].concat();
+    let url = faulty.url(Party::P2, &format!("/v1/jobs/{id}"));
+    let request = faulty.http(Party::P2, reqwest::Version::HTTP_2).put(url);
+    let answer = request.header("content-type", MEDIA_TYPE).body(body).send().await.expect("an answer");
+    assert_eq!(answer.status(), 403);
+    let problem: Problem = answer.json().await.expect("a problem");
+    assert_eq!(problem.kind(), Some(ProblemKind::Policy));
+    assert!(problem.detail.contains("policy 2 of P2: rule `no-semi-honest` denies it"), "{}", problem.detail);
+    for other in [Party::P0, Party::P1] {
+        let JobState::Failed { failure } = faulty.end(other, id).await else { panic!("{other} goes on") };
+        assert_eq!((failure.kind, failure.blamed), (FailureKind::Denied, Some(2)), "{}", failure.cause);
+        assert!(
+            failure.cause.contains("P2 takes no part") && failure.cause.contains("`no-semi-honest`"),
+            "{}",
+            failure.cause
+        );
+    }
+    faulty.until_written(LOG, "\"status\":403,\"policy\":\"policy 2 of P2: rule `no-semi-honest` denies it").await;
+    // The client library hears it from the node, too.
+    let refused = faulty.client.run(&spec, Bytes::new(), &[Plain::Bits(&KEY)]).await.expect_err("denied");
+    assert!(refused.to_string().contains("P2 (") && refused.to_string().contains("no-semi-honest"), "{refused}");
+    // What it permits goes on, and each job has its rule in the log.
+    faulty.works().await;
+    faulty.until_written(LOG, "\"rule\":\"all-jobs\"").await;
+
+    // An older policy is refused, and the one in force stays.
+    faulty.repolice(&text);
+    faulty.until_written("node.log", "the policy stays as it was").await;
+    let refused = faulty.client.run(&spec, Bytes::new(), &[Plain::Bits(&KEY)]).await.expect_err("denied still");
+    assert!(refused.to_string().contains("policy 2 of P2"), "{refused}");
     faulty.cluster.shutdown().await;
 }
 

@@ -22,6 +22,10 @@ pub(super) struct Stored {
     pub(super) sha256: Sha256Hex,
 }
 
+/// What the policy says to a request, in the extensions of an answer.
+#[derive(Clone, Debug)]
+pub(super) struct Decided(pub(super) String);
+
 /// Writes down what changes something, hands out an output or was refused for who asks. A job that is accepted has an entry of its own.
 ///
 /// An answer that cannot be written down is not given; what was done stays done, and the request can be repeated. Whoever goes away before the answer is written down all the same.
@@ -54,6 +58,7 @@ async fn recorded(api: &Api, request: Request, next: Next) -> Response {
         path: stored.map_or(path, |stored| stored.path.clone()).chars().take(PATH).collect(),
         status: status.as_u16(),
         sha256: stored.map(|stored| stored.sha256),
+        policy: response.extensions().get::<Decided>().map(|decided| decided.0.clone()),
     };
     match api.jobs.journal().asked(&asked) {
         Ok(()) => response,

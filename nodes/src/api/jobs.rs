@@ -3,10 +3,11 @@
 use super::{Api, Caller, Problem, ProblemKind};
 use crate::{
     job::{
-        Admission, BodyFault, Head, Job, JobId, JobState, KeepFault, MEDIA_TYPE, NotAJobId, Outputs, Payload,
+        Admission, BodyFault, Grounds, Head, Job, JobId, JobState, KeepFault, MEDIA_TYPE, NotAJobId, Outputs, Payload,
         PrepareFault, Prepared, Refusal, SourceFault, fill, keep, resolve, spend, tables_of,
     },
     pki::{ClientName, Role},
+    policy::{Grant, JobQuestion, Unpermitted},
 };
 use axum::{
     Extension, Json,
@@ -45,11 +46,21 @@ pub(super) async fn put(
     let head = Head::read(body.into_data_stream(), length, limits).await?;
     let spec = head.spec.clone();
     let terms = spec.terms(owner).map_err(|e| ProblemKind::InvalidJob.because(e.to_string()))?;
+    let digest = terms.digest;
     let admission = api.jobs.admit(id, owner, terms, head.sizes.held_bytes())?;
     let upload = match admission {
         Admission::New(upload) => upload,
         Admission::Known(job) => return Ok(state(StatusCode::OK, &job)),
     };
+    let question = JobQuestion::of(&spec, owner);
+    let declined = |why: Unpermitted| {
+        if let Unpermitted::Denied(denial) = &why {
+            // The others hear it from this node, whatever the client tells them.
+            api.runner.decline(id, digest, &denial.to_string());
+        }
+        why.into_problem(&api.policy)
+    };
+    api.policy.check(&question).await.map_err(declined)?;
     let sources = resolve(&spec, owner, &head.sizes.inputs, &api.tables)?;
     let kept = keep(&spec, owner, &head.sizes.outputs, &sources, (id, &api.tables))?;
     let Payload { attachment, inputs } = head.payload().await?;
@@ -60,7 +71,9 @@ pub(super) async fn put(
         fill(sources, inputs).map_err(|e| ProblemKind::Internal.because(format!("{e}; please report this")))?;
     let counted = spend(&inputs, owner)?;
     api.tables.keep_uses(counted).await?;
-    let job = upload.accept(kind, tables_of(&inputs)).map_err(|e| super::audited::unwritten(&e))?;
+    let Grant { rule } = api.policy.take(&question).await.map_err(declined)?;
+    let grounds = Grounds { program: kind, tables: tables_of(&inputs), rule };
+    let job = upload.accept(grounds).map_err(|e| super::audited::unwritten(&e))?;
     let job = job.ok_or_else(|| ProblemKind::Conflict.because("the job was deleted while it arrived"))?;
     api.runner.start(job.clone(), prepared, (inputs, kept));
     Ok(state(StatusCode::ACCEPTED, &job))

@@ -43,6 +43,7 @@ mod auth;
 mod jobs;
 mod keys;
 mod linger;
+mod policed;
 mod problem;
 mod sealed;
 mod server;
@@ -58,6 +59,7 @@ pub use upkeep::upkeep_router;
 use crate::{
     job::{Jobs, Runner},
     pki::Role,
+    policy::Enforcer,
     seal::SealKey,
     status::NodeStatus,
     tables::TableStore,
@@ -84,6 +86,8 @@ pub struct Api {
     pub runner: Arc<Runner>,
     /// The tables of shares stored at this node.
     pub tables: Arc<TableStore>,
+    /// Who may have what done.
+    pub policy: Arc<Enforcer>,
     /// Opens bodies that are sealed to this node.
     pub seal: SealKey,
     /// Reports on the node, at this moment.
@@ -110,6 +114,7 @@ impl Api {
             })
             .method_not_allowed_fallback(async || ProblemKind::Method.because("this resource has other methods"))
             .layer(middleware::from_fn_with_state(self.clone(), sealed::open))
+            .layer(middleware::from_fn_with_state(self.clone(), policed::check))
             .layer(middleware::from_fn_with_state(self.clone(), audited::record))
             // Bodies are read by a reader of our own, which knows how long each may be.
             .layer(DefaultBodyLimit::disable())

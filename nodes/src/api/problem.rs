@@ -1,5 +1,6 @@
 //! Errors of the API as problem documents (RFC 9457).
 
+use super::audited::Decided;
 use crate::store::StoreError;
 use axum::{
     Json,
@@ -58,6 +59,8 @@ pub enum ProblemKind {
     Storage,
     /// The owner of a table has not permitted the job, or there is no such table.
     Denied,
+    /// The policy of the node does not permit it.
+    Policy,
     /// The tables take up as much as they may.
     Full,
     /// The name is taken.
@@ -89,7 +92,7 @@ pub enum ProblemKind {
 const PREFIX: &str = "urn:trefoil:problem:";
 
 impl ProblemKind {
-    const ALL: [Self; 27] = [
+    const ALL: [Self; 28] = [
         Self::BadRequest,
         Self::NotFound,
         Self::Method,
@@ -104,6 +107,7 @@ impl ProblemKind {
         Self::Together,
         Self::Storage,
         Self::Denied,
+        Self::Policy,
         Self::Full,
         Self::Conflict,
         Self::Uploading,
@@ -136,6 +140,7 @@ impl ProblemKind {
             Self::Together => ("together", StatusCode::BAD_GATEWAY, "The nodes could not do it together"),
             Self::Storage => ("storage", StatusCode::INSUFFICIENT_STORAGE, "The node cannot store anything"),
             Self::Denied => ("denied", StatusCode::FORBIDDEN, "The table may not be used for this"),
+            Self::Policy => ("policy", StatusCode::FORBIDDEN, "The policy of the node does not permit it"),
             Self::Full => ("full", StatusCode::INSUFFICIENT_STORAGE, "There is no room for it"),
             Self::Conflict => ("conflict", StatusCode::CONFLICT, "The name is taken"),
             Self::Uploading => ("uploading", StatusCode::CONFLICT, "It is being uploaded"),
@@ -177,12 +182,16 @@ const RETRY_AFTER: &str = "1";
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        let decided = (self.kind() == Some(ProblemKind::Policy)).then(|| Decided(self.detail.clone()));
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+        }
+        if let Some(decided) = decided {
+            response.extensions_mut().insert(decided);
         }
         response
     }

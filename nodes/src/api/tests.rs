@@ -1,5 +1,6 @@
 //! The routes without a network: requests of several callers, answers and problems.
 
+mod policed;
 mod sealed;
 mod tables;
 
@@ -90,6 +91,10 @@ fn bob() -> Caller {
 
 impl Node {
     fn new(limits: Limits) -> Self {
+        Self::with(limits, Some(crate::policy::tests::permissive()))
+    }
+
+    fn with(limits: Limits, policy: Option<crate::policy::Policy>) -> Self {
         let (jobs, tables) = (Jobs::new(limits.clone(), Arc::new(())), TableStore::in_memory(limits));
         let runner =
             Runner::new(jobs.clone(), Arc::new(Alone), Arc::new(Turns::new(Party::P0, 1, Duration::from_mins(1))));
@@ -97,6 +102,7 @@ impl Node {
             jobs: jobs.clone(),
             runner,
             tables,
+            policy: Arc::new(Enforcer::in_memory(policy)),
             seal: SealKey::generate(Party::P0).expect("randomness"),
             status: Box::new(status),
         };

@@ -26,6 +26,13 @@ pub enum Event {
         /// The version of its software.
         version: String,
     },
+    /// The policy that the node acts by from here on.
+    Policy {
+        /// Its number.
+        serial: u64,
+        /// The digest of its file.
+        sha256: Sha256Hex,
+    },
     /// The node was stopped in order.
     Stopped,
     /// The log was found with so many bytes of an entry that was not written to its end, which were removed.

@@ -33,6 +33,7 @@ fn accepted(n: u8) -> Accepted {
         mode: ModeSpec::Malicious,
         outputs: Vec::new(),
         tables: Vec::new(),
+        rule: None,
     }
 }
 
@@ -47,7 +48,7 @@ fn failed() -> JobState {
 fn upload(path: &str, digest: u8) -> Event {
     let sha256 = Some(Sha256Hex([digest; 32]));
     let (client, method) = ("client bank-a".to_owned(), "PUT".to_owned());
-    Event::Request(Asked { client, method, path: path.to_owned(), status: 201, sha256 })
+    Event::Request(Asked { client, method, path: path.to_owned(), status: 201, sha256, policy: None })
 }
 
 fn started() -> Event {
@@ -106,7 +107,7 @@ fn a_node_that_starts_again_finds_its_jobs() {
     let delete = |client: &str, n: u8| {
         let path = format!("/v1/jobs/{}", JobId::from([n; 16]));
         let (client, method) = (client.to_owned(), "DELETE".to_owned());
-        Event::Request(Asked { client, method, path, status: 204, sha256: None })
+        Event::Request(Asked { client, method, path, status: 204, sha256: None, policy: None })
     };
     let own = Role::Client("alice".parse().expect("a name")).to_string();
     log.append(&delete(&own, 2)).expect("room");

@@ -18,8 +18,8 @@ pub enum ClusterCommand {
     /// Create certificates and configuration for three nodes and one client
     ///
     /// Writes under DIR: `cluster.toml` (public; every machine gets a copy), `node-0`, `node-1` and `node-2`
-    /// (each for its own machine: `node.toml`, `node.crt`, `node.key`), `client.crt` and `client.key` (for whoever
-    /// submits jobs), and `ca.crt` and `ca.key` (the cluster's authority; keep the key off the nodes). Nothing that
+    /// (each for its own machine: `node.toml`, `node.crt`, `node.key`, `policy.toml` with its signature), `client.crt` and `client.key` (for whoever
+    /// submits jobs), and `ca.crt` and `ca.key` (the cluster's authority) and `policy.key` (which signs the policies of the nodes); keep both keys off the nodes. Nothing that
     /// exists is ever overwritten.
     Init(InitArgs),
     /// Create a further client identity with the authority's key
@@ -176,7 +176,7 @@ fn next_steps(files: &ClusterFiles) -> String {
     format!(
         "created the cluster {cluster}\n\nTo run it, copy cluster.toml and one node directory to each machine, side by side as \
          they are here, then start on machine 0, 1 and 2:\n{start}\n\nClients need cluster.toml, client.crt and client.key. \
-         Keep {dir}/ca.key off the nodes, and delete the copies of node keys that have moved.\nCheck the cluster with:\n  \
+         Keep {dir}/ca.key and {dir}/policy.key off the nodes, and delete the copies of node keys that have moved.\nCheck the cluster with:\n  \
          trefoil doctor --cluster {cluster}",
         cluster = files.cluster().display(),
     )

@@ -34,6 +34,7 @@ mod mode;
 mod node;
 mod output;
 mod plan;
+mod policy;
 mod receipts;
 mod rsa;
 mod signals;
@@ -94,6 +95,9 @@ enum Command {
     /// Find out whether the audit logs of nodes are as they were written
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Say who may have what computed at a node, sign it, and explain what it decides
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Renew the key under which a node keeps its records
     #[command(subcommand)]
     Store(store::StoreCommand),
@@ -131,6 +135,7 @@ impl Command {
             | Self::Cluster(_)
             | Self::Doctor(_)
             | Self::Audit(_)
+            | Self::Policy(_)
             | Self::Store(_)
             | Self::Plan(_)
             | Self::Bench(_) => "warn",
@@ -151,6 +156,7 @@ impl Command {
             Self::Auth(command) => auth::run(&command),
             Self::Doctor(args) => doctor::run(&args),
             Self::Audit(command) => audit::run(&command),
+            Self::Policy(command) => policy::run(&command),
             Self::Store(command) => store::run(&command),
             Self::Plan(args) => plan::run(&args),
             Self::Bench(args) => bench::run(&args),

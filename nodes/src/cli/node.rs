@@ -1,10 +1,13 @@
 //! `trefoil node`: one node of a cluster.
 
-use super::{Exit, OutputArgs, signals::Stop};
+use super::{
+    Exit, OutputArgs,
+    signals::{Reload, Stop},
+};
 use crate::{Error, config::NodeConfig, local::ReadyLine, node::Node};
 use std::{future::Future, io::Read, path::PathBuf, time::Duration};
 use tokio::sync::oneshot;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// How long a node whose parent is gone may take to stop in order. Nobody is left to kill it.
 const LAST_RESORT: Duration = Duration::from_secs(15);
@@ -24,7 +27,8 @@ pub struct NodeArgs {
 }
 
 const EXAMPLES: &str = "\
-Prints one line when both other nodes are connected, and serves until SIGTERM or Ctrl-C.
+Prints one line when both other nodes are connected, and serves until SIGTERM or Ctrl-C. After SIGHUP it acts by the
+policy as it is on the disk then; one that is refused is named in the log, and the old one stays.
 
 Examples:
   trefoil node --config demo/node-0/node.toml
@@ -48,21 +52,34 @@ async fn serve(args: &NodeArgs, config: NodeConfig) -> Result<Exit, Error> {
     let stop = stop(args.exit_with_parent)?;
     let mut stop = std::pin::pin!(stop);
     let party = config.party;
+    let mut reload = Reload::listen()?;
     let node = Node::start(config).await?;
+    let reloads = async {
+        loop {
+            reload.received().await;
+            match node.reload_policy().await {
+                Ok(serial) => info!("{party} acts by policy {serial}"),
+                Err(e) => error!("the policy stays as it was: {e}"),
+            }
+        }
+    };
     if let Some(remedy) = node.remedy() {
         warn!(
             "the system grants smaller socket buffers than asked for, so the mesh is slower than it could be: {remedy}"
         );
     }
+    let ready = async {
+        node.connected().await;
+        let (mesh, api) = node.addresses();
+        let ready = ReadyLine { party: party.index() as u8, mesh: mesh.to_string(), api: api.to_string() };
+        let text = format!("{party} is connected to both others; clients reach it on {api}");
+        args.output.resolve().print(&ready, text)?;
+        std::future::pending().await
+    };
     let why = tokio::select! {
         why = &mut stop => why,
-        () = node.connected() => {
-            let (mesh, api) = node.addresses();
-            let ready = ReadyLine { party: party.index() as u8, mesh: mesh.to_string(), api: api.to_string() };
-            let text = format!("{party} is connected to both others; clients reach it on {api}");
-            args.output.resolve().print(&ready, text)?;
-            stop.await
-        }
+        failed = ready => return failed,
+        () = reloads => "it takes no signals any more",
     };
     info!("{party} stops: {why}");
     node.stop().await;

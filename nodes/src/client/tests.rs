@@ -90,7 +90,8 @@ fn serve(files: &ClusterFiles, party: Party, listener: TcpListener, limits: &Lim
     };
     let seal = SealKey::generate(party).expect("randomness");
     let tables = TableStore::in_memory(limits.clone());
-    let api = Arc::new(Api { jobs: jobs.clone(), runner, tables, seal, status: Box::new(status) });
+    let policy = Arc::new(crate::policy::Enforcer::in_memory(Some(crate::policy::tests::permissive())));
+    let api = Arc::new(Api { jobs: jobs.clone(), runner, tables, policy, seal, status: Box::new(status) });
     let tls = tls::api_server(&config.identity, &config.cluster).expect("TLS");
     let (stop, stopped) = watch::channel(false);
     let server = Server::new(listener, tls, config.cluster, api.router(axum::Router::new()), limits);

@@ -196,7 +196,7 @@ impl NodeEntry {
 
 impl ClusterId {
     /// A name of 16 random bytes.
-    pub fn new(bytes: [u8; 16]) -> Self {
+    pub const fn new(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 

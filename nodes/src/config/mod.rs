@@ -11,7 +11,7 @@ mod node;
 pub use cluster::{CLUSTER_FORMAT, Cluster, ClusterDigest, ClusterFile, ClusterId, NodeEntry};
 pub use field::{Address, nonzero, span};
 pub use networks::network_profiles;
-pub use node::{AUDIT, Listen, NODE_FORMAT, NodeConfig, NodeFile, STORE, STORE_KEY};
+pub use node::{AUDIT, Listen, NODE_FORMAT, NodeConfig, NodeFile, POLICY, STORE, STORE_KEY};
 
 use serde::de::DeserializeOwned;
 use std::{

@@ -6,6 +6,7 @@ use crate::{
     job::Limits,
     mesh::TransportSettings,
     pki::{CertificateFault, ClientName, Identity, Role},
+    policy::{PolicyFiles, PolicyKey},
     store::StoreFiles,
     tls,
 };
@@ -47,6 +48,12 @@ pub struct NodeFile {
     /// The key of the store, readable by the node alone.
     #[serde(default = "store_key", skip_serializing_if = "is_store_key")]
     pub store_key: PathBuf,
+    /// Who may have what computed here: the rules, with their signature beside them. Without it nothing is permitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PathBuf>,
+    /// The public key of the operator, with which the policy is signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_key: Option<PolicyKey>,
     /// Worker threads; 0 stands for one per core.
     #[serde(default, skip_serializing_if = "is_default")]
     pub threads: usize,
@@ -68,6 +75,9 @@ pub const STORE: &str = "store.redb";
 
 /// The name of the directory of a node's audit log where none is given.
 pub const AUDIT: &str = "audit";
+
+/// The name of a node's policy where `trefoil cluster init` or `trefoil policy init` writes it.
+pub const POLICY: &str = "policy.toml";
 
 /// The name of its key.
 pub const STORE_KEY: &str = "store.key";
@@ -95,6 +105,8 @@ pub struct NodeConfig {
     pub store: StoreFiles,
     /// The directory of its audit log.
     pub audit: PathBuf,
+    /// Where its policy is, and whose signature it has.
+    pub policy: Option<PolicyFiles>,
     /// Worker threads.
     pub threads: NonZeroUsize,
     /// The clients that may have the stores looked after.
@@ -136,6 +148,14 @@ impl NodeConfig {
         let threads = NonZeroUsize::new(file.threads)
             .or_else(|| thread::available_parallelism().ok())
             .unwrap_or(NonZeroUsize::MIN);
+        let policy = match (file.policy, file.policy_key) {
+            (Some(path), Some(key)) => Some(PolicyFiles { path: beside(&path), key }),
+            (None, None) => None,
+            _ => {
+                let message = "policy and policy_key belong together; `trefoil policy init` writes both";
+                return Err(source.whole(message.to_owned()).into());
+            }
+        };
         let store = file.store.map_or_else(|| state(beside(Path::new(STORE))), |store| beside(&store));
         let audit = file.audit.map_or_else(|| store.with_file_name(AUDIT), |audit| beside(&audit));
         Ok(Self {
@@ -144,6 +164,7 @@ impl NodeConfig {
             party,
             cluster,
             identity,
+            policy,
             threads,
             operators: file.operators,
             listen: file.listen,

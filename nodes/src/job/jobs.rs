@@ -6,7 +6,7 @@ mod room;
 pub use job::{Job, Outputs};
 pub use room::Room;
 
-use super::{Accepted, Failure, FailureKind, JobCost, JobId, JobState, Journal, Limits, ProgramKind, TableRef, Terms};
+use super::{Accepted, Failure, FailureKind, Grounds, JobCost, JobId, JobState, Journal, Limits, Terms};
 use crate::pki::ClientName;
 use room::Accounts;
 use std::{
@@ -282,13 +282,13 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// The body is complete and good: the job is a `program`, computed of these tables. `None` if the client has deleted the job meanwhile.
+    /// The body is complete and good, and the job is permitted on these grounds. `None` if the client has deleted the job meanwhile.
     ///
     /// # Errors
     /// Those of the journal; there is no trace of the job.
-    pub fn accept(mut self, program: ProgramKind, tables: Vec<TableRef>) -> io::Result<Option<Arc<Job>>> {
+    pub fn accept(mut self, grounds: Grounds) -> io::Result<Option<Arc<Job>>> {
         let Some(job) = &self.job else { return Ok(None) };
-        self.jobs.journal.accepted(&job.accepted_as(program, tables))?;
+        self.jobs.journal.accepted(&job.accepted_as(grounds))?;
         let Some(job) = self.job.take() else { return Ok(None) };
         if self.jobs.lock().jobs.contains_key(&job.id()) {
             job.accepted();

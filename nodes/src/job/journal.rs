@@ -43,6 +43,9 @@ pub struct Asked {
     /// The digest of what was stored, for a table: the same at all nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Sha256Hex>,
+    /// The rule of the node's policy that permits it, or why the policy does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
 }
 
 /// A job that was taken on.
@@ -63,6 +66,20 @@ pub struct Accepted {
     /// The tables it is computed of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tables: Vec<TableRef>,
+    /// The rule of the node's policy that permits it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+}
+
+/// On what grounds a job is taken on.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Grounds {
+    /// What is computed.
+    pub program: ProgramKind,
+    /// Of which tables.
+    pub tables: Vec<TableRef>,
+    /// The rule of the node's policy that permits it.
+    pub rule: String,
 }
 
 /// A table of a job.

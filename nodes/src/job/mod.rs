@@ -21,12 +21,12 @@ pub(crate) use body::{Intake, frame, read_spec};
 pub(crate) use id::lower_hex;
 pub use id::{JobId, NotAJobId};
 pub use jobs::{Admission, Job, Jobs, Outputs, Refusal, Room, Upload};
-pub use journal::{Accepted, Asked, Journal, TableRef};
+pub use journal::{Accepted, Asked, Grounds, Journal, TableRef};
 pub use limits::{Limits, TooLarge};
 pub use prepare::{PrepareFault, Prepared, RunFault};
 pub use rehearse::{Checks, RehearsalFault, rehearsal_bytes, rehearse, set_aside};
-pub(crate) use run::failure;
 pub use run::{Runner, Seat, Session, Sessions};
+pub(crate) use run::{denied_by, failure};
 pub use sources::{
     Input, KeepFault, Keeping, Kept, Source, SourceFault, TableSource, fill, keep, resolve, spend, tables_of,
 };

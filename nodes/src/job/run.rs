@@ -1,7 +1,7 @@
 //! Running jobs: from an accepted job to its output or its failure.
 
 use super::{
-    Failure, FailureKind, Input, Job, JobCost, Jobs, Keeping, Kept, Outputs, Prepared, RunFault, Terms, Turns,
+    Failure, FailureKind, Input, Job, JobCost, JobId, Jobs, Keeping, Kept, Outputs, Prepared, RunFault, Terms, Turns,
     agree::agree, ranges::Ranges,
 };
 use crate::{
@@ -9,14 +9,17 @@ use crate::{
     tables::{Arriving, TableFault},
 };
 use std::{fmt, sync::Arc, time::Instant};
-use tokio::task::JoinHandle;
-use tracing::{error, info, warn};
+use tokio::{sync::Semaphore, task::JoinHandle};
+use tracing::{debug, error, info, warn};
 use trefoil_circuits::{credit::Number, program::OutputVector};
 use trefoil_engine::{
     Error, LinkFault, Party, SessionKeys, Z64,
     transport::{BoxFuture, SessionId, Transport},
 };
 use zeroize::Zeroizing;
+
+/// Jobs that a node declines at the same time, and tells the others of.
+const DECLINING: usize = 64;
 
 /// What becomes of a job whose session has ended well: its outputs, or why it has none.
 type Verdict = Result<(Outputs, JobCost), Failure>;
@@ -66,12 +69,15 @@ pub struct Runner {
     jobs: Arc<Jobs>,
     sessions: Arc<dyn Sessions>,
     turns: Arc<Turns>,
+    /// Places for jobs that are declined at the same time.
+    declining: Arc<Semaphore>,
 }
 
 impl Runner {
     /// A runner that records what becomes of its jobs in `jobs`, and takes turns with all that `turns` are shared with.
     pub fn new(jobs: Arc<Jobs>, sessions: Arc<dyn Sessions>, turns: Arc<Turns>) -> Arc<Self> {
-        Arc::new(Self { jobs, sessions, turns })
+        let declining = Arc::new(Semaphore::new(DECLINING));
+        Arc::new(Self { jobs, sessions, turns, declining })
     }
 
     /// Starts a job as a task of its own, with its inputs and the tables that its outputs become. Whatever happens, what becomes of it is recorded.
@@ -88,6 +94,20 @@ impl Runner {
                 .unwrap_or_else(|e| Err(Failure::new(FailureKind::Internal, format!("{e}; please report this"))));
             this.record(&job, end);
         })
+    }
+
+    /// Tells the other nodes that this one's policy does not permit a job, so that they do not wait for it and say why it has failed. In the background; with too many at a time they find out by waiting.
+    pub fn decline(self: &Arc<Self>, id: JobId, digest: [u8; 32], why: &str) {
+        let Ok(place) = self.declining.clone().try_acquire_owned() else { return };
+        let (sessions, failure) = (self.sessions.clone(), Failure::new(FailureKind::Denied, format!("{DENIED}{why}")));
+        tokio::spawn(async move {
+            // Joining has a deadline of its own.
+            match sessions.join(id.session(), digest).await {
+                Ok(session) => session.end(Some(&failure)),
+                Err(failure) => debug!(%id, "the others were not told that it is declined: {}", failure.cause),
+            }
+            drop(place);
+        });
     }
 
     fn record(&self, job: &Job, end: Verdict) {
@@ -225,6 +245,18 @@ impl fmt::Debug for Runner {
     }
 }
 
+/// What a node begins with that tells the others that its policy does not permit a job.
+const DENIED: &str = "its policy does not permit the job: ";
+
+/// How a session that could not begin reads if a peer has ended it; `None` if its policy is not the cause.
+pub(crate) fn denied_by(peer: Party, cause: &str) -> Option<Failure> {
+    cause.starts_with(DENIED).then(|| denied(peer, cause))
+}
+
+fn denied(peer: Party, cause: &str) -> Failure {
+    Failure::new(FailureKind::Denied, format!("{peer} takes no part: {cause}")).blaming(peer)
+}
+
 /// What a failed protocol step means for the job.
 pub(crate) fn failure(me: Party, error: &Error) -> Failure {
     let again = "submit the job again";
@@ -234,6 +266,7 @@ pub(crate) fn failure(me: Party, error: &Error) -> Failure {
             format!("{peer} misbehaved: {fault}; find out what runs there before anything is submitted again"),
         )
         .blaming(*peer),
+        Error::Link { peer, cause: LinkFault::Ended(cause) } if cause.starts_with(DENIED) => denied(*peer, cause),
         Error::Link { peer, cause: LinkFault::Ended(cause) } => {
             Failure::new(FailureKind::Link, format!("the session ended at {peer}: {cause}; {again}")).blaming(*peer)
         }

@@ -159,6 +159,8 @@ pub enum FailureKind {
     Misbehaved,
     /// The nodes were given different jobs under one name, or hold different tables. The client has to act, or the owner of the table.
     Mismatch,
+    /// The policy of a node does not permit it. The client has to ask for something else, or that node's operator.
+    Denied,
     /// The client cancelled it, here or at another node.
     Cancelled,
     /// A number left the range within which results are right. Nothing is released; the client has to ask for something else.

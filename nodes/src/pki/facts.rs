@@ -71,6 +71,9 @@ impl fmt::Debug for Fingerprint {
 pub struct ClientName(String);
 
 impl ClientName {
+    /// What names begin with that a token gives, and none that a certificate does.
+    pub const TOKEN_PREFIX: &'static str = "oidc:";
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

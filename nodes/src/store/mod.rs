@@ -79,6 +79,8 @@ pub enum Space {
     Audit,
     /// What is remembered of shares that were compared.
     Witnesses,
+    /// The last policy, and jobs counted by its rules.
+    Policy,
 }
 
 /// Which node a store belongs to.
@@ -108,7 +110,7 @@ struct Inner {
 }
 
 impl Space {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Keys,
         Self::Templates,
         Self::Credentials,
@@ -118,6 +120,7 @@ impl Space {
         Self::TableParts,
         Self::Audit,
         Self::Witnesses,
+        Self::Policy,
     ];
 
     /// As the file names it.
@@ -132,6 +135,7 @@ impl Space {
             Self::TableParts => "table-parts",
             Self::Audit => "audit",
             Self::Witnesses => "witnesses",
+            Self::Policy => "policy",
         }
     }
 

@@ -3,8 +3,7 @@
 use super::Room;
 use crate::{
     job::{
-        Accepted, Failure, JobCost, JobId, JobState, JobStatus, OutputStatus, OutputTerms, ProgramKind, Sha256Hex,
-        TableRef, Terms,
+        Accepted, Failure, Grounds, JobCost, JobId, JobState, JobStatus, OutputStatus, OutputTerms, Sha256Hex, Terms,
     },
     pki::ClientName,
 };
@@ -98,11 +97,12 @@ impl Job {
     }
 
     /// What is written down when it is accepted.
-    pub(super) fn accepted_as(&self, program: ProgramKind, tables: Vec<TableRef>) -> Accepted {
+    pub(super) fn accepted_as(&self, grounds: Grounds) -> Accepted {
         let Terms { digest, mode, outputs } = &self.terms;
         let outputs = outputs.iter().map(OutputStatus::of).collect();
         let (job, owner, digest) = (self.id, self.owner.clone(), Sha256Hex(*digest));
-        Accepted { job, owner, digest, program, mode: *mode, outputs, tables }
+        let Grounds { program, tables, rule } = grounds;
+        Accepted { job, owner, digest, program, mode: *mode, outputs, tables, rule: Some(rule) }
     }
 
     /// Its name.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::job::{JobCost, ModeSpec, OutputTerms};
+use crate::job::{JobCost, ModeSpec, OutputTerms, ProgramKind};
 use proptest::prelude::*;
 use std::{sync::LazyLock, time::Duration};
 use trefoil_circuits::program::Shape;
@@ -21,7 +21,8 @@ fn terms_for(recipients: &[&ClientName]) -> Terms {
 impl Upload {
     /// Where nothing is written down.
     pub(crate) fn accept_now(self) -> Option<Arc<Job>> {
-        self.accept(ProgramKind::AesCtr, Vec::new()).expect("no disk")
+        self.accept(Grounds { program: ProgramKind::AesCtr, tables: Vec::new(), rule: "all".to_owned() })
+            .expect("no disk")
     }
 }
 
