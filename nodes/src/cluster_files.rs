@@ -234,6 +234,7 @@ impl ClusterPlan {
             certificate: "node.crt".into(),
             key: "node.key".into(),
             store: None,
+            store_postgres: None,
             audit: None,
             store_key: STORE_KEY.into(),
             policy: Some(POLICY.into()),

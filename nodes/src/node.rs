@@ -64,7 +64,9 @@ impl Node {
         // Those who wait for their turn hear of it well before they would take the coordinator for dead.
         let heartbeat = config.transport.stall_deadline / 4;
         let turns = Arc::new(Turns::new(config.party, config.limits.strands(config.threads), heartbeat));
-        let NodeConfig { party, cluster, identity, store, audit, operators, policy: policy_files, listen, limits, .. } = config;
+        let NodeConfig {
+            party, cluster, identity, store, audit, operators, policy: policy_files, listen, limits, ..
+        } = config;
         let store = Store::open(&store, Whose { cluster: cluster.id(), party }).await?;
         let whose = AuditWhose { cluster: cluster.id(), party };
         let (audit, before) =

@@ -17,10 +17,13 @@ fn sample() -> String {
     fs::read_to_string(deploy("node.toml")).expect("readable")
 }
 
-/// `text` with the keys that are commented out (`# key = value`) put in force.
+/// `text` with the keys and tables that are commented out (`# key = value`, `# [table]`) put in force.
 fn uncommented(text: &str) -> String {
     let key = |line: &str| {
         let rest = line.strip_prefix("# ")?;
+        if rest.starts_with('[') && rest.ends_with(']') {
+            return Some(rest.to_owned());
+        }
         let (name, _) = rest.split_once(" = ")?;
         name.chars().all(|c| c.is_ascii_lowercase() || c == '_').then(|| rest.to_owned())
     };

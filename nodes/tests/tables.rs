@@ -23,6 +23,9 @@ use trefoil_nodes::{
     tls,
 };
 
+#[path = "../src/store/tests/server.rs"]
+mod server;
+
 const CLIENTS: [&str; 4] = ["bank-a", "bank-b", "bank-c", "auditor"];
 
 fn name<T: std::str::FromStr<Err: Debug>>(text: &str) -> T {
@@ -45,7 +48,10 @@ struct World {
 impl World {
     async fn start(limits: Limits) -> Self {
         let settings = NodeSettings { limits, ..NodeSettings::default() };
-        let options = LocalOptions { settings, ..LocalOptions::of(env!("CARGO_BIN_EXE_trefoil")) };
+        Self::of(LocalOptions { settings, ..LocalOptions::of(env!("CARGO_BIN_EXE_trefoil")) }).await
+    }
+
+    async fn of(options: LocalOptions) -> Self {
         let cluster = LocalCluster::start(&options).await.expect("a cluster");
         let file = Cluster::load(&cluster.cluster_file()).expect("a cluster file");
         let (mut identities, mut clients) = (Vec::new(), Vec::new());
@@ -404,5 +410,63 @@ async fn what_one_node_does_not_take_is_nowhere() {
     let mut uneven = large.clone();
     uneven[1].pop();
     assert!(matches!(bank_b.put_table(&table("income", 2, &uneven)).await, Err(Error::Usage(_))));
+    world.cluster.shutdown().await;
+}
+
+/// Nodes that keep their records in a server: a table is there after the nodes, and then the server, were killed, and under a new key.
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_in_postgresql_outlive_nodes_and_server() {
+    let Some(mut server) = server::PostgresServer::start() else { return };
+    let dir = tempfile::tempdir().expect("a directory");
+    let options = LocalOptions { dir: Some(dir.path().to_owned()), ..LocalOptions::of(env!("CARGO_BIN_EXE_trefoil")) };
+    let files = {
+        let cluster = LocalCluster::start(&options).await.expect("a cluster");
+        let files = cluster.files().clone();
+        cluster.shutdown().await;
+        files
+    };
+    for party in Party::ALL {
+        let (host, database, role, node) = (server.host(), server::DATABASE, server::ROLE, party.index());
+        let place =
+            format!("host = \"{host}\"\ndatabase = \"{database}\"\nuser = \"{role}\"\nschema = \"node_{node}\"\n");
+        let text = std::fs::read_to_string(files.node(party)).expect("node.toml") + "\n[store_postgres]\n" + &place;
+        std::fs::write(files.node(party), text).expect("room");
+        std::fs::remove_file(files.node_dir(party).join("store.redb")).expect("the store of before");
+    }
+    let mut world = World::of(options).await;
+    let columns = numbers(50, 1);
+    world.client("bank-a").put_table(&table("income", 1, &columns)).await.expect("stored");
+    let answers = async |world: &World| {
+        let submitted = submit(world.client("bank-c"), &moments(&[("bank-a", 1)], &[50])).await;
+        match submitted {
+            Ok(job) => job.wait().await.map(drop),
+            Err(error) => Err(error),
+        }
+    };
+    answers(&world).await.expect("done");
+    world.kill_all().await;
+    answers(&world).await.expect("the table is there");
+    tokio::task::block_in_place(|| server.crash());
+    // Each node notices at its first use, and connects again at the next.
+    let mut stored = Err("no attempt".to_owned());
+    for version in 2..10 {
+        stored = world.client("bank-a").put_table(&table("income", version, &columns)).await.map_err(|e| e.to_string());
+        if stored.is_ok() {
+            break;
+        }
+    }
+    stored.expect("the nodes are connected again");
+    answers(&world).await.expect("done");
+    world.cluster.shutdown().await;
+
+    let mut rekey = Command::new(env!("CARGO_BIN_EXE_trefoil"));
+    let rekey =
+        rekey.args(["store", "rekey", "--json", "--config"]).arg(files.node(Party::P1)).output().expect("it runs");
+    assert!(rekey.status.success(), "{}", String::from_utf8_lossy(&rekey.stderr));
+    world.cluster = LocalCluster::start(&world.options).await.expect("under the new key");
+    answers(&world).await.expect("the table is there");
+    for party in Party::ALL {
+        assert!(!files.node_dir(party).join("store.redb").exists(), "its records are elsewhere");
+    }
     world.cluster.shutdown().await;
 }

@@ -28,11 +28,11 @@ pub enum StoreCommand {
 const EXAMPLES: &str = "\
 `compare`, `refresh` and `rebuild` are for a client that all three nodes have among the `operators` of their node.toml.
 
-For `rekey`, stop the node first: the other two go on with what two nodes can do. There has to be room for the store twice.
+For `rekey`, stop the node first: the other two go on with what two nodes can do. There has to be room for the store twice, in a file and in PostgreSQL.
 
 Draws a new key, puts it before the old one in the key file, writes all records anew under it, and removes the old key
-from the file. Where it is broken off, run it again. Nothing of shares that were refreshed or deleted is in the new file;
-copies of the old file, and the old key, are yours to destroy.
+from the file. Where it is broken off, run it again. Nothing of shares that were refreshed or deleted is in the new store;
+copies of the old one (backups, and the archived write-ahead log of PostgreSQL), and the old key, are yours to destroy.
 
 Where the key is in the environment or in a systemd credential, put the new line before the old one there yourself, run
 this, and remove the old line.
@@ -66,13 +66,13 @@ pub fn run(command: &StoreCommand) -> Result<Exit, Error> {
 
 fn rekey_store(args: &RekeyArgs) -> Result<Exit, Error> {
     let config = NodeConfig::load(&args.config)?;
-    let (files, whose) = (config.store, Whose { cluster: config.cluster.id(), party: config.party });
-    let rekeyed = rekey(&files, whose)?;
+    let (store, whose) = (config.store, Whose { cluster: config.cluster.id(), party: config.party });
+    let rekeyed = rekey(&store, whose)?;
     let Rekeyed { records, new_key } = rekeyed;
     let text = if new_key {
         format!(
-            "{records} records are under a new key, which is in {}: start the node, and destroy copies of the old key and of the old file",
-            files.key.display()
+            "{records} records are under a new key, which is in {}: start the node, and destroy copies of the old key and of the old store",
+            store.key.display()
         )
     } else {
         format!(

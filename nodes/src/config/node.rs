@@ -7,7 +7,7 @@ use crate::{
     mesh::TransportSettings,
     pki::{CertificateFault, ClientName, Identity, Role},
     policy::{PolicyFiles, PolicyKey},
-    store::StoreFiles,
+    store::{Location, Postgres, StoreConfig},
     tls,
 };
 use serde::{Deserialize, Serialize};
@@ -68,6 +68,9 @@ pub struct NodeFile {
     /// How the links to the other nodes are tuned.
     #[serde(default, skip_serializing_if = "is_default")]
     pub transport: TransportSettings,
+    /// Where the node keeps its records instead of in a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_postgres: Option<Postgres>,
 }
 
 /// The name of a node's store where none is given.
@@ -102,7 +105,7 @@ pub struct NodeConfig {
     /// Its certificate and key; the cluster file pins this very certificate for [`NodeConfig::party`].
     pub identity: Identity,
     /// Where its records and their key are.
-    pub store: StoreFiles,
+    pub store: StoreConfig,
     /// The directory of its audit log.
     pub audit: PathBuf,
     /// Where its policy is, and whose signature it has.
@@ -158,9 +161,13 @@ impl NodeConfig {
         };
         let store = file.store.map_or_else(|| state(beside(Path::new(STORE))), |store| beside(&store));
         let audit = file.audit.map_or_else(|| store.with_file_name(AUDIT), |audit| beside(&audit));
+        let place = match file.store_postgres {
+            Some(server) => Location::Postgres(server.with_files(beside).into()),
+            None => Location::File(store),
+        };
         Ok(Self {
             audit,
-            store: StoreFiles { path: store, key: beside(&file.store_key) },
+            store: StoreConfig { place, key: beside(&file.store_key) },
             party,
             cluster,
             identity,
@@ -203,6 +210,13 @@ fn parse(source: &Source) -> Result<(NodeFile, Party), ConfigError> {
         let message = format!("format {} is not known; this program reads format {NODE_FORMAT}", file.format);
         return Err(source.at(&marks.format.span(), message));
     }
+    if let Some(server) = &file.store_postgres {
+        server.check().map_err(|message| source.whole(message))?;
+        if file.store.is_some() {
+            let message = "both `store` and [store_postgres] are given; a node has one store, so remove one of them";
+            return Err(source.whole(message.to_owned()));
+        }
+    }
     let party = Party::from_index(usize::from(file.party)).ok_or_else(|| {
         source.at(&marks.party.span(), format!("party {} does not exist; the parties are 0, 1 and 2", file.party))
     })?;
@@ -228,6 +242,24 @@ mod tests {
         assert_eq!(file.limits, Limits::default());
         let text = toml::to_string(&file).expect("serializes");
         assert_eq!(parsed(&text).expect("reads back").0.limits, file.limits);
+    }
+
+    #[test]
+    fn a_server_is_named_without_its_password() {
+        let server = "[store_postgres]\nhost = \"db.example\"\ndatabase = \"bank\"\nuser = \"node\"\n";
+        let (file, _) = parsed(&format!("{GOOD}{server}")).expect("a good file");
+        let given = file.store_postgres.clone().expect("a server");
+        assert_eq!((given.port, given.schema.as_str()), (5432, "trefoil"));
+        let text = toml::to_string(&file).expect("serializes");
+        assert_eq!(parsed(&text).expect("reads back").0.store_postgres, Some(given));
+        for (text, hint) in [
+            (format!("{GOOD}{server}schema = \"public\"\n"), "no schema for a node"),
+            (format!("{GOOD}{server}password = \"x\"\n"), "unknown field `password`"),
+            (format!("store = \"a.redb\"\n{GOOD}{server}"), "both `store` and [store_postgres]"),
+        ] {
+            let error = parsed(&text).expect_err(&text);
+            assert!(error.contains(hint), "{error}");
+        }
     }
 
     #[test]

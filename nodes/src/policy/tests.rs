@@ -7,7 +7,7 @@ use crate::{
     config::{ClusterId, Source},
     job::{ModeSpec, ProgramKind},
     pki::ClientName,
-    store::{Store, StoreFiles, Whose, create_key},
+    store::{Location, Store, StoreConfig, Whose, create_key},
 };
 use proptest::prelude::*;
 use std::{fs, path::PathBuf};
@@ -331,7 +331,7 @@ impl World {
     async fn store(&self) -> Store {
         let [path, key] = ["store.redb", "store.key"].map(|name| self.dir.path().join(name));
         let whose = Whose { cluster: P1.cluster, party: P1.party };
-        Store::open(&StoreFiles { path, key }, whose).await.expect("it opens")
+        Store::open(&StoreConfig { place: Location::File(path), key }, whose).await.expect("it opens")
     }
 
     fn write(&self, text: &str) {

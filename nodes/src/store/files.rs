@@ -1,6 +1,6 @@
 //! The file of a store, and where its key comes from.
 
-use super::{StoreError, seal::Key};
+use super::{Location, StoreError, seal::Key};
 use crate::{Error, pki};
 use std::{
     env,
@@ -48,9 +48,9 @@ fn replace(path: &Path, text: &[u8]) -> Result<(), Error> {
 
 /// Where a store and its key are.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct StoreFiles {
+pub struct StoreConfig {
     /// The records.
-    pub path: PathBuf,
+    pub place: Location,
     /// The key, unless it comes from the environment or from systemd: one or more lines of 64 hexadecimal digits. The first seals; all open.
     pub key: PathBuf,
 }
@@ -73,7 +73,7 @@ fn new_line() -> Result<Zeroizing<[u8; 65]>, Error> {
     Ok(line)
 }
 
-impl StoreFiles {
+impl StoreConfig {
     /// The keys: from the environment, else from systemd, else from the file. If there are neither keys nor records, a key file is made.
     pub(super) fn keys(&self) -> Result<Vec<Key>, StoreError> {
         if let Some(text) = env::var_os(KEY_VARIABLE) {
@@ -83,11 +83,9 @@ impl StoreFiles {
         let file = credential().unwrap_or_else(|| self.key.clone());
         let from = format!("from {}", file.display());
         if !file.exists() {
-            if self.path.exists() {
-                let cause = format!(
-                    "there is no such file, and {} was written with one; restore it from a backup",
-                    self.path.display()
-                );
+            if self.place.is_there()? {
+                let cause =
+                    format!("there is no such file, and {} was written with one; restore it from a backup", self.place);
                 return Err(StoreError::Key { from, cause });
             }
             create_key(&file).map_err(|e| StoreError::Key { from: from.clone(), cause: e.to_string() })?;
@@ -129,5 +127,5 @@ fn parse(text: &[u8], from: &str) -> Result<Vec<Key>, StoreError> {
 pub(super) fn open(path: &Path) -> Result<File, StoreError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    options.open(path).map_err(|source| StoreError::of_system(path, source))
+    options.open(path).map_err(|source| StoreError::of_system(&Location::File(path.to_owned()), source))
 }

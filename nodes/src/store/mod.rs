@@ -1,9 +1,9 @@
-//! What a node keeps through restarts: records in an embedded file, encrypted at rest.
+//! What a node keeps through restarts: records in an embedded file, or in a schema of a PostgreSQL server, encrypted at rest.
 //!
 //! A record is a value under a name in a [`Space`]. Names are stored as they are; values are encrypted and bound to space, name, node and cluster, so that records that
 //! are exchanged, or come from another node, are found out. What cannot be found out is an older copy of the whole file: who restores a backup brings back what was true then.
 //!
-//! Everything written is on the disk before the call returns. The file belongs to one process at a time.
+//! Everything written is on the disk before the call returns. File and schema belong to one process at a time.
 //!
 //! ```no_run
 //! # async fn example(config: trefoil_nodes::config::NodeConfig) -> Result<(), trefoil_nodes::store::StoreError> {
@@ -24,29 +24,37 @@
 //! # }
 //! ```
 
+mod backend;
 mod error;
+mod file;
 mod files;
-mod open;
+mod identity;
+mod location;
+mod postgres;
 mod rekey;
 mod seal;
 mod transaction;
 
+pub use backend::{Reading, Tables, Writing};
 pub use error::StoreError;
-pub use files::{KEY_VARIABLE, StoreFiles, create_key};
+pub use file::{FileReading, FileWriting};
+pub use files::{KEY_VARIABLE, StoreConfig, create_key};
+pub use location::Location;
+pub use postgres::{PASSWORD_VARIABLE, Postgres, Session};
 pub use rekey::{Rekeyed, rekey};
-pub use transaction::{ReadTransaction, Tables, Transaction, WriteTransaction};
+pub use transaction::{ReadTransaction, Transaction, WriteTransaction};
 
 use crate::config::ClusterId;
-use open::open;
-use redb::{Database, TableDefinition};
+use backend::Backend;
 use seal::Sealer;
 use std::{
     fmt,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
+    time::Instant,
 };
 use trefoil_engine::Party;
 use zeroize::Zeroizing;
@@ -99,14 +107,21 @@ pub struct Whose {
 pub struct Store(Arc<Inner>);
 
 struct Inner {
-    path: PathBuf,
+    place: Location,
     sealer: Sealer,
-    /// `None` between a failure of the disk and the next use.
-    database: RwLock<Option<Database>>,
-    /// The disk has failed, and the database has to be opened again.
+    opened: RwLock<Opened>,
+    /// Disk or server have failed, and the records have to be opened again.
     broken: AtomicBool,
     #[cfg(test)]
     faults: tests::Faults,
+}
+
+#[derive(Default)]
+struct Opened {
+    /// `None` between a failure and the next use.
+    backend: Option<Backend>,
+    /// When the last attempt to open it again began that has failed, and why it did.
+    failed: Option<(Instant, String)>,
 }
 
 impl Space {
@@ -138,10 +153,6 @@ impl Space {
             Self::Policy => "policy",
         }
     }
-
-    const fn table(self) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
-        TableDefinition::new(self.name())
-    }
 }
 
 impl Store {
@@ -149,16 +160,15 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]: another process has it open, the key is missing or another one, the file is damaged or another node's, or the system refuses it.
-    pub async fn open(files: &StoreFiles, whose: Whose) -> Result<Self, StoreError> {
-        let (files, path, named) = (files.clone(), files.path.clone(), files.path.clone());
+    pub async fn open(config: &StoreConfig, whose: Whose) -> Result<Self, StoreError> {
+        let (config, named) = (config.clone(), config.place.clone());
         let opened = tokio::task::spawn_blocking(move || {
-            let keys = files.keys()?;
-            let sealer = Sealer::new(keys, whose, path);
-            let database = open(&files.path, &sealer)?;
+            let sealer = Sealer::new(config.keys()?, whose, config.place.clone());
+            let backend = Some(Backend::open(&config.place, &sealer)?);
             Ok(Inner {
-                path: files.path,
+                place: config.place,
                 sealer,
-                database: RwLock::new(Some(database)),
+                opened: RwLock::new(Opened { backend, failed: None }),
                 broken: AtomicBool::new(false),
                 #[cfg(test)]
                 faults: tests::Faults::default(),
@@ -236,7 +246,7 @@ impl Store {
 
     /// A record that opens and is not what the program wrote.
     pub(crate) fn damaged(&self, what: String) -> StoreError {
-        StoreError::Damaged { path: self.0.path.clone(), what }
+        StoreError::Damaged { place: self.0.place.clone(), what }
     }
 
     async fn blocking<T, E>(&self, work: impl FnOnce(&Inner) -> Result<T, E> + Send + 'static) -> Result<T, E>
@@ -247,54 +257,71 @@ impl Store {
         let inner = self.0.clone();
         tokio::task::spawn_blocking(move || work(&inner)).await.unwrap_or_else(|ended| {
             self.0.broken.store(true, Ordering::Release);
-            Err(StoreError::of_task(&self.0.path, &ended).into())
+            Err(StoreError::of_task(&self.0.place, &ended).into())
         })
     }
 }
 
 impl Inner {
     fn read<T, E: From<StoreError>>(&self, work: impl FnOnce(&ReadTransaction<'_>) -> Result<T, E>) -> Result<T, E> {
-        self.with(|database| work(&ReadTransaction::begin(self, database)?))
+        self.with(|backend| work(&ReadTransaction::begin(self, backend)?))
     }
 
     fn write<T, E: From<StoreError>>(
         &self,
         work: impl FnOnce(&mut WriteTransaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.with(|database| {
-            let mut transaction = WriteTransaction::begin(self, database)?;
+        self.with(|backend| {
+            let mut transaction = WriteTransaction::begin(self, backend)?;
             let result = work(&mut transaction)?;
             transaction.commit()?;
             Ok(result)
         })
     }
 
-    fn with<T, E: From<StoreError>>(&self, work: impl FnOnce(&Database) -> Result<T, E>) -> Result<T, E> {
-        if self.broken.load(Ordering::Acquire) {
-            self.reopen()?;
+    fn with<T, E: From<StoreError>>(&self, work: impl FnOnce(&Backend) -> Result<T, E>) -> Result<T, E> {
+        let asked = Instant::now();
+        let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
+        if opened.backend.as_ref().is_some_and(|backend| !backend.is_alive()) {
+            self.broken.store(true, Ordering::Release);
         }
-        match &*self.database.read().unwrap_or_else(PoisonError::into_inner) {
-            Some(database) => work(database),
-            None => Err(StoreError::Busy { path: self.path.clone() }.into()),
+        drop(opened);
+        if self.broken.load(Ordering::Acquire) {
+            self.reopen(asked)?;
+        }
+        match &self.opened.read().unwrap_or_else(PoisonError::into_inner).backend {
+            Some(backend) => work(backend),
+            None => Err(StoreError::Busy { place: self.place.clone() }.into()),
         }
     }
 
-    /// After a failure of the disk: what was committed is read from it again.
-    fn reopen(&self) -> Result<(), StoreError> {
-        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
-        if self.broken.load(Ordering::Acquire) {
-            // The lock of the file goes first.
-            drop(database.take());
-            *database = Some(open(&self.path, &self.sealer)?);
-            self.broken.store(false, Ordering::Release);
+    /// After a failure: what was committed is read again. Of many that wait, one tries.
+    fn reopen(&self, asked: Instant) -> Result<(), StoreError> {
+        let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
+        if !self.broken.load(Ordering::Acquire) {
+            return Ok(());
         }
-        Ok(())
+        if let Some((_, why)) = opened.failed.as_ref().filter(|(began, _)| *began >= asked) {
+            return Err(StoreError::Again(why.clone()));
+        }
+        let began = Instant::now();
+        match Backend::reopen(&mut opened.backend, &self.place, &self.sealer) {
+            Ok(()) => {
+                opened.failed = None;
+                self.broken.store(false, Ordering::Release);
+                Ok(())
+            }
+            Err(error) => {
+                opened.failed = Some((began, error.to_string()));
+                Err(error)
+            }
+        }
     }
 
-    /// A failure of the database, after which it is opened again.
-    fn failed(&self, error: impl Into<redb::Error>) -> StoreError {
+    /// A failure, after which the records are opened again.
+    fn failed(&self, error: StoreError) -> StoreError {
         self.broken.store(true, Ordering::Release);
-        StoreError::of_database(&self.path, error.into())
+        error
     }
 }
 
@@ -305,7 +332,7 @@ fn directory(path: &Path) -> &Path {
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Store").field(&self.0.path).finish()
+        f.debug_tuple("Store").field(&self.0.place).finish()
     }
 }
 

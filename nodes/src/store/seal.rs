@@ -3,11 +3,10 @@
 //! A sealed value is the version of this form, the name of the key, the nonce, and the encryption of the value with its tag. GCM-SIV (RFC 8452) is GCM that
 //! stays secure should a nonce come twice: then equal values are seen to be equal, and nothing more.
 
-use super::{StoreError, Value, Whose};
+use super::{Location, StoreError, Value, Whose};
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use hkdf::Hkdf;
 use sha2::Sha256;
-use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 const VERSION: u8 = 1;
@@ -27,7 +26,7 @@ pub(super) struct Sealer {
     keys: Vec<Key>,
     whose: Whose,
     /// For messages.
-    path: PathBuf,
+    place: Location,
 }
 
 impl Key {
@@ -45,8 +44,8 @@ impl Key {
 
 impl Sealer {
     /// With the first of these keys, of which there is one at least.
-    pub(super) fn new(keys: Vec<Key>, whose: Whose, path: PathBuf) -> Self {
-        Self { keys, whose, path }
+    pub(super) fn new(keys: Vec<Key>, whose: Whose, place: Location) -> Self {
+        Self { keys, whose, place }
     }
 
     pub(super) fn whose(&self) -> Whose {
@@ -72,7 +71,7 @@ impl Sealer {
     pub(super) fn open(&self, space: &str, name: &[u8], record: &[u8]) -> Result<Value, StoreError> {
         let damaged = |fault: &str| {
             let what = format!("the record {space}/{} {fault}", name.escape_ascii());
-            StoreError::Damaged { path: self.path.clone(), what }
+            StoreError::Damaged { place: self.place.clone(), what }
         };
         let Some((header, sealed)) = record.split_at_checked(HEADER) else { return Err(damaged("is too short")) };
         if header[0] != VERSION {
@@ -80,7 +79,7 @@ impl Sealer {
         }
         let (id, nonce) = header[1..].split_at(ID);
         let Some(key) = self.keys.iter().find(|key| key.id == id) else {
-            return Err(StoreError::WrongKey { path: self.path.clone(), id: hex::encode(id) });
+            return Err(StoreError::WrongKey { place: self.place.clone(), id: hex::encode(id) });
         };
         let nonce = Nonce::try_assume_unique_for_key(nonce);
         let mut value = Zeroizing::new(sealed.to_vec());
@@ -93,6 +92,12 @@ impl Sealer {
         };
         value.truncate(length);
         Ok(value)
+    }
+
+    /// A record under the first key.
+    pub(super) fn reseal(&self, space: &str, name: &[u8], record: &[u8]) -> Result<Vec<u8>, StoreError> {
+        let value = self.open(space, name, record)?;
+        self.seal(space, name, &value)
     }
 
     /// What a value is bound to. The parts before the name have a length of their own or end with a zero byte.

@@ -1,11 +1,15 @@
 //! What is written is there after a restart, and nothing else is taken for it.
 
-use super::*;
-use redb::ReadableTable;
+pub(crate) mod home;
+mod lost;
+mod server;
+
+use super::{backend::Writes, *};
+use home::Kind;
 use std::{
     fs, io,
     os::unix::fs::PermissionsExt,
-    path::Path,
+    path::PathBuf,
     process::Command,
     sync::{Mutex, MutexGuard},
 };
@@ -29,15 +33,15 @@ impl Faults {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn before_commit(&self, path: &Path) -> Result<(), StoreError> {
-        if *self.plan() == Some((0, When::Before)) { Err(failure(path)) } else { Ok(()) }
+    pub(super) fn before_commit(&self, place: &Location) -> Result<(), StoreError> {
+        if *self.plan() == Some((0, When::Before)) { Err(failure(place)) } else { Ok(()) }
     }
 
-    pub(super) fn after_commit(&self, path: &Path) -> Result<(), StoreError> {
+    pub(super) fn after_commit(&self, place: &Location) -> Result<(), StoreError> {
         match &mut *self.plan() {
             Some(plan @ (0, When::After)) => {
                 *plan = (0, When::Before);
-                Err(failure(path))
+                Err(failure(place))
             }
             Some((left, _)) => {
                 *left -= 1;
@@ -60,8 +64,8 @@ impl Store {
     }
 }
 
-fn failure(path: &Path) -> StoreError {
-    StoreError::of_system(path, io::Error::from(io::ErrorKind::StorageFull))
+fn failure(place: &Location) -> StoreError {
+    StoreError::of_system(place, io::Error::from(io::ErrorKind::StorageFull))
 }
 
 /// A store in a directory of its own.
@@ -75,8 +79,12 @@ fn whose(party: Party) -> Whose {
     Whose { cluster: ClusterId::new([7; 16]), party }
 }
 
-fn files(dir: &Path) -> StoreFiles {
-    StoreFiles { path: dir.join("store.redb"), key: dir.join("store.key") }
+fn files(dir: &Path) -> StoreConfig {
+    StoreConfig { place: Location::File(records(dir)), key: dir.join("store.key") }
+}
+
+fn records(dir: &Path) -> PathBuf {
+    dir.join("store.redb")
 }
 
 fn value(text: &str) -> Value {
@@ -90,7 +98,13 @@ pub(crate) async fn reopen(dir: &TempDir) -> Result<Store, StoreError> {
 
 #[tokio::test]
 async fn what_is_written_is_there_after_a_restart() {
-    let (store, dir) = temporary(Party::P0).await;
+    for kind in Kind::all() {
+        written_is_there(kind).await;
+    }
+}
+
+async fn written_is_there(kind: Kind) {
+    let (store, home) = kind.temporary().await;
     store.put(Space::Keys, "alice/one", value("secret one")).await.expect("room");
     store.put(Space::Keys, "alice/two", value("secret two")).await.expect("room");
     store.put(Space::Counters, "alice/one", value("1")).await.expect("room");
@@ -112,7 +126,7 @@ async fn what_is_written_is_there_after_a_restart() {
     failed.await.expect_err("it failed");
     drop(store);
 
-    let store = reopen(&dir).await.expect("the same store");
+    let store = home.open().await.expect("the same store");
     let get = async |space, name: &str| store.get(space, name).await.expect("readable").map(|value| value.to_vec());
     assert_eq!(get(Space::Keys, "alice/one").await.as_deref(), Some(b"secret one".as_slice()));
     assert_eq!(get(Space::Keys, "bob/one").await.as_deref(), Some(b"".as_slice()));
@@ -121,20 +135,40 @@ async fn what_is_written_is_there_after_a_restart() {
     assert_eq!(get(Space::Templates, "alice/one").await, None);
     assert_eq!(store.list(Space::Keys, "alice/").await.expect("readable"), [b"alice/one".to_vec()]);
     assert_eq!(store.list(Space::Keys, "").await.expect("readable").len(), 2);
-    drop(store);
+    // Names are bytes, in the order of bytes.
+    let names: [&[u8]; 5] = [&[0x20], &[0xfe, 0xff], &[0xff], &[0xff, 0], &[0xff, 0xff, 7]];
+    for name in names.iter().rev() {
+        store.put(Space::Receipts, *name, value("")).await.expect("room");
+    }
+    for (prefix, listed) in
+        [(&[][..], &names[..]), (&[0xff], &names[2..]), (&[0xff, 0xff], &names[4..]), (&[0x21], &[])]
+    {
+        assert_eq!(store.list(Space::Receipts, prefix).await.expect("readable"), listed, "{prefix:?}");
+    }
+}
 
-    // Nothing of a value is in the file, and both files are their owner's alone.
-    let bytes = fs::read(files(dir.path()).path).expect("readable");
+#[tokio::test]
+async fn nothing_of_a_value_is_in_the_file_and_both_files_are_their_owners_alone() {
+    let (store, dir) = temporary(Party::P0).await;
+    store.put(Space::Keys, "alice/one", value("secret one")).await.expect("room");
+    drop(store);
+    let bytes = fs::read(records(dir.path())).expect("readable");
     assert!(!bytes.windows(6).any(|window| window == b"secret"));
     assert!(bytes.windows(9).any(|window| window == b"alice/one"), "names are not encrypted");
-    for file in [files(dir.path()).path, files(dir.path()).key] {
+    for file in [records(dir.path()), files(dir.path()).key] {
         assert_eq!(fs::metadata(file).expect("there").permissions().mode() & 0o777, 0o600);
     }
 }
 
 #[tokio::test]
 async fn updates_of_one_record_go_one_after_the_other() {
-    let (store, _dir) = temporary(Party::P0).await;
+    for kind in Kind::all() {
+        updates_in_turn(kind).await;
+    }
+}
+
+async fn updates_in_turn(kind: Kind) {
+    let (store, _home) = kind.temporary().await;
     let tasks = (0..32).map(|_| {
         let store = store.clone();
         tokio::spawn(async move {
@@ -156,63 +190,71 @@ async fn updates_of_one_record_go_one_after_the_other() {
 
 #[tokio::test]
 async fn another_key_and_another_node_are_refused() {
-    let (store, dir) = temporary(Party::P0).await;
+    for kind in Kind::all() {
+        others_refused(kind).await;
+    }
+}
+
+async fn others_refused(kind: Kind) {
+    let (store, home) = kind.temporary().await;
     store.put(Space::Keys, "one", value("1")).await.expect("room");
-    let busy = reopen(&dir).await.expect_err("two openers");
+    let busy = home.open().await.expect_err("two openers");
     assert!(matches!(busy, StoreError::Busy { .. }) && busy.to_string().contains("another process"), "{busy}");
     drop(store);
 
-    let key = files(dir.path()).key;
+    let key = home.config().key;
     let old = fs::read_to_string(&key).expect("digits");
     fs::remove_file(&key).expect("removed");
-    let missing = reopen(&dir).await.expect_err("no key").to_string();
+    let missing = home.open().await.expect_err("no key").to_string();
     assert!(missing.contains("restore it from a backup"), "{missing}");
     create_key(&key).expect("another key");
-    let wrong = reopen(&dir).await.expect_err("another key");
+    let wrong = home.open().await.expect_err("another key");
     assert!(matches!(wrong, StoreError::WrongKey { .. }), "{wrong}");
     fs::write(&key, "zz\n").expect("written");
-    let form = reopen(&dir).await.expect_err("no key").to_string();
+    let form = home.open().await.expect_err("no key").to_string();
     assert!(form.contains("64 hexadecimal digits") && !form.contains("zz"), "{form}");
 
     // The new key seals, and the old one still opens.
     let new = "01".repeat(32);
     fs::write(&key, format!("{new}\n{old}")).expect("written");
-    let store = reopen(&dir).await.expect("both keys");
+    let store = home.open().await.expect("both keys");
     assert_eq!(store.get(Space::Keys, "one").await.expect("readable"), Some(value("1")));
     drop(store);
 
     for other in [whose(Party::P1), Whose { cluster: ClusterId::new([8; 16]), party: Party::P0 }] {
-        let foreign = Store::open(&files(dir.path()), other).await.expect_err("another node");
+        let foreign = Store::open(&home.config(), other).await.expect_err("another node");
         assert!(matches!(foreign, StoreError::Foreign { .. }), "{foreign}");
     }
-    reopen(&dir).await.expect("nothing has changed");
+    home.open().await.expect("nothing has changed");
 }
 
-/// Whoever can write the file, but has no key, exchanges two records, or takes one from another space.
+/// Whoever can write the records, but has no key, exchanges two records, or takes one from another space.
 #[tokio::test]
 async fn exchanged_records_are_found_out() {
-    let (store, dir) = temporary(Party::P0).await;
+    for kind in Kind::all() {
+        exchange_is_found_out(kind).await;
+    }
+}
+
+async fn exchange_is_found_out(kind: Kind) {
+    let (store, home) = kind.temporary().await;
     store.put(Space::Keys, "alice", value("hers")).await.expect("room");
     store.put(Space::Keys, "bob", value("his")).await.expect("room");
     store.put(Space::Templates, "carol", value("hers")).await.expect("room");
     drop(store);
 
-    let file = files(dir.path()).path;
-    let database = Database::create(&file).expect("the file");
-    let transaction = database.begin_write().expect("writable");
-    {
-        let mut keys = transaction.open_table(Space::Keys.table()).expect("a table");
-        let alice = keys.get(b"alice".as_slice()).expect("readable").expect("there").value().to_vec();
-        keys.insert(b"bob".as_slice(), alice.as_slice()).expect("written");
-        let templates = transaction.open_table(Space::Templates.table()).expect("a table");
-        let carol = templates.get(b"carol".as_slice()).expect("readable").expect("there").value().to_vec();
-        keys.insert(b"carol".as_slice(), carol.as_slice()).expect("written");
-        keys.insert(b"short".as_slice(), &carol[..12]).expect("written");
-    }
-    transaction.commit().expect("written");
-    drop(database);
+    home.below(|below| {
+        let sealed =
+            |below: &Writing<'_>, space, name: &[u8]| below.get(space, name).expect("readable").expect("there");
+        let alice = sealed(below, Space::Keys, b"alice");
+        below.put(Space::Keys, b"bob", &alice).expect("written");
+        let carol = sealed(below, Space::Templates, b"carol");
+        below.put(Space::Keys, b"carol", &carol).expect("written");
+        below.put(Space::Keys, b"short", &carol[..12]).expect("written");
+    })
+    .await;
 
-    let store = reopen(&dir).await.expect("its structure is whole");
+    let store = home.open().await.expect("its structure is whole");
     for name in ["bob", "carol", "short"] {
         let damaged = store.get(Space::Keys, name).await.expect_err("not its own");
         assert!(matches!(damaged, StoreError::Damaged { .. }), "{damaged}");
@@ -228,7 +270,7 @@ async fn a_damaged_file_is_refused_and_not_overwritten() {
         store.put(Space::Keys, [name], Value::new(vec![name; 1000])).await.expect("room");
     }
     drop(store);
-    let file = files(dir.path()).path;
+    let file = records(dir.path());
     let good = fs::read(&file).expect("readable");
     let mut flipped = good.clone();
     for byte in flipped.iter_mut().skip(4096).step_by(64) {
@@ -252,7 +294,13 @@ async fn a_damaged_file_is_refused_and_not_overwritten() {
 
 #[tokio::test]
 async fn a_disk_that_fails_leaves_the_record_and_works_again() {
-    let (store, _dir) = temporary(Party::P0).await;
+    for kind in Kind::all() {
+        failure_leaves_the_record(kind).await;
+    }
+}
+
+async fn failure_leaves_the_record(kind: Kind) {
+    let (store, _home) = kind.temporary().await;
     store.put(Space::Keys, "one", value("1")).await.expect("room");
     for (when, then) in [(When::Before, "1"), (When::After, "2")] {
         store.fail_after(0, when);
@@ -310,56 +358,67 @@ async fn a_full_disk_is_named_and_nothing_is_lost() {
 /// Under a new key, with nothing of what was overwritten: the old key opens nothing any more, and what fails leaves all as it was.
 #[tokio::test]
 async fn a_store_is_written_anew_under_a_new_key() {
-    let (store, dir) = temporary(Party::P0).await;
-    let StoreFiles { path, key } = files(dir.path());
+    for kind in Kind::all() {
+        rekeyed(kind).await;
+    }
+}
+
+async fn rekeyed(kind: Kind) {
+    let (store, home) = kind.temporary().await;
+    let (config, key) = (home.config(), home.config().key);
     let large = Value::new(vec![7; 3 << 20]);
     for k in 0..4 {
         store.put(Space::TableParts, format!("part {k}"), large.clone()).await.expect("room");
     }
+    for k in 0..40u8 {
+        store.put(Space::Receipts, [k], value("one of many")).await.expect("room");
+    }
     store.put(Space::Keys, "alice", value("hers")).await.expect("room");
-    let busy = rekey(&files(dir.path()), whose(Party::P0)).expect_err("a node has it");
+    let again = async |whose| {
+        let config = config.clone();
+        tokio::task::spawn_blocking(move || rekey(&config, whose)).await.expect("no panic")
+    };
+    let busy = again(whose(Party::P0)).await.expect_err("a node has it");
     assert!(matches!(busy, StoreError::Busy { .. }), "{busy}");
     drop(store);
 
-    let (old_key, old) = (fs::read(&key).expect("a key"), fs::read(&path).expect("a store"));
+    let old_key = fs::read(&key).expect("a key");
     assert_eq!(old_key.len(), 65, "no key was drawn for nothing");
-    let foreign = rekey(&files(dir.path()), whose(Party::P1)).expect_err("another node's");
+    let foreign = again(whose(Party::P1)).await.expect_err("another node's");
     assert!(matches!(foreign, StoreError::Foreign { .. }), "{foreign}");
     // What is left of an attempt that was broken off is in nobody's way.
-    fs::write(path.with_file_name("store.redb.rekeyed"), b"half").expect("room");
-    let rekeyed = rekey(&files(dir.path()), whose(Party::P0)).expect("room");
-    assert_eq!(rekeyed, Rekeyed { records: 5, new_key: true });
-    assert!(!path.with_file_name("store.redb.rekeyed").exists());
+    let fresh = key.with_file_name("store.redb.rekeyed");
+    fs::write(&fresh, b"half").expect("room");
+    for round in 0..2 {
+        let before = fs::read(&key).expect("a key");
+        assert_eq!(again(whose(Party::P0)).await.expect("room"), Rekeyed { records: 45, new_key: true });
+        assert!(!fresh.exists() || matches!(config.place, Location::Postgres(_)));
+        let after = fs::read(&key).expect("a key");
+        assert_eq!((after.len(), after == before), (65, false), "{round}");
+    }
     let new_key = fs::read(&key).expect("a key");
-    assert_eq!((new_key.len(), new_key == old_key), (65, false));
 
-    let store = reopen(&dir).await.expect("the new key alone");
+    let store = home.open().await.expect("the new key alone");
     assert_eq!(store.get(Space::Keys, "alice").await.expect("readable"), Some(value("hers")));
     assert_eq!(store.get(Space::TableParts, "part 3").await.expect("readable"), Some(large));
+    assert_eq!(store.list(Space::Receipts, "").await.expect("readable").len(), 40);
     drop(store);
-    for key_and_store in [(&old_key, None), (&new_key, Some(&old))] {
-        let (text, bytes) = key_and_store;
-        fs::write(&key, text).expect("room");
-        if let Some(bytes) = bytes {
-            fs::write(&path, bytes).expect("room");
-        }
-        let wrong = reopen(&dir).await.expect_err("the other key");
-        assert!(matches!(wrong, StoreError::WrongKey { .. }), "{wrong}");
-    }
+    fs::write(&key, &old_key).expect("room");
+    let wrong = home.open().await.expect_err("the old key");
+    assert!(matches!(wrong, StoreError::WrongKey { .. }), "{wrong}");
     // A record that does not open stops it before anything is replaced.
     fs::write(&key, [&new_key[..], &old_key[..]].concat()).expect("room");
-    let database = redb::Database::open(&path).expect("it opens");
-    let write = database.begin_write().expect("room");
-    write
-        .open_table(Space::Keys.table())
-        .expect("there")
-        .insert(b"alice".as_slice(), b"no record".as_slice())
-        .expect("room");
-    write.commit().expect("room");
-    drop(database);
-    let before = fs::read(&path).expect("a store");
-    rekey(&files(dir.path()), whose(Party::P0)).expect_err("a damaged record");
-    assert!(
-        fs::read(&path).expect("a store").len() == before.len() && !path.with_file_name("store.redb.rekeyed").exists()
-    );
+    let alice = Arc::new(Mutex::new(Vec::new()));
+    let kept = alice.clone();
+    home.below(move |below| {
+        *kept.lock().expect("no panic") = below.get(Space::Keys, b"alice").expect("readable").expect("there");
+        below.put(Space::Keys, b"alice", b"no record").expect("written");
+    })
+    .await;
+    again(whose(Party::P0)).await.expect_err("a damaged record");
+    let alice = alice.lock().expect("no panic").clone();
+    home.below(move |below| below.put(Space::Keys, b"alice", &alice).expect("written")).await;
+    fs::write(&key, &new_key).expect("room");
+    let store = home.open().await.expect("nothing was replaced");
+    assert_eq!(store.get(Space::Keys, "alice").await.expect("readable"), Some(value("hers")));
 }

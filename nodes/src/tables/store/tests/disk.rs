@@ -5,12 +5,13 @@ use crate::{
     job::Sha256Hex,
     store::{
         Space, StoreError,
-        tests::{When, reopen, temporary},
+        tests::{
+            When,
+            home::{Home, Kind},
+        },
     },
     tables::{Origin, Spending},
 };
-use tempfile::TempDir;
-use trefoil_engine::Party;
 
 /// Rows whose entries take several parts on the disk.
 const ROWS: u64 = 150_000;
@@ -25,9 +26,9 @@ pub(super) async fn tables(store: &Store) -> Arc<TableStore> {
 }
 
 /// The tables after a restart of the node, and how many parts its disk has.
-pub(super) async fn restarted(store: Store, dir: &TempDir) -> (Store, Arc<TableStore>, usize) {
+pub(super) async fn restarted(store: Store, home: &Home) -> (Store, Arc<TableStore>, usize) {
     drop(store);
-    let store = reopen(dir).await.expect("the same store");
+    let store = home.open().await.expect("the same store");
     let tables = tables(&store).await;
     let parts = store.list(Space::TableParts, "").await.expect("readable").len();
     (store, tables, parts)
@@ -41,7 +42,13 @@ pub(super) fn is_as_uploaded(table: &StoredTable, spec: &TableSpec, seed: u8) ->
 
 #[tokio::test]
 async fn tables_are_there_after_a_restart_with_what_bounds_their_use() {
-    let (store, dir) = temporary(Party::P0).await;
+    for kind in Kind::all() {
+        there_after_a_restart(&kind).await;
+    }
+}
+
+async fn there_after_a_restart(kind: &Kind) {
+    let (store, home) = kind.temporary().await;
     let times = |times| Permit { requesters: vec![client("bob")], times, ..Permit::default() };
     let spec = TableSpec { permits: vec![times(0), times(2)], ..spec(ROWS) };
     let (one, two) = (key("alice", 1), key("alice", 2));
@@ -58,7 +65,7 @@ async fn tables_are_there_after_a_restart_with_what_bounds_their_use() {
         other.store(components(&super::spec(3), 2)).await.expect("room");
         assert!(tables.delete(&two, None).await.expect("room"));
     }
-    let (_store, tables, parts) = restarted(store, &dir).await;
+    let (_store, tables, parts) = restarted(store, &home).await;
     let table = tables.get(&one).expect("it is there");
     assert!(is_as_uploaded(&table, &spec, 1) && tables.get(&two).is_none());
     let bytes = 2 * spec.component_bytes().expect("good");
@@ -74,11 +81,17 @@ async fn tables_are_there_after_a_restart_with_what_bounds_their_use() {
 /// The disk fails at each write in turn, before or after it: two tables of a job are both there afterwards or both not, and no part is left over.
 #[tokio::test]
 async fn a_crash_leaves_all_tables_of_a_job_or_none() {
+    for kind in Kind::all() {
+        all_tables_or_none(&kind).await;
+    }
+}
+
+async fn all_tables_or_none(kind: &Kind) {
     let (first, second) = (spec(ROWS), spec(3));
     let mut seen = [0; 2];
     for when in [When::Before, When::After] {
         for commits in 0.. {
-            let (store, dir) = temporary(Party::P0).await;
+            let (store, home) = kind.temporary().await;
             let tables = tables(&store).await;
             let both = [(1, &first), (2, &second)].map(|(version, spec)| {
                 (arriving(&tables, &key("alice", version), spec), components(spec, version as u8))
@@ -93,7 +106,7 @@ async fn a_crash_leaves_all_tables_of_a_job_or_none() {
                 drop(arriving(&tables, &key("alice", 1), &first));
             }
             drop((tables, stored));
-            let (_store, tables, parts) = restarted(store, &dir).await;
+            let (_store, tables, parts) = restarted(store, &home).await;
             let there = [(1, &first), (2, &second)].map(|(version, spec)| {
                 let table = tables.get(&key("alice", version));
                 table.map(|table| assert!(is_as_uploaded(&table, spec, version as u8))).is_some()
@@ -111,16 +124,22 @@ async fn a_crash_leaves_all_tables_of_a_job_or_none() {
 
 #[tokio::test]
 async fn a_crash_while_a_table_is_deleted_leaves_it_or_nothing() {
+    for kind in Kind::all() {
+        deleted_or_not(&kind).await;
+    }
+}
+
+async fn deleted_or_not(kind: &Kind) {
     let one = key("alice", 1);
     for (when, there) in [(When::Before, true), (When::After, false)] {
-        let (store, dir) = temporary(Party::P0).await;
+        let (store, home) = kind.temporary().await;
         let tables = tables(&store).await;
         arriving(&tables, &one, &spec(3)).store(components(&spec(3), 1)).await.expect("room");
         store.fail_after(0, when);
         tables.delete(&one, None).await.expect_err("the disk fails");
         assert!(store.heal() && tables.get(&one).is_some(), "as it was");
         drop(tables);
-        let (_store, tables, parts) = restarted(store, &dir).await;
+        let (_store, tables, parts) = restarted(store, &home).await;
         assert_eq!((tables.get(&one).is_some(), parts > 0), (there, there));
     }
 }
@@ -128,7 +147,7 @@ async fn a_crash_while_a_table_is_deleted_leaves_it_or_nothing() {
 /// Whatever comes first, a table whose deletion was acknowledged is not there after a restart, and its name is free.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_table_that_is_deleted_while_it_is_written_stays_deleted() {
-    let (store, dir) = temporary(Party::P0).await;
+    let (store, home) = Kind::files().temporary().await;
     let tables = tables(&store).await;
     let one = key("alice", 1);
     let mut ends = [0; 2];
@@ -144,14 +163,14 @@ async fn a_table_that_is_deleted_while_it_is_written_stays_deleted() {
         assert!(tables.get(&one).is_none());
     }
     drop(tables);
-    let (_store, tables, parts) = restarted(store, &dir).await;
+    let (_store, tables, parts) = restarted(store, &home).await;
     assert_eq!((tables.load(), parts), ((0, 0), 0), "{ends:?}");
 }
 
 /// One of two tables of a job is deleted while they are written: what was told is so, and stays so, and the other is not there alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_two_tables_of_which_one_is_deleted_meanwhile_none_is_left_alone() {
-    let (mut store, dir) = temporary(Party::P0).await;
+    let (mut store, home) = Kind::files().temporary().await;
     let mut ends = [0; 2];
     for k in 0..24 {
         let tables = tables(&store).await;
@@ -176,7 +195,7 @@ async fn of_two_tables_of_which_one_is_deleted_meanwhile_none_is_left_alone() {
         }
         arriving(&tables, &key("alice", 2), &fresh).store(components(&fresh, 9)).await.expect("room");
         drop(tables);
-        let (next, tables, _) = restarted(store, &dir).await;
+        let (next, tables, _) = restarted(store, &home).await;
         store = next;
         assert!(tables.get(&key("alice", 1)).is_none());
         assert!(is_as_uploaded(&tables.get(&key("alice", 2)).expect("there"), &fresh, 9));
@@ -188,8 +207,14 @@ async fn of_two_tables_of_which_one_is_deleted_meanwhile_none_is_left_alone() {
 /// The disk has it and says that it has not: who uploads again is not told that there is one, and a restart finds one table.
 #[tokio::test]
 async fn a_table_that_is_there_against_the_word_of_the_disk_is_replaced_or_deleted() {
+    for kind in Kind::all() {
+        there_against_the_word(&kind).await;
+    }
+}
+
+async fn there_against_the_word(kind: &Kind) {
     for again in [true, false] {
-        let (store, dir) = temporary(Party::P0).await;
+        let (store, home) = kind.temporary().await;
         let tables = tables(&store).await;
         let (one, old, fresh) = (key("alice", 1), spec(3), spec(3));
         store.fail_after(1, When::After);
@@ -203,7 +228,7 @@ async fn a_table_that_is_there_against_the_word_of_the_disk_is_replaced_or_delet
             assert!(!tables.delete(&one, None).await.expect("room"));
         }
         drop(tables);
-        let (_store, tables, parts) = restarted(store, &dir).await;
+        let (_store, tables, parts) = restarted(store, &home).await;
         assert_eq!(tables.get(&one).map(|table| is_as_uploaded(&table, &fresh, 2)), again.then_some(true));
         assert_eq!(parts > 0, again);
     }
@@ -211,8 +236,14 @@ async fn a_table_that_is_there_against_the_word_of_the_disk_is_replaced_or_delet
 
 #[tokio::test]
 async fn a_table_that_lacks_a_part_is_damaged() {
+    for kind in Kind::all() {
+        lacking_a_part(&kind).await;
+    }
+}
+
+async fn lacking_a_part(kind: &Kind) {
     for (value, fault) in [(None, "lacks a part"), (Some(Zeroizing::new(vec![0; 3])), "a part of another length")] {
-        let (store, dir) = temporary(Party::P0).await;
+        let (store, home) = kind.temporary().await;
         let one = spec(ROWS);
         arriving(&tables(&store).await, &key("alice", 1), &one).store(components(&one, 1)).await.expect("room");
         let last = store.list(Space::TableParts, "").await.expect("readable").pop().expect("parts");
@@ -221,7 +252,7 @@ async fn a_table_that_lacks_a_part_is_damaged() {
             Some(value) => store.put(Space::TableParts, last, value).await.expect("room"),
         }
         drop(store);
-        let store = reopen(&dir).await.expect("the same store");
+        let store = home.open().await.expect("the same store");
         let error = TableStore::open(Limits::default(), store).await.expect_err("damaged");
         assert!(matches!(error, StoreError::Damaged { .. }) && error.to_string().contains(fault), "{error}");
     }

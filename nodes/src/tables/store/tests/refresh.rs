@@ -3,9 +3,11 @@
 use super::{disk::*, *};
 use crate::{
     job::JobId,
-    store::tests::{When, temporary},
+    store::tests::{
+        When,
+        home::{Home, Kind},
+    },
 };
-use tempfile::TempDir;
 use trefoil_engine::Party;
 
 static SESSION: std::sync::LazyLock<JobId> = std::sync::LazyLock::new(|| JobId::from([7; 16]));
@@ -17,8 +19,8 @@ fn seed() -> Arc<Seed> {
     Arc::new(Seed::new(&[1, 2, 3].map(|k| Zeroizing::new([k; 32]))))
 }
 
-async fn begun(spec: &TableSpec) -> (Store, TempDir, Arc<TableStore>, Arc<StoredTable>) {
-    let (store, dir) = temporary(Party::P0).await;
+async fn begun(kind: &Kind, spec: &TableSpec) -> (Store, Home, Arc<TableStore>, Arc<StoredTable>) {
+    let (store, dir) = kind.temporary().await;
     let tables = tables(&store).await;
     let table = arriving(&tables, &key("alice", 1), spec).store(components(spec, 1)).await.expect("room");
     (store, dir, tables, table)
@@ -30,8 +32,14 @@ fn parts_of(spec: &TableSpec) -> usize {
 
 #[tokio::test]
 async fn new_shares_come_in_use_when_they_are_committed_and_the_old_ones_go() {
+    for kind in Kind::all() {
+        come_in_use(&kind).await;
+    }
+}
+
+async fn come_in_use(kind: &Kind) {
     let spec = spec(ROWS);
-    let (store, dir, tables, table) = begun(&spec).await;
+    let (store, dir, tables, table) = begun(kind, &spec).await;
     let epoch = tables.prepare(&table, (*SESSION, Party::P0), &seed()).await.expect("room");
     assert_eq!((epoch.number, table.pending(), table.content().epoch()), (1, Some(epoch), Epoch::default()));
     assert!(is_as_uploaded(&table, &spec, 1));
@@ -77,7 +85,7 @@ async fn a_crash_leaves_the_shares_of_one_epoch_whole() {
     let mut seen = std::collections::BTreeSet::new();
     for when in [When::Before, When::After] {
         for commits in 0.. {
-            let (store, dir, tables, table) = begun(&spec).await;
+            let (store, dir, tables, table) = begun(&Kind::files(), &spec).await;
             store.fail_after(commits, when);
             let done = async {
                 let epoch = tables.prepare(&table, (*SESSION, Party::P0), &seed()).await?;
