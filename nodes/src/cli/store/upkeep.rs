@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 
 /// What `trefoil store compare` and `refresh` are given.
 #[derive(Debug, clap::Args)]
+#[command(after_help = TOGETHER)]
 pub struct TogetherArgs {
     #[command(flatten)]
     target: ClusterArgs,
@@ -33,6 +34,16 @@ pub struct RebuildArgs {
     #[command(flatten)]
     target: ClusterArgs,
 }
+
+const TOGETHER: &str = "\
+Nodes go on with jobs and logins meanwhile. What is broken off leaves the shares of before in use, or the new ones, at all
+three: run it again. A comparison makes the nodes remember something of each other's shares, by which they find out later
+who has changed one, and by which a node that has lost its store is rebuilt: run one after large uploads, and both from a
+timer.
+
+Examples:
+  trefoil store compare --cluster cluster.toml --identity operator.crt
+  trefoil store refresh --cluster cluster.toml --identity operator.crt --json";
 
 const REBUILD: &str = "\
 Start the node first, with its certificate and key (or new ones) and an empty store. The two others send it the shares
