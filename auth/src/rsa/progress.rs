@@ -4,7 +4,7 @@ use super::wire::{Reader, Writer};
 use crate::Error;
 
 /// How far the number of an attempt may be ahead of the last one known: else one node could use all numbers up.
-const LEAP: u64 = 1 << 32;
+pub(super) const LEAP: u64 = 1 << 32;
 const TOO_FAR: &str = "the attempt's number is too far ahead";
 
 /// What [`Record::resolve`](super::Record::resolve) did.

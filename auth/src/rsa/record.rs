@@ -21,7 +21,7 @@ use super::{
     NodeKey, Outcome, Prepared, PublicKey,
     exponent::Exponent,
     modular::Residue,
-    progress::Progress,
+    progress::{LEAP, Progress},
     wire::{Kind, Reader, Writer},
 };
 use crate::Error;
@@ -214,7 +214,9 @@ impl Record {
             && next.public == prev.public
             && next.check == prev.check
             && (next.progress.epoch, next.progress.begun_by) == (prev.progress.epoch, prev.progress.begun_by)
-            && next.issuing.is_some() == prev.issuing.is_some();
+            && next.issuing.is_some() == prev.issuing.is_some()
+            // Whoever claims to have refused far more than the other would have this node never prepare anything again.
+            && next.progress.refused.abs_diff(prev.progress.refused) <= LEAP;
         if !same {
             return Err(Error::Foreign { what: "component of a lost share", of: "key, node or epoch" });
         }

@@ -139,7 +139,7 @@ impl From<TableFault> for Problem {
     fn from(fault: TableFault) -> Self {
         match fault {
             TableFault::Store(error) => error.into(),
-            TableFault::Deleted(_) => ProblemKind::Conflict.because(fault.to_string()),
+            TableFault::Deleted(_) | TableFault::Renewed(_) => ProblemKind::Conflict.because(fault.to_string()),
             TableFault::Refused(refusal) => (*refusal).into(),
             TableFault::Leaving(_) => ProblemKind::Uploading.because(fault.to_string()),
             TableFault::Ended(_) | TableFault::Memory => ProblemKind::Internal.because(fault.to_string()),

@@ -147,7 +147,7 @@ impl From<Failure> for AuthFault {
 
 impl AuthFault {
     /// Why a session ends, as the peers are told.
-    pub(super) fn as_failure(&self) -> Failure {
+    pub(crate) fn as_failure(&self) -> Failure {
         match self {
             Self::Failed(failure) => failure.clone(),
             Self::Store(_) | Self::Record(_) => {

@@ -20,9 +20,6 @@ use std::{
 use trefoil_circuits::program::{InputVector, Vector};
 use trefoil_engine::{Ctx, Error, Mode, Shares, Z16, Z64};
 
-/// What the records of users' lists of templates begin with.
-const USERS: &str = "user/";
-
 /// Templates of a user at most.
 pub(super) const MOST_EACH: usize = 16;
 
@@ -110,19 +107,6 @@ impl Auth {
     pub(super) async fn users(&self, owner: &ClientName) -> Result<Vec<UserName>, AuthFault> {
         let names = self.store.list(Space::Templates, all_users(owner)).await?;
         Ok(names.iter().filter_map(|name| user_of(owner, name)).collect())
-    }
-
-    /// All users of all owners who have templates, or had.
-    ///
-    /// # Errors
-    /// [`AuthFault`] of the store.
-    pub async fn everybody(&self) -> Result<Vec<(ClientName, UserName)>, AuthFault> {
-        let names = self.store.list(Space::Templates, USERS).await?;
-        let parsed = |name: &Vec<u8>| {
-            let (owner, user) = std::str::from_utf8(name).ok()?.strip_prefix(USERS)?.split_once('/')?;
-            Some((owner.parse().ok()?, user.parse().ok()?))
-        };
-        Ok(names.iter().filter_map(parsed).collect())
     }
 
     /// Puts other templates in the place of a version that all three nodes have. That one stays until [`settle`](Self::settle).
@@ -267,7 +251,13 @@ pub(super) fn erase(
 
 /// What the names of the records of an owner's users begin with.
 pub(super) fn all_users(owner: &ClientName) -> String {
-    format!("{USERS}{owner}/")
+    format!("user/{owner}/")
+}
+
+/// Of which user's template a record has shares.
+pub(crate) fn user_of_shares(record: &str) -> Option<(ClientName, UserName)> {
+    let mut parts = record.strip_prefix("share/")?.split('/');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 /// Of which user a record is.

@@ -79,20 +79,20 @@ impl Lockout {
     }
 }
 
-/// Of two records of what is counted at two nodes the one that permits less; `None` if they count other things.
+/// Of two records of what is counted at two nodes one that permits as little as either; `None` if they count nothing, or other things. What no honest node has written by now, because it would
+/// shut somebody out for good, is not taken from either.
 pub(crate) fn stricter(one: &Value, other: &Value) -> Option<Value> {
-    let number = |record: &Value| -> Option<u64> {
-        match record.as_slice() {
-            &[a, b, c, d] => Some(u32::from_be_bytes([a, b, c, d]).into()),
-            record => record.try_into().ok().map(u64::from_be_bytes),
-        }
-    };
-    if let (Some(x), Some(y)) = (number(one), number(other)) {
-        return (one.len() == other.len()).then(|| if x >= y { one.clone() } else { other.clone() });
+    let now = now_ms();
+    let most = u32::try_from(now / 1000 + CLOCKS_APART).unwrap_or(u32::MAX);
+    let count = |record: &Value| record.as_slice().try_into().ok().map(u32::from_be_bytes);
+    if let (Some(x), Some(y)) = (count(one), count(other)) {
+        let last = [x, y].into_iter().filter(|count: &u32| *count <= most).max()?;
+        return Some(Value::new(last.to_be_bytes().to_vec()));
     }
     let [mut x, y] = [read::<Lockout>(one).ok()?, read::<Lockout>(other).ok()?];
-    x.failures = x.failures.max(y.failures);
-    x.locked_until_ms = x.locked_until_ms.max(y.locked_until_ms);
+    let longest = now.saturating_add(u64::try_from(LONGEST_LOCK.as_millis()).unwrap_or(u64::MAX));
+    x.failures = x.failures.max(y.failures).min(FREE + 16);
+    x.locked_until_ms = x.locked_until_ms.max(y.locked_until_ms).min(longest);
     y.recent.into_iter().for_each(|ceremony| x.remember(ceremony));
     written(&x).ok()
 }
@@ -220,6 +220,24 @@ fn of(records: &WriteTransaction<'_>, key: &UserKey) -> Result<Lockout, AuthFaul
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_two_records_neither_is_forgotten_and_nobody_is_shut_out_for_good() {
+        let count = |count: u32| Value::new(count.to_be_bytes().to_vec());
+        assert_eq!(stricter(&count(7), &count(9)), Some(count(9)));
+        assert_eq!(stricter(&count(7), &count(u32::MAX)), Some(count(7)), "from a year to come");
+        let mut locked = Lockout::default();
+        (0..7).for_each(|_| locked.attempt(now_ms()));
+        locked.remember([3; 32]);
+        let forever = Lockout { failures: u32::MAX, locked_until_ms: u64::MAX, ..Lockout::default() };
+        for other in [Lockout::default(), forever] {
+            let [one, other] = [&locked, &other].map(|lockout| written(lockout).unwrap_or_default());
+            let both: Lockout = read(&stricter(&one, &other).unwrap_or_default()).unwrap_or_default();
+            assert!(both.failures >= 7 && both.locked_until_ms >= locked.locked_until_ms, "{both:?}");
+            assert!(both.locked_until_ms <= now_ms() + 3_600_000 && both.recent.contains(&[3; 32]));
+        }
+        assert_eq!(stricter(&count(7), &Value::new(vec![0; 8])), None);
+    }
 
     #[test]
     fn each_failure_after_the_free_ones_doubles_the_time() {

@@ -21,8 +21,8 @@ pub(super) type Agreement = Result<Vec<Agreed>, Failure>;
 pub(super) struct Agreed {
     /// Whether all three know it to be within its limit.
     pub(super) within: bool,
-    /// Whether this node has to put the shares in use that it has prepared: another one has, so that all three have prepared them.
-    pub(super) advances: bool,
+    /// The mark of the shares that this node has prepared and has to put in use: both others have, so that all three have prepared them.
+    pub(super) advances: Option<[u8; MARK]>,
 }
 
 /// A table of a job at this node.
@@ -40,6 +40,8 @@ const PRESENT: u8 = 1;
 const WITHIN: u8 = 2;
 /// Beside one of these: there are shares that are prepared, whose marks all nodes send in a second message.
 const PENDING: u8 = 4;
+/// Beside one of these: the shares were made anew since the table was uploaded.
+const RENEWED: u8 = 8;
 
 /// Tells both peers which tables this node has for the job, by the marks of its shares, and compares with what they say. All three come to the same
 /// conclusion, which names the table and the node.
@@ -49,8 +51,8 @@ const PENDING: u8 = 4;
 /// to both that it has not makes all three look again. Who says one thing to one peer and another to the other would send these two on different ways, and each would take the other's messages for those of
 /// a node that misbehaves. So the nodes compare what they have heard before they go on.
 ///
-/// Where a refresh was interrupted, one node may have new shares in use that another one has prepared. Nobody honest puts shares in use before all three have prepared them, so where every node has the same shares, in use or
-/// prepared, those that have not put them in use do so now. What is prepared at some and in use at none is left for the next refresh to settle: the one that has prepared it may be under way.
+/// Where a refresh was interrupted, nodes may have new shares in use that another one has only prepared. Nobody honest puts shares in use before all three have prepared them, so where two nodes have the same shares in use and the third has
+/// prepared them, that one puts them in use now. Whatever else there is is left for the next upkeep to settle, in which the three decide by the same messages: a refresh may be under way.
 ///
 /// Not cancel safe: end the session if this is dropped.
 ///
@@ -77,15 +79,16 @@ async fn exchange(me: Party, session: SessionId, net: &dyn Transport, tables: &[
     let mut link = net.open(session, path()).await?;
     let mut said = [(); 3].map(|()| vec![0; tables.len() * ENTRY]);
     for (entry, table) in said[me.index()].chunks_exact_mut(ENTRY).zip(tables) {
-        if let Some(Marks { current, pending }) = table.shares {
-            entry[0] = if table.within { WITHIN } else { PRESENT } | if pending.is_some() { PENDING } else { 0 };
+        if let Some(Marks { current, pending, is_renewed }) = table.shares {
+            entry[0] = if table.within { WITHIN } else { PRESENT };
+            entry[0] |= if pending.is_some() { PENDING } else { 0 } | if is_renewed { RENEWED } else { 0 };
             entry[1..].copy_from_slice(&current);
         }
     }
     tell(&mut *link, me, &mut said).await?;
     let states = |said: &[u8]| said.chunks_exact(ENTRY).map(|entry| entry[0]).collect::<Vec<_>>();
     for peer in me.peers() {
-        let is_state = |state: &u8| matches!(state & !PENDING, PRESENT | WITHIN) || *state == 0;
+        let is_state = |state: &u8| matches!(state & !(PENDING | RENEWED), PRESENT | WITHIN) || *state == 0;
         if !states(&said[peer.index()]).iter().all(is_state) {
             return Err(Error::Peer { peer, fault: PeerFault::Malformed("tables neither present nor absent".into()) });
         }
@@ -147,24 +150,43 @@ fn compare(me: Party, table: &str, entries: &[&[u8]; 3], prepared: &[&[u8]; 3]) 
         return Err(Failure::new(FailureKind::Mismatch, cause).blaming(p));
     }
     let have = |mark: &[u8]| Party::ALL.into_iter().all(|p| of(p) == mark || prepared[p.index()] == mark);
+    let in_use = |mark: &[u8]| Party::ALL.into_iter().filter(|p| of(*p) == mark).count();
     if let Some(common) = Party::ALL.into_iter().map(of).find(|mark| have(mark)) {
-        let within = entries.iter().all(|entry| entry[0] & !PENDING == WITHIN);
-        return Ok(Agreed { within, advances: of(me) != common });
+        let within = entries.iter().all(|entry| entry[0] & WITHIN != 0);
+        let mut mark = [0; MARK];
+        mark.copy_from_slice(common);
+        // Of two one is honest, and nobody can decide to abandon what an honest node has put in use. On the word of one alone this node would commit what the other may be about to abandon.
+        return match in_use(common) {
+            3 => Ok(Agreed { within, advances: None }),
+            2 => Ok(Agreed { within, advances: Some(mark).filter(|_| of(me) != common) }),
+            _ => Err(changing(table)),
+        };
+    }
+    if entries.iter().any(|entry| entry[0] & (PENDING | RENEWED) != 0) {
+        // The nodes say what they have at different moments: nobody is at fault.
+        return Err(changing(table));
     }
     let differs = |p: Party| of(p) != of(p.next()) && of(p) != of(p.prev());
-    let remedy = "if its shares were made anew, that node was restored from a backup of before and is rebuilt by `trefoil store rebuild`; else the owner must upload a new version";
     match Party::ALL.map(differs) {
         [true, true, true] => {
-            let cause = format!("all nodes hold different uploads of {table}, or shares of different epochs; {remedy}");
+            let cause = format!("all nodes hold different uploads of {table}; its owner must upload a new version");
             Err(Failure::new(FailureKind::Mismatch, cause))
         }
         different => {
             let p = Party::ALL[different.iter().position(|d| *d).unwrap_or_default()];
             let cause =
-                format!("{p} holds another upload of {table} than the others, or shares of another epoch; {remedy}");
+                format!("{p} holds another upload of {table} than the others; its owner must upload a new version");
             Err(Failure::new(FailureKind::Mismatch, cause).blaming(p))
         }
     }
+}
+
+/// The nodes have shares of different epochs.
+fn changing(table: &str) -> Failure {
+    let cause = format!(
+        "the nodes have shares of {table} of different epochs: they are being made anew, so submit the job again; if this stays, a refresh was broken off or a node was restored from a backup, and an operator finds out by `trefoil store compare`"
+    );
+    Failure::new(FailureKind::Mismatch, cause)
 }
 
 #[cfg(test)]
@@ -177,7 +199,11 @@ mod tests {
 
     /// What the nodes conclude of one table, each with its digest of it.
     async fn conclude(digests: [Option<[u8; 32]>; 3], within: [bool; 3]) -> [Agreement; 3] {
-        conclude_of(digests.map(|digest| digest.map(|current| Marks { current, pending: None })), within).await
+        conclude_of(
+            digests.map(|digest| digest.map(|current| Marks { current, pending: None, is_renewed: false })),
+            within,
+        )
+        .await
     }
 
     async fn conclude_of(shares: [Option<Marks>; 3], within: [bool; 3]) -> [Agreement; 3] {
@@ -202,7 +228,7 @@ mod tests {
     async fn all_three_name_the_same_node() {
         let (one, two, three) = (Some([1; 32]), Some([2; 32]), Some([3; 32]));
         for within in [[true; 3], [false; 3], [true, true, false]] {
-            let known = Ok(vec![Agreed { within: within == [true; 3], advances: false }]);
+            let known = Ok(vec![Agreed { within: within == [true; 3], advances: None }]);
             assert_eq!(conclude([one; 3], within).await, [known.clone(), known.clone(), known]);
         }
         for (digests, cause, blamed) in [
@@ -220,17 +246,17 @@ mod tests {
         }
     }
 
-    /// A refresh was interrupted: whoever has only prepared what another has in use puts it in use, if all have it.
+    /// A refresh was interrupted: whoever has only prepared what both others have in use puts it in use.
     #[tokio::test]
-    async fn shares_that_one_has_in_use_and_all_have_are_put_in_use() {
+    async fn shares_that_two_have_in_use_and_all_have_are_put_in_use() {
         let held = |current: u8, pending: Option<u8>| {
-            Some(Marks { current: [current; 32], pending: pending.map(|mark| [mark; 32]) })
+            let pending = pending.map(|mark| [mark; 32]);
+            Some(Marks { current: [current; 32], pending, is_renewed: current > 1 })
         };
         let (old, prepared, new) = (held(1, None), held(1, Some(2)), held(2, None));
         for (shares, advances) in [
             ([prepared, prepared, prepared], [false; 3]),
             ([prepared, old, prepared], [false; 3]),
-            ([new, prepared, prepared], [false, true, true]),
             ([new, new, prepared], [false, false, true]),
             ([new, new, new], [false; 3]),
             // The next one is prepared at one of them.
@@ -238,16 +264,25 @@ mod tests {
         ] {
             let all = conclude_of(shares, [true; 3]).await;
             for (agreement, advances) in all.into_iter().zip(advances) {
-                assert_eq!(agreement, Ok(vec![Agreed { within: true, advances }]), "{shares:?}");
+                assert_eq!(
+                    agreement,
+                    Ok(vec![Agreed { within: true, advances: advances.then_some([2; 32]) }]),
+                    "{shares:?}"
+                );
             }
         }
-        // P1 has not prepared what P0 says that it has in use: nobody puts anything in use.
-        for (shares, blamed) in
-            [([new, old, prepared], Some(0)), ([new, new, old], Some(2)), ([prepared, held(3, None), new], None)]
-        {
+        for shares in [
+            // One alone has them in use, or says so: the others may be about to abandon them.
+            [new, prepared, prepared],
+            // P1 has not prepared what P0 says that it has in use.
+            [new, old, prepared],
+            [new, new, old],
+            [prepared, held(3, None), new],
+        ] {
             for agreement in conclude_of(shares, [true; 3]).await {
                 let failure = agreement.expect_err("no agreement");
-                assert_eq!((failure.kind, failure.blamed), (FailureKind::Mismatch, blamed), "{}", failure.cause);
+                assert!(failure.cause.contains("different epochs"), "{}", failure.cause);
+                assert_eq!((failure.kind, failure.blamed), (FailureKind::Mismatch, None), "{}", failure.cause);
             }
         }
     }
@@ -264,7 +299,7 @@ mod tests {
             let heard = Sha256::digest([says(what), says(WITHIN), says(WITHIN)].concat());
             liar.send(peer, heard.to_vec().into()).await.expect("memory");
         }
-        let shares = Some(Marks { current: [1; 32], pending: None });
+        let shares = Some(Marks { current: [1; 32], pending: None, is_renewed: false });
         let entries = [Entry { name: "table".to_owned(), shares, within: true }];
         let [one, two] = [Party::P1, Party::P2].map(|me| {
             let (seat, entries) = (net.seat(me), &entries);
@@ -287,7 +322,7 @@ mod tests {
             let mut link = net.seat(p).open(SESSION, path()).await.expect("memory");
             link.send(Party::P0, said.clone().into()).await.expect("memory");
         }
-        let shares = Some(Marks { current: [1; 32], pending: None });
+        let shares = Some(Marks { current: [1; 32], pending: None, is_renewed: false });
         let entry = Entry { name: "table".to_owned(), shares, within: false };
         let error = exchange(Party::P0, SESSION, &*net.seat(Party::P0), &[entry]).await.expect_err("nonsense");
         assert!(matches!(error, Error::Peer { peer: Party::P1, .. }), "{error}");

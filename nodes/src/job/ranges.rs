@@ -53,8 +53,8 @@ impl Ranges {
         });
         for ((table, limit), agreed) in tables.zip(agreed) {
             *limit = limit.filter(|_| !agreed.within);
-            if agreed.advances {
-                table.advance().await?;
+            if let Some(mark) = &agreed.advances {
+                table.advance(mark).await?;
             }
         }
         Ok(())

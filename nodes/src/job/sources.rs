@@ -57,6 +57,8 @@ pub(super) struct Marks {
     pub(super) current: [u8; 32],
     /// Those that are prepared beside them.
     pub(super) pending: Option<[u8; 32]>,
+    /// Whether they were made anew since the table was uploaded.
+    pub(super) is_renewed: bool,
 }
 
 /// Columns of a table whose entries are to be within a limit.
@@ -525,18 +527,26 @@ impl TableSource {
         // In this order: what is prepared now and in use a moment later is not missed.
         let pending = stored.pending().map(mark);
         let content = stored.content();
-        let current = mark(content.epoch());
+        let (current, is_renewed) = (mark(content.epoch()), content.epoch() != Epoch::default());
         self.pinned = Some(content);
-        Some(Marks { current, pending: pending.filter(|pending| *pending != current) })
+        Some(Marks { current, pending: pending.filter(|pending| *pending != current), is_renewed })
     }
 
-    /// Puts the shares that are prepared in use, as all three nodes have them, and computes on them.
-    pub(super) async fn advance(&mut self) -> Result<(), TableFault> {
+    /// Puts the shares of this mark in use, which all three nodes have, and computes on them.
+    ///
+    /// # Errors
+    /// [`TableFault`] if it could not, or has others meanwhile.
+    pub(super) async fn advance(&mut self, mark: &[u8; 32]) -> Result<(), TableFault> {
         let Some(stored) = &self.stored else { return Ok(()) };
-        if let Some(epoch) = stored.pending() {
+        let is_due = |epoch: &Epoch| epoch.mark(stored.digest()) == *mark;
+        if let Some(epoch) = stored.pending().filter(is_due) {
             stored.commit(epoch).await?;
         }
-        self.pinned = Some(stored.content());
+        let content = stored.content();
+        if !is_due(&content.epoch()) {
+            return Err(TableFault::Renewed(Box::new(self.key.clone())));
+        }
+        self.pinned = Some(content);
         Ok(())
     }
 

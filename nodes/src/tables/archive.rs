@@ -167,44 +167,77 @@ impl Archive {
     /// [`TableFault::Deleted`] if the table or these shares are not there; [`TableFault`] of the disk.
     pub(super) async fn commit(&self, table: &StoredTable, epoch: Epoch) -> Result<Content, TableFault> {
         let (store, key, bytes) = (self.store.clone(), table.key().clone(), table.content().components[0].len());
-        let write = self.store.write(move |records| {
+        // Read first: nobody waits for a large table meanwhile. It does not change, as this table is being changed by nobody else.
+        let read = self.store.read(move |records| {
             let deleted = || TableFault::Deleted(Box::new(key.clone()));
-            let mut head = head(&store, records, &key)?.ok_or_else(deleted)?;
+            let head = head(&store, records, &key)?.ok_or_else(deleted)?;
             let found = pending(&store, records, &key)?.filter(|pending| pending.epoch == epoch);
             let copy = match found {
                 _ if head.epoch == epoch => head.copy,
                 Some(pending) => pending.copy,
                 None => return Err(deleted()),
             };
-            let content = content(&store, records, &key, (copy, epoch, bytes))?;
+            Ok::<_, TableFault>(content(&store, records, &key, (copy, epoch, bytes))?)
+        });
+        let content = read.await?;
+        let (store, key, copy) = (self.store.clone(), table.key().clone(), content.copy);
+        let write = self.store.write(move |records| {
+            let mut head = head(&store, records, &key)?.ok_or_else(|| TableFault::Deleted(Box::new(key.clone())))?;
             if head.epoch != epoch {
                 remove_parts(records, &key, head.copy)?;
                 (head.copy, head.epoch) = (copy, epoch);
                 records.put(Space::Tables, &record_name(&key, &Record::Head), &json(&head)?)?;
                 records.remove(Space::Tables, &record_name(&key, &Record::Pending))?;
             }
-            Ok(content)
+            Ok::<_, TableFault>(())
         });
-        write.await
+        write.await?;
+        Ok(content)
     }
 
-    /// Removes the parts of a copy of which no record tells. What cannot be removed now is when the node starts.
-    pub(super) async fn remove_parts(&self, key: &TableKey, copy: Copy) {
-        let of = key.clone();
-        if let Err(error) = self.store.write(move |records| remove_parts(records, &of, copy)).await {
-            tracing::error!("{key}: what there is of new shares could not be removed: {error}");
-        }
-    }
-
-    /// Removes shares that are prepared.
-    pub(super) async fn abandon(&self, key: &TableKey) -> Result<(), StoreError> {
+    /// Removes the parts of a copy that was to be prepared, and the record that tells of it if there is one.
+    pub(super) async fn unprepare(&self, key: &TableKey, copy: Copy) -> Result<(), StoreError> {
         let (store, key) = (self.store.clone(), key.clone());
         let write = self.store.write(move |records| {
-            let Some(pending) = pending(&store, records, &key)? else { return Ok(()) };
-            remove_parts(records, &key, pending.copy)?;
-            records.remove(Space::Tables, &record_name(&key, &Record::Pending)).map(drop)
+            if pending(&store, records, &key)?.is_some_and(|pending| pending.copy == copy) {
+                records.remove(Space::Tables, &record_name(&key, &Record::Pending))?;
+            }
+            remove_parts(records, &key, copy)
         });
         write.await
+    }
+
+    /// Removes shares that are prepared beside those of an epoch.
+    ///
+    /// # Errors
+    /// [`TableFault::Deleted`] if others are in use: nothing is removed then.
+    pub(super) async fn abandon(&self, key: &TableKey, current: Epoch) -> Result<(), TableFault> {
+        let (store, key) = (self.store.clone(), key.clone());
+        let write = self.store.write(move |records| {
+            if head(&store, records, &key)?.is_none_or(|head| head.epoch != current) {
+                return Err(TableFault::Deleted(Box::new(key)));
+            }
+            let Some(pending) = pending(&store, records, &key)? else { return Ok(()) };
+            remove_parts(records, &key, pending.copy)?;
+            records.remove(Space::Tables, &record_name(&key, &Record::Pending))?;
+            Ok(())
+        });
+        write.await
+    }
+
+    /// What the disk has of a table: its shares in use, if they are others than those in memory, and the epoch of those that are prepared.
+    ///
+    /// # Errors
+    /// [`TableFault::Deleted`] if the table is not there.
+    pub(super) async fn found(&self, table: &StoredTable) -> Result<(Option<Content>, Option<Epoch>), TableFault> {
+        let (store, key) = (self.store.clone(), table.key().clone());
+        let (epoch, bytes) = (table.content().epoch, table.content().components[0].len());
+        let read = self.store.read(move |records| {
+            let Some(head) = head(&store, records, &key)? else { return Err(TableFault::Deleted(Box::new(key))) };
+            let other = (head.epoch != epoch).then(|| content(&store, records, &key, (head.copy, head.epoch, bytes)));
+            Ok((other.transpose()?, pending(&store, records, &key)?.map(|pending| pending.epoch)))
+        });
+        read.await
     }
 
     /// Writes how often the permits of tables have been used, as it is when the record is written.
@@ -365,7 +398,7 @@ fn put_heads(records: &mut WriteTransaction<'_>, tables: &[Arc<StoredTable>]) ->
         let (origins, owners, epoch) = (table.origins().to_vec(), table.owners().to_vec(), table.content().epoch);
         let head = Head { format: FORMAT, owner, name, version, copy, spec, origins, owners, epoch };
         // Those of a table that was there before say nothing of this one.
-        records.remove(Space::Tables, &record_name(key, &Record::Uses))?;
+        records.put(Space::Tables, &record_name(key, &Record::Uses), &json(&table.uses())?)?;
         records.put(Space::Tables, &record_name(key, &Record::Head), &json(&head)?)
     })
 }

@@ -25,6 +25,9 @@ pub enum TableFault {
     /// There is no room for it.
     #[error(transparent)]
     Refused(Box<TableRefusal>),
+    /// It has other shares by now than those that the nodes had agreed on.
+    #[error("the shares of {0} were made anew meanwhile")]
+    Renewed(Box<TableKey>),
     /// There is no disk to keep new shares on.
     #[error("the tables of this node are in memory alone")]
     Memory,

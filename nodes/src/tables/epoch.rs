@@ -2,11 +2,11 @@
 
 use super::{TableSpec, archive::Copy};
 use crate::job::JobId;
-use hkdf::Hkdf;
-use rand_chacha::{
+use chacha20::{
     ChaCha20Rng,
     rand_core::{Rng as _, SeedableRng as _},
 };
+use hkdf::Hkdf;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::fmt;

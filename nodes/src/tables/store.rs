@@ -145,7 +145,7 @@ impl TableStore {
         Ok(epoch)
     }
 
-    /// Puts a table back that this node has lost, with shares of an epoch. One of another epoch goes.
+    /// Puts a table back that this node has lost, with shares of an epoch.
     ///
     /// # Errors
     /// [`TableFault`]; the table is not there, and can be put back again.
@@ -155,22 +155,15 @@ impl TableStore {
         record: TableRecord,
         components: [Zeroizing<Vec<u8>>; 2],
     ) -> Result<Arc<StoredTable>, TableFault> {
-        if let Some(table) = self.get(&key) {
-            if table.content().epoch() == epoch {
-                return Ok(table);
-            }
-            self.delete(&key, None).await?;
-        }
         let TableRecord { spec, origins, owners, uses } = record;
         let bytes = components.iter().map(|component| component.len() as u64).sum();
         let arriving = match self.begin(&key, spec, bytes) {
             Ok(Arrival::New(arriving)) => arriving,
-            Ok(Arrival::Known(table)) => return Ok(table),
+            Ok(Arrival::Known(table)) if table.content().epoch() == epoch => return Ok(table),
+            Ok(Arrival::Known(_)) => return Err(TableFault::Renewed(Box::new(key))),
             Err(refusal) => return Err(TableFault::Refused(Box::new(refusal))),
         };
-        let table = arriving.of_rows(origins).of_customers(owners).restored(epoch, uses).store(components).await?;
-        self.keep_uses(vec![table.clone()]).await?;
-        Ok(table)
+        arriving.of_rows(origins).of_customers(owners).restored(epoch, uses).store(components).await
     }
 
     /// Where tables are kept on the disk.
@@ -208,6 +201,11 @@ impl TableStore {
         let leaving = tokio::spawn(async move {
             let removed = match &slot {
                 Slot::Stored(table) => {
+                    // What has ended badly before is not to hide what the disk has.
+                    let reconciled = table.reconcile().await;
+                    if let Err(fault) = reconciled {
+                        tracing::warn!("{key}: {fault}");
+                    }
                     // Its shares may have been made anew since.
                     let _changing = table.changing().await;
                     let copy = table.copy();

@@ -16,7 +16,11 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    future::Future,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use trefoil_circuits::program::{InputVector, RingKind, Shape};
 
@@ -52,6 +56,8 @@ pub struct StoredTable {
     shares: Mutex<Shares>,
     /// Held while its records change.
     changing: tokio::sync::Mutex<()>,
+    /// Whether a change of its records has not ended well, so that the disk may have another thing.
+    unsure: AtomicBool,
     /// Where it is kept.
     store: Weak<TableStore>,
     uses: Mutex<Uses>,
@@ -160,6 +166,7 @@ impl StoredTable {
             body,
             shares: Mutex::new(shares),
             changing: tokio::sync::Mutex::default(),
+            unsure: AtomicBool::new(false),
             store,
             uses: Mutex::new(uses),
             proven: Proven::default(),
@@ -192,53 +199,98 @@ impl StoredTable {
         self.changing.lock().await
     }
 
-    /// Writes new shares down beside those in use. When this returns they are on the disk.
+    /// Writes new shares down beside those in use. When this returns they are on the disk. Dropped, it goes on to its end.
     ///
     /// # Errors
     /// [`TableFault`]; the shares in use are as they were.
     pub(super) async fn prepare(self: &Arc<Self>, content: Content) -> Result<(), TableFault> {
-        let (archive, epoch, content) = (self.archive()?, content.epoch, Arc::new(content));
-        archive.write_parts(self.key(), &content).await?;
-        let _changing = self.changing().await;
-        let prepared = archive.prepare(self.clone(), &content).await;
-        match &prepared {
-            Ok(()) => self.shares().pending = Some(epoch),
-            Err(_) => archive.remove_parts(self.key(), content.copy).await,
-        }
-        prepared
+        self.change(move |table, archive| async move {
+            let (epoch, content) = (content.epoch, Arc::new(content));
+            let written = match archive.write_parts(table.key(), &content).await {
+                Ok(()) => archive.prepare(table.clone(), &content).await,
+                Err(error) => Err(error.into()),
+            };
+            match &written {
+                Ok(()) => table.shares().pending = Some(epoch),
+                // What came of the record is not known; parts and record go together.
+                Err(_) => archive.unprepare(table.key(), content.copy).await?,
+            }
+            written
+        })
+        .await
     }
 
-    /// Puts the shares of an epoch that are prepared in the place of those in use, which are erased. All three nodes have prepared them.
+    /// Puts the shares of an epoch that are prepared in the place of those in use, which are erased. All three nodes have prepared them. Dropped, it goes on to its end.
     ///
     /// # Errors
     /// [`TableFault`]; what is in use is as it was, and can be committed later.
-    pub async fn commit(&self, epoch: Epoch) -> Result<(), TableFault> {
-        let archive = self.archive()?;
-        let _changing = self.changing().await;
-        if self.content().epoch == epoch {
-            return Ok(());
-        }
-        let content = archive.commit(self, epoch).await?;
-        let old = {
-            let mut shares = self.shares();
-            shares.pending = None;
-            std::mem::replace(&mut shares.content, Arc::new(content))
-        };
-        // A large table takes long to wipe.
-        tokio::task::spawn_blocking(move || drop(old));
-        Ok(())
+    pub async fn commit(self: &Arc<Self>, epoch: Epoch) -> Result<(), TableFault> {
+        self.change(move |table, archive| async move {
+            if table.content().epoch != epoch {
+                let content = archive.commit(&table, epoch).await?;
+                table.take_on(Some(content), None);
+            }
+            Ok(())
+        })
+        .await
     }
 
-    /// Erases the shares that are prepared: some node has not got that far, and never will.
+    /// Erases the shares that are prepared: some node has not got that far, and never will. Dropped, it goes on to its end.
     ///
     /// # Errors
-    /// [`TableFault`].
-    pub async fn abandon(&self) -> Result<(), TableFault> {
-        let archive = self.archive()?;
-        let _changing = self.changing().await;
-        archive.abandon(self.key()).await?;
-        self.shares().pending = None;
-        Ok(())
+    /// [`TableFault`]; it can be done again.
+    pub async fn abandon(self: &Arc<Self>) -> Result<(), TableFault> {
+        self.change(move |table, archive| async move {
+            archive.abandon(table.key(), table.content().epoch).await?;
+            table.take_on(None, None);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Takes over what the disk says, if a write of which the end is not known has left it another thing than this node had in mind.
+    ///
+    /// # Errors
+    /// [`TableFault`]; what is in use is as it was.
+    pub async fn reconcile(self: &Arc<Self>) -> Result<(), TableFault> {
+        if !self.unsure.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.change(move |table, archive| async move {
+            let (content, pending) = archive.found(&table).await?;
+            table.take_on(content, pending);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Changes the records, one after the other, to its end whether or not somebody waits for it. Until it has ended well nobody knows what the disk has.
+    async fn change<F>(
+        self: &Arc<Self>,
+        work: impl FnOnce(Arc<Self>, Archive) -> F + Send + 'static,
+    ) -> Result<(), TableFault>
+    where
+        F: Future<Output = Result<(), TableFault>> + Send,
+    {
+        let (table, archive) = (self.clone(), self.archive()?);
+        let task = tokio::spawn(async move {
+            let _changing = table.changing().await;
+            table.unsure.store(true, Ordering::Release);
+            work(table.clone(), archive).await?;
+            table.unsure.store(false, Ordering::Release);
+            Ok(())
+        });
+        task.await?
+    }
+
+    /// What is in use and what is prepared, from now on.
+    fn take_on(&self, content: Option<Content>, pending: Option<Epoch>) {
+        let mut shares = self.shares();
+        shares.pending = pending;
+        let old = content.map(|content| std::mem::replace(&mut shares.content, Arc::new(content)));
+        drop(shares);
+        // A large table takes long to wipe.
+        tokio::task::spawn_blocking(move || drop(old));
     }
 
     fn archive(&self) -> Result<Archive, TableFault> {

@@ -16,6 +16,9 @@ use zeroize::Zeroizing;
 /// Items in one round.
 const AT_ONCE: usize = 32;
 
+/// The mark of what is not there any more.
+const ABSENT: Mark = [0; 32];
+
 /// What is compared with.
 struct Round<'a> {
     items: &'a [Item],
@@ -26,9 +29,10 @@ struct Round<'a> {
 
 /// Compares items, the same at all three nodes in the same order.
 ///
-/// **Cost.** Four exchanges for every 32 items, and 129 bytes for each to each peer; each node hashes what it has.
+/// **Cost.** Four exchanges for every 32 items: 65 bytes for each to each peer, and 32 more to the one before; each node hashes what it has.
 ///
-/// **Security.** A node that says what is not so makes findings, and nothing else; each node believes of the third component what both its holders say, of whom one is honest.
+/// **Security.** It finds faults of honest nodes: disks, programs, backups. A node that deviates can say of a component what its other holder says; what it changes is found when its shares are used in malicious mode, or sent in a rebuild. It can make
+/// findings that are not so, and have the nodes forget what they remember. Of the third component each node remembers what both its holders say, of whom one is honest.
 pub(super) async fn compare(talk: &mut Talk, store: &Store, items: &[Item]) -> Result<Vec<Finding>, Broken> {
     let mut findings = Vec::new();
     for items in items.chunks(AT_ONCE) {
@@ -41,7 +45,8 @@ async fn round(talk: &mut Talk, store: &Store, items: &[Item]) -> Result<Vec<Fin
     let round = begin(talk, store, items).await?;
     let mut marks: Vec<u8> = Vec::with_capacity(64 * items.len());
     for (item, salts) in items.iter().zip(&round.salts) {
-        let both = talk.working(item.marks(store, salts)).await??;
+        // What was deleted meanwhile has no marks.
+        let both = talk.working(item.marks(store, salts)).await?.unwrap_or([ABSENT; 2]);
         marks.extend_from_slice(both.as_flattened());
     }
     let said = talk.all(&marks, marks.len()).await?;
@@ -58,6 +63,14 @@ async fn round(talk: &mut Talk, store: &Store, items: &[Item]) -> Result<Vec<Fin
     for (k, item) in items.iter().enumerate() {
         let marks = all.each_ref().map(|of| of[k]);
         let known = round.witnesses[k].as_ref();
+        let gone: Vec<Party> = Party::ALL.into_iter().filter(|party| marks[party.index()].contains(&ABSENT)).collect();
+        if let Some(party) = gone.first() {
+            if !gone.contains(&talk.me()) {
+                let cause = format!("{party} does not have it any more; compare again if it is still there");
+                findings.push(Finding::new(item.name(), cause));
+            }
+            continue;
+        }
         let found = judge(talk.me(), item.name(), &marks, known);
         if found.is_empty() && known.is_none() {
             let witness = Witness { salts: round.salts[k].clone(), third: marks[talk.me().prev().index()][0] };

@@ -12,7 +12,10 @@ use crate::{
     tables::{Epoch, StoredTable, TableKey, TableName, TableStore},
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use trefoil_engine::Party;
 
 /// What the records of templates' shares begin with.
@@ -58,8 +61,13 @@ impl Inventory {
     pub(super) async fn take(store: &Store, tables: &TableStore, keys: Vec<KeyId>) -> Result<Self, Broken> {
         let templates = store.list(Space::Templates, SHARES).await.map_err(|e| Broken::Own(e.to_string()))?;
         let templates = templates.into_iter().filter_map(|name| String::from_utf8(name).ok()).collect();
-        let tables = tables.all().iter().map(TableAt::of).collect();
-        Ok(Self { tables, templates, keys })
+        let all = tables.all();
+        for table in &all {
+            if let Err(fault) = table.reconcile().await {
+                tracing::warn!("{}: {fault}", table.key());
+            }
+        }
+        Ok(Self { tables: all.iter().map(TableAt::of).collect(), templates, keys })
     }
 
     /// What each of the nodes has.
@@ -73,6 +81,12 @@ impl TableAt {
         let TableKey { owner, name, version } = table.key().clone();
         let pending = table.pending();
         Self { owner, name, version, sha256: Sha256Hex(*table.digest()), epoch: table.content().epoch(), pending }
+    }
+
+    /// The table, if this node has this very upload in this epoch.
+    pub(super) fn here(&self, tables: &TableStore) -> Option<Arc<StoredTable>> {
+        let table = tables.get(&self.key())?;
+        Some(table).filter(|table| *table.digest() == self.sha256.0 && table.content().epoch() == self.epoch)
     }
 
     pub(super) fn key(&self) -> TableKey {
@@ -103,6 +117,24 @@ pub(super) fn tables(all: &[Inventory; 3], of: &[Party]) -> (Vec<(TableKey, Vec<
     (common, findings)
 }
 
+/// The tables that both others of a lost node have, each with what all say of it that have it: the one called lost may have it after all.
+pub(super) fn tables_for(all: &[Inventory; 3], lost: Party) -> (Vec<(TableKey, Vec<TableAt>)>, Vec<Finding>) {
+    let (mut common, mut findings) = tables(all, &lost.peers());
+    common.retain_mut(|(key, at)| {
+        let Some(held) = all[lost.index()].tables.iter().find(|held| held.key() == *key) else { return true };
+        if at.iter().any(|other| other.sha256 != held.sha256) {
+            let cause = format!(
+                "{lost} has another upload of it; its owner deletes it, or {lost} is started with an empty store"
+            );
+            findings.push(Finding::new(key, cause));
+            return false;
+        }
+        at.push(held.clone());
+        true
+    });
+    (common, findings)
+}
+
 /// What some nodes all have of a list of names, in order; the others as findings.
 pub(super) fn names<T: Clone + Ord>(
     lists: [&[T]; 3],
@@ -111,7 +143,9 @@ pub(super) fn names<T: Clone + Ord>(
 ) -> (Vec<T>, Vec<Finding>) {
     let mut at: BTreeMap<&T, usize> = BTreeMap::new();
     for party in of {
-        lists[party.index()].iter().for_each(|name| *at.entry(name).or_default() += 1);
+        // Each node counts once, however often it names something.
+        let names: BTreeSet<&T> = lists[party.index()].iter().collect();
+        names.into_iter().for_each(|name| *at.entry(name).or_default() += 1);
     }
     let (common, rest): (Vec<_>, Vec<_>) = at.into_iter().partition(|(_, times)| *times == of.len());
     let missing = |(name, _): (&T, usize)| {

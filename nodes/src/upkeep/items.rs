@@ -164,7 +164,7 @@ pub(super) async fn forget_others(store: &Store, mine: &Inventory) -> Result<(),
 
 /// The items that all three nodes have.
 pub(super) fn of(tables: &TableStore, at: &[TableAt], templates: &[String]) -> Vec<Item> {
-    let table = |at: &TableAt| tables.get(&at.key()).map(|table| Item::table(at, &table));
+    let table = |at: &TableAt| at.here(tables).map(|table| Item::table(at, &table));
     at.iter().filter_map(table).chain(templates.iter().map(|record| Item::template(record))).collect()
 }
 

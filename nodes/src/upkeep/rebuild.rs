@@ -6,7 +6,7 @@
 use super::{
     Finding, Unwitnessed, UpkeepConfig, UpkeepSpec,
     inventory::TableAt,
-    items::{self, Item, Witness, mark_of},
+    items::{self, Item, Mark, Salt, Witness, mark_of},
     records,
     talk::{Broken, PIECE, Talk},
 };
@@ -18,6 +18,7 @@ use crate::{
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use subtle::ConstantTimeEq as _;
 use trefoil_engine::{Error, Party, PeerFault};
 use zeroize::Zeroizing;
 
@@ -38,8 +39,12 @@ struct Described {
     bytes: Option<u64>,
     /// Of a table.
     table: Option<TableRecord>,
-    /// The salt of the component that is sent, and the mark of the one that the other node sends.
-    witness: Option<(String, String)>,
+}
+
+/// What a node remembers of an item: the salt of the component that it sends, and the mark of the one that the other sends.
+struct Remembered {
+    salt: Salt,
+    third: Mark,
 }
 
 /// One thing to rebuild.
@@ -90,11 +95,22 @@ pub(super) async fn rebuild(
     for id in keys {
         let outcome = if talk.me() == lost {
             let (next, prev) = (talk.hear(lost.next(), LONGEST).await?, talk.hear(lost.prev(), LONGEST).await?);
-            config.keys.rebuild(id, &next, &prev).await.map_err(|fault| Finding::new(id, fault.to_string()))
+            if next.is_empty() || prev.is_empty() {
+                Err(Finding::new(
+                    id,
+                    "a node has no part of it to send: a step with it was interrupted while this node had its share; it says so in its log. The owner enrols a new key, or recovers this one",
+                ))
+            } else {
+                config.keys.rebuild(id, &next, &prev).await.map_err(|fault| Finding::new(id, fault.to_string()))
+            }
         } else {
-            let part = config.keys.part_for(id, lost).await.map_err(|fault| Broken::Own(fault.to_string()))?;
+            let part = config.keys.part_for(id, lost).await;
+            let (part, outcome) = match part {
+                Ok(part) => (part, Ok(())),
+                Err(fault) => (Value::default(), Err(Finding::new(id, fault.to_string()))),
+            };
             talk.tell(lost, Bytes::from_owner(part)).await?;
-            Ok(())
+            outcome
         };
         match outcome {
             Ok(()) => rebuilt.2.push(id.clone()),
@@ -118,7 +134,7 @@ async fn send(talk: &mut Talk, (config, lost): (&UpkeepConfig, Party), piece: &P
     // The node before the lost one has the component as its next, the node after it as its own.
     let k = usize::from(talk.me() == lost.prev());
     let (item, table) = match piece {
-        Piece::Table(at) => match config.tables.get(&at.key()).filter(|table| table.content().epoch() == at.epoch) {
+        Piece::Table(at) => match at.here(&config.tables) {
             Some(table) => (Some(Item::table(at, &table)), Some(TableRecord::of(&table))),
             None => (None, None),
         },
@@ -133,9 +149,10 @@ async fn send(talk: &mut Talk, (config, lost): (&UpkeepConfig, Party), piece: &P
         None => None,
     };
     let bytes = component.as_ref().map(|component| component.bytes().len() as u64);
-    let witness = witness.map(|witness| (hex::encode(*witness.salts[k]), hex::encode(witness.third)));
-    let text = serde_json::to_vec(&Described { bytes, table, witness }).map_err(|e| Broken::Own(e.to_string()))?;
+    let remembered = witness.map(|witness| [*witness.salts[k], witness.third].concat()).unwrap_or_default();
+    let text = serde_json::to_vec(&Described { bytes, table }).map_err(|e| Broken::Own(e.to_string()))?;
     talk.tell(lost, text.into()).await?;
+    talk.tell(lost, Bytes::from_owner(Zeroizing::new(remembered))).await?;
     if talk.hear(lost, 1).await?[..] == [1]
         && let Some(component) = component
     {
@@ -156,47 +173,57 @@ async fn receive(
     let (name, label) = piece.about();
     // The component of this name is at the node before, the other at the node after.
     let from = [me.prev(), me.next()];
-    let mut described = Vec::with_capacity(2);
+    let (mut described, mut remembered) = (Vec::with_capacity(2), Vec::with_capacity(2));
     for party in from {
         let text = talk.hear(party, LONGEST).await?;
         described.push(serde_json::from_slice::<Described>(&text).map_err(|e| malformed(party, &e.to_string()))?);
+        let bytes = talk.hear(party, 64).await?;
+        remembered.push(Remembered::read(&bytes).ok_or_else(|| malformed(party, "neither a mark nor none"))?);
     }
     let [before, after]: [Described; 2] =
         described.try_into().map_err(|_| Broken::Own("two descriptions".to_owned()))?;
     let expected = expected(piece, [&before, &after]);
-    let wanted = match &expected {
-        Ok(bytes) if before.witness.is_some() && after.witness.is_some() || spec.unwitnessed == Unwitnessed::Accept => Ok(*bytes),
-        Ok(_) => Err("its shares were never compared while this node had them, so that nothing tells whether they are sent as they were; `--unwitnessed accept` takes them, or the owner uploads it again".to_owned()),
-        Err(cause) => Err(cause.clone()),
+    let mut suspects = Vec::new();
+    let wanted = match (&expected, &remembered[0], &remembered[1]) {
+        (Err(cause), ..) => Err(cause.clone()),
+        (Ok(bytes), Some(_), Some(_)) => Ok(*bytes),
+        (Ok(bytes), None, None) if spec.unwitnessed == Unwitnessed::Accept => Ok(*bytes),
+        (Ok(_), None, None) => Err(format!(
+            "both nodes say that its shares were never compared while {me} had them, so that nothing tells whether {} and {} send what they had: `--unwitnessed accept` takes the word of each for the component that it sends, or the owner uploads it again",
+            from[0], from[1]
+        )),
+        // All three begin to remember in one round.
+        (Ok(_), of_before, _) => {
+            let (knows, other) = if of_before.is_some() { (from[0], from[1]) } else { (from[1], from[0]) };
+            suspects.push(other);
+            Err(format!(
+                "{knows} remembers a comparison of it and {other} does not: {other} was stopped in the middle of that, or deviates so that what it sends is not checked; the owner uploads it again"
+            ))
+        }
     };
     for party in from {
         talk.tell(party, vec![u8::from(wanted.is_ok())].into()).await?;
     }
     let bytes = match wanted {
         Ok(bytes) => bytes,
-        Err(cause) => return Ok(Err(Finding::new(name, cause))),
+        Err(cause) => return Ok(Err(Finding::new(name, cause).suspecting(suspects))),
     };
     let mut components = [(); 2].map(|()| Zeroizing::new(Vec::with_capacity(bytes)));
-    while components[1].len() < bytes {
+    while components[0].len() < bytes {
         for (party, component) in from.into_iter().zip(&mut components) {
-            let part = talk.hear(party, PIECE.min(bytes - component.len())).await?;
-            if part.is_empty() {
-                return Err(malformed(party, "an empty part of a component"));
+            let due = PIECE.min(bytes - component.len());
+            let part = talk.hear(party, due).await?;
+            if part.len() != due {
+                return Err(malformed(party, "a part of a component of another length"));
             }
             component.extend_from_slice(&part);
         }
-        if components[0].len() != components[1].len() {
-            return Err(malformed(from[0], "parts of other lengths"));
-        }
     }
-    // Each is checked by the salt of the one that sends it and the mark that the other remembers.
-    let checks = [(&before, &after), (&after, &before)];
-    for ((sender, other), (component, party)) in checks.into_iter().zip(components.iter().zip(from)) {
-        let (Some((salt, _)), Some((_, third))) = (&sender.witness, &other.witness) else { continue };
-        let mut key = Zeroizing::new([0; 32]);
-        let known = hex::decode(third).unwrap_or_default();
-        let fits = hex::decode_to_slice(salt, key.as_mut()).is_ok() && known == mark_of(label, &key, component);
-        if !fits {
+    let [of_before, of_after] = [&remembered[0], &remembered[1]];
+    for (said, (component, party)) in
+        [(of_before, of_after), (of_after, of_before)].into_iter().zip(components.iter().zip(from))
+    {
+        if !is_as_remembered(label, said, component) {
             let cause = format!(
                 "what {party} has sent is not what the nodes had when they last compared it, as the other remembers it: {} or {} has changed it; nothing was taken",
                 from[0], from[1]
@@ -207,6 +234,30 @@ async fn receive(
     let table = before.table.zip(after.table).map(|(one, other)| one.with_uses_of(&other));
     let kept = keep(config, piece, table, components);
     Ok(talk.working(kept).await?.map_err(|cause| Finding::new(name, cause)))
+}
+
+impl Remembered {
+    /// As it was sent: nothing, or both.
+    fn read(bytes: &[u8]) -> Option<Option<Self>> {
+        let (parts, rest) = bytes.as_chunks::<32>();
+        match (parts, rest) {
+            ([], []) => Some(None),
+            ([salt, third], []) => Some(Some(Self { salt: Zeroizing::new(*salt), third: *third })),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a component is the one that was compared, by the salt of the one that sends it and the mark that the other remembers. Where nothing is remembered nothing contradicts it.
+fn is_as_remembered(
+    label: [u8; 32],
+    (sender, other): (&Option<Remembered>, &Option<Remembered>),
+    component: &[u8],
+) -> bool {
+    match (sender, other) {
+        (Some(sender), Some(other)) => other.third.ct_eq(&mark_of(label, &sender.salt, component)).into(),
+        _ => true,
+    }
 }
 
 /// The bytes of each component, if both nodes describe the same.
@@ -249,7 +300,12 @@ async fn keep(
             .map_err(|fault| fault.to_string()),
         (Piece::Template(record), _) => {
             let value = Value::new([components[0].as_slice(), components[1].as_slice()].concat());
-            config.store.put(Space::Templates, record.as_bytes(), value).await.map_err(|e| e.to_string())
+            let (store, record) = (&config.store, record.as_bytes().to_vec());
+            let write = store.write(move |records| match records.get(Space::Templates, &record)? {
+                None => records.put(Space::Templates, &record, &value),
+                Some(_) => Ok(()),
+            });
+            write.await.map_err(|e| e.to_string())
         }
         (Piece::Table(_), None) => Err("it was not described".to_owned()),
     }
@@ -257,4 +313,29 @@ async fn keep(
 
 fn malformed(party: Party, what: &str) -> Broken {
     Broken::Link(Error::Peer { peer: party, fault: PeerFault::Malformed(what.to_owned()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A neighbour that sends another component than there was, or forgets what it remembered to have it taken on trust.
+    #[test]
+    fn a_component_is_what_the_other_neighbour_remembers() {
+        let (label, salt) = ([1; 32], Zeroizing::new([2; 32]));
+        let component = [3; 100];
+        let mark = mark_of(label, &salt, &component);
+        let remembered = |salt: u8, third| Some(Remembered { salt: Zeroizing::new([salt; 32]), third });
+        let sender = remembered(2, [0; 32]);
+        let other = remembered(9, mark);
+        assert!(is_as_remembered(label, (&sender, &other), &component));
+        let mut changed = component;
+        changed[7] ^= 1;
+        assert!(!is_as_remembered(label, (&sender, &other), &changed));
+        assert!(!is_as_remembered(label, (&sender, &other), &component[..99]));
+        assert!(!is_as_remembered([8; 32], (&sender, &other), &component), "of another epoch");
+        assert!(!is_as_remembered(label, (&remembered(5, [0; 32]), &other), &component), "under another salt");
+        let read = |bytes: &[u8]| Remembered::read(bytes).map(|remembered| remembered.is_some());
+        assert_eq!([read(&[]), read(&[0; 64]), read(&[0; 32]), read(&[0; 63])], [Some(false), Some(true), None, None]);
+    }
 }

@@ -31,15 +31,12 @@ pub(super) async fn rebuild(talk: &mut Talk, store: &Store, lost: Party) -> Resu
         let names: Vec<String> = mine.into_iter().filter_map(|name| String::from_utf8(name).ok()).collect();
         let all = talk.share(&names).await?;
         let [next, prev] = [lost.next(), lost.prev()].map(|party| &all[party.index()]);
-        let held: BTreeSet<&String> = prev.iter().collect();
-        let common: Vec<&String> = next.iter().filter(|name| held.contains(name)).collect();
-        let rest: BTreeSet<&String> = next.iter().chain(prev).filter(|name| !common.contains(name)).collect();
+        let [next, prev] = [next, prev].map(|names| names.iter().collect::<BTreeSet<&String>>());
+        let common: Vec<&String> = next.intersection(&prev).copied().collect();
         if talk.me() == lost && space != Space::Counters {
-            findings.extend(rest.iter().map(|name| {
-                Finding::new(
-                    format!("the record {name}"),
-                    "one of the two nodes does not have it; its owner repeats what was interrupted",
-                )
+            findings.extend(next.symmetric_difference(&prev).map(|name| {
+                let cause = "one of the two nodes does not have it; its owner repeats what was interrupted";
+                Finding::new(format!("the record {name}"), cause)
             }));
         }
         for names in common.chunks(AT_ONCE) {
@@ -75,16 +72,16 @@ async fn take(
     for name in names {
         let value = |of: &Values| of.get(*name).and_then(|value| hex::decode(value).ok()).map(Value::new);
         let (Some(one), Some(other)) = (value(next), value(prev)) else { continue };
-        let chosen = if one == other {
-            Some(one)
-        } else if space == Space::Counters {
-            stricter(&one, &other)
-        } else {
-            None
+        let chosen = match space {
+            Space::Counters => stricter(&one, &other),
+            _ if one == other => Some(one),
+            _ => None,
         };
         match chosen {
             Some(value) if !value.is_empty() => taken.push((name.as_bytes().to_vec(), value)),
             Some(_) => {}
+            // How many templates an owner has is counted anew.
+            None if space == Space::Counters => {}
             None => findings.push(Finding::new(
                 format!("the record {name}"),
                 "the two nodes have different ones; its owner repeats what was interrupted, or deletes it",

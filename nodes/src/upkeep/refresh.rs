@@ -24,18 +24,18 @@ pub(super) async fn settle(
     let (mut settled, mut findings) = (Vec::with_capacity(all.len()), Vec::new());
     for (key, at) in all {
         let Some(first) = at.first().cloned() else { continue };
-        let here = tables.get(&key);
+        let here = tables.get(&key).filter(|table| *table.digest() == first.sha256.0);
         let epoch = match settlement(&at) {
             Settlement::Nothing => first.epoch,
             Settlement::Commit(epoch) => {
                 if let Some(table) = &here {
-                    talk.working(table.commit(epoch)).await?.map_err(|fault| of_table(&fault))?;
+                    unless_deleted(talk.working(table.commit(epoch)).await?)?;
                 }
                 epoch
             }
             Settlement::Abandon => {
                 if let Some(table) = &here {
-                    talk.working(table.abandon()).await?.map_err(|fault| of_table(&fault))?;
+                    unless_deleted(talk.working(table.abandon()).await?)?;
                 }
                 first.epoch
             }
@@ -56,9 +56,9 @@ pub(super) async fn settle(
 
 /// Makes the shares of tables anew, one table after the other: prepared at all three nodes first, then put in use. What comes back are the tables with their epochs.
 ///
-/// **Cost.** Three exchanges for each table, of a few bytes; each node writes its shares once.
+/// **Cost.** Two exchanges for each table, of a few bytes; each node writes its shares once.
 ///
-/// **Security.** See [`Seed`]: the seed is random if one node is honest, and known to the three nodes for as long as this takes. A node that deviates has shares that do not fit those of the others, which a comparison finds.
+/// **Security.** See [`Seed`]: the seed is random if one node is honest, and known to the three nodes for as long as this takes. A node that deviates has shares that do not fit those of the others, and harms itself.
 ///
 /// **Source.** Two-phase commit, with the third phase left to whoever uses the table next: see `job::agree`.
 pub(super) async fn refresh(
@@ -71,7 +71,7 @@ pub(super) async fn refresh(
     for at in all {
         let (key, me) = (at.key(), talk.me());
         let due = at.epoch.after(spec.session);
-        let table = tables.get(&key).filter(|table| table.content().epoch() == at.epoch);
+        let table = at.here(tables);
         let prepared = match &table {
             Some(table) => talk.working(tables.prepare(table, (spec.session, me), &seed)).await?,
             None => Err(TableFault::Deleted(Box::new(key.clone()))),
@@ -85,12 +85,12 @@ pub(super) async fn refresh(
         let failed: Vec<Party> = Party::ALL.into_iter().filter(|p| said[p.index()][..] != [PREPARED]).collect();
         match (&table, failed.as_slice()) {
             (Some(table), []) => {
-                talk.working(table.commit(due)).await?.map_err(|fault| of_table(&fault))?;
+                unless_deleted(talk.working(table.commit(due)).await?)?;
                 done.push(TableAt { epoch: due, ..at });
             }
             (table, failed) => {
                 if let Some(table) = table.as_ref().filter(|_| prepared.is_ok()) {
-                    talk.working(table.abandon()).await?.map_err(|fault| of_table(&fault))?;
+                    unless_deleted(talk.working(table.abandon()).await?)?;
                 }
                 let who: Vec<_> = failed.iter().map(ToString::to_string).collect();
                 let cause = format!(
@@ -121,7 +121,10 @@ async fn seed(talk: &mut Talk) -> Result<Seed, Broken> {
     Ok(Seed::new(&all))
 }
 
-/// Of the node's own tables.
-fn of_table(fault: &TableFault) -> Broken {
-    Broken::Own(fault.to_string())
+/// What its owner has deleted meanwhile needs no shares; it is found at the other nodes too.
+fn unless_deleted(done: Result<(), TableFault>) -> Result<(), Broken> {
+    match done {
+        Ok(()) | Err(TableFault::Deleted(_)) => Ok(()),
+        Err(fault) => Err(Broken::Own(fault.to_string())),
+    }
 }

@@ -3,19 +3,20 @@
 use super::{
     Finding, Task, UpkeepReport, UpkeepSpec,
     compare::compare,
-    inventory::{Inventory, TableAt, names, tables},
+    inventory::{Inventory, TableAt, names, tables, tables_for},
     items::{self, Item},
     rebuild::rebuild,
     refresh::{refresh, settle},
+    spec::first,
     talk::{Broken, Talk, path},
 };
 use crate::{
-    auth::{Auth, RefreshSpec},
+    auth::{Auth, RefreshSpec, user_of_shares},
     job::{Failure, FailureKind, JobId, Sessions, failure},
-    keys::{KeyId, Keys},
+    keys::{KeyFault, KeyId, Keys},
     pki::ClientName,
     store::Store,
-    tables::{TableStore, UploadId},
+    tables::{TableKey, TableStore, UploadId},
 };
 use std::{collections::BTreeSet, fmt, sync::Arc};
 use tracing::{error, info, warn};
@@ -94,15 +95,25 @@ impl Upkeep {
         let run = tokio::spawn(async move {
             let _turn = this.turn.try_lock().map_err(|_| UpkeepFault::UnderWay)?;
             info!("{task} of the store begins, in session {}", spec.session);
-            let mut report = this.together(task, &spec, lost).await?;
+            let (mut report, common) = this.together(task, &spec, lost).await?;
             if task == Task::Refresh {
-                this.renew(&spec, &mut report).await;
+                this.renew(&spec, &common, &mut report).await;
                 // New shares are remembered as those before them were.
                 let after = UpkeepSpec { session: JobId::from(spec.part("compare")), ..spec };
-                let compared = this.together(Task::Compare, &after, None).await?;
-                report.bytes = compared.bytes;
-                report.findings.extend(compared.findings);
+                match this.together(Task::Compare, &after, None).await {
+                    Ok((compared, _)) => {
+                        report.bytes = compared.bytes;
+                        report.findings.extend(compared.findings);
+                    }
+                    Err(fault) => {
+                        let cause = format!(
+                            "new shares are in use and were not compared: {fault}; run `trefoil store compare`"
+                        );
+                        report.findings.push(Finding::new("the comparison", cause));
+                    }
+                }
             }
+            report.findings = first(report.findings);
             info!(
                 "{task} of the store is done: {} tables, {} templates, {} keys, {} findings",
                 report.tables,
@@ -120,7 +131,12 @@ impl Upkeep {
     }
 
     /// What the nodes do in one session.
-    async fn together(&self, task: Task, spec: &UpkeepSpec, lost: Option<Party>) -> Result<UpkeepReport, UpkeepFault> {
+    async fn together(
+        &self,
+        task: Task,
+        spec: &UpkeepSpec,
+        lost: Option<Party>,
+    ) -> Result<(UpkeepReport, Common), UpkeepFault> {
         let (me, id) = (self.config.me, spec.session.session());
         let session = self.config.sessions.join(id, spec.digest(task)).await.map_err(UpkeepFault::Together)?;
         let net = session.network();
@@ -151,8 +167,8 @@ impl Upkeep {
     }
 
     /// Makes the shares of tables anew, or compares all shares.
-    async fn keep_up(&self, talk: &mut Talk, task: Task, spec: &UpkeepSpec) -> Result<UpkeepReport, Broken> {
-        let mut common = self.common(talk, &Party::ALL).await?;
+    async fn keep_up(&self, talk: &mut Talk, task: Task, spec: &UpkeepSpec) -> Result<(UpkeepReport, Common), Broken> {
+        let mut common = self.common(talk, None).await?;
         if task == Task::Refresh {
             let (fresh, findings) = refresh(talk, (&self.config.tables, spec), common.tables).await?;
             // What the nodes do not have in common is told by the comparison that follows.
@@ -161,25 +177,42 @@ impl Upkeep {
         }
         let items = self.items(talk, &mut common).await?;
         let found = compare(talk, &self.config.store, &items).await?;
-        let mine = Inventory::take(&self.config.store, &self.config.tables, Vec::new()).await?;
-        items::forget_others(&self.config.store, &mine).await?;
+        let forgetting = async {
+            let mine = Inventory::take(&self.config.store, &self.config.tables, Vec::new()).await?;
+            items::forget_others(&self.config.store, &mine).await
+        };
+        talk.working(forgetting).await??;
         common.findings.extend(found);
         self.report(&items, common, task).await
     }
 
-    /// What these nodes have in common, when what a refresh has left is settled.
-    async fn common(&self, talk: &mut Talk, of: &[Party]) -> Result<Common, Broken> {
-        let keys = self.config.keys.all().await.map_err(|e| Broken::Own(e.to_string()))?;
-        let mine = Inventory::take(&self.config.store, &self.config.tables, keys).await?;
+    /// What all three nodes have in common, or what a node called lost is to have in common with the others, when what a refresh has left is settled.
+    async fn common(&self, talk: &mut Talk, lost: Option<Party>) -> Result<Common, Broken> {
+        let taking = async {
+            let keys = self.config.keys.all().await.map_err(|e| Broken::Own(e.to_string()))?;
+            Inventory::take(&self.config.store, &self.config.tables, keys).await
+        };
+        let mine = talk.working(taking).await??;
         let all = mine.share(talk).await?;
-        let (at, mut findings) = tables(&all, of);
-        let (tables, more) = settle(talk, &self.config.tables, at).await?;
+        let peers = lost.map(Party::peers);
+        let of: &[Party] = peers.as_ref().map_or(&Party::ALL, |peers| peers);
+        let (at, mut findings) = lost.map_or_else(|| tables(&all, of), |lost| tables_for(&all, lost));
+        let held: BTreeSet<TableKey> = at.iter().filter(|(_, at)| at.len() == 3).map(|(key, _)| key.clone()).collect();
+        let (mut tables, more) = settle(talk, &self.config.tables, at).await?;
         findings.extend(more);
         let (templates, more) =
             names(all.each_ref().map(|x| &x.templates[..]), of, |name| items::about_template(name).0);
         findings.extend(more);
         let (keys, more) = names(all.each_ref().map(|x| &x.keys[..]), of, ToString::to_string);
         findings.extend(more);
+        let (mut templates, mut keys) = (templates, keys);
+        if let Some(lost) = lost {
+            // What it has it keeps.
+            let all = &all[lost.index()];
+            tables.retain(|at| !held.contains(&at.key()));
+            templates.retain(|name| !all.templates.contains(name));
+            keys.retain(|id| !all.keys.contains(id));
+        }
         Ok(Common { tables, templates, keys, findings })
     }
 
@@ -192,25 +225,26 @@ impl Upkeep {
         Ok(items.into_iter().filter(|item| sets.iter().all(|set| set.contains(&hex::encode(item.label())))).collect())
     }
 
-    async fn report(&self, items: &[Item], common: Common, task: Task) -> Result<UpkeepReport, Broken> {
+    async fn report(&self, items: &[Item], mut common: Common, task: Task) -> Result<(UpkeepReport, Common), Broken> {
         let mut bytes = 0;
         for item in items {
             bytes += item.component(&self.config.store, 0).await.map_or(0, |component| component.bytes().len() as u64);
         }
         let keys = if task == Task::Rebuild { common.keys.len() as u64 } else { 0 };
-        Ok(UpkeepReport {
+        let report = UpkeepReport {
             node: self.config.me.index() as u8,
             tables: common.tables.len() as u64,
             templates: common.templates.len() as u64,
             keys,
             bytes,
-            findings: common.findings,
-        })
+            findings: std::mem::take(&mut common.findings),
+        };
+        Ok((report, common))
     }
 
     /// The node that has lost its store gets its shares again, and what else it had that the two others have.
-    async fn rebuild(&self, talk: &mut Talk, spec: &UpkeepSpec, lost: Party) -> Result<UpkeepReport, Broken> {
-        let mut common = self.common(talk, &lost.peers()).await?;
+    async fn rebuild(&self, talk: &mut Talk, spec: &UpkeepSpec, lost: Party) -> Result<(UpkeepReport, Common), Broken> {
+        let mut common = self.common(talk, Some(lost)).await?;
         let config = &self.config;
         let (kept, more) =
             rebuild(talk, (config, spec, lost), &common.tables, (&common.templates, &common.keys)).await?;
@@ -220,33 +254,52 @@ impl Upkeep {
         self.report(&items, common, Task::Rebuild).await
     }
 
-    /// Templates and keys have steps of their own, which the nodes take one after the other.
-    async fn renew(&self, spec: &UpkeepSpec, report: &mut UpkeepReport) {
-        let keys = match self.config.keys.all().await {
-            Ok(keys) => keys,
-            Err(fault) => return report.findings.push(Finding::new("the keys", fault.to_string())),
-        };
-        for id in keys {
+    /// Templates and keys have steps of their own, which the nodes take one after the other: of those that all three have.
+    async fn renew(&self, spec: &UpkeepSpec, common: &Common, report: &mut UpkeepReport) {
+        let mut absent = 0;
+        for id in &common.keys {
             let step = UploadId::from(spec.part(&format!("key {id}")));
-            match self.config.keys.refresh(&id.owner.clone(), id.clone(), step).await {
+            let done = self.config.keys.refresh(&id.owner, id.clone(), step).await;
+            let missing = matches!(&done, Err(KeyFault::Together(failure)) if failure.kind == FailureKind::Missing);
+            match done {
                 Ok(_) => report.keys += 1,
-                Err(fault) => report.findings.push(Finding::new(&id, fault.to_string())),
+                Err(fault) => report.findings.push(Finding::new(id, fault.to_string())),
+            }
+            if is_over(&mut absent, missing, report) {
+                return;
             }
         }
-        let users = match self.config.auth.everybody().await {
-            Ok(users) => users,
-            Err(fault) => return report.findings.push(Finding::new("the templates", fault.to_string())),
-        };
+        let users: BTreeSet<_> = common.templates.iter().filter_map(|record| user_of_shares(record)).collect();
         report.templates = 0;
         for (owner, user) in users {
             let session = JobId::from(spec.part(&format!("user {owner}/{user}")));
             let what = format!("the templates of {owner}/{user}");
-            match self.config.auth.refresh(&owner, user, RefreshSpec { session }).await {
+            let done = self.config.auth.refresh(&owner, user, RefreshSpec { session }).await;
+            let missing = done.as_ref().err().is_some_and(|fault| fault.as_failure().kind == FailureKind::Missing);
+            match done {
                 Ok(templates) => report.templates += templates.len() as u64,
                 Err(fault) => report.findings.push(Finding::new(what, fault.to_string())),
             }
+            if is_over(&mut absent, missing, report) {
+                return;
+            }
         }
     }
+}
+
+/// Steps that a node has not come to, one after the other, before the rest is left.
+const ABSENT: u32 = 3;
+
+/// Whether a node does not take part any more: each further step would wait for it.
+fn is_over(absent: &mut u32, missing: bool, report: &mut UpkeepReport) -> bool {
+    *absent = if missing { *absent + 1 } else { 0 };
+    if *absent < ABSENT {
+        return false;
+    }
+    let cause =
+        "they were left as they are: a node does not come to the steps with them; run the refresh again when it does";
+    report.findings.push(Finding::new("the other keys and templates", cause));
+    true
 }
 
 impl fmt::Debug for Upkeep {

@@ -137,6 +137,19 @@ impl Finding {
     }
 }
 
+/// Findings that a report has at most.
+const MOST: usize = 200;
+
+/// The first of many.
+pub(super) fn first(mut findings: Vec<Finding>) -> Vec<Finding> {
+    let rest = findings.len().saturating_sub(MOST);
+    if rest > 0 {
+        findings.truncate(MOST);
+        findings.push(Finding::new(format!("{rest} more"), "as those above; mend these first, and run it again"));
+    }
+    findings
+}
+
 impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

@@ -4,18 +4,24 @@ use crate::job::{Failure, FailureKind};
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
 use trefoil_engine::{
-    Error, Party, PeerFault,
+    Error, LinkFault, Party, PeerFault,
     transport::{Link, Path},
 };
 use zeroize::Zeroizing;
 
 /// The longest message but for shares, whose lengths are known.
-pub(super) const LONGEST: usize = 64 << 20;
+pub(super) const LONGEST: usize = 32 << 20;
 
 /// How often a node that works says so: well below the time after which a silent one is given up.
 const BEAT: Duration = Duration::from_secs(2);
+
+/// How long a node that says that it works is waited for.
+const PATIENCE: Duration = Duration::from_mins(10);
 
 const WORKING: u8 = 0;
 const MESSAGE: u8 = 1;
@@ -54,18 +60,30 @@ impl Talk {
         if message.is_empty() { Ok(()) } else { self.link.send(to, message).await }
     }
 
-    /// Receives a message of at most so many bytes. A peer that says that it works is waited for.
+    /// Receives a message of at most so many bytes. A peer that says that it works is waited for, for some time; the third node hears that this one waits, so that it does not take it for silent.
     ///
     /// # Errors
     /// As [`Link`], and [`Error::Peer`] for what is longer.
     pub(super) async fn hear(&mut self, from: Party, most: usize) -> Result<Zeroizing<Vec<u8>>, Error> {
         let malformed = |what: &str| Error::Peer { peer: from, fault: PeerFault::Malformed(what.to_owned()) };
+        let third = if from == self.me.next() { self.me.prev() } else { self.me.next() };
+        let (begun, mut told) = (Instant::now(), None::<Instant>);
         loop {
             let mut header = [0; HEADER];
             self.link.recv(from, &mut header).await?;
             let [kind, length @ ..] = header;
             match kind {
-                WORKING => continue,
+                WORKING if begun.elapsed() > PATIENCE => {
+                    let cause = LinkFault::Ended(format!("it has worked for more than {PATIENCE:?}"));
+                    return Err(Error::Link { peer: from, cause });
+                }
+                WORKING => {
+                    if told.is_none_or(|told| told.elapsed() >= BEAT) {
+                        told = Some(Instant::now());
+                        self.link.send(third, vec![WORKING; HEADER].into()).await?;
+                    }
+                    continue;
+                }
                 MESSAGE => {}
                 _ => return Err(malformed("neither a message about its store nor that it works")),
             }
