@@ -3,6 +3,7 @@
 use super::{Address, Cluster, ConfigError, Source};
 use crate::{
     Error,
+    admin::not_loopback,
     job::Limits,
     mesh::TransportSettings,
     pki::{CertificateFault, Identity, Role},
@@ -12,6 +13,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::{
     env,
+    net::IpAddr,
     num::NonZeroUsize,
     path::{Path, PathBuf},
     thread,
@@ -77,6 +79,9 @@ pub struct Listen {
     pub mesh: Address,
     /// For clients, HTTPS over TCP.
     pub api: Address,
+    /// For the operator and the monitoring of the machine, HTTP over TCP on a loopback address; see [`admin`](crate::admin). Left out, there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin: Option<Address>,
 }
 
 /// Everything a node needs to start, read and checked.
@@ -107,6 +112,12 @@ pub struct NodeConfig {
 struct Marks {
     format: Spanned<u32>,
     party: Spanned<u8>,
+    listen: ListenMarks,
+}
+
+#[derive(Deserialize)]
+struct ListenMarks {
+    admin: Option<Spanned<Address>>,
 }
 
 impl NodeConfig {
@@ -179,7 +190,17 @@ fn parse(source: &Source) -> Result<(NodeFile, Party), ConfigError> {
     let party = Party::from_index(usize::from(file.party)).ok_or_else(|| {
         source.at(&marks.party.span(), format!("party {} does not exist; the parties are 0, 1 and 2", file.party))
     })?;
+    if let Some(admin) = &marks.listen.admin
+        && !is_loopback(admin.get_ref().host())
+    {
+        return Err(source.at(&admin.span(), not_loopback(admin.get_ref())));
+    }
     Ok((file, party))
+}
+
+/// What the name `localhost` stands for is looked at when the socket is opened.
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]
@@ -215,6 +236,8 @@ mod tests {
             (format!("{GOOD}[limits]\nwaiting_jobs = 0\n"), "line 10", "above zero"),
             (format!("{GOOD}[limits]\nbody = 1\n"), "line 10", "unknown field `body`"),
             (GOOD.replace("[listen]", "[listen"), "line 6", "[listen"),
+            (format!("{GOOD}admin = \"0.0.0.0:3\"\n"), "line 9", "write 127.0.0.1:PORT"),
+            (format!("{GOOD}admin = \"node0.example:3\"\n"), "line 9", "has no TLS"),
         ];
         for (text, line, hint) in cases {
             let error = parsed(&text).expect_err(&text);

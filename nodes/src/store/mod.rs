@@ -36,7 +36,10 @@ pub use files::{KEY_VARIABLE, StoreFiles, create_key};
 pub use rekey::{Rekeyed, rekey};
 pub use transaction::{ReadTransaction, Tables, Transaction, WriteTransaction};
 
-use crate::config::ClusterId;
+use crate::{
+    config::ClusterId,
+    metrics::{Access, StoreMetrics},
+};
 use open::open;
 use redb::{Database, TableDefinition};
 use seal::Sealer;
@@ -44,9 +47,10 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
+    time::Instant,
 };
 use trefoil_engine::Party;
 use zeroize::Zeroizing;
@@ -101,6 +105,7 @@ struct Inner {
     database: RwLock<Option<Database>>,
     /// The disk has failed, and the database has to be opened again.
     broken: AtomicBool,
+    metrics: OnceLock<StoreMetrics>,
     #[cfg(test)]
     faults: tests::Faults,
 }
@@ -152,6 +157,7 @@ impl Store {
                 sealer,
                 database: RwLock::new(Some(database)),
                 broken: AtomicBool::new(false),
+                metrics: OnceLock::new(),
                 #[cfg(test)]
                 faults: tests::Faults::default(),
             })
@@ -208,7 +214,7 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.blocking(move |inner| inner.read(work)).await
+        self.measured(Access::Read, self.blocking(move |inner| inner.read(work))).await
     }
 
     /// Changes several records, all or none. If `work` fails, nothing is written. Transactions that write go one after the other.
@@ -223,7 +229,25 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.blocking(move |inner| inner.write(work)).await
+        self.measured(Access::Write, self.blocking(move |inner| inner.write(work))).await
+    }
+
+    /// From now on, what transactions take is told. The first to be told stays.
+    pub fn observed_by(&self, metrics: StoreMetrics) {
+        let _ = self.0.metrics.set(metrics);
+    }
+
+    async fn measured<T>(&self, access: Access, work: impl Future<Output = T>) -> T {
+        let begin = Instant::now();
+        let result = work.await;
+        if let Some(metrics) = self.0.metrics.get() {
+            metrics.took(access, begin.elapsed());
+            // Set by a failure, and cleared by the next use that finds the disk well.
+            if self.0.broken.load(Ordering::Acquire) {
+                metrics.failed(access);
+            }
+        }
+        result
     }
 
     /// A record that opens and is not what the program wrote.
