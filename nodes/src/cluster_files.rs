@@ -36,26 +36,14 @@ pub struct ClusterPlan {
 }
 
 /// The settings of a node that do not depend on where it is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct NodeSettings {
     /// Worker threads; 0 stands for one per core.
     pub threads: usize,
-    /// The clients that may have the stores looked after.
-    pub operators: Vec<ClientName>,
     /// What it accepts.
     pub limits: Limits,
     /// How its links are tuned.
     pub transport: TransportSettings,
-}
-
-/// The client that may have the stores looked after, of a cluster whose files say nothing else.
-const OPERATOR: &str = "operator";
-
-impl Default for NodeSettings {
-    fn default() -> Self {
-        let operators = OPERATOR.parse().into_iter().collect();
-        Self { threads: 0, operators, limits: Limits::default(), transport: TransportSettings::default() }
-    }
 }
 
 /// The paths of the files of one cluster.
@@ -240,7 +228,6 @@ impl ClusterPlan {
             policy: Some(POLICY.into()),
             policy_key: Some(policy_key),
             threads: self.settings.threads,
-            operators: self.settings.operators.clone(),
             listen: listen.clone(),
             limits: self.settings.limits.clone(),
             transport: self.settings.transport.clone(),

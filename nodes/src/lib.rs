@@ -1,6 +1,7 @@
 //! The Trefoil node, its client library and the `trefoil` program: everything with input and output.
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod api;
 pub mod audit;
 pub mod auth;
@@ -17,6 +18,7 @@ pub mod job;
 pub mod keys;
 pub mod local;
 pub mod mesh;
+pub mod metrics;
 mod names;
 pub mod node;
 pub mod page;

@@ -1,32 +1,38 @@
 //! A node: the mesh, the jobs and the API, put together.
 
+mod drain;
+mod health;
 mod sessions;
 
 use crate::{
     Error,
+    admin::{Admin, AdminApi, LogFilter},
     api::{Api, KeysApi, Server, auth_router, upkeep_router},
     audit::{AuditWhose, Keeper},
     auth::{Auth, AuthConfig, Bounds},
     config::{Address, NodeConfig},
     job::{Jobs, Runner, Sessions, Turns},
     keys::{Keys, KeysConfig},
-    mesh::{ALPN, Mesh, MeshConfig, MeshError},
+    mesh::{Mesh, MeshConfig, MeshError},
+    metrics::{Metrics, Observed, Readings},
     policy::{self, Enforcer, PolicyFiles},
     receipt::Notary,
     seal::SealKey,
-    status::{CertificateStatus, NodeStatus, PeerStatus, SocketBuffers},
+    status::{CertificateStatus, NodeStatus},
     store::{Store, Whose},
     tables::TableStore,
     tls,
     upkeep::{Upkeep, UpkeepConfig},
 };
+use drain::Drain;
+use health::{Health, StoreHealth};
 use sessions::MeshSessions;
 use std::{
     fmt,
     future::Future,
     net::SocketAddr,
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tracing::{info, warn};
@@ -43,14 +49,15 @@ pub struct Node {
     jobs: Arc<Jobs>,
     store: Store,
     audit: Option<Keeper>,
-    policy: Arc<Enforcer>,
-    policy_files: Option<PolicyFiles>,
-    whose: AuditWhose,
+    /// With where it is read from, and whose it has to be.
+    policy: (Arc<Enforcer>, Option<PolicyFiles>, AuditWhose),
     keys: Arc<Keys>,
     addresses: (SocketAddr, SocketAddr),
+    admin: Option<SocketAddr>,
+    drain: (Drain, Duration),
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
-    sweeper: JoinHandle<()>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl Node {
@@ -60,18 +67,34 @@ impl Node {
     /// [`Error::System`] if a socket cannot be opened, [`Error::Certificate`] if the identity cannot be used, [`Error::Store`] if
     /// the node's records cannot be.
     pub async fn start(config: NodeConfig) -> Result<Self, Error> {
+        Self::start_with(config, None).await
+    }
+
+    /// As [`start`](Self::start), with the filter of the process' log for the admin listener to change.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_with(config: NodeConfig, filter: Option<LogFilter>) -> Result<Self, Error> {
+        let admin = match &config.listen.admin {
+            Some(address) => Some(Admin::bind(address).await?),
+            None => None,
+        };
+        let metrics = Metrics::new();
+        // A connection counts as silent after `idle_deadline`; a machine may be busy for a while.
+        let bound = 2 * config.transport.idle_deadline;
         let mesh = Arc::new(Mesh::start(MeshConfig::of_node(&config)?).map_err(cannot_start)?);
         // Those who wait for their turn hear of it well before they would take the coordinator for dead.
         let heartbeat = config.transport.stall_deadline / 4;
         let turns = Arc::new(Turns::new(config.party, config.limits.strands(config.threads), heartbeat));
-        let NodeConfig {
-            party, cluster, identity, store, audit, operators, policy: policy_files, listen, limits, ..
-        } = config;
+        let NodeConfig { party, cluster, identity, store, audit, policy: policy_files, listen, limits, .. } = config;
+        let place = store.place.clone();
         let store = Store::open(&store, Whose { cluster: cluster.id(), party }).await?;
+        store.observed_by(metrics.store.clone());
         let whose = AuditWhose { cluster: cluster.id(), party };
         let (audit, before) =
             Keeper::open(audit, whose, store.clone(), [limits.retention, limits.job_deadline]).await?;
-        let jobs = Jobs::new(limits.clone(), audit.log().clone());
+        let journal = Observed::new(audit.log().clone(), metrics.jobs.clone());
+        let jobs = Jobs::new(limits.clone(), Arc::new(journal));
         let policy = match &policy_files {
             Some(files) => Some(policy::load(files, whose, &store, audit.log()).await?),
             None => {
@@ -85,20 +108,18 @@ impl Node {
         jobs.recover(before).map_err(Error::system("write the audit log"))?;
         let sessions: Arc<dyn Sessions> = Arc::new(MeshSessions::new(mesh.clone()));
         let runner = Runner::new(jobs.clone(), sessions.clone(), turns.clone());
-        let status = {
-            let (mesh, cluster_digest) = (mesh.clone(), cluster.digest());
-            let certificate = CertificateStatus { not_after: identity.facts().not_after };
-            move || NodeStatus {
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                protocol: String::from_utf8_lossy(ALPN).into_owned(),
-                party: party.index() as u8,
-                cluster_digest,
-                time_unix_ms: now_unix_ms(),
-                peers: peers(&mesh),
-                socket_buffers: buffers(&mesh),
-                certificate,
-            }
+        let store_health = Arc::new(StoreHealth::new());
+        let drain = Drain::new();
+        let health = Health {
+            party,
+            cluster: cluster.digest(),
+            certificate: CertificateStatus { not_after: identity.facts().not_after },
+            mesh: mesh.clone(),
+            bound,
+            draining: drain.begun.clone(),
+            store: store_health.clone(),
         };
+        let status: Arc<dyn Fn() -> NodeStatus + Send + Sync> = Arc::new(move || health.status());
         let listener = bind(&listen.api).await?;
         let tables = TableStore::open(limits.clone(), store.clone()).await?;
         let api = Arc::new(Api {
@@ -107,7 +128,10 @@ impl Node {
             tables: tables.clone(),
             policy: policy.clone(),
             seal: SealKey::generate(party).map_err(|e| Error::Bug(e.to_string()))?,
-            status: Box::new(status),
+            status: {
+                let status = status.clone();
+                Box::new(move || status())
+            },
         });
         let keys = KeysConfig {
             cluster: cluster.id(),
@@ -129,25 +153,34 @@ impl Node {
         let parts = Box::new(keys.clone());
         let auth = AuthConfig { store: store.clone(), parts, sessions: sessions.clone(), turns, notary, bounds };
         let auth = Auth::new(auth);
-        let upkeep = UpkeepConfig {
-            me: party,
-            store: store.clone(),
-            tables,
-            keys: keys.clone(),
-            auth: auth.clone(),
-            sessions,
-            operators,
-        };
+        let upkeep =
+            UpkeepConfig { me: party, store: store.clone(), tables, keys: keys.clone(), auth: auth.clone(), sessions };
         let more = keys_api.router().merge(auth_router(auth, limits.clone())).merge(upkeep_router(Upkeep::new(upkeep)));
-        let server = Server::new(listener, tls, cluster, api.router(more), &limits);
+        let router = metrics.api.count(drain.guard(api.router(more)));
+        let server = Server::new(listener, tls, cluster, router, &limits).counting(metrics.api.clone());
         let mesh_address = mesh.local_addr().map_err(Error::system("read the address of the mesh socket"))?;
         let addresses = (mesh_address, server.address()?);
         let (stop, stopped) = watch::channel(false);
-        let sweeper = tokio::spawn(sweep(jobs.clone()));
+        let admin_address = admin.as_ref().map(Admin::address).transpose()?;
+        // From here on nothing fails, so that no task is left behind.
+        let mut tasks = vec![tokio::spawn(store_health.keep_trying(store.clone())), tokio::spawn(sweep(jobs.clone()))];
+        let readings = Readings {
+            mesh: mesh.clone(),
+            jobs: jobs.clone(),
+            audit: audit.log().clone(),
+            store: place,
+            status: status.clone(),
+        };
+        let metrics = Arc::new(metrics.reading(readings));
+        if let (Some(admin), Some(address)) = (admin, admin_address) {
+            info!("{party} listens for its operator on http://{address}");
+            tasks.push(tokio::spawn(admin.serve(AdminApi { metrics, status, filter }.router())));
+        }
         let server = tokio::spawn(server.run(stopped));
         info!("{party} listens for nodes on {} and for clients on {}", addresses.0, addresses.1);
-        let audit = Some(audit);
-        Ok(Self { mesh, jobs, store, audit, policy, policy_files, whose, keys, addresses, stop, server, sweeper })
+        let (audit, drain) = (Some(audit), (drain, limits.drain));
+        let policy = (policy, policy_files, whose);
+        Ok(Self { mesh, jobs, store, audit, policy, keys, addresses, admin: admin_address, drain, stop, server, tasks })
     }
 
     /// Reads the policy again and acts by it from now on. Gives its serial number; the old one stays in force if the new one is refused.
@@ -157,16 +190,22 @@ impl Node {
     pub async fn reload_policy(&self) -> Result<u64, Error> {
         let none =
             || Error::Usage("node.toml names no policy; run `trefoil policy init` and start the node again".to_owned());
-        let (Some(files), Some(audit)) = (&self.policy_files, &self.audit) else { return Err(none()) };
-        let policy = policy::load(files, self.whose, &self.store, audit.log()).await?;
+        let (enforcer, files, whose) = &self.policy;
+        let (Some(files), Some(audit)) = (files, &self.audit) else { return Err(none()) };
+        let policy = policy::load(files, *whose, &self.store, audit.log()).await?;
         let serial = policy.serial;
-        self.policy.replace(policy);
+        enforcer.replace(policy);
         Ok(serial)
     }
 
     /// The addresses the mesh socket and the API are bound to.
     pub fn addresses(&self) -> (SocketAddr, SocketAddr) {
         self.addresses
+    }
+
+    /// The address the admin listener is bound to, if there is one.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin
     }
 
     /// What the node keeps through restarts.
@@ -189,6 +228,15 @@ impl Node {
         self.mesh.buffers().remedy()
     }
 
+    /// Takes no new jobs any more and is not ready, and returns when those that are there have ended and their outputs were fetched, or after `limits.drain`. Cancel safe: jobs stay refused.
+    pub async fn drain(&self) {
+        let (drain, within) = &self.drain;
+        let left = drain.wait(&self.jobs, *within).await;
+        if left > 0 {
+            warn!("{left} jobs and steps have not ended within limits.drain ({within:?}) and are stopped");
+        }
+    }
+
     /// Ends the jobs, tells the peers and the clients, and closes the sockets. Takes a few seconds at most.
     pub async fn stop(mut self) {
         self.jobs.stop();
@@ -200,13 +248,18 @@ impl Node {
         self.stop.send_replace(true);
         // The server ends its connections within a limit of its own.
         let _ = (&mut self.server).await;
+        for task in std::mem::take(&mut self.tasks) {
+            task.abort();
+            // Whoever starts the node again finds its store free.
+            let _ = task.await;
+        }
         if let Some(audit) = self.audit.take() {
             audit.stop().await;
         }
         self.mesh.close().await;
     }
 
-    /// Serves until `until` resolves, then stops.
+    /// Serves until `until` resolves, then stops at once.
     pub async fn run(self, until: impl Future<Output = ()>) {
         until.await;
         self.stop().await;
@@ -215,7 +268,7 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        self.sweeper.abort();
+        self.tasks.iter().for_each(JoinHandle::abort);
         self.server.abort();
     }
 }
@@ -247,26 +300,4 @@ fn cannot_start(error: MeshError) -> Error {
         },
         other => Error::Bug(other.to_string()),
     }
-}
-
-fn peers(mesh: &Mesh) -> Vec<PeerStatus> {
-    let status = mesh.status().into_iter().map(|peer| PeerStatus {
-        party: peer.peer.index() as u8,
-        connected: peer.connected,
-        rtt_us: peer.rtt.and_then(|rtt| rtt.as_micros().try_into().ok()),
-        mtu: peer.mtu,
-        last_error: peer.last_error,
-    });
-    status.collect()
-}
-
-fn buffers(mesh: &Mesh) -> SocketBuffers {
-    let buffers = mesh.buffers();
-    SocketBuffers { requested: buffers.requested as u64, granted: buffers.granted as u64 }
-}
-
-/// Zero for a clock before 1970: the doctor will find that it is wrong.
-fn now_unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -2,6 +2,7 @@
 
 use crate::config::ClusterDigest;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// The state of one node, as it sees it.
 ///
@@ -24,6 +25,12 @@ pub struct NodeStatus {
     pub socket_buffers: SocketBuffers,
     /// Its own certificate.
     pub certificate: CertificateStatus,
+    /// Whether it is to stop, lets its jobs end and takes no new ones.
+    #[serde(default)]
+    pub draining: bool,
+    /// What it lacks to be ready, a sentence each. Nothing if it is.
+    #[serde(default)]
+    pub unready: Vec<String>,
 }
 
 /// One mesh link as the reporting node sees it.
@@ -39,6 +46,33 @@ pub struct PeerStatus {
     pub mtu: Option<u16>,
     /// Why the link is down or last went down.
     pub last_error: Option<String>,
+    /// How long ago the peer has last said that it runs, in milliseconds.
+    #[serde(default)]
+    pub heartbeat_ms: Option<u64>,
+    /// Whether it said then that it has the same cluster file.
+    #[serde(default)]
+    pub same_cluster: Option<bool>,
+    /// Its clock then against that of the reporting node, in milliseconds; off by the time that a message takes.
+    #[serde(default)]
+    pub clock_ms: Option<i64>,
+}
+
+impl PeerStatus {
+    /// What the link lacks for jobs, if anything. `bound` is how old a heartbeat may be.
+    pub fn lacks(&self, bound: Duration) -> Option<String> {
+        let peer = format!("P{}", self.party);
+        if !self.connected {
+            let why = self.last_error.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
+            return Some(format!("no link to {peer}{why}"));
+        }
+        let Some(age) = self.heartbeat_ms.map(Duration::from_millis) else {
+            return Some(format!("no heartbeat of {peer} yet"));
+        };
+        if self.same_cluster == Some(false) {
+            return Some(format!("{peer} has another cluster file; give all three nodes the same cluster.toml"));
+        }
+        (age > bound).then(|| format!("no heartbeat of {peer} for {:.1} s", age.as_secs_f64()))
+    }
 }
 
 /// What the system granted for the buffers of the mesh socket, in bytes.

@@ -59,6 +59,8 @@ fn what_it_writes_makes_a_cluster() {
         let node = NodeConfig::load(&files.node(party)).expect("a good node file");
         assert_eq!((node.party, &node.cluster), (party, &cluster));
         assert_eq!(node.listen.mesh.to_string(), format!("127.0.0.1:{}", 7750 + party.index()));
+        let admin = node.listen.admin.expect("one for each node").to_string();
+        assert_eq!(admin, format!("127.0.0.1:{}", 7770 + party.index()));
         assert_eq!(cluster.party_of(node.identity.certificate()), Some(party));
     }
     let client = Identity::named(&files.identity()).expect("a good identity");

@@ -166,6 +166,17 @@ async fn the_doctor_finds_what_is_wrong() {
     let file = cluster.cluster_file();
     let (_, other) = (cluster.pids(), LocalCluster::start(&options).await.expect("another cluster"));
 
+    // On the machine of a node that runs.
+    let machine = |party| {
+        let config = ClusterFiles::at(file.parent().expect("a directory")).node(party);
+        Command::new(PROGRAM).args(["doctor", "--json", "--config"]).arg(config).output().expect("it runs")
+    };
+    let healthy = report(&machine(trefoil_engine::Party::P2));
+    for check in ["store", "keys", "disk", "admin", "files", "link"] {
+        let found = healthy["findings"].as_array().expect("a list").iter().find(|f| f["check"] == check);
+        assert!(found.is_some_and(|f| f["level"] != "error"), "{check}: {healthy}");
+    }
+
     // Somebody else's identity is refused before anything is asked.
     let foreign = doctor(&file, &["--identity", other.files().identity().to_str().expect("UTF-8")]);
     assert_eq!(foreign.status.code(), Some(2));
@@ -188,6 +199,9 @@ async fn the_doctor_finds_what_is_wrong() {
     let report = report(&found);
     assert_eq!(report["works"], false);
     assert!(bad(&report).iter().any(|f| f.contains("\"P2\"") && f.contains("\"api\"")), "{report}");
+
+    let silent = self::report(&machine(trefoil_engine::Party::P2)).to_string();
+    assert!(silent.contains("nothing answers at http://127.0.0.1"), "{silent}");
 
     // The node comes back.
     cluster.restart(trefoil_engine::Party::P2, &options).await.expect("restarted");

@@ -33,7 +33,7 @@
 //! | `POST /v1/upkeep/{compare,refresh,rebuild}` | for operators: what the three nodes do with their stores together; [`UpkeepSpec`](crate::upkeep::UpkeepSpec) to [`UpkeepReport`](crate::upkeep::UpkeepReport), when it is done |
 //! | `GET /v1/status` | [`NodeStatus`] |
 //! | `GET /livez` | 200 while the node runs |
-//! | `GET /readyz` | 200 while both other nodes are connected, 503 otherwise |
+//! | `GET /readyz` | 200 while the node can run jobs with both others; else 503, with what is missing |
 //!
 //! Everything else is a [`Problem`]. A job is there for the client that has submitted it and for those whom it names as recipients: for others it does not exist. A client is known
 //! by the name in its certificate.
@@ -129,12 +129,11 @@ impl fmt::Debug for Api {
 }
 
 async fn ready(State(api): State<Arc<Api>>) -> Result<&'static str, Problem> {
-    let down: Vec<String> =
-        (api.status)().peers.into_iter().filter(|p| !p.connected).map(|p| format!("P{}", p.party)).collect();
-    if down.is_empty() {
+    let missing = (api.status)().unready;
+    if missing.is_empty() {
         Ok("ready\n")
     } else {
-        let detail = format!("no link to {}; run `trefoil doctor` to find out why", down.join(" and "));
+        let detail = format!("{}; run `trefoil doctor` to find out why", missing.join("; "));
         Err(ProblemKind::Unready.because(detail))
     }
 }

@@ -157,6 +157,11 @@ impl ProblemKind {
         }
     }
 
+    /// Its name: the end of [`Problem::kind`].
+    pub const fn name(self) -> &'static str {
+        self.row().0
+    }
+
     /// A problem of this kind.
     pub fn because(self, detail: impl Into<String>) -> Problem {
         let (name, status, title) = self.row();
@@ -184,7 +189,12 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let decided = (self.kind() == Some(ProblemKind::Policy)).then(|| Decided(self.detail.clone()));
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let kind = self.kind();
         let mut response = (status, Json(self)).into_response();
+        if let Some(kind) = kind {
+            // For those who count.
+            response.extensions_mut().insert(kind);
+        }
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
         if status == StatusCode::SERVICE_UNAVAILABLE {

@@ -1,7 +1,13 @@
 //! Connections of clients: accepting, the TLS handshake, time limits, the end.
 
 use super::{Caller, linger::Lingering};
-use crate::{Error, config::Cluster, job::Limits, tls};
+use crate::{
+    Error,
+    config::Cluster,
+    job::Limits,
+    metrics::{ApiMetrics, Refusal},
+    tls,
+};
 use axum::{Router, body::Body};
 use hyper::{
     Request,
@@ -42,7 +48,7 @@ const STREAMS: u32 = 64;
 /// Accepts clients and hands their requests to the API.
 pub struct Server {
     listener: TcpListener,
-    shared: Arc<Shared>,
+    shared: Shared,
 }
 
 struct Shared {
@@ -53,6 +59,7 @@ struct Shared {
     connections: Arc<Semaphore>,
     /// Handshakes are counted apart, so that callers without a certificate keep nobody out who has one.
     handshakes: Arc<Semaphore>,
+    metrics: Option<ApiMetrics>,
 }
 
 impl Server {
@@ -72,8 +79,16 @@ impl Server {
             timeout: limits.client_timeout,
             connections: Arc::new(Semaphore::new(connections)),
             handshakes: Arc::new(Semaphore::new(connections)),
+            metrics: None,
         };
-        Self { listener, shared: Arc::new(shared) }
+        Self { listener, shared }
+    }
+
+    /// Counts those who come and those who are not let in.
+    #[must_use]
+    pub fn counting(mut self, metrics: ApiMetrics) -> Self {
+        self.shared.metrics = Some(metrics);
+        self
     }
 
     /// The address clients reach.
@@ -86,16 +101,17 @@ impl Server {
 
     /// Serves until `stop` turns true or its sender is gone; then ends the connections.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let (listener, shared) = (self.listener, Arc::new(self.shared));
         let mut open = JoinSet::new();
         loop {
             let accepted = tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
-                accepted = self.accept() => accepted,
+                accepted = shared.accept(&listener) => accepted,
                 Some(_) = open.join_next() => continue,
             };
             match accepted {
                 Ok((stream, address, handshake)) => {
-                    open.spawn(self.shared.clone().serve(stream, address, handshake, stop.clone()));
+                    open.spawn(shared.clone().serve(stream, address, handshake, stop.clone()));
                 }
                 Err(e) => {
                     // Out of file descriptors, as a rule: connections have to end before another can begin.
@@ -104,18 +120,24 @@ impl Server {
                 }
             }
         }
-        drop(self.listener);
+        drop(listener);
         while open.join_next().await.is_some() {}
-    }
-
-    async fn accept(&self) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-        let permit = self.shared.handshakes.clone().acquire_owned().await.map_err(std::io::Error::other)?;
-        let (stream, address) = self.listener.accept().await?;
-        Ok((stream, address, permit))
     }
 }
 
 impl Shared {
+    async fn accept(&self, listener: &TcpListener) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+        let permit = self.handshakes.clone().acquire_owned().await.map_err(std::io::Error::other)?;
+        let (stream, address) = listener.accept().await?;
+        Ok((stream, address, permit))
+    }
+
+    fn refused(&self, refusal: Refusal) {
+        if let Some(metrics) = &self.metrics {
+            metrics.refused(refusal);
+        }
+    }
+
     async fn serve(
         self: Arc<Self>,
         stream: TcpStream,
@@ -133,14 +155,20 @@ impl Shared {
         let stream = match accepted {
             Ok(Ok(stream)) => stream,
             Ok(Err(e)) => {
+                self.refused(Refusal::Tls);
                 let cause = tls::explain(&e).unwrap_or_else(|| e.to_string());
                 return info!("refused a client at {address}: {cause}");
             }
-            Err(_) => return info!("refused a client at {address}: no TLS handshake within {:?}", self.timeout),
+            Err(_) => {
+                self.refused(Refusal::Slow);
+                return info!("refused a client at {address}: no TLS handshake within {:?}", self.timeout);
+            }
         };
         let Ok(_permit) = self.connections.clone().try_acquire_owned() else {
+            self.refused(Refusal::Full);
             return warn!("refused a client at {address}: there are as many connections as limits.connections allows");
         };
+        let _open = self.metrics.as_ref().map(ApiMetrics::connected);
         match self.caller(&stream) {
             Ok(caller) => self.converse(stream, caller, stop).await,
             Err(fault) => info!("refused a client at {address}: {fault}"),

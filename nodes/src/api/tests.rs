@@ -70,10 +70,21 @@ fn status() -> NodeStatus {
         cluster_digest: ClusterDigest::try_from("00".repeat(32)).expect("a digest"),
         time_unix_ms: 0,
         peers: [(1, true), (2, false)]
-            .map(|(party, connected)| PeerStatus { party, connected, rtt_us: None, mtu: None, last_error: None })
+            .map(|(party, connected)| PeerStatus {
+                party,
+                connected,
+                rtt_us: None,
+                mtu: None,
+                last_error: None,
+                heartbeat_ms: None,
+                same_cluster: None,
+                clock_ms: None,
+            })
             .to_vec(),
         socket_buffers: SocketBuffers { requested: 0, granted: 0 },
         certificate: CertificateStatus { not_after: 0 },
+        draining: false,
+        unready: vec!["no link to P2".to_owned()],
     }
 }
 

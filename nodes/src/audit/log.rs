@@ -18,7 +18,10 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 use trefoil_engine::Party;
@@ -67,6 +70,7 @@ pub struct AuditLog {
     whose: AuditWhose,
     file_bytes: u64,
     inner: Mutex<Inner>,
+    failures: AtomicU64,
 }
 
 struct Inner {
@@ -126,7 +130,13 @@ impl AuditLog {
             #[cfg(test)]
             room: None,
         };
-        let log = Self { directory: directory.to_owned(), whose, file_bytes, inner: Mutex::new(inner) };
+        let log = Self {
+            directory: directory.to_owned(),
+            whose,
+            file_bytes,
+            inner: Mutex::new(inner),
+            failures: AtomicU64::new(0),
+        };
         let failed = |e| Error::system(format!("write the audit log {} (make room on its disk)", path.display()))(e);
         if end.torn > 0 {
             log.append(&Event::Repaired { bytes: end.torn }).map_err(failed)?;
@@ -148,6 +158,10 @@ impl AuditLog {
     /// # Errors
     /// Those of the system, such as a full disk; nothing of the entry stays.
     pub fn append(&self, event: &Event) -> io::Result<()> {
+        self.counted(self.write(event))
+    }
+
+    fn write(&self, event: &Event) -> io::Result<()> {
         let mut inner = self.lock();
         if inner.size >= self.file_bytes {
             // What is in the file is on the disk before anything refers to it; once in so many bytes.
@@ -171,8 +185,20 @@ impl AuditLog {
             let inner = self.lock();
             (inner.file.try_clone()?, (inner.next, inner.link))
         };
-        file.sync_data()?;
+        self.counted(file.sync_data())?;
         Ok(end)
+    }
+
+    /// How often an entry could not be written, or not to the disk.
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Relaxed)
+    }
+
+    fn counted<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        if result.is_err() {
+            self.failures.fetch_add(1, Relaxed);
+        }
+        result
     }
 
     /// How many entries there are.

@@ -176,13 +176,13 @@ impl Bench {
         for k in 0..3 {
             let listen = if let Some(n) = &self.namespaces {
                 let host = &n.parties[k].1;
-                Listen { mesh: address(host, 7400)?, api: address(host, 7500)? }
+                Listen { mesh: address(host, 7400)?, api: address(host, 7500)?, admin: None }
             } else {
                 let socket = UdpSocket::bind("127.0.0.1:0").map_err(Error::system("find a free port"))?;
                 let port = socket.local_addr().map_err(Error::system("find a free port"))?.port();
                 held.push(socket);
                 // Workers have no API; the address is only part of the file's form.
-                Listen { mesh: address("127.0.0.1", port)?, api: address("127.0.0.1", port)? }
+                Listen { mesh: address("127.0.0.1", port)?, api: address("127.0.0.1", port)?, admin: None }
             };
             out.push((listen.clone(), listen));
         }

@@ -56,6 +56,9 @@ pub struct InitArgs {
     /// TCP port of the client API; nodes on the same host get this and the next two
     #[arg(long, default_value_t = 7760, value_parser = clap::value_parser!(u16).range(1..=65_533))]
     api_port: u16,
+    /// TCP port of the admin listener on 127.0.0.1, without TLS; nodes on the same host get this and the next two
+    #[arg(long, default_value_t = 7770, value_parser = clap::value_parser!(u16).range(1..=65_533))]
+    admin_port: u16,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -123,9 +126,14 @@ impl InitArgs {
             let public = Listen {
                 mesh: address(host, port(self.mesh_port, party))?,
                 api: address(host, port(self.api_port, party))?,
+                admin: None,
             };
             let any = any_interface(host);
-            let listen = Listen { mesh: address(any, public.mesh.port())?, api: address(any, public.api.port())? };
+            let listen = Listen {
+                mesh: address(any, public.mesh.port())?,
+                api: address(any, public.api.port())?,
+                admin: Some(address("127.0.0.1", port(self.admin_port, party))?),
+            };
             nodes.push((public, listen));
         }
         let nodes = nodes.try_into().map_err(|_| Error::Bug("three hosts make three nodes".to_owned()))?;

@@ -1,26 +1,36 @@
 //! `trefoil doctor`: whether a cluster works, and what to do if it does not.
 
-use super::{ClusterArgs, Exit, OutputArgs, block_on};
+use super::{ClusterArgs, Exit, OutputArgs, Target, block_on};
 use crate::{
     Error,
-    doctor::{Finding, Level, Setting, diagnose, probe, works},
+    config::{Cluster, NodeConfig},
+    doctor::{Finding, Level, Setting, diagnose, exit, local, probe, unusable, works},
+    pki::Identity,
 };
 use serde::Serialize;
-use std::{fmt, time::SystemTime};
+use std::{fmt, path::PathBuf, time::SystemTime};
 
 const EXAMPLES: &str = "\
 Examples:
   trefoil doctor --cluster demo/cluster.toml
   trefoil doctor --cluster cluster.toml --identity alice.crt --json
+  trefoil doctor --config /etc/trefoil/node/node.toml
 
-Exits with 0 if the cluster works, warnings or not, and with 3 if it cannot run jobs.";
+With --config it also looks at the machine that it runs on: the node's keys, store, disk, limits and admin listener. Run it there, as the
+user of the node.
+
+Exits with 0 if the cluster works, warnings or not; with 2 if the node's configuration or a key cannot be used, with 4 if its disk
+or store cannot be, and with 3 if the cluster cannot run jobs for another reason.";
 
 /// What `trefoil doctor` is given.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct DoctorArgs {
     #[command(flatten)]
-    target: ClusterArgs,
+    target: Option<ClusterArgs>,
+    /// The configuration of a node of this machine, in place of --cluster: asks the cluster as that node, and looks at the machine too
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["cluster", "identity"])]
+    config: Option<PathBuf>,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -30,19 +40,38 @@ pub struct DoctorArgs {
 /// # Errors
 /// Those of [`ClusterArgs::resolve`]; an unreachable node is a finding and no error.
 pub fn run(args: &DoctorArgs) -> Result<Exit, Error> {
-    let target = args.target.resolve()?;
-    let output = args.output.resolve();
-    let probes = block_on(probe(&target.cluster, &target.identity))?;
+    let findings = match (&args.target, &args.config) {
+        (Some(target), _) => {
+            let Target { cluster, identity } = target.resolve()?;
+            block_on(ask(&cluster, &identity))?
+        }
+        (None, Some(file)) => match NodeConfig::load(file) {
+            Ok(config) => block_on(async {
+                let mut findings = local(&config, file).await;
+                findings.extend(ask(&config.cluster, &config.identity).await?);
+                Ok(findings)
+            })?,
+            Err(error) => vec![unusable(&error)],
+        },
+        (None, None) => {
+            let text = "name the cluster with --cluster FILE, or a node of this machine with --config FILE";
+            return Err(Error::Usage(text.to_owned()));
+        }
+    };
+    let report = Report { works: works(&findings), findings };
+    args.output.resolve().print(&report, &report)?;
+    Ok(exit(&report.findings))
+}
+
+async fn ask(cluster: &Cluster, identity: &Identity) -> Result<Vec<Finding>, Error> {
+    let probes = probe(cluster, identity).await?;
     let setting = Setting {
-        cluster: &target.cluster,
+        cluster,
         version: env!("CARGO_PKG_VERSION"),
-        identity_not_after: target.identity.facts().not_after,
+        identity_not_after: identity.facts().not_after,
         now: SystemTime::now(),
     };
-    let findings = diagnose(&setting, &probes);
-    let report = Report { works: works(&findings), findings };
-    output.print(&report, &report)?;
-    Ok(if report.works { Exit::Ok } else { Exit::Unreachable })
+    Ok(diagnose(&setting, &probes))
 }
 
 /// The result; as JSON, and as a table.

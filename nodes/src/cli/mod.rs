@@ -47,7 +47,7 @@ pub use mode::ModeArgs;
 pub use output::{Output, OutputArgs, line};
 pub use target::{ClusterArgs, Target};
 
-use crate::Error;
+use crate::{Error, admin::LogFilter};
 use clap::{Parser, Subcommand};
 use signals::Stop;
 use std::{error::Error as _, future::Future, io, io::Write, process::ExitCode, time::Duration};
@@ -143,12 +143,12 @@ impl Command {
     }
 
     /// Runs the command. `filter` is the log filter in effect, for commands that start others.
-    fn run(self, filter: &str) -> Result<Exit, Error> {
+    fn run(self, filter: &LogFilter) -> Result<Exit, Error> {
         match self {
             Self::Cluster(command) => cluster::run(command),
             Self::Demo(args) => demo::run(&args),
-            Self::Node(args) => node::run(&args),
-            Self::Up(args) => up::run(args, filter),
+            Self::Node(args) => node::run(&args, filter),
+            Self::Up(args) => up::run(args, &filter.text()),
             Self::Aes(args) => aes::run(&args),
             Self::Circuit(command) => circuit::run(command),
             Self::Credit(command) => credit::run(&command),

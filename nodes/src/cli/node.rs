@@ -4,8 +4,8 @@ use super::{
     Exit, OutputArgs,
     signals::{Reload, Stop},
 };
-use crate::{Error, config::NodeConfig, local::ReadyLine, node::Node};
-use std::{future::Future, io::Read, path::PathBuf, time::Duration};
+use crate::{Error, admin::LogFilter, config::NodeConfig, local::ReadyLine, node::Node};
+use std::{fmt, io::Read, path::PathBuf, time::Duration};
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
@@ -27,8 +27,9 @@ pub struct NodeArgs {
 }
 
 const EXAMPLES: &str = "\
-Prints one line when both other nodes are connected, and serves until SIGTERM or Ctrl-C. After SIGHUP it acts by the
-policy as it is on the disk then; one that is refused is named in the log, and the old one stays.
+Prints one line when both other nodes are connected, and serves until SIGTERM or Ctrl-C. Then it takes no new jobs, and
+ends when those that it has have ended, or after `limits.drain` of node.toml; a second signal ends it at once. After
+SIGHUP it acts by the policy as it is on the disk then; one that is refused is named in the log, and the old one stays.
 
 Examples:
   trefoil node --config demo/node-0/node.toml
@@ -38,22 +39,26 @@ Examples:
 ///
 /// # Errors
 /// Those of [`NodeConfig::load`] and [`Node::start`].
-pub fn run(args: &NodeArgs) -> Result<Exit, Error> {
+pub fn run(args: &NodeArgs, filter: &LogFilter) -> Result<Exit, Error> {
     let config = NodeConfig::load(&args.config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.threads.get())
         .enable_all()
         .build()
         .map_err(Error::system("start the worker threads"))?;
-    runtime.block_on(serve(args, config))
+    runtime.block_on(serve(args, config, filter))
 }
 
-async fn serve(args: &NodeArgs, config: NodeConfig) -> Result<Exit, Error> {
-    let stop = stop(args.exit_with_parent)?;
-    let mut stop = std::pin::pin!(stop);
+async fn serve(args: &NodeArgs, config: NodeConfig, filter: &LogFilter) -> Result<Exit, Error> {
+    let mut ends = Ends::listen(args.exit_with_parent)?;
     let party = config.party;
     let mut reload = Reload::listen()?;
-    let node = Node::start(config).await?;
+    let node = Node::start_with(config, Some(filter.clone())).await?;
+    if let Some(remedy) = node.remedy() {
+        warn!(
+            "the system grants smaller socket buffers than asked for, so the mesh is slower than it could be: {remedy}"
+        );
+    }
     let reloads = async {
         loop {
             reload.received().await;
@@ -63,11 +68,6 @@ async fn serve(args: &NodeArgs, config: NodeConfig) -> Result<Exit, Error> {
             }
         }
     };
-    if let Some(remedy) = node.remedy() {
-        warn!(
-            "the system grants smaller socket buffers than asked for, so the mesh is slower than it could be: {remedy}"
-        );
-    }
     let ready = async {
         node.connected().await;
         let (mesh, api) = node.addresses();
@@ -76,33 +76,67 @@ async fn serve(args: &NodeArgs, config: NodeConfig) -> Result<Exit, Error> {
         args.output.resolve().print(&ready, text)?;
         std::future::pending().await
     };
-    let why = tokio::select! {
-        why = &mut stop => why,
+    let end = tokio::select! {
+        end = ends.next() => end,
         failed = ready => return failed,
-        () = reloads => "it takes no signals any more",
+        () = reloads => End::Signal("SIGHUP cannot be heard"),
     };
-    info!("{party} stops: {why}");
+    match end {
+        End::Signal(name) => {
+            info!("{party} stops: {name}; jobs that run may end");
+            tokio::select! {
+                () = node.drain() => {}
+                again = ends.next() => info!("{party} stops at once: {again}"),
+            }
+        }
+        // Nobody is left who would want the outputs.
+        End::Parent => info!("{party} stops: {end}"),
+    }
     node.stop().await;
     Ok(Exit::Ok)
 }
 
-/// Resolves when the node is to stop, with the reason: a signal or, if asked for, the end of standard input.
-fn stop(with_parent: bool) -> Result<impl Future<Output = &'static str>, Error> {
-    let mut signal = Stop::listen()?;
-    let parent = with_parent.then(end_of_input);
-    Ok(async move {
+/// Why a node is to stop.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Signal(&'static str),
+    Parent,
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Signal(name) => name,
+            Self::Parent => "the program that started it is gone or wants it to end",
+        })
+    }
+}
+
+/// Being asked to stop: by a signal or, if asked for, by the end of standard input.
+struct Ends {
+    signals: Stop,
+    parent: Option<oneshot::Receiver<()>>,
+}
+
+impl Ends {
+    fn listen(with_parent: bool) -> Result<Self, Error> {
+        Ok(Self { signals: Stop::listen()?, parent: with_parent.then(end_of_input) })
+    }
+
+    /// Cancel safe.
+    async fn next(&mut self) -> End {
         let parent = async {
-            match parent {
+            match &mut self.parent {
                 // Either way the parent is gone.
                 Some(ended) => drop(ended.await),
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
-            name = signal.received() => name,
-            () = parent => "the program that started it is gone or wants it to end",
+            name = self.signals.received() => End::Signal(name),
+            () = parent => End::Parent,
         }
-    })
+    }
 }
 
 /// Resolves when standard input ends. Waits on a thread of its own, as nothing can interrupt the read; it ends with the

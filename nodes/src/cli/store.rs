@@ -26,7 +26,7 @@ pub enum StoreCommand {
 }
 
 const EXAMPLES: &str = "\
-`compare`, `refresh` and `rebuild` are for a client that all three nodes have among the `operators` of their node.toml.
+`compare`, `refresh` and `rebuild` are for a client that the policies of all three nodes permit `upkeep`: `operator` in new clusters.
 
 For `rekey`, stop the node first: the other two go on with what two nodes can do. There has to be room for the store twice, in a file and in PostgreSQL.
 

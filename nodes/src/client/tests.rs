@@ -55,7 +55,7 @@ async fn world(limits: [Limits; 3]) -> World {
         let port = listeners[p.index()].local_addr().expect("bound").port();
         let address = |port| Address::new("127.0.0.1", port).expect("an address");
         // Nothing listens on the mesh's ports; they only have to differ.
-        let listen = Listen { mesh: address(1 + p.index() as u16), api: address(port) };
+        let listen = Listen { mesh: address(1 + p.index() as u16), api: address(port), admin: None };
         (listen.clone(), listen)
     });
     let plan = ClusterPlan { dir: dir.path().to_owned(), nodes: listen, days: 1, settings: NodeSettings::default() };
@@ -83,10 +83,21 @@ fn serve(files: &ClusterFiles, party: Party, listener: TcpListener, limits: &Lim
         time_unix_ms: 0,
         peers: party
             .peers()
-            .map(|p| PeerStatus { party: p.index() as u8, connected: true, rtt_us: None, mtu: None, last_error: None })
+            .map(|p| PeerStatus {
+                party: p.index() as u8,
+                connected: true,
+                rtt_us: None,
+                mtu: None,
+                last_error: None,
+                heartbeat_ms: None,
+                same_cluster: None,
+                clock_ms: None,
+            })
             .to_vec(),
         socket_buffers: SocketBuffers { requested: 0, granted: 0 },
         certificate: CertificateStatus { not_after: 0 },
+        draining: false,
+        unready: Vec::new(),
     };
     let seal = SealKey::generate(party).expect("randomness");
     let tables = TableStore::in_memory(limits.clone());

@@ -3,9 +3,10 @@
 use super::{Address, Cluster, ConfigError, Source};
 use crate::{
     Error,
+    admin::not_loopback,
     job::Limits,
     mesh::TransportSettings,
-    pki::{CertificateFault, ClientName, Identity, Role},
+    pki::{CertificateFault, Identity, Role},
     policy::{PolicyFiles, PolicyKey},
     store::{Location, Postgres, StoreConfig},
     tls,
@@ -13,6 +14,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::{
     env,
+    net::IpAddr,
     num::NonZeroUsize,
     path::{Path, PathBuf},
     thread,
@@ -57,9 +59,6 @@ pub struct NodeFile {
     /// Worker threads; 0 stands for one per core.
     #[serde(default, skip_serializing_if = "is_default")]
     pub threads: usize,
-    /// The clients that may have the nodes compare, refresh and rebuild their stores. All three nodes have to name them.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub operators: Vec<ClientName>,
     /// Where the node listens.
     pub listen: Listen,
     /// What the node accepts.
@@ -93,6 +92,9 @@ pub struct Listen {
     pub mesh: Address,
     /// For clients, HTTPS over TCP.
     pub api: Address,
+    /// For the operator and the monitoring of the machine, HTTP over TCP on a loopback address; see [`admin`](crate::admin). Left out, there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin: Option<Address>,
 }
 
 /// Everything a node needs to start, read and checked.
@@ -112,8 +114,6 @@ pub struct NodeConfig {
     pub policy: Option<PolicyFiles>,
     /// Worker threads.
     pub threads: NonZeroUsize,
-    /// The clients that may have the stores looked after.
-    pub operators: Vec<ClientName>,
     /// Where it listens.
     pub listen: Listen,
     /// What it accepts.
@@ -127,6 +127,12 @@ pub struct NodeConfig {
 struct Marks {
     format: Spanned<u32>,
     party: Spanned<u8>,
+    listen: ListenMarks,
+}
+
+#[derive(Deserialize)]
+struct ListenMarks {
+    admin: Option<Spanned<Address>>,
 }
 
 impl NodeConfig {
@@ -173,7 +179,6 @@ impl NodeConfig {
             identity,
             policy,
             threads,
-            operators: file.operators,
             listen: file.listen,
             limits: file.limits,
             transport: file.transport,
@@ -220,7 +225,17 @@ fn parse(source: &Source) -> Result<(NodeFile, Party), ConfigError> {
     let party = Party::from_index(usize::from(file.party)).ok_or_else(|| {
         source.at(&marks.party.span(), format!("party {} does not exist; the parties are 0, 1 and 2", file.party))
     })?;
+    if let Some(admin) = &marks.listen.admin
+        && !is_loopback(admin.get_ref().host())
+    {
+        return Err(source.at(&admin.span(), not_loopback(admin.get_ref())));
+    }
     Ok((file, party))
+}
+
+/// What the name `localhost` stands for is looked at when the socket is opened.
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]
@@ -274,6 +289,8 @@ mod tests {
             (format!("{GOOD}[limits]\nwaiting_jobs = 0\n"), "line 10", "above zero"),
             (format!("{GOOD}[limits]\nbody = 1\n"), "line 10", "unknown field `body`"),
             (GOOD.replace("[listen]", "[listen"), "line 6", "[listen"),
+            (format!("{GOOD}admin = \"0.0.0.0:3\"\n"), "line 9", "write 127.0.0.1:PORT"),
+            (format!("{GOOD}admin = \"node0.example:3\"\n"), "line 9", "has no TLS"),
         ];
         for (text, line, hint) in cases {
             let error = parsed(&text).expect_err(&text);

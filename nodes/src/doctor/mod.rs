@@ -3,11 +3,13 @@
 //! [`probe`] asks every node for its [`NodeStatus`](crate::status::NodeStatus); [`diagnose`] turns the
 //! answers into findings. A cluster works if no finding is an [`Level::Error`].
 
+mod local;
 mod probe;
 
+pub use local::{local, unusable};
 pub use probe::{Probe, probe};
 
-use crate::{config::Cluster, pki::date, status::PeerStatus};
+use crate::{cli::Exit, config::Cluster, pki::date, status::PeerStatus};
 use serde::Serialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use trefoil_engine::Party;
@@ -66,6 +68,20 @@ pub fn works(findings: &[Finding]) -> bool {
     findings.iter().all(|f| f.level != Level::Error)
 }
 
+/// How a command ends that has found this: by the worst, and by who must act.
+pub fn exit(findings: &[Finding]) -> Exit {
+    let errors = || findings.iter().filter(|f| f.level == Level::Error).map(|f| f.check);
+    if errors().any(|check| matches!(check, "config" | "keys")) {
+        Exit::Usage
+    } else if errors().any(|check| matches!(check, "disk" | "store")) {
+        Exit::System
+    } else if errors().next().is_some() {
+        Exit::Unreachable
+    } else {
+        Exit::Ok
+    }
+}
+
 /// Turns the answers of the three nodes, or why there was none, into findings.
 pub fn diagnose(setting: &Setting<'_>, probes: &[Result<Probe, String>; 3]) -> Vec<Finding> {
     let mut all = vec![expiry("client".to_owned(), setting.identity_not_after, setting.now)];
@@ -84,6 +100,7 @@ pub fn diagnose(setting: &Setting<'_>, probes: &[Result<Probe, String>; 3]) -> V
     all.extend(protocols(probes));
     for a in Party::ALL {
         all.extend(link(a, a.next(), probes));
+        all.extend(clocks(a, a.next(), probes));
     }
     all
 }
@@ -108,6 +125,12 @@ fn node(setting: &Setting<'_>, party: Party, probe: &Probe) -> Vec<Finding> {
     });
     all.push(expiry(party.to_string(), status.certificate.not_after, setting.now));
     all.push(skew(party, probe));
+    if !status.unready.is_empty() {
+        let found = format!("is not ready: {}", status.unready.join("; "));
+        all.push(bad(Level::Warning, party, "ready", found).remedy(
+            "mend that; a node that has just been started needs a moment, and one that is to stop takes no new jobs",
+        ));
+    }
     let buffers = status.socket_buffers;
     all.push(if buffers.granted >= buffers.requested {
         fine(party, "buffers", format!("{} KiB for the mesh socket", buffers.granted >> 10))
@@ -206,6 +229,20 @@ fn link(a: Party, b: Party, probes: &[Result<Probe, String>; 3]) -> Option<Findi
         ));
     }
     Some(finding(Level::Ok, found))
+}
+
+/// The clocks of two nodes against each other, as both ends have heard.
+fn clocks(a: Party, b: Party, probes: &[Result<Probe, String>; 3]) -> Option<Finding> {
+    let heard = |from: Party, to: Party| {
+        let status = &probes[from.index()].as_ref().ok()?.status;
+        let gap = status.peers.iter().find(|p| usize::from(p.party) == to.index())?.clock_ms?;
+        Some(Duration::from_millis(gap.unsigned_abs()))
+    };
+    // Each is off by the time that a message takes, in the other direction.
+    let gap = [heard(a, b), heard(b, a)].into_iter().flatten().min().filter(|gap| *gap >= SKEW_WARNING)?;
+    let found = format!("their clocks differ by {:.1} s", gap.as_secs_f64());
+    let finding = Finding { level: Level::Warning, place: format!("{a}-{b}"), check: "clock", found, remedy: None };
+    Some(finding.remedy("run a time service (chrony, systemd-timesyncd) on both machines"))
 }
 
 fn fine(party: Party, check: &'static str, found: String) -> Finding {

@@ -11,7 +11,7 @@ fn cluster() -> Cluster {
     let dir = tempfile::tempdir().expect("a directory");
     let nodes = Party::ALL.map(|p| {
         let address = |base| Address::new("localhost", base + p.index() as u16).expect("an address");
-        let listen = Listen { mesh: address(100), api: address(200) };
+        let listen = Listen { mesh: address(100), api: address(200), admin: None };
         (listen.clone(), listen)
     });
     let plan = ClusterPlan { dir: dir.path().to_owned(), nodes, days: 1, settings: NodeSettings::default() };
@@ -31,6 +31,9 @@ fn healthy(digest: ClusterDigest) -> [Result<Probe, String>; 3] {
             rtt_us: Some(210),
             mtu: Some(1452),
             last_error: None,
+            heartbeat_ms: Some(800),
+            same_cluster: Some(true),
+            clock_ms: Some(3),
         };
         let status = NodeStatus {
             version: "1.2.3".to_owned(),
@@ -41,6 +44,8 @@ fn healthy(digest: ClusterDigest) -> [Result<Probe, String>; 3] {
             peers: me.peers().map(peer).to_vec(),
             socket_buffers: SocketBuffers { requested: 1 << 22, granted: 1 << 22 },
             certificate: CertificateStatus { not_after: NOW.cast_signed() + 100 * DAY },
+            draining: false,
+            unready: Vec::new(),
         };
         Ok(Probe { status, sent: now(), round_trip: Duration::from_millis(20) })
     })
@@ -140,4 +145,40 @@ fn a_clock_is_blamed_only_for_what_the_round_trip_does_not_explain() {
     assert!(text.contains("6.010 s behind"), "{text}");
     // Six seconds behind the middle, but perhaps only four.
     assert_eq!(found(|p| slow(p, Duration::from_secs(4), 4)), []);
+}
+
+#[test]
+fn a_node_that_is_not_ready_says_what_it_lacks() {
+    let (level, place, check, text, _) =
+        one(|p| status(p, Party::P1).unready = vec!["the store does not take records; the log says why".to_owned()]);
+    assert_eq!((level, place.as_str(), check), (Level::Warning, "P1", "ready"));
+    assert!(text.contains("does not take records"), "{text}");
+}
+
+#[test]
+fn clocks_that_differ_between_nodes_are_a_warning() {
+    let differ = |p: &mut [Result<Probe, String>; 3], ms: [i64; 2]| {
+        for (from, to, ms) in [(Party::P0, 1, ms[0]), (Party::P1, 0, ms[1])] {
+            let peer = status(p, from).peers.iter_mut().find(|peer| peer.party == to).expect("a peer");
+            peer.clock_ms = Some(ms);
+        }
+    };
+    let (level, place, check, text, _) = one(|p| differ(p, [7_200, -7_100]));
+    assert_eq!((level, place.as_str(), check), (Level::Warning, "P0-P1", "clock"));
+    assert!(text.contains("7.1 s"), "{text}");
+    // What one end has heard late is no difference.
+    assert_eq!(found(|p| differ(p, [9_000, -20])), []);
+}
+
+#[test]
+fn the_exit_code_says_who_must_act() {
+    let finding = |level, check| bad(level, Party::P0, check, String::new());
+    for (findings, code) in [
+        (vec![finding(Level::Ok, "disk"), finding(Level::Warning, "keys")], Exit::Ok),
+        (vec![finding(Level::Error, "link")], Exit::Unreachable),
+        (vec![finding(Level::Error, "link"), finding(Level::Error, "disk")], Exit::System),
+        (vec![finding(Level::Error, "disk"), finding(Level::Error, "config")], Exit::Usage),
+    ] {
+        assert_eq!(exit(&findings), code, "{findings:?}");
+    }
 }

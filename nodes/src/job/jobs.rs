@@ -217,6 +217,11 @@ impl Jobs {
         }
     }
 
+    /// Admits no job any more. Those that are there go on.
+    pub fn drain(&self) {
+        self.lock().stopping = true;
+    }
+
     /// Ends every job and admits none any more.
     pub fn stop(&self) {
         let mut inner = self.lock();

@@ -16,6 +16,9 @@ pub trait Journal: fmt::Debug + Send + Sync {
     /// Those of the system; the job is not taken on then.
     fn accepted(&self, job: &Accepted) -> io::Result<()>;
 
+    /// The three nodes compute a job now. It need not be written down.
+    fn running(&self, _job: JobId) {}
+
     /// A job has ended; it is not told to anybody before.
     ///
     /// # Errors

@@ -75,6 +75,12 @@ pub struct Limits {
     /// Connections of clients at the same time. Default 256.
     #[serde(deserialize_with = "nonzero")]
     pub connections: u32,
+    /// How long a node that is to stop lets its jobs go on; it takes no new ones. Default 30 s.
+    #[serde(with = "span")]
+    pub drain: Duration,
+    /// How long a session waits for a message before the log says for which, and then after twice the time, and so on. Default 5 s.
+    #[serde(with = "span")]
+    pub stall_warning: Duration,
 }
 
 impl Default for Limits {
@@ -100,6 +106,8 @@ impl Default for Limits {
             request_deadline: Duration::from_mins(5),
             client_timeout: Duration::from_secs(10),
             connections: 256,
+            drain: Duration::from_secs(30),
+            stall_warning: Duration::from_secs(5),
         }
     }
 }

@@ -166,6 +166,7 @@ impl Runner {
         let names: Vec<String> = inputs.iter().enumerate().map(|(k, input)| name(k, input)).collect();
         let turn = self.turns.wait(job.id().session(), &*net, prepared.strands()).await.map_err(failed)?;
         job.running();
+        self.jobs.journal().running(job.id());
         let start = Instant::now();
         // Tables are copied only now, when there is a place for the job.
         let limited = inputs.into_iter().zip(ranges.limits()).map(|(input, limit)| Ok((input.vector()?, *limit)));

@@ -117,6 +117,7 @@ impl World {
         let listen = |port| Listen {
             mesh: Address::new(&default_hosts()[0], port).expect("an address"),
             api: Address::new(&default_hosts()[0], port).expect("an address"),
+            admin: None,
         };
         let nodes = [1, 2, 3].map(|port| (listen(port), listen(port)));
         let plan = ClusterPlan { dir: dir.path().to_owned(), nodes, days: 1, settings: NodeSettings::default() };

@@ -25,15 +25,16 @@ pub fn loopback() -> Result<[Listen; 3], Error> {
     // All are held until the last is found, so that none is found twice.
     let mut held = Vec::with_capacity(3);
     for _ in 0..3 {
-        held.push((udp()?, tcp()?));
+        held.push((udp()?, tcp()?, tcp()?));
     }
     let address = |port| Address::new(HOST, port).map_err(Error::Bug);
     let mut listen = Vec::with_capacity(3);
-    for (mesh, api) in &held {
+    for (mesh, api, admin) in &held {
         let read = || Error::system("read the port of a socket");
         let mesh = address(mesh.local_addr().map_err(read())?.port())?;
         let api = address(api.local_addr().map_err(read())?.port())?;
-        listen.push(Listen { mesh, api });
+        let admin = Some(address(admin.local_addr().map_err(read())?.port())?);
+        listen.push(Listen { mesh, api, admin });
     }
     listen.try_into().map_err(|_| Error::Bug("three nodes have three addresses".to_owned()))
 }
@@ -70,8 +71,9 @@ mod tests {
     fn the_ports_are_distinct_and_can_be_bound() {
         let nodes = loopback().expect("loopback works");
         let mesh: HashSet<_> = nodes.iter().map(|n| n.mesh.to_string()).collect();
-        let api: HashSet<_> = nodes.iter().map(|n| n.api.to_string()).collect();
-        assert_eq!((mesh.len(), api.len()), (3, 3));
+        let tcp: HashSet<_> =
+            nodes.iter().flat_map(|n| [Some(&n.api), n.admin.as_ref()]).flatten().map(ToString::to_string).collect();
+        assert_eq!((mesh.len(), tcp.len()), (3, 6));
         let _sockets = nodes.map(|n| UdpSocket::bind(n.mesh.to_string()).expect("free"));
     }
 }

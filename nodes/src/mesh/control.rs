@@ -9,7 +9,10 @@ use super::{
     wire::{Control, HELLO, Head, Hello, MAX_CAUSE, PartySet, RunId, StreamName, preamble, transcript},
 };
 use quinn::{Connection, ReadError, ReadExactError, RecvStream, SendStream, WriteError};
-use std::sync::{Arc, PoisonError};
+use std::sync::{
+    Arc, PoisonError,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 use trefoil_engine::{LinkFault, Party, transport::SessionId};
 use zeroize::Zeroizing;
 
@@ -37,7 +40,7 @@ pub(super) async fn negotiate(
     membership.begin(run);
     let _ = shared.run.set(run);
     for control in &mut *controls {
-        control.agreed = false;
+        control.agreed.store(false, Relaxed);
         control.confirm(&digest).await?;
     }
     let [next, prev] = controls;
@@ -80,14 +83,14 @@ pub(super) fn in_order<'a>(me: Party, mine: &'a Hello, next: &'a Hello, prev: &'
 pub(super) struct Controls {
     pub(super) peer: Party,
     /// Whether the peer has done its part of the present step: tells who is awaited.
-    pub(super) agreed: bool,
+    pub(super) agreed: Arc<AtomicBool>,
     out: Option<SendStream>,
     into: Option<RecvStream>,
 }
 
 impl Controls {
     pub(super) fn new(peer: Party) -> Self {
-        Self { peer, agreed: false, out: None, into: None }
+        Self { peer, agreed: Arc::default(), out: None, into: None }
     }
 
     fn gone(&self, last: &dyn ToString) -> MeshError {
@@ -146,7 +149,7 @@ impl Controls {
         if hello.job != terms.job {
             return Err(MeshError::OtherJob { peer });
         }
-        self.agreed = true;
+        self.agreed.store(true, Relaxed);
         Ok(hello)
     }
 
@@ -162,7 +165,7 @@ impl Controls {
         let Some(mut stream) = self.into.take() else { return Err(self.gone(&"it has not said hello")) };
         match confirmation(self.peer, &mut stream).await {
             Ok(Confirmation::Digest(theirs)) if &theirs == digest => {
-                self.agreed = true;
+                self.agreed.store(true, Relaxed);
                 tokio::spawn(attend(self.peer, stream, shared.clone()));
                 Ok(())
             }

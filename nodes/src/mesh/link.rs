@@ -4,7 +4,7 @@ use super::{
     blame::broken_off,
     error::SessionFault,
     registry::Unavailable,
-    shared::Shared,
+    shared::{Awaited, Shared},
     wire::{FRAME_HEADER, FrameTag, RunId, StreamName, preamble},
 };
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use std::{
     future::Future,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
 use trefoil_engine::{
@@ -78,6 +78,20 @@ impl QuicLink {
     }
 }
 
+/// How many bytes of a frame have come.
+#[derive(Default)]
+struct Got(AtomicUsize);
+
+impl Got {
+    fn bytes(&self) -> usize {
+        self.0.load(Relaxed)
+    }
+
+    fn all(&self) -> bool {
+        self.bytes() == usize::MAX
+    }
+}
+
 impl Out {
     async fn send(&mut self, shared: &Shared, strand: Strand, frame: Bytes) -> Result<(), Error> {
         let lost = |e: WriteError| link(self.peer, lost(&e));
@@ -88,6 +102,7 @@ impl Out {
                 let mut stream = opened.map_err(|e| link(self.peer, broken_off(&e)))?;
                 stream.write_all(&preamble(StreamName::Strand(strand.run, strand.path))).await.map_err(lost)?;
                 shared.meter.opened();
+                shared.totals.peer(self.peer).opened();
                 none.insert(stream)
             }
         };
@@ -102,12 +117,13 @@ impl Out {
         // Handed over, not copied.
         stream.write_all_chunks(&mut [header, frame]).await.map_err(lost)?;
         shared.meter.sent(bytes);
+        shared.totals.peer(self.peer).sent(bytes);
         Ok(())
     }
 }
 
 impl In {
-    async fn recv(&mut self, shared: &Shared, strand: Strand, into: &mut [u8]) -> Result<(), Error> {
+    async fn recv(&mut self, (shared, strand): (&Shared, Strand), into: &mut [u8], got: &Got) -> Result<(), Error> {
         let peer = self.peer;
         let stream = match &mut self.stream {
             Some(stream) => stream,
@@ -125,8 +141,17 @@ impl In {
         stream.read_exact(&mut header).await.map_err(|e| broken(peer, &e))?;
         self.tag.check(&header, self.seq, into.len()).map_err(|f| fault(peer, f))?;
         self.seq = self.seq.checked_add(1).ok_or(Error::StreamExhausted)?;
-        stream.read_exact(into).await.map_err(|e| broken(peer, &e))?;
-        shared.meter.received(into.len());
+        let mut filled = 0;
+        while filled < into.len() {
+            let read = stream.read(&mut into[filled..]).await.map_err(ReadExactError::ReadError);
+            let read = read.and_then(|n| n.ok_or(ReadExactError::FinishedEarly(filled)));
+            filled += read.map_err(|e| broken(peer, &e))?;
+            got.0.store(filled, Relaxed);
+        }
+        shared.meter.received(filled);
+        shared.totals.peer(peer).received(filled);
+        // Past the length, even of an empty frame.
+        got.0.store(usize::MAX, Relaxed);
         Ok(())
     }
 }
@@ -134,12 +159,17 @@ impl In {
 impl Link for QuicLink {
     fn send(&mut self, to: Party, frame: Bytes) -> BoxFuture<'_, Result<(), Error>> {
         let (shared, strand, out, _) = self.ends(to, to);
-        Box::pin(guarded(shared, strand, move || to, out.send(shared, strand, frame)))
+        let awaited = Awaited { peer: to, frame: out.seq, bytes: frame.len(), received: 0 };
+        Box::pin(guarded(shared, strand, move || awaited, out.send(shared, strand, frame)))
     }
 
     fn recv<'a>(&'a mut self, from: Party, into: &'a mut [u8]) -> BoxFuture<'a, Result<(), Error>> {
         let (shared, strand, _, side) = self.ends(from, from);
-        Box::pin(guarded(shared, strand, move || from, side.recv(shared, strand, into)))
+        Box::pin(async move {
+            let (got, frame, bytes) = (Got::default(), side.seq, into.len());
+            let awaited = || Awaited { peer: from, frame, bytes, received: got.bytes() };
+            guarded(shared, strand, awaited, side.recv((shared, strand), into, &got)).await
+        })
     }
 
     fn exchange<'a>(
@@ -151,17 +181,13 @@ impl Link for QuicLink {
     ) -> BoxFuture<'a, Result<(), Error>> {
         let (shared, strand, out, side) = self.ends(to, from);
         Box::pin(async move {
-            let received = AtomicBool::new(false);
-            let both = async {
-                let receive = async {
-                    side.recv(shared, strand, into).await?;
-                    received.store(true, Relaxed);
-                    Ok(())
-                };
-                tokio::try_join!(out.send(shared, strand, frame), receive).map(|_| ())
-            };
+            let got = Got::default();
+            let due = Awaited { peer: from, frame: side.seq, bytes: into.len(), received: 0 };
+            let sent = Awaited { peer: to, frame: out.seq, bytes: frame.len(), received: 0 };
+            let receive = side.recv((shared, strand), into, &got);
+            let both = async { tokio::try_join!(out.send(shared, strand, frame), receive).map(|_| ()) };
             // Once its frame is here, a peer that takes nothing is the one waited for.
-            let awaited = || if received.load(Relaxed) { to } else { from };
+            let awaited = || if got.all() { sent } else { Awaited { received: got.bytes(), ..due } };
             guarded(shared, strand, awaited, both).await
         })
     }
@@ -178,7 +204,7 @@ impl Link for QuicLink {
 async fn guarded(
     shared: &Shared,
     strand: Strand,
-    awaited: impl Fn() -> Party + Send,
+    awaited: impl Fn() -> Awaited + Send,
     work: impl Future<Output = Result<(), Error>> + Send,
 ) -> Result<(), Error> {
     let error = tokio::select! {

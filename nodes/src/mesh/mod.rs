@@ -16,6 +16,7 @@
 mod blame;
 mod control;
 mod error;
+mod heartbeat;
 mod link;
 mod peers;
 mod registry;
@@ -23,14 +24,17 @@ mod session;
 mod settings;
 mod shared;
 mod socket;
+mod totals;
 mod traffic;
 mod wire;
 
 pub use error::{MeshError, SessionFault};
+pub use heartbeat::Heartbeat;
 pub use peers::PeerStatus;
 pub use session::Session;
 pub use settings::TransportSettings;
 pub use socket::SocketBuffers;
+pub use totals::{FailedBy, LinkTotals, PeerTotals, Step};
 pub use traffic::Traffic;
 pub use wire::ALPN;
 
@@ -51,8 +55,10 @@ use std::{
     io,
     net::{SocketAddr, ToSocketAddrs},
     sync::Arc,
+    time::Duration,
 };
 use tokio::time::Instant;
+use totals::Totals;
 use trefoil_engine::{Party, transport::SessionId};
 
 /// Calls that may wait to be looked at.
@@ -77,6 +83,8 @@ pub struct MeshConfig {
     pub client: rustls::ClientConfig,
     /// Tuning and deadlines.
     pub settings: TransportSettings,
+    /// How long a session waits for a message before the log says for which.
+    pub stall_warning: Duration,
 }
 
 impl MeshConfig {
@@ -105,6 +113,7 @@ impl MeshConfig {
             server: tls::mesh_server(&node.identity, &node.cluster, node.party, ALPN)?,
             client: tls::mesh_client(&node.identity, &node.cluster, node.party.next(), ALPN)?,
             settings: node.transport.clone(),
+            stall_warning: node.limits.stall_warning,
         })
     }
 }
@@ -118,6 +127,8 @@ pub struct Mesh {
     peers: Peers,
     endpoint: quinn::Endpoint,
     buffers: SocketBuffers,
+    stall_warning: Duration,
+    totals: Arc<Totals>,
 }
 
 impl Mesh {
@@ -126,7 +137,8 @@ impl Mesh {
     /// # Errors
     /// [`MeshError::Listen`] or [`MeshError::Tls`].
     pub fn start(config: MeshConfig) -> Result<Self, MeshError> {
-        let MeshConfig { me, listen, nodes, fingerprints, cluster_digest, mut server, mut client, settings } = config;
+        let MeshConfig { me, listen, nodes, fingerprints, cluster_digest, stall_warning, .. } = config;
+        let (mut server, mut client, settings) = (config.server, config.client, config.settings);
         server.alpn_protocols = vec![ALPN.to_vec()];
         client.alpn_protocols = vec![ALPN.to_vec()];
         let tls = |e: &dyn std::fmt::Display| MeshError::Tls(e.to_string());
@@ -146,8 +158,10 @@ impl Mesh {
             quinn::Endpoint::new_with_abstract_socket(settings.endpoint(&nodes), Some(server), socket, runtime)
                 .map_err(refused)?;
         let registry = Arc::new(Registry::new(settings.join_deadline));
-        let peers = Peers::start(me, &endpoint, client, &peers::Addresses { nodes, fingerprints }, &registry);
-        Ok(Self { me, cluster: cluster_digest, settings, registry, peers, endpoint, buffers })
+        let addresses = peers::Addresses { nodes, fingerprints, heartbeat: (cluster_digest, settings.keep_alive) };
+        let peers = Peers::start(me, &endpoint, client, &addresses, &registry);
+        let (cluster, totals) = (cluster_digest, Arc::default());
+        Ok(Self { me, cluster, settings, registry, peers, endpoint, buffers, stall_warning, totals })
     }
 
     /// Starts a session: waits until both peers join it with the same cluster and the same job.
@@ -157,12 +171,29 @@ impl Mesh {
     /// # Errors
     /// [`MeshError::RepeatedSession`] for an id in use; the others if a peer is missing, late, or of another opinion.
     pub async fn session(&self, session: SessionId, job_digest: [u8; 32]) -> Result<Session, MeshError> {
+        let started = self.begin(session, job_digest).await;
+        if let Err(error) = &started {
+            self.totals.failed(FailedBy::of_start(error));
+        }
+        started
+    }
+
+    async fn begin(&self, session: SessionId, job_digest: [u8; 32]) -> Result<Session, MeshError> {
         let membership = self.registry.join(session).ok_or(MeshError::RepeatedSession(session))?;
         let (join, stall) = (self.settings.join_deadline, self.settings.stall());
         let grace = self.settings.idle_deadline;
         let begin = Instant::now();
-        let terms =
-            Terms { session, cluster: self.cluster, job: job_digest, deadline: begin + join, join, stall, grace };
+        let terms = Terms {
+            session,
+            cluster: self.cluster,
+            job: job_digest,
+            deadline: begin + join,
+            join,
+            stall,
+            grace,
+            stall_warning: self.stall_warning,
+            totals: self.totals.clone(),
+        };
         // Half the time, so that a peer that is connected learns in time who is not.
         match self.peers.connections(begin + join / 2).await {
             Ok(lines) => Session::start(self.me, terms, membership, lines).await,
@@ -182,6 +213,30 @@ impl Mesh {
     #[must_use]
     pub fn status(&self) -> [PeerStatus; 2] {
         self.peers.status()
+    }
+
+    /// What went to and from the peers since the node started: next, then prev.
+    #[must_use]
+    pub fn totals(&self) -> [PeerTotals; 2] {
+        self.peers.totals().map(|(peer, link)| self.totals.of(peer, link))
+    }
+
+    /// Sessions that all three nodes have joined since the node started.
+    #[must_use]
+    pub fn sessions_started(&self) -> u64 {
+        self.totals.sessions_started()
+    }
+
+    /// Sessions that have failed in one way.
+    #[must_use]
+    pub fn sessions_failed(&self, by: FailedBy) -> u64 {
+        self.totals.sessions_failed(by)
+    }
+
+    /// How often sessions have waited long for a peer.
+    #[must_use]
+    pub fn stalls(&self, peer: Party, step: Step) -> u64 {
+        self.totals.stalls(peer, step)
     }
 
     /// Returns when both peers are connected. Cancel safe.
@@ -206,7 +261,7 @@ impl Mesh {
     /// Closes all connections and waits, at most a second, until the peers have been told.
     pub async fn close(&self) {
         self.endpoint.close(SHUT_DOWN, b"the node is shutting down");
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(1), self.endpoint.wait_idle()).await;
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.endpoint.wait_idle()).await;
     }
 }
 

@@ -3,8 +3,10 @@
 use super::{
     blame::Line,
     error::MeshError,
+    heartbeat::{self, Heard, Heartbeat},
     registry::Registry,
-    wire::{PREAMBLE, read_preamble},
+    totals::LinkTotals,
+    wire::{PREAMBLE, StreamName, read_preamble},
 };
 use crate::tls;
 use quinn::{ConnectError, Connection, ConnectionError, Endpoint, Incoming, RecvStream, VarInt};
@@ -45,6 +47,8 @@ const NOT_LISTED: VarInt = VarInt::from_u32(2);
 pub(super) struct Addresses {
     pub(super) nodes: [SocketAddr; 3],
     pub(super) fingerprints: [[u8; 32]; 3],
+    /// The digest of the cluster file, and how often peers are told of it.
+    pub(super) heartbeat: ([u8; 32], Duration),
 }
 
 /// What is known of one peer.
@@ -62,6 +66,8 @@ pub struct PeerStatus {
     pub udp_bytes: Option<[u64; 2]>,
     /// The last thing that went wrong.
     pub last_error: Option<String>,
+    /// What it said last of itself.
+    pub heartbeat: Option<Heartbeat>,
 }
 
 /// The two connections, kept up by background tasks that end with this value.
@@ -74,6 +80,10 @@ struct Slot {
     peer: Party,
     connection: watch::Sender<Option<Connection>>,
     trouble: Mutex<Trouble>,
+    heard: Arc<Heard>,
+    heartbeat: ([u8; 32], Duration),
+    /// Of the connections before the present one. Held while that changes, so that none counts twice.
+    past: Mutex<LinkTotals>,
 }
 
 /// What goes wrong with a peer while it is not connected.
@@ -99,9 +109,16 @@ impl Peers {
         addresses: &Addresses,
         registry: &Arc<Registry>,
     ) -> Self {
-        let slots = me
-            .peers()
-            .map(|peer| Arc::new(Slot { peer, connection: watch::Sender::default(), trouble: Mutex::default() }));
+        let slots = me.peers().map(|peer| {
+            Arc::new(Slot {
+                peer,
+                connection: watch::Sender::default(),
+                trouble: Mutex::default(),
+                heard: Arc::default(),
+                heartbeat: addresses.heartbeat,
+                past: Mutex::default(),
+            })
+        });
         let mut tasks = JoinSet::new();
         let dialler = Dialler {
             endpoint: endpoint.clone(),
@@ -152,7 +169,16 @@ impl Peers {
                 mtu: stats.map(|s| s.path.current_mtu),
                 udp_bytes: stats.map(|s| [s.udp_tx.bytes, s.udp_rx.bytes]),
                 last_error: slot.last_error(),
+                heartbeat: slot.heard.last(),
             }
+        })
+    }
+
+    /// What went over the connections to each peer since the node started.
+    pub(super) fn totals(&self) -> [(Party, LinkTotals); 2] {
+        self.slots.each_ref().map(|slot| {
+            let past = slot.past.lock().unwrap_or_else(PoisonError::into_inner);
+            (slot.peer, slot.connection.borrow().as_ref().map_or(*past, |present| past.and(present)))
         })
     }
 }
@@ -216,17 +242,35 @@ impl Slot {
         tracing::info!(peer = %self.peer, address = %connection.remote_address(), "connected");
         *self.trouble() = Trouble::default();
         // A peer that has restarted is faster than the death of its old connection.
-        if let Some(old) = self.connection.send_replace(Some(connection.clone())) {
+        if let Some(old) = self.replace(connection.clone()) {
             old.close(REPLACED, b"replaced by a newer connection");
         }
+        let (cluster, interval) = self.heartbeat;
+        tokio::spawn(heartbeat::tell(connection.clone(), cluster, interval));
         let reason = loop {
             match connection.accept_uni().await {
                 Ok(stream) => {
-                    tokio::spawn(sort(self.peer, stream, registry.clone()));
+                    tokio::spawn(sort(self.peer, stream, registry.clone(), self.heard.clone()));
                 }
                 Err(e) => break e,
             }
         };
+        if self.remove(&connection) {
+            self.ended(&reason);
+        }
+    }
+
+    /// The connection before, if there is one.
+    fn replace(&self, connection: Connection) -> Option<Connection> {
+        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = self.connection.send_replace(Some(connection));
+        *past = old.as_ref().map_or(*past, |old| past.and(old));
+        old
+    }
+
+    /// Whether this was the present connection.
+    fn remove(&self, connection: &Connection) -> bool {
+        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
         let gone = self.connection.send_if_modified(|current| {
             let mine = current.as_ref().is_some_and(|c| c.stable_id() == connection.stable_id());
             if mine {
@@ -235,8 +279,9 @@ impl Slot {
             mine
         });
         if gone {
-            self.ended(&reason);
+            *past = past.and(connection);
         }
+        gone
     }
 }
 
@@ -344,13 +389,14 @@ async fn admit(
 }
 
 /// Reads what a stream is for and hands it to its session.
-async fn sort(peer: Party, mut stream: RecvStream, registry: Arc<Registry>) {
+async fn sort(peer: Party, mut stream: RecvStream, registry: Arc<Registry>, heard: Arc<Heard>) {
     let mut preamble = [0; PREAMBLE];
     let refused = match tokio::time::timeout(PREAMBLE_TIME, stream.read_exact(&mut preamble)).await {
         Err(_) => Some("it did not say what it is for".to_owned()),
         Ok(Err(e)) => Some(e.to_string()),
         Ok(Ok(())) => match read_preamble(&preamble) {
             Err(fault) => Some(fault.to_string()),
+            Ok(StreamName::Heartbeats) => return heard.listen(stream).await,
             Ok(name) => match registry.arrived(peer, name, stream) {
                 None => return,
                 Some(back) => {

@@ -7,13 +7,18 @@ use super::{
     link::QuicLink,
     registry::Membership,
     shared::Shared,
+    totals::{FailedBy, Step, Totals},
     traffic::{Meter, Traffic},
     wire::Hello,
 };
 use hkdf::Hkdf;
 use sha2::Sha256;
 use std::{
-    sync::{Arc, Mutex, OnceLock},
+    convert::Infallible,
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use tokio::{sync::watch, time::Instant};
@@ -28,6 +33,8 @@ pub struct Session {
     pub(super) shared: Arc<Shared>,
     keys: Option<SessionKeys>,
     membership: Membership,
+    /// All three have joined, so that what ends it is counted as its end.
+    started: bool,
 }
 
 /// What is agreed on before a session runs.
@@ -40,6 +47,8 @@ pub(super) struct Terms {
     pub(super) join: Duration,
     pub(super) stall: Duration,
     pub(super) grace: Duration,
+    pub(super) stall_warning: Duration,
+    pub(super) totals: Arc<Totals>,
 }
 
 impl Terms {
@@ -64,20 +73,28 @@ impl Session {
             session: terms.session,
             registry: membership.registry().clone(),
             meter: Meter::default(),
+            totals: terms.totals.clone(),
             run: OnceLock::new(),
             lines,
             stall: terms.stall,
             grace: terms.grace,
+            stall_warning: terms.stall_warning,
+            warned: AtomicU32::new(0),
             state: watch::Sender::default(),
             claims: Mutex::default(),
         });
         let mine = terms.hellos()?;
         let mut controls = me.peers().map(Controls::new);
+        let joining = controls.each_ref().map(|c| (c.peer, c.agreed.clone()));
         // From here on, should this future be dropped, the session ends.
-        let mut session = Self { shared: shared.clone(), keys: None, membership };
+        let mut session = Self { shared: shared.clone(), keys: None, membership, started: false };
         let agreed = negotiate(&shared, &terms, &mine, &mut controls, &mut session.membership);
-        let agreed = tokio::time::timeout_at(terms.deadline, agreed).await.unwrap_or_else(|_| {
-            let peer = controls.iter().find(|c| !c.agreed).map_or(me, |c| c.peer);
+        let agreed = tokio::select! {
+            agreed = tokio::time::timeout_at(terms.deadline, agreed) => agreed,
+            never = missed(&terms, &joining) => match never {},
+        };
+        let agreed = agreed.unwrap_or_else(|_| {
+            let peer = absent(&joining).unwrap_or(me);
             Err(MeshError::NotJoined { peer, seconds: terms.join.as_secs() })
         });
         let theirs = match agreed {
@@ -102,6 +119,8 @@ impl Session {
         for control in controls {
             control.run(&shared);
         }
+        session.started = true;
+        terms.totals.started();
         Ok(session)
     }
 
@@ -179,6 +198,9 @@ impl Drop for Session {
         if !self.shared.state.borrow().finished {
             self.abort("the node gave up the session");
         }
+        if let Some(fault) = self.fault().filter(|_| self.started) {
+            self.shared.totals.failed(FailedBy::of_end(&fault.cause));
+        }
     }
 }
 
@@ -201,6 +223,29 @@ impl Transport for Network {
                 _ => Err(Error::Poisoned),
             }
         })
+    }
+}
+
+/// The peers, and whether each has done its part of the present step.
+type Joining = [(Party, Arc<AtomicBool>); 2];
+
+fn absent(joining: &Joining) -> Option<Party> {
+    joining.iter().find(|(_, agreed)| !agreed.load(Relaxed)).map(|(peer, _)| *peer)
+}
+
+/// Says after `stall_warning`, and at intervals that double, who has not joined.
+async fn missed(terms: &Terms, joining: &Joining) -> Infallible {
+    let (begin, mut warning) = (Instant::now(), terms.stall_warning);
+    loop {
+        tokio::time::sleep_until(begin + warning).await;
+        if let Some(peer) = absent(joining) {
+            if warning == terms.stall_warning {
+                terms.totals.stalled(peer, Step::Join);
+            }
+            let waiting = begin.elapsed();
+            tracing::warn!(session = %terms.session, step = Step::Join.name(), awaited = %peer, ?waiting, "still waiting for a peer");
+        }
+        warning = warning.saturating_mul(2);
     }
 }
 

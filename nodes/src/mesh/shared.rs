@@ -4,12 +4,16 @@ use super::{
     blame::Line,
     error::SessionFault,
     registry::Registry,
+    totals::{Step, Totals},
     traffic::Meter,
     wire::{PartySet, RunId},
 };
 use quinn::Connection;
 use std::{
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use tokio::{
@@ -26,11 +30,16 @@ pub(super) struct Shared {
     pub(super) session: SessionId,
     pub(super) registry: Arc<Registry>,
     pub(super) meter: Meter,
+    pub(super) totals: Arc<Totals>,
     /// Set once all three hellos are known.
     pub(super) run: OnceLock<RunId>,
     /// To next, then to prev.
     pub(super) lines: [Line; 2],
     pub(super) stall: Duration,
+    /// How long a strand waits before it is said for whom, and then twice as long, and so on.
+    pub(super) stall_warning: Duration,
+    /// How often that was said of what is being waited for now.
+    pub(super) warned: AtomicU32,
     /// How long the cause of a fault is looked for that may be a consequence.
     pub(super) grace: Duration,
     pub(super) state: watch::Sender<State>,
@@ -97,25 +106,52 @@ impl Shared {
         }
     }
 
-    /// Returns when a strand has waited too long. `awaited` says for whom at the moment. Cancel safe.
+    /// Returns when a strand has waited too long. `awaited` says for what at the moment. Cancel safe.
     ///
     /// After a quarter of the time the peers are told, so that one that waits for this node knows that the cause lies
-    /// further on; they are told again when the waiting is over.
-    pub(super) async fn stalled(&self, path: Path, awaited: impl Fn() -> Party + Send) -> SessionFault {
+    /// further on; they are told again when the waiting is over. The log is told after `stall_warning`, and at intervals that double.
+    pub(super) async fn stalled(&self, path: Path, awaited: impl Fn() -> Awaited + Send) -> SessionFault {
         let start = Instant::now();
-        sleep_until(start + self.stall / 4).await;
-        for quarter in 2..=4 {
+        let (mut quarter, mut _told) = (1, None);
+        let (mut warning, mut warnings, mut warned) = (self.stall_warning, 0, None);
+        loop {
+            let due = self.stall * quarter / 4;
+            sleep_until(start + due.min(warning)).await;
             let awaited = awaited();
-            tracing::warn!(session = %self.session, strand = %path, %awaited, waiting = ?start.elapsed(), "still waiting for a peer");
-            let _told = LongWait::on(self, awaited);
-            sleep_until(start + self.stall * quarter / 4).await;
-            if quarter == 4 && self.lines.iter().any(Line::lost) {
-                // Whoever is gone is the cause; that is being found out.
-                sleep_until(Instant::now() + self.grace).await;
+            if warning <= due {
+                (warning, warnings) = (warning.saturating_mul(2), warnings + 1);
+                warned.get_or_insert(Warned(self));
+                self.warn(path, &awaited, (warnings, start.elapsed()));
+                continue;
             }
+            if quarter == 4 {
+                break;
+            }
+            quarter += 1;
+            _told = Some(LongWait::on(self, awaited.peer));
+        }
+        if self.lines.iter().any(Line::lost) {
+            // Whoever is gone is the cause; that is being found out.
+            sleep_until(Instant::now() + self.grace).await;
         }
         let millis = u64::try_from(self.stall.as_millis()).unwrap_or(u64::MAX);
-        SessionFault { blamed: self.culprit(awaited()), cause: LinkFault::Stalled(millis) }
+        SessionFault { blamed: self.culprit(awaited().peer), cause: LinkFault::Stalled(millis) }
+    }
+
+    /// Says what a strand waits for, once for all strands that wait.
+    fn warn(&self, path: Path, awaited: &Awaited, (warnings, waiting): (u32, Duration)) {
+        if self.warned.fetch_max(warnings, Relaxed) >= warnings {
+            return;
+        }
+        let step = Step::of(path);
+        if warnings == 1 {
+            self.totals.stalled(awaited.peer, step);
+        }
+        let Awaited { peer, frame, bytes, received } = awaited;
+        tracing::warn!(
+            session = %self.session, step = step.name(), strand = %path, awaited = %peer, frame, bytes, received, ?waiting,
+            "still waiting for a peer"
+        );
     }
 
     /// The party at the end of the chain of those who wait, as far as they say so. A diagnosis, not a proof: a party that
@@ -125,6 +161,26 @@ impl Shared {
         let third = if awaited == self.me.next() { self.me.prev() } else { self.me.next() };
         let points_on = claims[awaited.index()].contains(third) && claims[third.index()].is_empty();
         if points_on { third } else { awaited }
+    }
+}
+
+/// What a strand waits for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Awaited {
+    pub(super) peer: Party,
+    /// The number of the frame among those from this peer on this strand: the round.
+    pub(super) frame: u32,
+    /// How long the frame is, and how much of it has come.
+    pub(super) bytes: usize,
+    pub(super) received: usize,
+}
+
+/// A strand has been said to wait. When it goes on, the next wait is told anew.
+struct Warned<'a>(&'a Shared);
+
+impl Drop for Warned<'_> {
+    fn drop(&mut self) {
+        self.0.warned.store(0, Relaxed);
     }
 }
 

@@ -58,6 +58,7 @@ fn config(me: Party, ids: &[Identity; 3], shown: &Identity, nodes: [SocketAddr; 
         server: server.with_client_cert_verifier(verifier).with_single_cert(vec![shown.0.clone()], key()).unwrap(),
         client: client.with_root_certificates(roots).with_client_auth_cert(vec![shown.0.clone()], key()).unwrap(),
         settings: settings(),
+        stall_warning: Duration::from_millis(300),
     }
 }
 

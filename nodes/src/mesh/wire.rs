@@ -4,6 +4,8 @@
 //! |---|---|
 //! | preamble of a control stream | 0, session 16, zeros 32 |
 //! | preamble of a strand | 1, run 16, path 32 |
+//! | preamble of heartbeats | 2, zeros 48 |
+//! | heartbeat | cluster digest 32, milliseconds since 1970-01-01 UTC 8 |
 //! | hello (control stream) | cluster digest 32, job digest 32, nonce 32, pair contribution 32 |
 //! | confirmation (control stream) | digest of the three hellos 32 |
 //! | end (control stream) | 1, party 1, length 2, text |
@@ -42,6 +44,8 @@ pub(super) enum StreamName {
     Control(SessionId),
     /// The frames of one strand.
     Strand(RunId, Path),
+    /// That the sender is there, again and again.
+    Heartbeats,
 }
 
 pub(super) const PREAMBLE: usize = 1 + 16 + 32;
@@ -50,6 +54,7 @@ pub(super) fn preamble(name: StreamName) -> [u8; PREAMBLE] {
     let (kind, id, path) = match name {
         StreamName::Control(session) => (0, session.0, [0; 32]),
         StreamName::Strand(run, path) => (1, run.0, path.0),
+        StreamName::Heartbeats => (2, [0; 16], [0; 32]),
     };
     let mut out = [kind; PREAMBLE];
     out[1..17].copy_from_slice(&id);
@@ -59,10 +64,11 @@ pub(super) fn preamble(name: StreamName) -> [u8; PREAMBLE] {
 
 pub(super) fn read_preamble(bytes: &[u8; PREAMBLE]) -> Result<StreamName, PeerFault> {
     let (head, path) = bytes.split_at(17);
-    let id = array(&head[1..]);
+    let id: [u8; 16] = array(&head[1..]);
     match (head[0], array(path)) {
         (0, zero) if zero == [0; 32] => Ok(StreamName::Control(SessionId(id))),
         (1, path) => Ok(StreamName::Strand(RunId(id), Path(path))),
+        (2, zero) if zero == [0; 32] && id == [0; 16] => Ok(StreamName::Heartbeats),
         (kind, _) => Err(PeerFault::Malformed(format!("stream of unknown kind {kind}"))),
     }
 }
@@ -222,7 +228,7 @@ impl FrameTag {
     }
 }
 
-fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
+pub(super) fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
     let mut out = [0; N];
     out.copy_from_slice(bytes);
     out

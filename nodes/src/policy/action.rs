@@ -21,12 +21,22 @@ pub enum Action {
     Tokens,
     /// Search a probe among one's users
     Searches,
+    /// Have the nodes compare, refresh and rebuild their stores
+    Upkeep,
 }
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Tables, Self::Keys, Self::Sign, Self::Templates, Self::Logins, Self::Tokens, Self::Searches];
+    pub const ALL: [Self; 8] = [
+        Self::Tables,
+        Self::Keys,
+        Self::Sign,
+        Self::Templates,
+        Self::Logins,
+        Self::Tokens,
+        Self::Searches,
+        Self::Upkeep,
+    ];
 
     /// As policies write it.
     #[must_use]
@@ -39,6 +49,7 @@ impl Action {
             Self::Logins => "logins",
             Self::Tokens => "tokens",
             Self::Searches => "searches",
+            Self::Upkeep => "upkeep",
         }
     }
 
@@ -51,6 +62,7 @@ impl Action {
             ("tables", _) => Some(Self::Tables),
             ("keys", _) if rest.ends_with("/sign") => Some(Self::Sign),
             ("keys", _) => Some(Self::Keys),
+            ("upkeep", _) => Some(Self::Upkeep),
             (_, Some("users" | "credentials" | "issuers")) => Some(Self::Templates),
             (_, Some("logins")) => Some(Self::Logins),
             (_, Some("tokens")) => Some(Self::Tokens),

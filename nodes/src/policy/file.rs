@@ -366,6 +366,12 @@ name = "all-actions"
 actions = ["tables", "keys", "sign", "templates", "logins", "tokens", "searches"]
 requesters = ["*"]
 
+# Operators, whose certificate `trefoil cluster client --name operator` makes, may have the nodes compare, refresh and rebuild their stores.
+[[allow]]
+name = "operators"
+actions = ["upkeep"]
+requesters = ["operator"]
+
 # What a rule denies stays denied, whatever others allow. What it leaves out stands for anything.
 # [[deny]]
 # name = "no-circuits-on-tables"

@@ -1,7 +1,11 @@
 //! Where the records of a store are.
 
 use super::{Postgres, StoreError, postgres};
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Where the records of a store are.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -13,6 +17,14 @@ pub enum Location {
 }
 
 impl Location {
+    /// The file, if the records are in one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Postgres(_) => None,
+        }
+    }
+
     /// Whether there are records.
     pub(super) fn is_there(&self) -> Result<bool, StoreError> {
         match self {

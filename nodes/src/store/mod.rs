@@ -44,14 +44,17 @@ pub use postgres::{PASSWORD_VARIABLE, Postgres, Session};
 pub use rekey::{Rekeyed, rekey};
 pub use transaction::{ReadTransaction, Transaction, WriteTransaction};
 
-use crate::config::ClusterId;
+use crate::{
+    config::ClusterId,
+    metrics::{Access, StoreMetrics},
+};
 use backend::Backend;
 use seal::Sealer;
 use std::{
     fmt,
     path::Path,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Instant,
@@ -112,6 +115,7 @@ struct Inner {
     opened: RwLock<Opened>,
     /// Disk or server have failed, and the records have to be opened again.
     broken: AtomicBool,
+    metrics: OnceLock<StoreMetrics>,
     #[cfg(test)]
     faults: tests::Faults,
 }
@@ -170,6 +174,7 @@ impl Store {
                 sealer,
                 opened: RwLock::new(Opened { backend, failed: None }),
                 broken: AtomicBool::new(false),
+                metrics: OnceLock::new(),
                 #[cfg(test)]
                 faults: tests::Faults::default(),
             })
@@ -226,7 +231,7 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.blocking(move |inner| inner.read(work)).await
+        self.measured(Access::Read, self.blocking(move |inner| inner.read(work))).await
     }
 
     /// Changes several records, all or none. If `work` fails, nothing is written. Transactions that write go one after the other.
@@ -241,7 +246,25 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.blocking(move |inner| inner.write(work)).await
+        self.measured(Access::Write, self.blocking(move |inner| inner.write(work))).await
+    }
+
+    /// From now on, what transactions take is told. The first to be told stays.
+    pub fn observed_by(&self, metrics: StoreMetrics) {
+        let _ = self.0.metrics.set(metrics);
+    }
+
+    async fn measured<T>(&self, access: Access, work: impl Future<Output = T>) -> T {
+        let begin = Instant::now();
+        let result = work.await;
+        if let Some(metrics) = self.0.metrics.get() {
+            metrics.took(access, begin.elapsed());
+            // Set by a failure, and cleared by the next use that finds the disk well.
+            if self.0.broken.load(Ordering::Acquire) {
+                metrics.failed(access);
+            }
+        }
+        result
     }
 
     /// A record that opens and is not what the program wrote.

@@ -14,7 +14,6 @@ use crate::{
     auth::{Auth, RefreshSpec, user_of_shares},
     job::{Failure, FailureKind, JobId, Sessions, failure},
     keys::{KeyFault, KeyId, Keys},
-    pki::ClientName,
     store::Store,
     tables::{TableKey, TableStore, UploadId},
 };
@@ -36,8 +35,6 @@ pub struct UpkeepConfig {
     pub auth: Arc<Auth>,
     /// How the node meets the others.
     pub sessions: Arc<dyn Sessions>,
-    /// The clients that may ask for it.
-    pub operators: Vec<ClientName>,
 }
 
 /// The upkeep of a node's stores.
@@ -50,9 +47,6 @@ pub struct Upkeep {
 /// Why there was no upkeep.
 #[derive(Debug, thiserror::Error)]
 pub enum UpkeepFault {
-    /// The client is no operator of this node.
-    #[error("`{0}` is no operator of this node; its operators are in `operators` of node.toml")]
-    Operator(ClientName),
     /// The specification does not fit.
     #[error("{0}")]
     Invalid(String),
@@ -78,18 +72,11 @@ impl Upkeep {
         Arc::new(Self { config, turn: tokio::sync::Mutex::default() })
     }
 
-    /// Takes this node's part, when the others take theirs. Goes on if it is dropped.
+    /// Takes this node's part, when the others take theirs. Who may ask for it the node's policy says. Goes on if it is dropped.
     ///
     /// # Errors
     /// [`UpkeepFault`]. What was done until then stays done, and can be done again.
-    pub async fn run(
-        self: &Arc<Self>,
-        caller: &ClientName,
-        (task, spec): (Task, UpkeepSpec),
-    ) -> Result<UpkeepReport, UpkeepFault> {
-        if !self.config.operators.contains(caller) {
-            return Err(UpkeepFault::Operator(caller.clone()));
-        }
+    pub async fn run(self: &Arc<Self>, task: Task, spec: UpkeepSpec) -> Result<UpkeepReport, UpkeepFault> {
         let lost = spec.lost(task).map_err(UpkeepFault::Invalid)?;
         let this = self.clone();
         let run = tokio::spawn(async move {

@@ -69,7 +69,7 @@ impl Kept {
 async fn a_node_that_has_lost_its_store_gets_its_shares_again_and_those_of_before_are_of_no_use() {
     let mut kept = kept().await;
     let error = kept.world.client("bank-a").upkeep(Task::Compare, &session(None)).await;
-    assert_eq!(problem(error), ProblemKind::Forbidden, "no operator");
+    assert_eq!(problem(error), ProblemKind::Policy, "no operator");
     for report in kept.sound(Task::Compare, None).await {
         assert_eq!((report.tables, report.templates), (1, 1));
     }

@@ -93,8 +93,8 @@ pub(super) fn token_key() -> &'static PublicKey {
 pub(super) static CONFIGS: LazyLock<[NodeConfig; 3]> = LazyLock::new(|| {
     let dir = tempfile::tempdir().expect("a directory");
     let at = |port| Address::new(&default_hosts()[0], port).expect("an address");
-    let listen =
-        [1, 2, 3].map(|port| (Listen { mesh: at(port), api: at(port) }, Listen { mesh: at(port), api: at(port) }));
+    let at = |port| Listen { mesh: at(port), api: at(port), admin: None };
+    let listen = [1, 2, 3].map(|port| (at(port), at(port)));
     let plan = ClusterPlan { dir: dir.path().to_owned(), nodes: listen, days: 1, settings: NodeSettings::default() };
     let files = plan.create().expect("a cluster");
     Party::ALL.map(|party| NodeConfig::load(&files.node(party)).expect("a configuration"))

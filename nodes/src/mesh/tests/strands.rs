@@ -1,8 +1,11 @@
 //! Strands among each other: windows, waiting, counting.
 
 use super::*;
-use crate::mesh::wire::{FRAME_HEADER, PREAMBLE};
-use std::sync::PoisonError;
+use crate::mesh::wire::{FRAME_HEADER, FrameTag, PREAMBLE, StreamName, preamble};
+use std::{
+    io,
+    sync::{Mutex, PoisonError},
+};
 
 /// Waits until `done`, for ten seconds at most.
 pub(super) async fn until(what: &str, done: impl Fn() -> bool) {
@@ -89,4 +92,95 @@ async fn traffic_is_counted_to_the_byte() {
         let [sent, received] = status.udp_bytes.unwrap();
         assert!(sent > 200_100 || received > 200_100, "{status:?}");
     }
+}
+
+/// What is logged while a test runs.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn lines(&self, what: &str) -> Vec<String> {
+        let text = self.0.lock().unwrap();
+        String::from_utf8_lossy(&text).lines().filter(|line| line.contains(what)).map(str::to_owned).collect()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_long_wait_is_logged_with_what_is_awaited_and_counted_once() {
+    let log = Log::default();
+    let writer = log.clone();
+    let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _logged = tracing::subscriber::set_default(lines);
+    let meshes = meshes(|_| {});
+    let sessions = sessions(&meshes, 1).await;
+    let (path, peer) = (Path::root().child(7), &sessions[1].shared);
+    let [mut a, _b, _c] = links(&sessions, path).await;
+    let run = *peer.run.get().unwrap();
+    // Three bytes of eight come, and then nothing.
+    let mut out = peer.connection(Party::P0).open_uni().await.unwrap();
+    let header = FrameTag::new(run, path, Party::P1, Party::P0).header(0, 8);
+    for part in [&preamble(StreamName::Strand(run, path))[..], &header, &[7; 3]] {
+        out.write_all(part).await.unwrap();
+    }
+    let mut x = [0; 8];
+    let rest = async {
+        until("it is told twice", || log.lines("still waiting").len() >= 2).await;
+        out.write_all(&[7; 5]).await.unwrap();
+    };
+    let (received, ()) = tokio::join!(a.recv(Party::P1, &mut x), rest);
+    assert!(received.is_ok() && x == [7; 8], "{received:?}");
+    let id = sessions[0].id().to_string();
+    for line in log.lines("still waiting") {
+        for part in [id.as_str(), "step=\"compute\"", "awaited=P1", "frame=0", "bytes=8", "received=3"] {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+    }
+    assert_eq!([Step::Compute, Step::Turn].map(|step| meshes[0].stalls(Party::P1, step)), [1, 0]);
+    sessions.into_iter().for_each(Session::finish);
+}
+
+#[tokio::test]
+async fn what_goes_between_two_nodes_is_counted_at_both() {
+    let meshes = meshes(|_| {});
+    let sessions = sessions(&meshes, 1).await;
+    let results = around(links(&sessions, Path::root()).await, 1000).await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    // Each sends to its prev.
+    let [next, prev] = meshes[0].totals();
+    assert_eq!((next.frames, prev.frames), ([0, 1], [1, 0]));
+    assert_eq!(prev.frame_bytes[0], (1000 + FRAME_HEADER + PREAMBLE) as u64);
+    assert!(next.link.udp_bytes[1] > 1000 && next.link.connections == 1, "{next:?}");
+    assert_eq!(meshes[0].sessions_started(), 1);
+    sessions[1].abort("enough");
+    sessions[0].ended().await;
+    drop(sessions);
+    assert_eq!(meshes[0].sessions_failed(FailedBy::Ended), 1);
+}
+
+#[tokio::test]
+async fn peers_are_heard_of_and_say_which_cluster_file_they_have() {
+    let meshes = meshes(|c| {
+        c.settings.keep_alive = Duration::from_millis(20);
+        if c.me == Party::P2 {
+            c.cluster_digest = [2; 32];
+        }
+    });
+    let heard = |k: usize| meshes[0].status()[k].heartbeat;
+    until("both are heard", || heard(0).is_some() && heard(1).is_some()).await;
+    assert_eq!([0, 1].map(|k| heard(k).unwrap().cluster), [[1; 32], [2; 32]]);
+    // The clock of this very machine.
+    assert!([0, 1].iter().all(|k| heard(*k).unwrap().clock_ms.abs() < 60_000));
+    let first = heard(0).unwrap().at;
+    until("again and again", || heard(0).unwrap().at > first).await;
 }
