@@ -1,7 +1,6 @@
 """After the last job: what the nodes say of all jobs whose names were kept, and whether their logs hold."""
 
 import collections
-import re
 import subprocess
 import time
 
@@ -58,7 +57,15 @@ def leaks(soak):
     files = [f for p in range(3) for f in [soak.cluster.log(p), soak.cluster.node_dir(p) / "store.redb", *soak.cluster.audit(p).glob("*")]]
     texts = [(f.name if f.parent.name == "cluster" else f"{f.parent.name}/{f.name}", f.read_bytes()) for f in files]
     texts.append(("standard error of commands", "\n".join(soak.shared.texts).encode()))
-    # One pass over each text for all secrets: any of them in binary, or in hexadecimal digits.
+    # Any of them in binary, or in hexadecimal digits. One pass over each text for all: by their first bytes.
     forms = {form: what for what, secret in soak.shared.secrets.items() for form in (secret, secret.hex().encode()) if len(form) >= 16}
-    pattern = re.compile(b"|".join(re.escape(form) for form in forms))
-    return [f"{forms[hit.group()]} in {name}" for name, text in texts for hit in pattern.finditer(text)]
+    heads = collections.defaultdict(list)
+    for form in forms:
+        heads[form[:12]].append(form)
+    found = set()
+    for name, text in texts:
+        for at in range(len(text) - 11):
+            for form in heads.get(text[at:at + 12], ()):
+                if text.startswith(form, at):
+                    found.add(f"{forms[form]} in {name}")
+    return sorted(found)

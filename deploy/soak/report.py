@@ -1,13 +1,13 @@
 """The report: Markdown for people, JSON for programs."""
 
 import collections
+import hashlib
 import json
 import os
 import platform
 import re
 import statistics
 import subprocess
-import time
 
 MIB = 1 << 20
 # The beginning of a process is left out: so many seconds, and the first quarter of its life.
@@ -107,7 +107,10 @@ def gather(soak):
     lives = [life_row(life, soak.begin) for life in soak.cluster.lives]
     watched = max((l for l in lives if "own_mib" in l), key=lambda l: l["samples"], default=None)
     again = [r for r in records if r["again"]]
-    causes = collections.Counter((r["at_a_kill"], r["kind"], normal(r["cause"])) for r in records if r["outcome"] == "failed")
+    causes = collections.defaultdict(list)
+    for r in records:
+        if r["outcome"] == "failed":
+            causes[r["at_a_kill"], r["kind"], normal(r["cause"])].append(r["end"] - r["start"])
     busy, total, stolen = (y - x for x, y in zip(soak.cpu_before, soak.cpu_after))
     data = {
         "measured": a.label, "note": a.note, "begun": soak.begun_at, "program": program(a.program),
@@ -127,7 +130,7 @@ def gather(soak):
         "largest_error_of_a_probability": soak.shared.largest_error, "error_of_the_model": soak.shared.training_error,
         "wrong": [f"{r['kind']} of {r['client']}: {r['cause']}" for r in records if r["outcome"] == "wrong"],
         "hung": [f"{r['kind']} of {r['client']} at {(r['start'] - soak.begin) / 60:.1f} min: {r['cause']}" for r in records if r["outcome"] == "hung"],
-        "failures": [{"at_a_kill": k[0], "kind": k[1], "cause": k[2], "jobs": n} for k, n in causes.most_common()],
+        "failures": [{"at_a_kill": k[0], "kind": k[1], "cause": k[2], "jobs": len(t), "seconds": {"median": percentile(t, 0.5), "greatest": max(t)}} for k, t in sorted(causes.items(), key=lambda i: -len(i[1]))],
         "kept_jobs": {
             "submitted": len(soak.shared.kept), "asked_for_at_the_end": sum(soak.fates.values()), "states": dict(soak.fates), "lost": soak.lost,
         },
@@ -171,7 +174,7 @@ def difference(before, after):
 
 def program(path):
     version = subprocess.run([str(path), "--version"], capture_output=True, text=True).stdout.strip()
-    return {"version": version, "bytes": os.path.getsize(path), "built": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(os.path.getmtime(path)))}
+    return {"version": version, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def number(value, digits=2):
@@ -189,7 +192,7 @@ def markdown(d):
     lines = ["# Soak", "", "**" + ("Passed" if not missed else "Not passed: not so: " + "; ".join(missed)) + "**", ""]
     lines += table(["what has to hold", ""], [(what, {True: "yes", False: "**no**", None: "not measured: no process lived for five minutes"}[holds]) for what, holds in v.items()])
     lines += [
-        f"Begun {d['begun']}, {c['minutes']:g} minutes after the preparation. Program: {d['program']['version']}, built {d['program']['built']}" + (f", {d['measured']}" if d["measured"] else "") + ".",
+        f"Begun {d['begun']}, {c['minutes']:g} minutes after the preparation. Program: {d['program']['version']}, SHA-256 {d['program']['sha256'][:16]}.." + (f", {d['measured']}" if d["measured"] else "") + ".",
         f"{c['clients']} clients, at most {c['in_flight']} jobs under way at the same time, a mean pause of {c['pause_seconds']:g} s for each client; "
         + (f"a node killed (SIGKILL) every {c['kill_every_seconds']:g} s and started again {c['down_seconds']:g} s later" if c["kill_every_seconds"] else "no node killed")
         + (f", P{c['spare']} never" if c["spare"] is not None else "") + f"; seed {c['seed']}.",
@@ -226,7 +229,7 @@ def markdown(d):
             lines += [f"## {name.replace('_', ' ').capitalize()}", "", *(f"- {x}" for x in d[name][:40]), ""]
     lines += ["## Failures with a cause", ""]
     lines += ["At a kill: the job overlaps the time from the kill to two seconds after all nodes were ready again.", ""]
-    lines += table(["when", "kind", "jobs", "cause"], [("at a kill" if f["at_a_kill"] else "**elsewhere**", f["kind"], f["jobs"], f["cause"][:400]) for f in d["failures"]])
+    lines += table(["when", "kind", "jobs", "after, median and greatest", "cause"], [("at a kill" if f["at_a_kill"] else "**elsewhere**", f["kind"], f["jobs"], f"{f['seconds']['median']:.1f} s, {f['seconds']['greatest']:.1f} s", f["cause"][:400]) for f in d["failures"]])
     lines += ["## Kills", ""]
     first, ready = ([k[n] for k in d["kills"] if k[n] is not None] for n in ("first_success_after_kill", "ready_after_start"))
     lines += [f"{len(d['kills'])} kills. All nodes were ready {number(percentile(ready, .5))} s (at most {number(max(ready, default=None))} s) after the start of the killed one; the first job submitted after the kill came out right {number(percentile(first, .5))} s (at most {number(max(first, default=None))} s) after the kill.", ""]

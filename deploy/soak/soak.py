@@ -20,8 +20,8 @@ from ending import settle
 from network import Loopback, Namespaces, Unavailable
 from work import Client, Failed, Hung, Shared
 
-# Of a hundred jobs, roughly. Training takes hundreds of rounds, so it is rare.
-MIX = {"aes": 30, "score": 25, "login": 25, "api-aes": 18, "train": 2}
+# Of a hundred jobs. Training takes hundreds of rounds, so it is rare.
+MIX = {"aes": 30, "score": 25, "login": 25, "api-aes": 17, "train": 3}
 SAMPLE_EVERY = 5.0
 READY_WITHIN = 60.0
 # What failed is tried once more after this: by then a node that was killed is usually back.
@@ -244,7 +244,7 @@ def main():
         soak.say(f"{args.minutes:g} minutes begin")
         soak.run()
         soak.say("the last job has ended; asking for those whose names were kept")
-        soak.settle()
+        settle(soak)
         code = report.write(soak)
     except (Unavailable, RuntimeError, Failed, Hung, Wrong) as error:
         print(f"soak: {error}", file=sys.stderr)
