@@ -19,7 +19,7 @@ use crate::{
     receipt::Notary,
     seal::SealKey,
     status::{CertificateStatus, NodeStatus},
-    store::{Store, Whose},
+    store::{Location, Store, Whose},
     tables::TableStore,
     tls,
     upkeep::{Upkeep, UpkeepConfig},
@@ -31,6 +31,7 @@ use std::{
     fmt,
     future::Future,
     net::SocketAddr,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -88,6 +89,7 @@ impl Node {
         let turns = Arc::new(Turns::new(config.party, config.limits.strands(config.threads), heartbeat));
         let NodeConfig { party, cluster, identity, store, audit, policy: policy_files, listen, limits, .. } = config;
         let place = store.place.clone();
+        tell_of_new(&place, &audit);
         let store = Store::open(&store, Whose { cluster: cluster.id(), party }).await?;
         store.observed_by(metrics.store.clone());
         let whose = AuditWhose { cluster: cluster.id(), party };
@@ -95,16 +97,7 @@ impl Node {
             Keeper::open(audit, whose, store.clone(), [limits.retention, limits.job_deadline]).await?;
         let journal = Observed::new(audit.log().clone(), metrics.jobs.clone());
         let jobs = Jobs::new(limits.clone(), Arc::new(journal));
-        let policy = match &policy_files {
-            Some(files) => Some(policy::load(files, whose, &store, audit.log()).await?),
-            None => {
-                warn!(
-                    "there is no policy, so no job is permitted, nor anything else: `trefoil policy init` writes one, and names it in node.toml"
-                );
-                None
-            }
-        };
-        let policy = Arc::new(Enforcer::new(policy, store.clone()));
+        let policy = Arc::new(enforcer(policy_files.as_ref(), whose, (&store, &audit)).await?);
         jobs.recover(before).map_err(Error::system("write the audit log"))?;
         let sessions: Arc<dyn Sessions> = Arc::new(MeshSessions::new(mesh.clone()));
         let runner = Runner::new(jobs.clone(), sessions.clone(), turns.clone());
@@ -277,6 +270,37 @@ impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Node").field("mesh", &self.mesh).field("jobs", &self.jobs).finish_non_exhaustive()
     }
+}
+
+/// An operator who has mounted the wrong disk is told before the node serves without what it had.
+fn tell_of_new(store: &Location, audit: &Path) {
+    if store.file().is_some_and(|file| !file.exists()) {
+        if audit.exists() {
+            warn!(
+                "{store} is not there, and an audit log is: a new, empty store was made. If this node had one, stop it and put that back, or mount the right disk; if it is lost, have the others rebuild it (`trefoil store rebuild`)"
+            );
+        } else {
+            info!("a new, empty store was made: {store}");
+        }
+    }
+}
+
+/// What holds the node to its policy, or to nothing being permitted.
+async fn enforcer(
+    files: Option<&PolicyFiles>,
+    whose: AuditWhose,
+    (store, audit): (&Store, &Keeper),
+) -> Result<Enforcer, Error> {
+    let policy = match files {
+        Some(files) => Some(policy::load(files, whose, store, audit.log()).await?),
+        None => {
+            warn!(
+                "there is no policy, so no job is permitted, nor anything else: `trefoil policy init` writes one, and names it in node.toml"
+            );
+            None
+        }
+    };
+    Ok(Enforcer::new(policy, store.clone()))
 }
 
 async fn sweep(jobs: Arc<Jobs>) {

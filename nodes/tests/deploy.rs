@@ -1,6 +1,8 @@
 //! What is under `deploy/` fits the program: the sample configuration says what it reads, completely; the unit waits as long as a node may take; dashboard and alerts
 //! speak of what a node serves.
 
+#[path = "deploy/guide.rs"]
+mod guide;
 #[path = "deploy/openmetrics.rs"]
 mod openmetrics;
 

@@ -13,7 +13,7 @@ mod train;
 
 pub(super) use train::MethodArgs;
 
-use super::{ClusterArgs, Exit, interruptible};
+use super::{ClusterArgs, Exit, interruptible, target::FIRST_CLIENT};
 use crate::{
     Error,
     api::ProblemKind,
@@ -120,7 +120,7 @@ fn warn_of_strangers(cluster: &ClusterArgs, options: &[(&str, &[ClientName])]) {
         return;
     }
     for (option, names) in options {
-        for name in names.iter().filter(|name| !known.contains(name)) {
+        for name in names.iter().filter(|name| !known.contains(name) && name.as_str() != FIRST_CLIENT) {
             let (there, file) = (known.iter().map(ToString::to_string).collect::<Vec<_>>(), cluster.cluster.display());
             // Results go to standard output; this is for people.
             let _ = writeln!(

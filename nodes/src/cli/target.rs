@@ -13,6 +13,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The client that every cluster begins with.
+pub(super) const FIRST_CLIENT: &str = "client";
+
 /// The options that name a cluster, to flatten into a command's arguments.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ClusterArgs {
@@ -81,7 +84,7 @@ impl ClusterArgs {
         let certificates = files.filter(|path| path.extension().is_some_and(|extension| extension == "crt"));
         let names = certificates.filter_map(|path| path.file_stem()?.to_str().map(str::to_owned));
         // The authority, and the client that every cluster begins with.
-        let others = names.filter(|name| !["ca", "client"].contains(&name.as_str()));
+        let others = names.filter(|name| !["ca", FIRST_CLIENT].contains(&name.as_str()));
         others.filter_map(|name| name.parse().ok()).collect()
     }
 

@@ -84,7 +84,9 @@ impl Seed {
     #[must_use]
     pub fn new(contributions: &[Zeroizing<[u8; 32]>; 3]) -> Self {
         let mut hash = Sha256::new_with_prefix(b"trefoil/v1/refresh-seed");
-        contributions.iter().for_each(|contribution| hash.update(contribution.as_ref()));
+        for contribution in contributions {
+            hash.update(contribution.as_ref());
+        }
         Self(Zeroizing::new(hash.finalize().into()))
     }
 

@@ -49,7 +49,7 @@ enum Slot {
 #[derive(Debug)]
 pub enum Arrival {
     /// Its body may be read.
-    New(Arriving),
+    New(Box<Arriving>),
     /// This very upload is complete.
     Known(Arc<StoredTable>),
 }
@@ -110,7 +110,7 @@ impl TableStore {
         let copy = Copy(self.copy.fetch_add(1, Ordering::Relaxed));
         let slot = Taken { store: self.clone(), key: Box::new(key.clone()), copy };
         slots.insert(key.clone(), Slot::Arriving(spec.upload, copy));
-        Ok(Arrival::New(Arriving::new(slot, spec, held)))
+        Ok(Arrival::New(Box::new(Arriving::new(slot, spec, held))))
     }
 
     /// A table.
@@ -158,7 +158,7 @@ impl TableStore {
         let TableRecord { spec, origins, owners, uses } = record;
         let bytes = components.iter().map(|component| component.len() as u64).sum();
         let arriving = match self.begin(&key, spec, bytes) {
-            Ok(Arrival::New(arriving)) => arriving,
+            Ok(Arrival::New(arriving)) => *arriving,
             Ok(Arrival::Known(table)) if table.content().epoch() == epoch => return Ok(table),
             Ok(Arrival::Known(_)) => return Err(TableFault::Renewed(Box::new(key))),
             Err(refusal) => return Err(TableFault::Refused(Box::new(refusal))),

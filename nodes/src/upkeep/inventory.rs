@@ -145,7 +145,9 @@ pub(super) fn names<T: Clone + Ord>(
     for party in of {
         // Each node counts once, however often it names something.
         let names: BTreeSet<&T> = lists[party.index()].iter().collect();
-        names.into_iter().for_each(|name| *at.entry(name).or_default() += 1);
+        for name in names {
+            *at.entry(name).or_default() += 1;
+        }
     }
     let (common, rest): (Vec<_>, Vec<_>) = at.into_iter().partition(|(_, times)| *times == of.len());
     let missing = |(name, _): (&T, usize)| {

@@ -169,6 +169,7 @@ pub(super) fn of(tables: &TableStore, at: &[TableAt], templates: &[String]) -> V
 }
 
 /// Of the node's own store.
+#[allow(clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(super) fn own(error: StoreError) -> Broken {
     Broken::Own(error.to_string())
 }

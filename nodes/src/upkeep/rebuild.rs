@@ -178,7 +178,7 @@ async fn receive(
         let text = talk.hear(party, LONGEST).await?;
         described.push(serde_json::from_slice::<Described>(&text).map_err(|e| malformed(party, &e.to_string()))?);
         let bytes = talk.hear(party, 64).await?;
-        remembered.push(Remembered::read(&bytes).ok_or_else(|| malformed(party, "neither a mark nor none"))?);
+        remembered.push(Remembered::read(&bytes).map_err(|fault| malformed(party, fault))?);
     }
     let [before, after]: [Described; 2] =
         described.try_into().map_err(|_| Broken::Own("two descriptions".to_owned()))?;
@@ -238,12 +238,12 @@ async fn receive(
 
 impl Remembered {
     /// As it was sent: nothing, or both.
-    fn read(bytes: &[u8]) -> Option<Option<Self>> {
+    fn read(bytes: &[u8]) -> Result<Option<Self>, &'static str> {
         let (parts, rest) = bytes.as_chunks::<32>();
         match (parts, rest) {
-            ([], []) => Some(None),
-            ([salt, third], []) => Some(Some(Self { salt: Zeroizing::new(*salt), third: *third })),
-            _ => None,
+            ([], []) => Ok(None),
+            ([salt, third], []) => Ok(Some(Self { salt: Zeroizing::new(*salt), third: *third })),
+            _ => Err("neither what it remembers nor nothing"),
         }
     }
 }
@@ -335,7 +335,7 @@ mod tests {
         assert!(!is_as_remembered(label, (&sender, &other), &component[..99]));
         assert!(!is_as_remembered([8; 32], (&sender, &other), &component), "of another epoch");
         assert!(!is_as_remembered(label, (&remembered(5, [0; 32]), &other), &component), "under another salt");
-        let read = |bytes: &[u8]| Remembered::read(bytes).map(|remembered| remembered.is_some());
+        let read = |bytes: &[u8]| Remembered::read(bytes).ok().map(|remembered| remembered.is_some());
         assert_eq!([read(&[]), read(&[0; 64]), read(&[0; 32]), read(&[0; 63])], [Some(false), Some(true), None, None]);
     }
 }

@@ -144,7 +144,7 @@ impl Talk {
     pub(super) async fn share<T: Serialize + DeserializeOwned>(&mut self, mine: &T) -> Result<[T; 3], Broken> {
         let text = serde_json::to_vec(mine).map_err(|e| Broken::Own(e.to_string()))?;
         let said = self.all(&text, LONGEST).await?;
-        self.alike(&said.each_ref().map(|said| Sha256::digest(said)).concat()).await?;
+        self.alike(&said.each_ref().map(Sha256::digest).concat()).await?;
         let read = |party: Party| {
             serde_json::from_slice(&said[party.index()]).map_err(|e| {
                 Broken::Link(Error::Peer { peer: party, fault: PeerFault::Malformed(format!("about its store: {e}")) })

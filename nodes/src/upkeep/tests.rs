@@ -33,7 +33,7 @@ use zeroize::Zeroizing;
 struct Disk {
     store: Store,
     tables: Arc<TableStore>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 fn key(version: u32) -> TableKey {
@@ -52,7 +52,7 @@ async fn world() -> [Disk; 3] {
         // Whose a store is matters to nothing here.
         let (store, dir) = temporary(Party::P0).await;
         let tables = TableStore::open(Limits::default(), store.clone()).await.expect("readable");
-        disks.push(Disk { store, tables, _dir: dir });
+        disks.push(Disk { store, tables, dir });
     }
     for version in [1, 2] {
         let column = ColumnSpec { name: "a".parse().expect("a name"), ring: RingKind::Z64 };
@@ -71,11 +71,11 @@ async fn world() -> [Disk; 3] {
 /// As after a restart of all three.
 async fn restarted(disks: [Disk; 3]) -> [Disk; 3] {
     let mut again = Vec::new();
-    for Disk { store, tables, _dir } in disks {
+    for Disk { store, tables, dir } in disks {
         drop((store, tables));
-        let store = reopen(&_dir).await.expect("the same store");
+        let store = reopen(&dir).await.expect("the same store");
         let tables = TableStore::open(Limits::default(), store.clone()).await.expect("readable");
-        again.push(Disk { store, tables, _dir });
+        again.push(Disk { store, tables, dir });
     }
     again.try_into().unwrap_or_else(|_| panic!("three"))
 }

@@ -29,7 +29,7 @@ fn spec(rows: u64) -> TableSpec {
 fn arriving(store: &Arc<TableStore>, key: &TableKey, spec: &TableSpec) -> Arriving {
     let bytes = 2 * spec.component_bytes().expect("a good table") as u64;
     match store.begin(key, spec.clone(), bytes) {
-        Ok(Arrival::New(arriving)) => arriving,
+        Ok(Arrival::New(arriving)) => *arriving,
         other => panic!("{other:?}"),
     }
 }
