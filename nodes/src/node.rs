@@ -15,7 +15,7 @@ use crate::{
     seal::SealKey,
     status::{CertificateStatus, NodeStatus, PeerStatus, SocketBuffers},
     store::{Store, Whose},
-    tables::TableStore,
+    tables::{Erased, TableStore},
     tls,
 };
 use sessions::MeshSessions;
@@ -27,9 +27,9 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
-use tracing::info;
+use tracing::{error, info};
 
-/// How often ended jobs are looked through for those whose time is over.
+/// How often ended jobs, and tables, are looked through for those whose time is over.
 const SWEEP: Duration = Duration::from_secs(5);
 
 /// How long jobs have to end when the node stops.
@@ -83,10 +83,11 @@ impl Node {
             }
         };
         let listener = bind(&listen.api).await?;
+        let tables = TableStore::open(limits.clone(), store.clone()).await?;
         let api = Arc::new(Api {
             jobs: jobs.clone(),
             runner,
-            tables: TableStore::open(limits.clone(), store.clone()).await?,
+            tables: tables.clone(),
             seal: SealKey::generate(party).map_err(|e| Error::Bug(e.to_string()))?,
             status: Box::new(status),
         });
@@ -114,7 +115,7 @@ impl Node {
         let mesh_address = mesh.local_addr().map_err(Error::system("read the address of the mesh socket"))?;
         let addresses = (mesh_address, server.address()?);
         let (stop, stopped) = watch::channel(false);
-        let sweeper = tokio::spawn(sweep(jobs.clone()));
+        let sweeper = tokio::spawn(sweep(jobs.clone(), tables));
         let server = tokio::spawn(server.run(stopped));
         info!("{party} listens for nodes on {} and for clients on {}", addresses.0, addresses.1);
         Ok(Self { mesh, jobs, store, audit: Some(audit), keys, addresses, stop, server, sweeper })
@@ -182,11 +183,21 @@ impl fmt::Debug for Node {
     }
 }
 
-async fn sweep(jobs: Arc<Jobs>) {
+async fn sweep(jobs: Arc<Jobs>, tables: Arc<TableStore>) {
     let mut interval = tokio::time::interval(SWEEP);
     loop {
         interval.tick().await;
         jobs.sweep(Instant::now());
+        tables.drop_unfinished();
+        for table in tables.erase_expired().await {
+            info!("{} has expired and was erased", table.key());
+            if let Err(error) = jobs.journal().erased(&Erased::of(&table)) {
+                error!(
+                    "cannot write into the audit log that {} was erased: {error}; make room on its disk",
+                    table.key()
+                );
+            }
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod sealed;
 mod tables;
+mod uploads;
 
 use super::*;
 use crate::{
@@ -90,7 +91,11 @@ fn bob() -> Caller {
 
 impl Node {
     fn new(limits: Limits) -> Self {
-        let (jobs, tables) = (Jobs::new(limits.clone(), Arc::new(())), TableStore::in_memory(limits));
+        Self::with(limits.clone(), TableStore::in_memory(limits))
+    }
+
+    fn with(limits: Limits, tables: Arc<TableStore>) -> Self {
+        let jobs = Jobs::new(limits, Arc::new(()));
         let runner =
             Runner::new(jobs.clone(), Arc::new(Alone), Arc::new(Turns::new(Party::P0, 1, Duration::from_mins(1))));
         let api = Api {

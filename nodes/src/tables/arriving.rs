@@ -2,10 +2,11 @@
 
 use super::{
     TableKey, TableSpec,
-    accounts::Held,
+    accounts::{Held, TableRefusal},
     archive::Copy,
     store::TableStore,
     stored::{Body, Origin, StoredTable, Uses},
+    unfinished::Beginning,
 };
 use crate::{pki::ClientName, store::StoreError};
 use std::{fmt, sync::Arc};
@@ -21,6 +22,9 @@ pub enum TableFault {
     /// Another request deletes it now.
     #[error("{0} is being deleted; ask again when that is done")]
     Leaving(Box<TableKey>),
+    /// It cannot be gone on with.
+    #[error(transparent)]
+    Refused(#[from] TableRefusal),
     /// The node's disk.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -29,7 +33,7 @@ pub enum TableFault {
     Ended(#[from] JoinError),
 }
 
-/// A table whose body is being read. Dropped before [`store`](Self::store), it leaves no trace.
+/// A table whose body is being read. Dropped before [`store`](Self::store), it leaves no trace, unless what has come is [kept](Self::keep_what_comes).
 #[derive(Debug)]
 pub struct Arriving {
     slot: Taken,
@@ -45,12 +49,16 @@ pub(super) struct Taken {
     pub(super) store: Arc<TableStore>,
     pub(super) key: Box<TableKey>,
     pub(super) copy: Copy,
+    /// What is on the disk of it, to go on from when it is dropped.
+    pub(super) begun: Option<Beginning>,
 }
 
 /// A table with its body, whose slot is still to be filled.
 pub(super) struct Complete {
     pub(super) slot: Taken,
     pub(super) table: Arc<StoredTable>,
+    /// Parts of it that are on the disk already.
+    pub(super) saved: usize,
 }
 
 impl Arriving {
@@ -71,6 +79,19 @@ impl Arriving {
     pub fn of_customers(mut self, owners: Vec<ClientName>) -> Self {
         self.owners = owners;
         self
+    }
+
+    pub(super) fn slot(&self) -> &Taken {
+        &self.slot
+    }
+
+    pub(super) fn slot_mut(&mut self) -> &mut Taken {
+        &mut self.slot
+    }
+
+    /// What it is to be.
+    pub(super) fn spec(&self) -> &TableSpec {
+        &self.spec
     }
 
     /// Whose it will be, and which.
@@ -116,11 +137,13 @@ impl Arriving {
     /// As [`store`](Self::store).
     pub async fn store_all(tables: Vec<(Self, [Zeroizing<Vec<u8>>; 2])>) -> Result<Vec<Arc<StoredTable>>, TableFault> {
         let complete = |(table, components): (Self, _)| {
-            let Self { slot, spec, origins, owners, held } = table;
+            let Self { mut slot, spec, origins, owners, held } = table;
+            // From now on it is all or nothing.
+            let saved = slot.begun.take().map_or(0, |begun| begun.saved);
             let body = Body { spec, components, origins, owners };
             let which = ((*slot.key).clone(), slot.copy);
             let table = Arc::new(StoredTable::new(which, body, Uses::default(), held));
-            Complete { slot, table }
+            Complete { slot, table, saved }
         };
         let complete: Vec<_> = tables.into_iter().map(complete).collect();
         let Some(store) = complete.first().map(|first| first.slot.store.clone()) else { return Ok(Vec::new()) };
@@ -130,7 +153,7 @@ impl Arriving {
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        self.store.give_up(&self.key, self.copy);
+        self.store.give_up(&self.key, self.copy, self.begun.take());
     }
 }
 

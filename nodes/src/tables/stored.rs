@@ -1,7 +1,8 @@
 //! One table at a node.
 
 use super::{
-    ColumnSpec, Customers, Permit, TableKey, TableName, TableSpec, accounts::Held, archive::Copy, proven::Proven,
+    ColumnSpec, Customers, Expiry, Permit, TableKey, TableName, TableSpec, accounts::Held, archive::Copy,
+    proven::Proven,
 };
 use crate::{
     job::{JobSpec, ModeSpec, Sha256Hex},
@@ -35,6 +36,9 @@ pub struct TableStatus {
     pub columns: Vec<ColumnSpec>,
     /// Who may use it for what.
     pub permits: Vec<Permit>,
+    /// From when on it may not be used, if it expires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Expiry>,
 }
 
 /// This node's share of a table. Wiped when the last job that uses it has taken its part.
@@ -181,8 +185,8 @@ impl StoredTable {
     /// What its owner and those who may use it are told.
     pub fn status(&self) -> TableStatus {
         let TableKey { owner, name, version } = self.key.clone();
-        let TableSpec { rows, columns, permits, .. } = self.body.spec.clone();
-        TableStatus { owner, name, version, sha256: Sha256Hex(self.digest), rows, columns, permits }
+        let TableSpec { rows, columns, permits, expires, .. } = self.body.spec.clone();
+        TableStatus { owner, name, version, sha256: Sha256Hex(self.digest), rows, columns, permits, expires }
     }
 
     /// Columns as one input, one after the other, each from an element of its own on. The columns are over the ring of the shape, and have together as many

@@ -264,6 +264,7 @@ mod tests {
             rows: 100,
             columns: Vec::new(),
             permits: permits(&purpose.clone().of_owner(&name(owner))),
+            expires: None,
         }
     }
 
