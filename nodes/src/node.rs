@@ -20,7 +20,7 @@ use crate::{
     seal::SealKey,
     status::{CertificateStatus, NodeStatus},
     store::{Location, Store, Whose},
-    tables::TableStore,
+    tables::{Erased, TableStore},
     tls,
     upkeep::{Upkeep, UpkeepConfig},
 };
@@ -36,9 +36,9 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
-/// How often ended jobs are looked through for those whose time is over.
+/// How often ended jobs, and tables, are looked through for those whose time is over.
 const SWEEP: Duration = Duration::from_secs(5);
 
 /// How long jobs have to end when the node stops.
@@ -146,8 +146,14 @@ impl Node {
         let parts = Box::new(keys.clone());
         let auth = AuthConfig { store: store.clone(), parts, sessions: sessions.clone(), turns, notary, bounds };
         let auth = Auth::new(auth);
-        let upkeep =
-            UpkeepConfig { me: party, store: store.clone(), tables, keys: keys.clone(), auth: auth.clone(), sessions };
+        let upkeep = UpkeepConfig {
+            me: party,
+            store: store.clone(),
+            tables: tables.clone(),
+            keys: keys.clone(),
+            auth: auth.clone(),
+            sessions,
+        };
         let more = keys_api.router().merge(auth_router(auth, limits.clone())).merge(upkeep_router(Upkeep::new(upkeep)));
         let router = metrics.api.count(drain.guard(api.router(more)));
         let server = Server::new(listener, tls, cluster, router, &limits).counting(metrics.api.clone());
@@ -156,7 +162,8 @@ impl Node {
         let (stop, stopped) = watch::channel(false);
         let admin_address = admin.as_ref().map(Admin::address).transpose()?;
         // From here on nothing fails, so that no task is left behind.
-        let mut tasks = vec![tokio::spawn(store_health.keep_trying(store.clone())), tokio::spawn(sweep(jobs.clone()))];
+        let mut tasks =
+            vec![tokio::spawn(store_health.keep_trying(store.clone())), tokio::spawn(sweep(jobs.clone(), tables))];
         let readings = Readings {
             mesh: mesh.clone(),
             jobs: jobs.clone(),
@@ -303,11 +310,21 @@ async fn enforcer(
     Ok(Enforcer::new(policy, store.clone()))
 }
 
-async fn sweep(jobs: Arc<Jobs>) {
+async fn sweep(jobs: Arc<Jobs>, tables: Arc<TableStore>) {
     let mut interval = tokio::time::interval(SWEEP);
     loop {
         interval.tick().await;
         jobs.sweep(Instant::now());
+        tables.drop_unfinished();
+        for table in tables.erase_expired().await {
+            info!("{} has expired and was erased", table.key());
+            if let Err(error) = jobs.journal().erased(&Erased::of(&table)) {
+                error!(
+                    "cannot write into the audit log that {} was erased: {error}; make room on its disk",
+                    table.key()
+                );
+            }
+        }
     }
 }
 

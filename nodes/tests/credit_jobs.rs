@@ -110,6 +110,7 @@ async fn store(client: &Client, bank: usize) {
         rows: ROWS[bank],
         columns: features.chain([(name("bad"), Plain::Bits(&labels))]).collect(),
         permits: vec![permit(ProgramKind::CreditTrain, &[], vec![scored()]), scored(), counted()],
+        expires: None,
     };
     client.put_table(&table).await.expect("stored");
 }
@@ -268,6 +269,7 @@ async fn applicants_are_scored_by_a_public_and_by_a_secret_model_in_both_modes()
         rows: model.len(),
         columns: vec![(name("model"), Plain::Z64(&coefficients))],
         permits: vec![Permit { requesters: names(&["bank-a"]), tell: ScoreDetail::Number, ..scored() }],
+        expires: None,
     };
     bank_b.put_table(&scorecard).await.expect("stored");
     for mode in ModeSpec::ALL {
@@ -363,7 +365,7 @@ async fn store_one(client: &Client, table: &str, largest: i64) {
     let permits = [ProgramKind::CreditScore, ProgramKind::Moments].map(|kind| permit(kind, &["lead"], Vec::new()));
     let features = columns.iter().enumerate().map(|(k, column)| (name(&format!("x{k}")), Plain::Z64(column)));
     let (name, columns, permits) = (name(table), features.collect(), permits.to_vec());
-    client.put_table(&NewTable { name, version: 1, rows: 100, columns, permits }).await.expect("stored");
+    client.put_table(&NewTable { name, version: 1, rows: 100, columns, permits, expires: None }).await.expect("stored");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -392,6 +392,7 @@ async fn the_nodes_hold_a_join_to_what_the_owners_permit() {
             rows: 4,
             columns: ["key-low", "key-high", "x"].map(|column| (name(column), Plain::Z64(&numbers))).to_vec(),
             permits: vec![permit(ProgramKind::CreditJoin, vec![counts.clone()])],
+            expires: None,
         };
         world.client(owner).await.put_table(&table).await.expect("stored");
     }
@@ -447,6 +448,7 @@ async fn the_nodes_hold_a_join_to_what_the_owners_permit() {
         rows: 4,
         columns: vec![(name("key-high"), Plain::Z64(&numbers))],
         permits: vec![Permit { recipients: vec![name("lead")], ..permit(ProgramKind::Moments, Vec::new()) }],
+        expires: None,
     };
     world.client("a").await.put_table(&table).await.expect("stored");
     let input = TableInput { owner: name("a"), name: name("numbers"), version: 1, columns: Vec::new() };

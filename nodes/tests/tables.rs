@@ -24,6 +24,7 @@ use trefoil_nodes::{
 };
 
 #[path = "../src/store/tests/server.rs"]
+#[allow(dead_code, reason = "tests of the store use more of it")]
 mod server;
 
 const CLIENTS: [&str; 4] = ["bank-a", "bank-b", "bank-c", "auditor"];
@@ -134,6 +135,7 @@ fn table<'a>(table: &str, version: u32, columns: &'a [Vec<Z64>; 3]) -> NewTable<
         rows: columns.clone().next().map_or(0, |(_, column)| column.len()),
         columns: columns.map(|(column, values)| (name(column), Plain::Z64(values))).collect(),
         permits: permits(),
+        expires: None,
     }
 }
 
@@ -308,7 +310,7 @@ async fn what_the_owner_has_not_permitted_is_refused() {
 fn spec_of(rows: u64) -> TableSpec {
     let column = |column: &str| ColumnSpec { name: name(column), ring: trefoil_circuits::program::RingKind::Z64 };
     let columns = ["age", "loan", "income"].map(column).to_vec();
-    TableSpec { upload: UploadId::random().expect("randomness"), rows, columns, permits: permits() }
+    TableSpec { upload: UploadId::random().expect("randomness"), rows, columns, permits: permits(), expires: None }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -225,7 +225,7 @@ impl From<PrepareFault> for Problem {
 impl From<SourceFault> for Problem {
     fn from(fault: SourceFault) -> Self {
         let kind = match fault {
-            SourceFault::Denied { .. } | SourceFault::Spent { .. } => ProblemKind::Denied,
+            SourceFault::Denied { .. } | SourceFault::Spent { .. } | SourceFault::Expired { .. } => ProblemKind::Denied,
             SourceFault::Column { .. }
             | SourceFault::Model { .. }
             | SourceFault::Customers { .. }

@@ -7,6 +7,8 @@
 //! | `GET /v1/jobs/{id}/outputs/{k}` | this node's share of an output: the component `own`, then 32 bytes, the SHA-256 of the component `next` |
 //! | `DELETE /v1/jobs/{id}` | 204; the caller is done with the job; its submitter cancels it if it has not ended |
 //! | `PUT /v1/tables/{name}/{version}` | stores this node's share of a table: [`TableSpec`](crate::tables::TableSpec) as JSON with its length before it, then `own` and `next` of all columns. 201 and [`TableStatus`](crate::tables::TableStatus); 200 if this upload is complete |
+//! | `PUT /v1/tables/{name}/{version}?upload=ID` | with `Content-Range`, the rest of the body of an upload that was broken off |
+//! | `GET /v1/tables/{name}/{version}/upload` | how far it is: [`UploadStatus`](crate::tables::UploadStatus) |
 //! | `GET /v1/tables` | the caller's tables, a list of [`TableStatus`](crate::tables::TableStatus) |
 //! | `DELETE /v1/tables/{name}/{version}?upload=ID` | 204; forgets the table; with `upload`, only if it is of that upload |
 //! | `PUT /v1/keys/{name}?exchange=ID` | this node's share of a signing key, kept if the three nodes find that theirs fit; see [`KeySpec`](crate::keys::KeySpec). 201 and [`KeyStatus`](crate::keys::KeyStatus); 200 if this enrolment is complete |
@@ -103,6 +105,7 @@ impl Api {
             .route("/v1/jobs/{id}/outputs/{k}", routing::get(jobs::output))
             .route("/v1/tables", routing::get(tables::list))
             .route("/v1/tables/{name}/{version}", routing::put(tables::put).delete(tables::delete))
+            .route("/v1/tables/{name}/{version}/upload", routing::get(tables::unfinished))
             .route("/v1/status", routing::get(async |State(api): State<Arc<Self>>| Json((api.status)())))
             .route("/v1/seal-key", routing::get(sealed::key))
             .route("/livez", routing::get(async || "alive\n"))
@@ -110,7 +113,7 @@ impl Api {
             .merge(more.with_state(()))
             .fallback(async || {
                 ProblemKind::NotFound
-                    .because("this API has /v1/jobs/{id}, /v1/jobs/{id}/outputs/{k}, /v1/tables, /v1/tables/{name}/{version}, /v1/keys, /v1/keys/{name}, /v1/auth (docs/api.md), /v1/upkeep, /v1/seal-key, /v1/status, /livez and /readyz")
+                    .because("this API has /v1/jobs/{id}, /v1/jobs/{id}/outputs/{k}, /v1/tables, /v1/tables/{name}/{version}, /v1/tables/{name}/{version}/upload, /v1/keys, /v1/keys/{name}, /v1/auth (docs/api.md), /v1/upkeep, /v1/seal-key, /v1/status, /livez and /readyz")
             })
             .method_not_allowed_fallback(async || ProblemKind::Method.because("this resource has other methods"))
             .layer(middleware::from_fn_with_state(self.clone(), sealed::open))

@@ -3,6 +3,7 @@
 mod policed;
 mod sealed;
 mod tables;
+mod uploads;
 
 use super::*;
 use crate::{
@@ -102,11 +103,15 @@ fn bob() -> Caller {
 
 impl Node {
     fn new(limits: Limits) -> Self {
-        Self::with(limits, Some(crate::policy::tests::permissive()))
+        Self::with(limits.clone(), TableStore::in_memory(limits))
     }
 
-    fn with(limits: Limits, policy: Option<crate::policy::Policy>) -> Self {
-        let (jobs, tables) = (Jobs::new(limits.clone(), Arc::new(())), TableStore::in_memory(limits));
+    fn with(limits: Limits, tables: Arc<TableStore>) -> Self {
+        Self::that_permits(Some(crate::policy::tests::permissive()), (limits, tables))
+    }
+
+    fn that_permits(policy: Option<crate::policy::Policy>, (limits, tables): (Limits, Arc<TableStore>)) -> Self {
+        let jobs = Jobs::new(limits, Arc::new(()));
         let runner =
             Runner::new(jobs.clone(), Arc::new(Alone), Arc::new(Turns::new(Party::P0, 1, Duration::from_mins(1))));
         let api = Api {

@@ -3,6 +3,7 @@
 use crate::{
     config::ClusterId,
     job::{Accepted, Asked, JobId, JobState, Sha256Hex},
+    tables::Erased,
 };
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +58,8 @@ pub enum Event {
         #[serde(flatten)]
         state: JobState,
     },
+    /// A table was erased because its time was over.
+    TableExpired(Erased),
     /// A request that changes something, hands out an output or was refused: all but those that have an entry of their own.
     Request(Asked),
 }

@@ -10,6 +10,7 @@ use crate::{
     config::ClusterId,
     job::{Accepted, Asked, JobId, JobState, Journal},
     pki::{Role, create_directory},
+    tables::Erased,
 };
 use std::{
     collections::BTreeMap,
@@ -268,6 +269,10 @@ impl Journal for AuditLog {
 
     fn asked(&self, request: &Asked) -> io::Result<()> {
         self.append(&Event::Request(request.clone()))
+    }
+
+    fn erased(&self, table: &Erased) -> io::Result<()> {
+        self.append(&Event::TableExpired(table.clone()))
     }
 }
 

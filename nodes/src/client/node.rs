@@ -10,7 +10,7 @@ use crate::{
     pki::Identity,
     receipt::{Nonce, Receipt},
     status::NodeStatus,
-    tables::{TABLE_MEDIA_TYPE, TableName, TableStatus, UploadId},
+    tables::{TABLE_MEDIA_TYPE, TableName, TableStatus, UploadId, UploadStatus},
     tls::{self, API_ALPN},
     upkeep::{Task, UpkeepReport, UpkeepSpec},
 };
@@ -18,7 +18,11 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode, header, header::HeaderValue};
 use serde::{Serialize, de::DeserializeOwned};
-use std::{convert::Infallible, future::Future, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    time::{Duration, Instant},
+};
 use trefoil_engine::Party;
 use zeroize::Zeroizing;
 
@@ -45,6 +49,10 @@ const TOGETHER: Duration = Duration::from_secs(45);
 
 /// Requests that fail on the way are sent again this often.
 const ATTEMPTS: u32 = 3;
+
+/// How long an upload that was broken off is tried again without getting on, and the pause before each attempt.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(300);
 
 /// Answers that carry neither a share nor an output are this long at most.
 const MAX_ANSWER: usize = 8 << 20;
@@ -132,24 +140,73 @@ impl NodeClient {
         }
     }
 
-    /// Stores one share of a table. The parts can be sent more than once: the node takes the upload once.
+    /// Stores one share of a table. Where the connection breaks, it goes on with what the node does not have yet, as long as that becomes less.
     pub(super) async fn put_table(
         &self,
-        name: &TableName,
-        version: u32,
+        (name, version, upload): (&TableName, u32, UploadId),
         parts: &[Bytes],
     ) -> Result<TableStatus, Error> {
         let length: usize = parts.iter().map(Bytes::len).sum();
-        let request = || {
-            let parts = stream::iter(parts.to_vec()).map(Ok::<_, Infallible>);
-            self.http
-                .put(self.table(name, version))
-                .timeout(TRANSFER)
-                .header(header::CONTENT_TYPE, TABLE_MEDIA_TYPE)
-                .header(header::CONTENT_LENGTH, length)
-                .body(Body::wrap_stream(parts))
-        };
-        self.json(self.answer(self.persist(request).await?).await?).await
+        let (mut offset, mut best, mut fresh, mut end) = (0, 0, 0, Instant::now() + PATIENCE);
+        loop {
+            let request = || {
+                let rest = stream::iter(after(parts, offset)).map(Ok::<_, Infallible>);
+                let mut url = self.table(name, version);
+                if offset > 0 {
+                    url = format!("{url}?upload={upload}");
+                }
+                let mut request = self.http.put(url).timeout(TRANSFER).header(header::CONTENT_TYPE, TABLE_MEDIA_TYPE);
+                if offset > 0 {
+                    let range = format!("bytes {offset}-{}/{length}", length - 1);
+                    request = request.header(header::CONTENT_RANGE, range);
+                }
+                request.header(header::CONTENT_LENGTH, length - offset).body(Body::wrap_stream(rest))
+            };
+            let broken = match request().send().await {
+                Ok(response) => match self.answer(response).await {
+                    Ok(response) => return self.json(response).await,
+                    Err(error) if is_broken(&error, offset) => error,
+                    Err(error) => return Err(error),
+                },
+                // Nothing was sent: as any request.
+                Err(e) if offset == 0 && best == 0 && (e.is_connect() || tls::explain(&e).is_some()) => {
+                    return self.json(self.answer(self.persist(request).await?).await?).await;
+                }
+                Err(e) => Error::Unreachable { node: self.name.clone(), cause: describe(&e) },
+            };
+            offset = loop {
+                match self.unfinished(name, version).await {
+                    Ok(Some(status)) if status.upload == upload && status.length == length as u64 => {
+                        break usize::try_from(status.offset).unwrap_or(0).min(length - 1);
+                    }
+                    // It has nothing of it, or had all and its answer was lost.
+                    Ok(_) if fresh + 1 < ATTEMPTS => {
+                        fresh += 1;
+                        break 0;
+                    }
+                    // The node may not know yet that the connection is gone, or be about to start again.
+                    Err(_) if Instant::now() < end => tokio::time::sleep(PAUSE).await,
+                    Ok(_) | Err(_) => return Err(broken),
+                }
+            };
+            if offset > best {
+                (best, end) = (offset, Instant::now() + PATIENCE);
+            } else if Instant::now() < end {
+                tokio::time::sleep(PAUSE).await;
+            } else {
+                return Err(broken);
+            }
+        }
+    }
+
+    /// How far an upload has come that was broken off.
+    async fn unfinished(&self, name: &TableName, version: u32) -> Result<Option<UploadStatus>, Error> {
+        let request = || self.http.get(format!("{}/upload", self.table(name, version))).timeout(ANSWER);
+        match self.answer(self.persist(request).await?).await {
+            Ok(response) => self.json(response).await.map(Some),
+            Err(Error::Refused { problem, .. }) if problem.kind() == Some(ProblemKind::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The client's own tables.
@@ -436,6 +493,26 @@ pub(super) async fn all<'a, T, F: Future<Output = T>>(
     let [a, b, c] = nodes;
     let (a, b, c) = tokio::join!(request(a), request(b), request(c));
     [a, b, c]
+}
+
+/// What comes after so many bytes. Nothing is copied.
+fn after(parts: &[Bytes], mut bytes: usize) -> Vec<Bytes> {
+    let rest = parts.iter().map(|part| {
+        let skipped = bytes.min(part.len());
+        bytes -= skipped;
+        part.slice(skipped..)
+    });
+    rest.filter(|part| !part.is_empty()).collect()
+}
+
+/// Whether an upload may be gone on with that a node has not taken: its body came too slowly, or the node is not where we thought.
+fn is_broken(error: &Error, offset: usize) -> bool {
+    let Error::Refused { problem, .. } = error else { return false };
+    match problem.kind() {
+        Some(ProblemKind::Slow) => true,
+        Some(ProblemKind::NotFound | ProblemKind::Conflict | ProblemKind::Uploading) => offset > 0,
+        _ => false,
+    }
 }
 
 /// Whether a node that refused may take the same job a moment later.

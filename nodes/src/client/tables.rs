@@ -4,7 +4,7 @@ use super::{Client, Plain, node::all, upload::components};
 use crate::{
     Error,
     job::frame,
-    tables::{ColumnName, ColumnSpec, Permit, TableName, TableSpec, TableStatus, UploadId},
+    tables::{ColumnName, ColumnSpec, Expiry, Permit, TableName, TableSpec, TableStatus, UploadId},
 };
 use bytes::Bytes;
 use std::fmt::Write as _;
@@ -24,6 +24,8 @@ pub struct NewTable<'a> {
     pub columns: Vec<(ColumnName, Plain<'a>)>,
     /// Who may use it for what; without permits it cannot be used.
     pub permits: Vec<Permit>,
+    /// From when on it may not be used: the nodes erase it then.
+    pub expires: Option<Expiry>,
 }
 
 impl Client {
@@ -71,7 +73,8 @@ impl Client {
         }
         let bodies: Vec<Vec<Bytes>> = own.into_iter().zip(next).map(|(own, next)| [own, next].concat()).collect();
         let (name, version) = (&table.name, table.version);
-        let stored = all(&self.nodes, |node| node.put_table(name, version, &bodies[node.party().index()])).await;
+        let stored =
+            all(&self.nodes, |node| node.put_table((name, version, spec.upload), &bodies[node.party().index()])).await;
         let [a, b, c] = stored;
         let (a, b, c) = (a?, b?, c?);
         if a == b && b == c {
@@ -168,6 +171,7 @@ impl NewTable<'_> {
             rows: self.rows as u64,
             columns: columns.collect(),
             permits: self.permits.clone(),
+            expires: self.expires,
         };
         spec.component_bytes().map_err(Error::Usage)?;
         Ok(spec)

@@ -1,5 +1,7 @@
 //! The client against three API servers over TLS, whose jobs the test ends as it likes.
 
+mod broken;
+
 use super::{tables::Uploads, *};
 use crate::{
     api::{Api, Server},
@@ -62,7 +64,8 @@ async fn world(limits: [Limits; 3]) -> World {
     let files = plan.create().expect("files");
     let mut nodes = Vec::new();
     for ((party, listener), limits) in Party::ALL.into_iter().zip(listeners).zip(limits) {
-        nodes.push(serve(&files, party, listener, &limits));
+        let tables = TableStore::in_memory(limits.clone());
+        nodes.push(serve(&files, party, listener, (&limits, tables)));
     }
     let target = ClusterArgs { cluster: files.cluster(), identity: None }.resolve().expect("a target");
     let client = Client::connect(&target.cluster, &target.identity).await.expect("three nodes");
@@ -70,7 +73,12 @@ async fn world(limits: [Limits; 3]) -> World {
     World { nodes, client, _dir: dir }
 }
 
-fn serve(files: &ClusterFiles, party: Party, listener: TcpListener, limits: &Limits) -> Node {
+fn serve(
+    files: &ClusterFiles,
+    party: Party,
+    listener: TcpListener,
+    (limits, tables): (&Limits, Arc<TableStore>),
+) -> Node {
     let config = NodeConfig::load(&files.node(party)).expect("a configuration");
     let jobs = Jobs::new(limits.clone(), Arc::new(()));
     let runner = Runner::new(jobs.clone(), Arc::new(Alone), Arc::new(Turns::new(party, 1, Duration::from_mins(1))));
@@ -100,7 +108,6 @@ fn serve(files: &ClusterFiles, party: Party, listener: TcpListener, limits: &Lim
         unready: Vec::new(),
     };
     let seal = SealKey::generate(party).expect("randomness");
-    let tables = TableStore::in_memory(limits.clone());
     let policy = Arc::new(crate::policy::Enforcer::in_memory(Some(crate::policy::tests::permissive())));
     let api = Arc::new(Api { jobs: jobs.clone(), runner, tables, policy, seal, status: Box::new(status) });
     let tls = tls::api_server(&config.identity, &config.cluster).expect("TLS");
@@ -240,7 +247,7 @@ async fn wait_until(condition: impl Fn() -> bool) {
 
 fn table<'a>(name: &str, column: &'a [Lanes]) -> NewTable<'a> {
     let columns = vec![("bits".parse().expect("a name"), Plain::Bits(column))];
-    NewTable { name: name.parse().expect("a name"), version: 1, rows: 128, columns, permits: Vec::new() }
+    NewTable { name: name.parse().expect("a name"), version: 1, rows: 128, columns, permits: Vec::new(), expires: None }
 }
 
 impl World {

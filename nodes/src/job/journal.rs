@@ -3,7 +3,7 @@
 use super::{JobId, JobState, ModeSpec, OutputStatus, ProgramKind, Sha256Hex};
 use crate::{
     pki::ClientName,
-    tables::{TableKey, TableName},
+    tables::{Erased, TableKey, TableName},
 };
 use serde::{Deserialize, Serialize};
 use std::{fmt, io};
@@ -30,6 +30,12 @@ pub trait Journal: fmt::Debug + Send + Sync {
     /// # Errors
     /// Those of the system; no answer is given then.
     fn asked(&self, request: &Asked) -> io::Result<()>;
+
+    /// A table was erased because its time was over.
+    ///
+    /// # Errors
+    /// Those of the system.
+    fn erased(&self, table: &Erased) -> io::Result<()>;
 }
 
 /// A request and how it was answered.
@@ -118,6 +124,10 @@ impl Journal for () {
     }
 
     fn asked(&self, _: &Asked) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn erased(&self, _: &Erased) -> io::Result<()> {
         Ok(())
     }
 }

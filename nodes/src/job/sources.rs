@@ -6,8 +6,8 @@ use super::{
 use crate::{
     pki::ClientName,
     tables::{
-        Arrival, Arriving, ColumnName, ColumnSpec, Content, Customers, Epoch, MODEL_COLUMN_NAME, NUMBER_COLUMN_NAMES,
-        Origin, Spending, StoredTable, TableFault, TableKey, TableRefusal, TableStore,
+        Arrival, Arriving, ColumnName, ColumnSpec, Content, Customers, Epoch, Expiry, MODEL_COLUMN_NAME,
+        NUMBER_COLUMN_NAMES, Origin, Spending, StoredTable, TableFault, TableKey, TableRefusal, TableSpec, TableStore,
     },
 };
 use std::{
@@ -106,6 +106,16 @@ pub enum SourceFault {
         key: TableKey,
         /// Who has asked.
         requester: ClientName,
+    },
+    /// Its time is over. Told to those alone whom a permit of it covers.
+    #[error("input {input}: {key} has expired at {expires}; ask `{}` for a new version", key.owner)]
+    Expired {
+        /// The input.
+        input: usize,
+        /// The table.
+        key: TableKey,
+        /// Since when.
+        expires: Expiry,
     },
     /// One column of one table more than once.
     #[error("input {input}: the column `{column}` of {key} is in this job already; take each column once")]
@@ -287,6 +297,10 @@ impl Found {
                 };
             };
             let permit = permit(&stored).ok_or_else(denied)?;
+            // Decided here, once: a job that was accepted keeps its tables, and no other clock is asked.
+            if let Some(expires) = stored.spec().expires.filter(|_| tables.has_expired(&stored)) {
+                return Err(SourceFault::Expired { input, key: key.clone(), expires });
+            }
             if !stored.is_left(permit, &requester()) {
                 return Err(SourceFault::Spent { key: key.clone(), requester: requester() });
             }
@@ -407,7 +421,7 @@ pub enum KeepFault {
     Table(#[from] TableRefusal),
 }
 
-/// Sets room aside for the outputs of a job that become tables of its submitter. Those of a job of scores tell of the customers of its tables, row by row.
+/// Sets room aside for the outputs of a job that become tables of its submitter. They expire with the first of the tables that it takes. Those of a job of scores tell of the customers of its tables, row by row.
 ///
 /// # Errors
 /// [`KeepFault`].
@@ -434,15 +448,17 @@ pub fn keep(
     let owners: BTreeSet<ClientName> = customers.iter().flat_map(|table| table.owners().to_vec()).collect();
     let owners: Vec<ClientName> =
         if owners.is_empty() { vec![requester.clone()] } else { owners.into_iter().collect() };
+    let expires = sources.iter().filter_map(|source| source.stored()?.spec().expires).min();
     let keeping = |Making { table, spec, outputs }: Making<'_>| {
         let key = TableKey { owner: requester.clone(), name: table.name.clone(), version: table.version };
         let bytes = outputs.iter().filter_map(|k| shapes.get(*k)).map(|shape| 2 * shape.component_bytes() as u64);
+        let spec = TableSpec { expires, ..spec };
         match tables.begin(&key, spec, bytes.sum())? {
             Arrival::New(table) => {
                 Ok(Keeping { table: table.of_rows(origins.clone()).of_customers(owners.clone()), outputs })
             }
             // This very job has been done, and forgotten since.
-            Arrival::Known(_) => Err(KeepFault::Table(TableRefusal::Taken(key))),
+            Arrival::Known(_) | Arrival::Resumed(_) => Err(KeepFault::Table(TableRefusal::Taken(key))),
         }
     };
     making(spec, shapes, id)?.into_iter().map(keeping).collect()

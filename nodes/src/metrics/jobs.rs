@@ -1,7 +1,10 @@
 //! Jobs, as their journal is told of them.
 
 use super::{Histograms, seconds, waits};
-use crate::job::{Accepted, Asked, FailureKind, JobId, JobState, Journal, ModeSpec, ProgramKind};
+use crate::{
+    job::{Accepted, Asked, FailureKind, JobId, JobState, Journal, ModeSpec, ProgramKind},
+    tables::Erased,
+};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -127,6 +130,10 @@ impl Journal for Observed {
         self.metrics.now(&work, WAITING).inc();
         self.live().insert(job.job, Live { work, since: Instant::now(), state: WAITING });
         Ok(())
+    }
+
+    fn erased(&self, table: &Erased) -> io::Result<()> {
+        self.journal.erased(table)
     }
 
     fn running(&self, job: JobId) {

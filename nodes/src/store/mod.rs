@@ -94,7 +94,7 @@ pub enum Space {
     Policy,
 }
 
-/// Which node a store belongs to.
+/// Which node a store belongs to. All of it is bound to every value: what a value is to be bound to beside it, such as an epoch, has its place here and in the associated data.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Whose {
     /// The cluster.

@@ -1,6 +1,6 @@
 //! What the tables of a node take up, and its bounds.
 
-use super::TableKey;
+use super::{Expiry, TableKey};
 use crate::{job::Limits, pki::ClientName};
 use std::{
     collections::HashMap,
@@ -20,6 +20,19 @@ pub enum TableRefusal {
     /// It is being deleted.
     #[error("{0} is being deleted; ask again when that is done")]
     Leaving(TableKey),
+    /// Its time is over already.
+    #[error(
+        "{0} would have expired at {1}, and this node's clock is beyond that; name a later moment, or see that clocks are right"
+    )]
+    Over(TableKey, Expiry),
+    /// There is no such upload to go on with.
+    #[error("this node has no beginning of that upload of {0}; send it whole")]
+    Unbegun(TableKey),
+    /// Other bytes come next.
+    #[error(
+        "this node has {1} bytes of that upload of {0}, and those from there on come next; GET its path with `/upload` tells how far it is"
+    )]
+    Elsewhere(TableKey, u64),
     /// There are too many tables, or they hold too many bytes.
     #[error(
         "{what} of the tables would be {got}, and this node takes {limit}; delete tables, or raise limits.{key} on every node"

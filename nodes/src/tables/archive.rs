@@ -1,12 +1,14 @@
 //! Tables on the disk, for a node that starts again.
 //!
 //! A table is a head, which describes it, and its entries in parts. The parts are written first, a few in a transaction so that others get their turn, and the head last: a table is there once its head is.
-//! There is one head of a name and version. New shares of it are prepared beside those in use: their parts first, then a record that tells of them; the head tells of them when all three nodes have theirs. Parts of which neither tells are those of an upload that was broken off; they are removed when the node starts.
+//! There is one head of a name and version. New shares of it are prepared beside those in use: their parts first, then a record that tells of them; the head tells of them when all three nodes have theirs. An upload whose parts are written while it
+//! arrives has a record of its own instead, until the head is there. Parts of which nothing tells are those of a table that did not come to be; they are removed when the node starts.
 
 use super::{
     Epoch, TableFault, TableKey, TableSpec, UploadId,
     epoch::Content,
     stored::{Body, Origin, StoredTable, Uses},
+    unfinished::{AT_ONCE, Beginning, PART},
 };
 use crate::{
     pki::ClientName,
@@ -17,14 +19,12 @@ use std::{collections::BTreeSet, sync::Arc};
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
+/// The ends of the names of heads and of uploads.
+const HEAD: &[u8] = b"/head";
+const UPLOAD: &[u8] = b"/upload";
+
 /// The version of the form of a head.
 const FORMAT: u8 = 1;
-
-/// Bytes of a part.
-const PART: usize = 1 << 20;
-
-/// Parts in a transaction.
-const AT_ONCE: usize = 8;
 
 /// The store, as far as tables are in it.
 #[derive(Clone, Debug)]
@@ -73,12 +73,36 @@ struct Head {
     epoch: Epoch,
 }
 
+/// An upload of which parts are there.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Upload {
+    format: u8,
+    owner: ClientName,
+    name: super::TableName,
+    version: u32,
+    copy: Copy,
+    spec: TableSpec,
+    described: u64,
+}
+
+/// What was found in the store.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    /// Tables.
+    pub(super) found: Vec<Found>,
+    /// Uploads that were broken off.
+    pub(super) begun: Vec<(TableKey, Beginning)>,
+}
+
 /// One record of a table.
 enum Record {
     Head,
     Uses,
     /// Of shares that are prepared.
     Pending,
+    /// Of the upload of one copy.
+    Upload(Copy),
 }
 
 impl Archive {
@@ -86,18 +110,19 @@ impl Archive {
         Self { store, turn: Arc::new(Semaphore::new(1)) }
     }
 
-    /// Writes tables, all or none. `there` is asked in the last transaction, before any of them is there; if it fails, none will be.
+    /// Writes tables, all or none, of which so many parts each are there already. `there` is asked in the last transaction, before any of them is there; if it fails, none will be.
     ///
     /// Not cancel safe: what is dropped may leave parts behind until the node starts again.
     pub(super) async fn write<E>(
         &self,
-        tables: Vec<Arc<StoredTable>>,
+        parts: Vec<(Arc<StoredTable>, usize)>,
         there: impl FnOnce() -> Result<(), E> + Send + 'static,
     ) -> Result<(), E>
     where
         E: From<StoreError> + Send + 'static,
     {
-        let written = self.parts(&tables).await.map_err(E::from);
+        let written = self.parts(&parts).await.map_err(E::from);
+        let tables: Vec<_> = parts.into_iter().map(|(table, _)| table).collect();
         let heads = tables.clone();
         let end = match written {
             Ok(()) => {
@@ -114,18 +139,23 @@ impl Archive {
         end
     }
 
-    async fn parts(&self, tables: &[Arc<StoredTable>]) -> Result<(), StoreError> {
-        for table in tables {
-            self.write_parts(table.key(), &table.content()).await?;
+    async fn parts(&self, tables: &[(Arc<StoredTable>, usize)]) -> Result<(), StoreError> {
+        for (table, saved) in tables {
+            self.write_parts(table.key(), &table.content(), *saved).await?;
         }
         Ok(())
     }
 
-    /// Writes the parts of a copy.
-    pub(super) async fn write_parts(&self, key: &TableKey, content: &Arc<Content>) -> Result<(), StoreError> {
+    /// Writes the parts of a copy but the first, which are there.
+    pub(super) async fn write_parts(
+        &self,
+        key: &TableKey,
+        content: &Arc<Content>,
+        saved: usize,
+    ) -> Result<(), StoreError> {
         let component = |c: usize| &content.components[c];
         let parts = (0..2).flat_map(|c| (0..component(c).len().div_ceil(PART)).map(move |k| (c, k)));
-        let parts: Vec<_> = parts.collect();
+        let parts: Vec<_> = parts.skip(saved).collect();
         for some in parts.chunks(AT_ONCE) {
             let _turn = self.turn.acquire().await;
             let (prefix, content, some) = (part_prefix(key, content.copy), content.clone(), some.to_vec());
@@ -139,6 +169,62 @@ impl Archive {
             write.await?;
         }
         Ok(())
+    }
+
+    /// Writes the parts of an upload up to one, beginning with the first that is not there.
+    pub(super) async fn save(
+        &self,
+        key: &TableKey,
+        begun: &Beginning,
+        parts: usize,
+        components: &[Zeroizing<Vec<u8>>; 2],
+    ) -> Result<(), StoreError> {
+        let prefix = part_prefix(key, begun.copy);
+        let mut first = (begun.saved == 0).then(|| Upload::of(key, begun)).transpose()?;
+        let places: Vec<_> = begun.places(begun.saved..parts).collect();
+        for some in places.chunks(AT_ONCE) {
+            let part = |(c, k): &(usize, usize)| {
+                let component = &components[*c];
+                let part = &component[k * PART..component.len().min((k + 1) * PART)];
+                (part_name(&prefix, *c, *k), Zeroizing::new(part.to_vec()))
+            };
+            let (some, upload): (Vec<_>, _) = (some.iter().map(part).collect(), first.take());
+            let _turn = self.turn.acquire().await;
+            let write = self.store.write(move |records| {
+                if let Some((name, upload)) = upload {
+                    records.put(Space::Tables, &name, &upload)?;
+                }
+                some.iter().try_for_each(|(name, part)| records.put(Space::TableParts, name, part))
+            });
+            write.await?;
+        }
+        Ok(())
+    }
+
+    /// The components of an upload as far as they are there, and zeros.
+    pub(super) async fn fetch(&self, key: TableKey, begun: Beginning) -> Result<[Zeroizing<Vec<u8>>; 2], StoreError> {
+        let store = self.store.clone();
+        let fetch = self.store.read(move |records| {
+            let (prefix, bytes) = (part_prefix(&key, begun.copy), begun.component());
+            let mut components = [(); 2].map(|()| Zeroizing::new(vec![0; bytes]));
+            for (c, k) in begun.places(0..begun.saved) {
+                let part = records.get(Space::TableParts, &part_name(&prefix, c, k))?;
+                let place = &mut components[c][k * PART..bytes.min((k + 1) * PART)];
+                match part.filter(|part| part.len() == place.len()) {
+                    Some(part) => place.copy_from_slice(&part),
+                    None => return Err(store.damaged(format!("the upload of {key} lacks a part"))),
+                }
+            }
+            Ok(components)
+        });
+        fetch.await
+    }
+
+    /// Removes what there is of an upload; what cannot be removed now is when the node is started the next time.
+    pub(super) async fn remove_copy(&self, key: TableKey, copy: Copy) {
+        if let Err(error) = self.remove(&key, |_| false, vec![copy]).await {
+            tracing::error!("{key}: what there is of an upload could not be removed: {error}");
+        }
     }
 
     /// Writes that new shares of a table are there, whose parts are.
@@ -290,6 +376,7 @@ impl Archive {
                 }
             }
             for copy in copies.into_iter().chain(found).chain(prepared) {
+                records.remove(Space::Tables, &record_name(&key, &Record::Upload(copy)))?;
                 remove_parts(records, &key, copy)?;
             }
             Ok(found.is_some())
@@ -307,13 +394,21 @@ impl Archive {
         }
     }
 
-    /// All tables. Parts of which none is made are removed.
-    pub(super) async fn load(&self) -> Result<Vec<Found>, StoreError> {
+    /// All tables, and uploads that were broken off. Parts of neither are removed.
+    pub(super) async fn load(&self) -> Result<Loaded, StoreError> {
         let store = self.store.clone();
         let found = self.store.read(move |records| {
-            let mut found = Vec::new();
+            let (mut found, mut begun) = (Vec::new(), Vec::new());
             for name in records.list(Space::Tables, b"")? {
-                if !name.ends_with(Record::Head.suffix()) {
+                if name.ends_with(UPLOAD) {
+                    begun.extend(
+                        records
+                            .get(Space::Tables, &name)?
+                            .map(|upload| read_upload(&store, records, &upload))
+                            .transpose()?,
+                    );
+                }
+                if !name.ends_with(HEAD) {
                     continue;
                 }
                 let damaged = |what: &str| store.damaged(format!("the table {} {what}", name.escape_ascii()));
@@ -331,14 +426,15 @@ impl Archive {
                 let pending = pending(&store, records, &key)?;
                 found.push(Found { key, body: Body { spec, origins, owners }, content, pending, uses });
             }
-            Ok::<_, StoreError>(found)
+            Ok::<_, StoreError>(Loaded { found, begun })
         });
-        let found = found.await?;
+        let Loaded { found, begun } = found.await?;
+        let of_uploads = begun.iter().map(|(key, upload)| part_prefix(key, upload.copy));
         let copies = found.iter().flat_map(|found| {
             let copies = [Some(found.content.copy), found.pending.map(|pending| pending.copy)];
             copies.into_iter().flatten().map(|copy| part_prefix(&found.key, copy))
         });
-        let whole: BTreeSet<Vec<u8>> = copies.collect();
+        let whole: BTreeSet<Vec<u8>> = copies.chain(of_uploads).collect();
         let parts = self.store.list(Space::TableParts, b"").await?;
         let is_left = |part: &Vec<u8>| !whole.contains(&part[..part.len().saturating_sub(PLACE)]);
         let rest: Vec<_> = parts.into_iter().filter(is_left).collect();
@@ -349,8 +445,40 @@ impl Archive {
             });
             remove.await?;
         }
-        Ok(found)
+        Ok(Loaded { found, begun })
     }
+}
+
+impl Upload {
+    /// The record of an upload, and its name.
+    fn of(key: &TableKey, begun: &Beginning) -> Result<(Vec<u8>, Value), StoreError> {
+        let TableKey { owner, name, version } = key.clone();
+        let Beginning { spec, copy, described, .. } = begun.clone();
+        let upload = Self { format: FORMAT, owner, name, version, copy, spec, described };
+        Ok((record_name(key, &Record::Upload(copy)), json(&upload)?))
+    }
+}
+
+/// An upload, with as many parts as are there from the first on.
+fn read_upload<T: Tables>(
+    store: &Store,
+    records: &Transaction<'_, T>,
+    record: &Value,
+) -> Result<(TableKey, Beginning), StoreError> {
+    let Upload { format, owner, name, version, copy, spec, described } = parsed(store, record)?;
+    let key = TableKey { owner, name, version };
+    if format != FORMAT {
+        return Err(store.damaged(format!("the upload of {key} is of another version")));
+    }
+    spec.component_bytes().map_err(|fault| store.damaged(format!("the upload of {key} is none: {fault}")))?;
+    let prefix = part_prefix(&key, copy);
+    let there: BTreeSet<Vec<u8>> = records.list(Space::TableParts, &prefix)?.into_iter().collect();
+    let mut begun = Beginning { spec, copy, described, saved: 0 };
+    let all = 2 * begun.component().div_ceil(PART);
+    let saved = begun.places(0..all).take_while(|(c, k)| there.contains(&part_name(&prefix, *c, *k))).count();
+    // Something is left to send, with which the client learns that it is complete.
+    begun.saved = saved.min(all.saturating_sub(1));
+    Ok((key, begun))
 }
 
 fn head<T: Tables>(store: &Store, records: &Transaction<'_, T>, key: &TableKey) -> Result<Option<Head>, StoreError> {
@@ -399,6 +527,7 @@ fn put_heads(records: &mut WriteTransaction<'_>, tables: &[Arc<StoredTable>]) ->
         let head = Head { format: FORMAT, owner, name, version, copy, spec, origins, owners, epoch };
         // Those of a table that was there before say nothing of this one.
         records.put(Space::Tables, &record_name(key, &Record::Uses), &json(&table.uses())?)?;
+        records.remove(Space::Tables, &record_name(key, &Record::Upload(copy)))?;
         records.put(Space::Tables, &record_name(key, &Record::Head), &json(&head)?)
     })
 }
@@ -423,15 +552,16 @@ fn part_name(prefix: &[u8], component: usize, place: usize) -> Vec<u8> {
 }
 
 fn record_name(key: &TableKey, record: &Record) -> Vec<u8> {
-    [&prefix(key)[..], record.suffix()].concat()
+    [prefix(key), record.suffix()].concat()
 }
 
 impl Record {
-    fn suffix(&self) -> &'static [u8] {
+    fn suffix(&self) -> Vec<u8> {
         match self {
-            Self::Head => b"/head",
-            Self::Uses => b"/uses",
-            Self::Pending => b"/pending",
+            Self::Head => HEAD.to_vec(),
+            Self::Uses => b"/uses".to_vec(),
+            Self::Pending => b"/pending".to_vec(),
+            Self::Upload(copy) => [&copy.0.to_be_bytes(), UPLOAD].concat(),
         }
     }
 }

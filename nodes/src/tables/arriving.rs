@@ -1,12 +1,13 @@
 //! A table on its way into the store.
 
 use super::{
-    TableKey, TableRefusal, TableSpec,
-    accounts::Held,
+    TableKey, TableSpec,
+    accounts::{Held, TableRefusal},
     archive::Copy,
     epoch::{Content, Epoch},
     store::TableStore,
     stored::{Body, Origin, StoredTable, Uses},
+    unfinished::Beginning,
 };
 use crate::{pki::ClientName, store::StoreError};
 use std::{fmt, sync::Arc};
@@ -22,9 +23,9 @@ pub enum TableFault {
     /// Another request deletes it now.
     #[error("{0} is being deleted; ask again when that is done")]
     Leaving(Box<TableKey>),
-    /// There is no room for it.
+    /// It cannot be gone on with, or there is no room for it.
     #[error(transparent)]
-    Refused(Box<TableRefusal>),
+    Refused(#[from] TableRefusal),
     /// It has other shares by now than those that the nodes had agreed on.
     #[error("the shares of {0} were made anew meanwhile")]
     Renewed(Box<TableKey>),
@@ -39,7 +40,7 @@ pub enum TableFault {
     Ended(#[from] JoinError),
 }
 
-/// A table whose body is being read. Dropped before [`store`](Self::store), it leaves no trace.
+/// A table whose body is being read. Dropped before [`store`](Self::store), it leaves no trace, unless what has come is [kept](Self::keep_what_comes).
 #[derive(Debug)]
 pub struct Arriving {
     slot: Taken,
@@ -57,12 +58,16 @@ pub(super) struct Taken {
     pub(super) store: Arc<TableStore>,
     pub(super) key: Box<TableKey>,
     pub(super) copy: Copy,
+    /// What is on the disk of it, to go on from when it is dropped.
+    pub(super) begun: Option<Beginning>,
 }
 
 /// A table with its body, whose slot is still to be filled.
 pub(super) struct Complete {
     pub(super) slot: Taken,
     pub(super) table: Arc<StoredTable>,
+    /// Parts of it that are on the disk already.
+    pub(super) saved: usize,
 }
 
 impl Arriving {
@@ -90,6 +95,19 @@ impl Arriving {
     pub(super) fn restored(mut self, epoch: Epoch, uses: Uses) -> Self {
         self.restored = (epoch, uses);
         self
+    }
+
+    pub(super) fn slot(&self) -> &Taken {
+        &self.slot
+    }
+
+    pub(super) fn slot_mut(&mut self) -> &mut Taken {
+        &mut self.slot
+    }
+
+    /// What it is to be.
+    pub(super) fn spec(&self) -> &TableSpec {
+        &self.spec
     }
 
     /// Whose it will be, and which.
@@ -135,13 +153,14 @@ impl Arriving {
     /// As [`store`](Self::store).
     pub async fn store_all(tables: Vec<(Self, [Zeroizing<Vec<u8>>; 2])>) -> Result<Vec<Arc<StoredTable>>, TableFault> {
         let complete = |(table, components): (Self, _)| {
-            let Self { slot, spec, origins, owners, restored: (epoch, uses), held } = table;
+            let Self { mut slot, spec, origins, owners, restored: (epoch, uses), held } = table;
+            // From now on it is all or nothing.
+            let saved = slot.begun.take().map_or(0, |begun| begun.saved);
             let body = Body { spec, origins, owners };
             let content = Content { epoch, copy: slot.copy, components };
-            let shares = (content, None);
-            let key = (*slot.key).clone();
+            let (key, shares) = ((*slot.key).clone(), (content, None));
             let table = StoredTable::new((key, body), shares, (uses, held), Arc::downgrade(&slot.store));
-            Complete { slot, table: Arc::new(table) }
+            Complete { slot, table: Arc::new(table), saved }
         };
         let complete: Vec<_> = tables.into_iter().map(complete).collect();
         let Some(store) = complete.first().map(|first| first.slot.store.clone()) else { return Ok(Vec::new()) };
@@ -151,7 +170,7 @@ impl Arriving {
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        self.store.give_up(&self.key, self.copy);
+        self.store.give_up(&self.key, self.copy, self.begun.take());
     }
 }
 

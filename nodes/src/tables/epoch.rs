@@ -195,7 +195,7 @@ mod tests {
         let columns = [("a", RingKind::Z64), ("b", RingKind::Bits), ("c", RingKind::Z16), ("d", RingKind::Z64)];
         let column = |(name, ring): (&str, RingKind)| ColumnSpec { name: name.parse().expect("a name"), ring };
         let upload = UploadId::random().expect("randomness");
-        TableSpec { upload, rows, columns: columns.map(column).to_vec(), permits: Vec::new() }
+        TableSpec { upload, rows, columns: columns.map(column).to_vec(), permits: Vec::new(), expires: None }
     }
 
     /// The values of all columns, out of three components.

@@ -8,20 +8,26 @@ mod archive;
 mod arriving;
 mod customers;
 mod epoch;
+mod expiry;
 mod names;
 mod proven;
 mod spec;
 mod store;
 mod stored;
+mod unfinished;
 
 pub use accounts::TableRefusal;
 pub use arriving::{Arriving, TableFault};
 pub use customers::Customers;
 pub use epoch::{Content, Epoch, Seed};
+pub use expiry::{Clock, Erased, Expires, Expiry};
 pub use names::{ColumnName, TableName, UploadId};
 pub use spec::{ColumnSpec, MODEL_COLUMN_NAME, NUMBER_COLUMN_NAMES, Permit, ScoreDetail, TableKey, TableSpec};
+#[cfg(test)]
+pub(crate) use store::tests::clock;
 pub use store::{Arrival, TableStore};
 pub use stored::{Origin, Spending, StoredTable, TableRecord, TableStatus};
+pub use unfinished::{Resumed, UploadStatus};
 
 /// The media type of the body of an upload.
 pub const TABLE_MEDIA_TYPE: &str = "application/vnd.trefoil.table";

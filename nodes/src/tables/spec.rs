@@ -1,6 +1,6 @@
 //! What a table is, publicly: its columns and who may use it for what.
 
-use super::{ColumnName, Customers, TableName, UploadId};
+use super::{ColumnName, Customers, Expiry, TableName, UploadId};
 use crate::{
     job::{JobSpec, ModeSpec, ProgramKind, ProgramSpec, ReportSpec, ring},
     pki::ClientName,
@@ -33,6 +33,9 @@ pub struct TableSpec {
     pub columns: Vec<ColumnSpec>,
     /// Who may use it for what. What is not permitted is refused, to its owner too.
     pub permits: Vec<Permit>,
+    /// From when on it may not be used: each node refuses it then, and erases it. What a job leaves at the nodes expires with the first of its tables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Expiry>,
 }
 
 /// One column of a table.

@@ -1,12 +1,13 @@
 //! Where the tables of a node are kept: in memory for the jobs, and on the disk for a node that starts again.
 
 use super::{
-    TableKey, TableName, TableSpec, UploadId,
+    Clock, TableKey, TableName, TableSpec, UploadId,
     accounts::{Accounts, TableRefusal},
-    archive::{Archive, Copy, Found},
+    archive::{Archive, Copy, Found, Loaded},
     arriving::{Arriving, Complete, TableFault, Taken},
     epoch::{Content, Epoch, Seed, renewed},
     stored::{StoredTable, TableRecord},
+    unfinished::{Beginning, Paused, Resumed},
 };
 use crate::{
     job::{JobId, Limits},
@@ -20,6 +21,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::SystemTime,
 };
 use trefoil_engine::Party;
 use zeroize::Zeroizing;
@@ -32,15 +34,19 @@ pub struct TableStore {
     limits: Limits,
     accounts: Arc<Accounts>,
     archive: Option<Archive>,
+    clock: Clock,
     /// That of the next upload.
     copy: AtomicU64,
     slots: Mutex<BTreeMap<TableKey, Slot>>,
 }
 
-enum Slot {
+#[derive(Debug)]
+pub(super) enum Slot {
     /// Its body is being read or written: which upload it is, and which copy it will be.
     Arriving(UploadId, Copy),
     Stored(Arc<StoredTable>),
+    /// It was broken off, and may be gone on with.
+    Paused(Paused),
     /// Its records are being removed.
     Leaving,
 }
@@ -50,6 +56,8 @@ enum Slot {
 pub enum Arrival {
     /// Its body may be read.
     New(Box<Arriving>),
+    /// The rest of its body may be read.
+    Resumed(Box<Resumed>),
     /// This very upload is complete.
     Known(Arc<StoredTable>),
 }
@@ -60,11 +68,17 @@ impl TableStore {
     /// # Errors
     /// [`StoreError`], of the disk or of damaged records.
     pub async fn open(limits: Limits, store: Store) -> Result<Arc<Self>, StoreError> {
+        Self::open_at(limits, store, Arc::new(SystemTime::now)).await
+    }
+
+    /// As [`open`](Self::open), by this clock.
+    pub(crate) async fn open_at(limits: Limits, store: Store, clock: Clock) -> Result<Arc<Self>, StoreError> {
         let archive = Archive::new(store);
-        let (found, accounts) = (archive.load().await?, Arc::default());
+        let (Loaded { found, begun }, accounts) = (archive.load().await?, Arc::default());
         let copies = found.iter().flat_map(|found| [Some(found.content.copy), found.pending.map(|p| p.copy)]).flatten();
+        let copies = copies.chain(begun.iter().map(|(_, beginning)| beginning.copy));
         let copy = AtomicU64::new(copies.map(|copy| copy.0 + 1).max().unwrap_or(0));
-        Ok(Arc::new_cyclic(|this| {
+        let store = Arc::new_cyclic(|this| {
             let slot = |found: Found| {
                 let Found { key, body, content, pending, uses } = found;
                 let bytes = content.components.iter().map(|component| component.len() as u64).sum();
@@ -75,17 +89,25 @@ impl TableStore {
                 (key, Slot::Stored(Arc::new(table)))
             };
             let slots = Mutex::new(found.into_iter().map(slot).collect());
-            Self { limits, accounts: accounts.clone(), archive: Some(archive), copy, slots }
-        }))
+            Self { limits, accounts: accounts.clone(), archive: Some(archive), clock, copy, slots }
+        });
+        store.find_again(begun);
+        Ok(store)
     }
 
     /// No tables yet, and none that stay.
     #[cfg(test)]
     pub(crate) fn in_memory(limits: Limits) -> Arc<Self> {
+        Self::in_memory_at(limits, Arc::new(SystemTime::now))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn in_memory_at(limits: Limits, clock: Clock) -> Arc<Self> {
         Arc::new(Self {
             limits,
             accounts: Arc::default(),
             archive: None,
+            clock,
             copy: AtomicU64::default(),
             slots: Mutex::default(),
         })
@@ -104,11 +126,16 @@ impl TableStore {
             Some(Slot::Arriving(..)) => return Err(TableRefusal::Uploading(key.clone())),
             Some(Slot::Leaving) => return Err(TableRefusal::Leaving(key.clone())),
             Some(Slot::Stored(_)) => return Err(TableRefusal::Taken(key.clone())),
+            // Sent whole, it begins anew.
+            Some(Slot::Paused(_)) => self.drop_paused(&mut slots, key),
             None => {}
+        }
+        if let Some(expires) = spec.expires.filter(|expires| expires.is_over(self.now())) {
+            return Err(TableRefusal::Over(key.clone(), expires));
         }
         let held = Accounts::reserve(&self.accounts, &self.limits, &key.owner, bytes)?;
         let copy = Copy(self.copy.fetch_add(1, Ordering::Relaxed));
-        let slot = Taken { store: self.clone(), key: Box::new(key.clone()), copy };
+        let slot = Taken { store: self.clone(), key: Box::new(key.clone()), copy, begun: None };
         slots.insert(key.clone(), Slot::Arriving(spec.upload, copy));
         Ok(Arrival::New(Box::new(Arriving::new(slot, spec, held))))
     }
@@ -160,15 +187,10 @@ impl TableStore {
         let arriving = match self.begin(&key, spec, bytes) {
             Ok(Arrival::New(arriving)) => *arriving,
             Ok(Arrival::Known(table)) if table.content().epoch() == epoch => return Ok(table),
-            Ok(Arrival::Known(_)) => return Err(TableFault::Renewed(Box::new(key))),
-            Err(refusal) => return Err(TableFault::Refused(Box::new(refusal))),
+            Ok(Arrival::Known(_) | Arrival::Resumed(_)) => return Err(TableFault::Renewed(Box::new(key))),
+            Err(refusal) => return Err(refusal.into()),
         };
         arriving.of_rows(origins).of_customers(owners).restored(epoch, uses).store(components).await
-    }
-
-    /// Where tables are kept on the disk.
-    pub(super) fn archive(&self) -> Option<Archive> {
-        self.archive.clone()
     }
 
     /// All versions of a table.
@@ -182,10 +204,24 @@ impl TableStore {
         stored(self.lock().iter().filter(|(key, _)| key.owner == *owner))
     }
 
+    /// Whether the time of a table is over, by this node's clock.
+    pub fn has_expired(&self, table: &StoredTable) -> bool {
+        table.spec().expires.is_some_and(|expires| expires.is_over(self.now()))
+    }
+
+    /// All tables that have expired.
+    pub(super) fn expired(&self) -> Vec<Arc<StoredTable>> {
+        let mut tables = stored(self.lock().iter());
+        tables.retain(|table| self.has_expired(table));
+        tables
+    }
+
     /// All tables of others that a client may use in jobs of some kind, by owner, name and version.
     pub fn permitted(&self, requester: &ClientName) -> Vec<Arc<StoredTable>> {
         let mut tables = stored(self.lock().iter().filter(|(key, _)| key.owner != *requester));
-        tables.retain(|table| table.spec().permits.iter().any(|permit| permit.requesters.contains(requester)));
+        let permits =
+            |table: &StoredTable| table.spec().permits.iter().any(|permit| permit.requesters.contains(requester));
+        tables.retain(|table| permits(table) && !self.has_expired(table));
         tables
     }
 
@@ -211,7 +247,9 @@ impl TableStore {
                     let copy = table.copy();
                     archive.remove(&key, move |head| head == copy, vec![copy]).await
                 }
-                Slot::Arriving(..) | Slot::Leaving => archive.remove(&key, move |head| head == copy, vec![copy]).await,
+                Slot::Arriving(..) | Slot::Paused(_) | Slot::Leaving => {
+                    archive.remove(&key, move |head| head == copy, vec![copy]).await
+                }
             };
             match (&removed, slot) {
                 (Err(_), slot @ Slot::Stored(_)) => drop(this.lock().insert(key, slot)),
@@ -234,6 +272,7 @@ impl TableStore {
             Some(Slot::Stored(table)) => (table.spec().upload, table.copy()),
             // Who deletes what still arrives has given it up. The upload finds out at its end.
             Some(Slot::Arriving(arriving, copy)) => (*arriving, *copy),
+            Some(Slot::Paused(paused)) => (paused.beginning.spec.upload, paused.beginning.copy),
             Some(Slot::Leaving) => return Err(TableFault::Leaving(Box::new(key.clone()))),
             None => return Ok(None),
         };
@@ -264,9 +303,10 @@ impl TableStore {
         // In a task of its own: whoever waits for it may give up, and the slots stay taken until the disk has all or nothing.
         let keeping = tokio::spawn(async move {
             let tables: Vec<_> = complete.iter().map(|complete| complete.table.clone()).collect();
+            let parts = complete.iter().map(|complete| (complete.table.clone(), complete.saved)).collect();
             let slots: Vec<_> = complete.iter().map(|c| ((*c.slot.key).clone(), c.slot.copy)).collect();
             let this = self.clone();
-            archive.write(tables.clone(), move || this.awaits(&slots)).await?;
+            archive.write(parts, move || this.awaits(&slots)).await?;
             let placed = self.place(&complete);
             if placed.is_err() {
                 // One was deleted since: the others are not to be there without it.
@@ -299,11 +339,42 @@ impl TableStore {
     }
 
     /// A table will not come.
-    pub(super) fn give_up(&self, key: &TableKey, copy: Copy) {
+    pub(super) fn give_up(&self, key: &TableKey, copy: Copy, begun: Option<Beginning>) {
         let mut slots = self.lock();
         if is_taken(&slots, key, copy) {
             slots.remove(key);
+            if let Some(begun) = begun.filter(|begun| begun.saved > 0) {
+                self.pause(&mut slots, key, begun);
+            }
         }
+    }
+
+    /// Takes up what uploads had sent before the node was started again.
+    fn find_again(&self, begun: Vec<(TableKey, Beginning)>) {
+        let mut slots = self.lock();
+        for (key, beginning) in begun {
+            match slots.get(&key) {
+                None => self.pause(&mut slots, &key, beginning),
+                Some(Slot::Paused(older)) if older.beginning.copy < beginning.copy => {
+                    self.drop_paused(&mut slots, &key);
+                    self.pause(&mut slots, &key, beginning);
+                }
+                // A later one took its place.
+                Some(_) => self.discard(key, beginning.copy),
+            }
+        }
+    }
+
+    pub(super) fn archive(&self) -> Option<Archive> {
+        self.archive.clone()
+    }
+
+    pub(super) fn accounts(&self) -> &Arc<Accounts> {
+        &self.accounts
+    }
+
+    pub(super) fn now(&self) -> SystemTime {
+        (self.clock)()
     }
 
     /// Tables, and bytes held for them.
@@ -311,7 +382,7 @@ impl TableStore {
         self.accounts.load()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<TableKey, Slot>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, BTreeMap<TableKey, Slot>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -323,7 +394,7 @@ fn is_taken(slots: &BTreeMap<TableKey, Slot>, key: &TableKey, copy: Copy) -> boo
 fn stored<'a>(slots: impl Iterator<Item = (&'a TableKey, &'a Slot)>) -> Vec<Arc<StoredTable>> {
     let table = |slot: &Slot| match slot {
         Slot::Stored(table) => Some(table.clone()),
-        Slot::Arriving(..) | Slot::Leaving => None,
+        Slot::Arriving(..) | Slot::Paused(_) | Slot::Leaving => None,
     };
     slots.filter_map(|(_, slot)| table(slot)).collect()
 }
@@ -336,4 +407,4 @@ impl fmt::Debug for TableStore {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,7 +1,7 @@
 //! One table at a node.
 
 use super::{
-    ColumnSpec, Customers, Epoch, Permit, TableFault, TableKey, TableName, TableSpec,
+    ColumnSpec, Customers, Epoch, Expiry, Permit, TableFault, TableKey, TableName, TableSpec,
     accounts::Held,
     archive::{Archive, Copy},
     epoch::Content,
@@ -46,6 +46,9 @@ pub struct TableStatus {
     /// How often its shares were made anew.
     #[serde(default)]
     pub epoch: u64,
+    /// From when on it may not be used, if it expires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Expiry>,
 }
 
 /// This node's share of a table. Wiped when the last job that uses it has taken its part.
@@ -206,7 +209,7 @@ impl StoredTable {
     pub(super) async fn prepare(self: &Arc<Self>, content: Content) -> Result<(), TableFault> {
         self.change(move |table, archive| async move {
             let (epoch, content) = (content.epoch, Arc::new(content));
-            let written = match archive.write_parts(table.key(), &content).await {
+            let written = match archive.write_parts(table.key(), &content, 0).await {
                 Ok(()) => archive.prepare(table.clone(), &content).await,
                 Err(error) => Err(error.into()),
             };
@@ -370,9 +373,9 @@ impl StoredTable {
     /// What its owner and those who may use it are told.
     pub fn status(&self) -> TableStatus {
         let TableKey { owner, name, version } = self.key.clone();
-        let TableSpec { rows, columns, permits, .. } = self.body.spec.clone();
+        let TableSpec { rows, columns, permits, expires, .. } = self.body.spec.clone();
         let epoch = self.content().epoch.number;
-        TableStatus { owner, name, version, sha256: Sha256Hex(self.digest), rows, columns, permits, epoch }
+        TableStatus { owner, name, version, sha256: Sha256Hex(self.digest), rows, columns, permits, epoch, expires }
     }
 
     /// Columns as one input, one after the other, each from an element of its own on. The columns are over the ring of the shape, and have together as many

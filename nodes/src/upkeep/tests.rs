@@ -57,7 +57,7 @@ async fn world() -> [Disk; 3] {
     for version in [1, 2] {
         let column = ColumnSpec { name: "a".parse().expect("a name"), ring: RingKind::Z64 };
         let upload = UploadId::from([version as u8; 16]);
-        let spec = TableSpec { upload, rows: 500, columns: vec![column], permits: Vec::new() };
+        let spec = TableSpec { upload, rows: 500, columns: vec![column], permits: Vec::new(), expires: None };
         for (disk, share) in disks.iter().zip(split(&values(version)).expect("randomness")) {
             let components = share.as_bytes().map(|bytes| Zeroizing::new(bytes.to_vec()));
             let arrival = disk.tables.begin(&key(version), spec.clone(), 8000).expect("room");

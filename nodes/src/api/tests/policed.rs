@@ -20,7 +20,7 @@ fn detail(answer: &Answer) -> String {
 
 #[tokio::test]
 async fn what_no_rule_allows_is_refused_with_the_dimension_that_lacks() {
-    let node = Node::with(Limits::default(), Some(strict()));
+    let node = Node::that_permits(Some(strict()), (Limits::default(), TableStore::in_memory(Limits::default())));
     assert_eq!(node.put(alice(), &path(1), body(&aes(1), b"")).await.status, StatusCode::ACCEPTED);
     // The same job again is known, and not decided again.
     assert_eq!(node.put(alice(), &path(1), body(&aes(1), b"")).await.status, StatusCode::OK);
@@ -41,7 +41,7 @@ async fn what_no_rule_allows_is_refused_with_the_dimension_that_lacks() {
 
 #[tokio::test]
 async fn who_may_nothing_is_refused_before_anything_is_read() {
-    let node = Node::with(Limits::default(), Some(strict()));
+    let node = Node::that_permits(Some(strict()), (Limits::default(), TableStore::in_memory(Limits::default())));
     // No length, no type, no body: what is decided first is who asks.
     for (caller, request) in [
         (bob(), Request::put(path(3))),
@@ -54,6 +54,6 @@ async fn who_may_nothing_is_refused_before_anything_is_read() {
     assert_eq!(node.get(bob(), "/v1/tables").await.status, StatusCode::OK);
     assert_eq!(node.delete(bob(), &path(3)).await.problem(), ProblemKind::NotFound);
     assert_eq!(node.get(bob(), "/v1/nothing").await.problem(), ProblemKind::NotFound);
-    let none = Node::with(Limits::default(), None);
+    let none = Node::that_permits(None, (Limits::default(), TableStore::in_memory(Limits::default())));
     assert!(detail(&none.put(alice(), &path(1), body(&aes(1), b"")).await).contains("`trefoil policy init`"));
 }

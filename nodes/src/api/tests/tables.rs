@@ -21,6 +21,7 @@ fn spec() -> TableSpec {
         rows: 5,
         columns: vec![ColumnSpec { name: "income".parse().expect("a name"), ring: RingKind::Z64 }],
         permits: vec![permit],
+        expires: None,
     }
 }
 
@@ -79,6 +80,10 @@ async fn what_is_wrong_with_a_table_is_named_and_leaves_no_trace() {
         (body_of(&TableSpec { rows: u64::MAX, ..spec() }), ProblemKind::InvalidTable),
         (body_of(&TableSpec { rows: 6, ..spec() }), ProblemKind::BadRequest),
         (body_of(&TableSpec { columns: Vec::new(), ..spec() }), ProblemKind::InvalidTable),
+        (
+            body_of(&TableSpec { expires: Some("1970-01-01T00:01:40Z".parse().expect("a moment")), ..spec() }),
+            ProblemKind::InvalidTable,
+        ),
     ] {
         assert_eq!(put(&node, alice(), LOANS, body.clone()).await.problem(), expected, "{} bytes", body.len());
     }

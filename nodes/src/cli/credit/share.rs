@@ -5,15 +5,15 @@ use crate::{
     Error,
     cli::{ClusterArgs, Exit, ModeArgs, OutputArgs},
     client::{
-        Client,
+        Client, NewTable,
         credit::{Encoded, ModelFile, NewFile, Purpose, share_model},
     },
     credit::{Features, NamedMoments, Schema, Table, read},
     pki::ClientName,
-    tables::{Permit, ScoreDetail, TableName, TableStatus},
+    tables::{Expires, Expiry, Permit, ScoreDetail, TableName, TableStatus},
 };
 use serde::Serialize;
-use std::{io::Write as _, path::PathBuf};
+use std::{io::Write as _, path::PathBuf, time::SystemTime};
 
 const EXAMPLES: &str = "\
 Every row of the file is checked against the schema first. If one does not fit, each fault is named with its line and column, and nothing is shared.
@@ -80,6 +80,9 @@ pub struct ShareArgs {
     /// The least count of customers that may be told, the least rows of each table of which moments are computed, and the least number of customers that a joined table may have
     #[arg(long, default_value_t = 10)]
     minimum: u64,
+    /// The nodes refuse the table from then on, and erase it: a time from now (`90d`, `12h`) or a moment (`2030-12-31T00:00:00Z`). What stays at the nodes of jobs over it expires with it [default: it stays until it is deleted]
+    #[arg(long, value_name = "WHEN")]
+    expires: Option<Expires>,
     /// Standardize by moments that all institutions have agreed on
     #[arg(long, value_name = "FILE", conflicts_with = "own_moments")]
     moments: Option<PathBuf>,
@@ -107,6 +110,8 @@ struct Row {
     joinable: bool,
     rows_left_out: u64,
     test_rows_not_shared: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<Expiry>,
 }
 
 /// A model that was shared.
@@ -114,12 +119,15 @@ struct Row {
 struct ModelRow {
     table: String,
     features: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<Expiry>,
 }
 
 /// What is about to be shared.
 struct Plan {
     parts: Vec<(TableName, Encoded)>,
     purpose: Purpose,
+    expires: Option<Expiry>,
     permits: fn(&Purpose) -> Vec<Permit>,
     left_out: u64,
     /// Test rows that are not shared, since moments are those of the others.
@@ -136,18 +144,21 @@ pub fn run(args: &ShareArgs) -> Result<Exit, Error> {
     let output = args.output.resolve();
     // Before a large file is read.
     args.cluster.resolve()?;
+    let expires = args.expiry()?;
     args.warn_of_strangers();
     args.say_who_shares();
     if let Some(path) = &args.model {
         let (file, purpose) = (ModelFile::read(path)?, args.purpose());
         let name = (args.table.clone(), args.version);
-        let stored =
-            connected(&args.cluster, async |client| share_model(&client, &file, name, purpose.secret_model()).await)?;
-        let row = ModelRow { table: named(&stored), features: file.weights.len() };
-        output.print(&row, format!("shared {}: a model of {} features", row.table, row.features))?;
+        let stored = connected(&args.cluster, async |client| {
+            share_model(&client, &file, name, purpose.secret_model(), expires).await
+        })?;
+        let row = ModelRow { table: named(&stored), features: file.weights.len(), expires: stored.expires };
+        let until = until(row.expires);
+        output.print(&row, format!("shared {}: a model of {} features{until}", row.table, row.features))?;
         return Ok(Exit::Ok);
     }
-    let mut plan = args.resolve()?;
+    let mut plan = args.resolve(expires)?;
     let moments = plan.moments.take();
     let stored = connected(&args.cluster, async |client| share(&client, &plan, args.version).await)?;
     if let Some(file) = moments {
@@ -188,6 +199,12 @@ impl ShareArgs {
         }
     }
 
+    /// The same moment for all nodes, whatever their clocks say.
+    fn expiry(&self) -> Result<Option<Expiry>, Error> {
+        let resolve = |expires: Expires| expires.resolve(SystemTime::now());
+        self.expires.map(resolve).transpose().map_err(|fault| Error::Usage(format!("--expires: {fault}")))
+    }
+
     fn purpose(&self) -> Purpose {
         Purpose {
             analysts: self.analyst.clone(),
@@ -204,7 +221,7 @@ impl ShareArgs {
     }
 
     /// Reads, checks and encodes everything.
-    fn resolve(&self) -> Result<Plan, Error> {
+    fn resolve(&self, expires: Option<Expiry>) -> Result<Plan, Error> {
         let (Some(schema), Some(data)) = (&self.schema, &self.data) else {
             return Err(Error::Usage(
                 "say what is shared: customers, with --schema FILE and --data FILE, or a model, with --model FILE"
@@ -247,7 +264,7 @@ impl ShareArgs {
             Some(_) => Purpose::customers,
         };
         let purpose = self.purpose();
-        Ok(Plan { parts, purpose, permits, left_out, held_out, moments: file })
+        Ok(Plan { parts, purpose, expires, permits, left_out, held_out, moments: file })
     }
 }
 
@@ -267,8 +284,16 @@ async fn share(client: &Client, plan: &Plan, version: u32) -> Result<Vec<TableSt
         None => plan.purpose.clone(),
     };
     let permits = (plan.permits)(&purpose);
-    let parts = plan.parts.iter().map(|(name, part)| part.table((name.clone(), version), permits.clone()));
+    let parts = plan.parts.iter().map(|(name, part)| {
+        let table = part.table((name.clone(), version), permits.clone())?;
+        Ok::<_, Error>(NewTable { expires: plan.expires, ..table })
+    });
     client.put_tables(&parts.collect::<Result<Vec<_>, _>>()?).await
+}
+
+/// Until when a table is there, for people.
+pub(super) fn until(expires: Option<Expiry>) -> String {
+    expires.map(|expires| format!("; it expires at {expires}")).unwrap_or_default()
 }
 
 /// A table as people name it.
@@ -288,6 +313,7 @@ impl Row {
             joinable,
             rows_left_out,
             test_rows_not_shared,
+            expires: table.expires,
         }
     }
 
@@ -306,6 +332,10 @@ impl Row {
             0 => String::new(),
             n => format!("; {n} test rows were not shared, since moments are those of the others"),
         };
-        format!("shared {}: {} rows of {} features {labels}{left_out}{test}", self.table, self.rows, self.features)
+        let until = until(self.expires);
+        format!(
+            "shared {}: {} rows of {} features {labels}{left_out}{test}{until}",
+            self.table, self.rows, self.features
+        )
     }
 }

@@ -1,12 +1,12 @@
 //! `trefoil credit list` and `delete`: what lies at the nodes.
 
-use super::interruptible;
+use super::{interruptible, share::until};
 use crate::{
     Error,
     cli::{ClusterArgs, Exit, Output, OutputArgs, line},
     client::Client,
     pki::ClientName,
-    tables::{NUMBER_COLUMN_NAMES, TableName, TableStatus},
+    tables::{Expiry, NUMBER_COLUMN_NAMES, TableName, TableStatus},
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,6 +65,8 @@ struct Row {
     /// The nodes that have it, the same at all of them.
     nodes: Vec<usize>,
     usable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<Expiry>,
 }
 
 /// Lists tables.
@@ -147,6 +149,7 @@ impl Row {
             requesters: table.permits.iter().flat_map(|permit| permit.requesters.clone()).collect(),
             usable: nodes.len() == 3,
             nodes,
+            expires: table.expires,
         }
     }
 
@@ -159,6 +162,6 @@ impl Row {
         } else {
             format!("; at {} alone, so of no use: share it again, as a new version", places.join(" and "))
         };
-        format!("{}: {}, for {whose}{only}", self.table, self.holds)
+        format!("{}: {}, for {whose}{}{only}", self.table, self.holds, until(self.expires))
     }
 }

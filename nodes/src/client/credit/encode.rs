@@ -128,7 +128,7 @@ impl Encoded {
         if let Some(labels) = &self.labels {
             columns.push((column(LABEL)?, Plain::Bits(labels)));
         }
-        Ok(NewTable { name, version, rows: self.rows, columns, permits })
+        Ok(NewTable { name, version, rows: self.rows, columns, permits, expires: None })
     }
 }
 

@@ -265,6 +265,7 @@ mod tests {
             columns: Vec::new(),
             permits: permits(&purpose.clone().of_owner(&name(owner))),
             epoch: 0,
+            expires: None,
         }
     }
 

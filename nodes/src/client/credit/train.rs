@@ -15,7 +15,7 @@ use crate::{
         StopSpec, TrainSpec,
     },
     pki::ClientName,
-    tables::{Permit, TableName, TableStatus, UploadId},
+    tables::{Expiry, Permit, TableName, TableStatus, UploadId},
 };
 use bytes::Bytes;
 use trefoil_circuits::credit::{Number, Stopping, decode_model, encode_model};
@@ -243,7 +243,7 @@ fn trained(job: JobId, outcome: &Outcome, moments: NamedMoments) -> Result<Train
     Ok(Trained { job, model, costs: outcome.costs })
 }
 
-/// Stores a model at the three nodes as a secret of this client.
+/// Stores a model at the three nodes as a secret of this client, until it expires if it does.
 ///
 /// # Errors
 /// As [`Client::put_table`].
@@ -252,10 +252,11 @@ pub async fn share_model(
     model: &ModelFile,
     (name, version): (TableName, u32),
     permits: Vec<Permit>,
+    expires: Option<Expiry>,
 ) -> Result<TableStatus, Error> {
     let coefficients = Zeroizing::new(encode_model(&model.model()).map_err(|e| Error::Usage(e.to_string()))?);
     let columns = vec![(model_column(&model.moments)?, Plain::Z64(&coefficients))];
-    client.put_table(&NewTable { name, version, rows: coefficients.len(), columns, permits }).await
+    client.put_table(&NewTable { name, version, rows: coefficients.len(), columns, permits, expires }).await
 }
 
 fn stop_spec(Stopping { every, below }: Stopping) -> Result<StopSpec, Error> {

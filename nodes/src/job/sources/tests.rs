@@ -4,8 +4,10 @@ mod join;
 use super::*;
 use crate::{
     job::{Limits, ModeSpec, MomentsSpec, Port, ProgramKind, ProgramSpec, Role},
-    tables::{Arrival, ColumnSpec, Permit, TableSpec, UploadId},
+    tables::{Arrival, ColumnSpec, Permit, TableSpec, UploadId, clock},
 };
+use futures_util::FutureExt as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use trefoil_circuits::program::RingKind;
 use zeroize::Zeroizing;
 
@@ -26,7 +28,13 @@ fn tables(versions: &[(u32, &str)]) -> Arc<TableStore> {
         };
         let column = |column| ColumnSpec { name: name(column), ring: RingKind::Z64 };
         let upload = UploadId::random().expect("randomness");
-        let spec = TableSpec { upload, rows: 5, columns: ["a", "b"].map(column).to_vec(), permits: vec![permit] };
+        let spec = TableSpec {
+            upload,
+            rows: 5,
+            columns: ["a", "b"].map(column).to_vec(),
+            permits: vec![permit],
+            expires: None,
+        };
         let Ok(Arrival::New(arriving)) = store.begin(&key(*version), spec, 160) else { panic!() };
         arriving.store_now([vec![1; 80], vec![2; 80]].map(Zeroizing::new)).expect("stored");
     }
@@ -49,6 +57,29 @@ fn job(version: u32, columns: &[&str], rows: u64) -> JobSpec {
 
 fn found(job: &JobSpec, requester: &str, tables: &TableStore) -> Result<Vec<Source>, SourceFault> {
     resolve(job, &name(requester), &job.sizes().expect("small").inputs, tables)
+}
+
+/// Each node decides when the job is submitted, by its own clock, and never again.
+#[test]
+fn an_expired_table_is_refused_to_those_who_may_use_it_with_the_reason() {
+    let shows = Arc::new(AtomicU64::new(99));
+    let tables = TableStore::in_memory_at(Limits::default(), clock(&shows));
+    let of_bob = self::tables(&[(3, "bob")]).get(&key(3)).expect("a table").spec().clone();
+    let spec = TableSpec { expires: Some(name("1970-01-01T00:01:40Z")), ..of_bob };
+    let Ok(Arrival::New(arriving)) = tables.begin(&key(3), spec, 160) else { panic!() };
+    arriving.store_now([vec![1; 80], vec![2; 80]].map(Zeroizing::new)).expect("stored");
+    let job = job(3, &["b", "a"], 5);
+    let sources = found(&job, "bob", &tables).expect("in time");
+    shows.store(100, Ordering::SeqCst);
+    let fault = found(&job, "bob", &tables).expect_err("over");
+    assert!(matches!(fault, SourceFault::Expired { .. }), "{fault}");
+    assert!(fault.to_string().contains("has expired at 1970-01-01T00:01:40Z; ask `alice`"), "{fault}");
+    assert!(matches!(found(&job, "carol", &tables), Err(SourceFault::Denied { .. })), "she is not told");
+    assert_eq!(tables.erase_expired().now_or_never().expect("in memory").len(), 1);
+    assert!(matches!(found(&job, "bob", &tables), Err(SourceFault::Denied { .. })));
+    let upload = InputVector::from_bytes(Shape::z64(14), &[3; 112], &[4; 112]).expect("fits");
+    let inputs = fill(sources, vec![upload]).expect("one upload");
+    assert!(inputs.into_iter().all(|input| input.vector().is_ok()), "what was accepted goes on");
 }
 
 #[test]

@@ -57,7 +57,8 @@ pub(in crate::job) fn making<'a>(
             other.spec.columns.extend(columns);
             other.outputs.push(output);
         } else {
-            let spec = TableSpec { upload: UploadId::from(job), rows, columns, permits: table.permits.clone() };
+            let spec =
+                TableSpec { upload: UploadId::from(job), rows, columns, permits: table.permits.clone(), expires: None };
             all.push(Making { table, spec, outputs: vec![output] });
         }
     }

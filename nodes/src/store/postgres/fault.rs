@@ -4,17 +4,19 @@ use super::super::{Location, StoreError};
 use std::io;
 
 const IS_IT_THERE: &str = "see that the server runs and that its host and port are those of [store_postgres] in node.toml; the node goes on when it is back";
+const BY_TLS: &str =
+    "the server needs `ssl = on` and a certificate for its `host` of [store_postgres] by an authority in `ca`";
 const SEE_LOG: &str = "see the log of the server; the node tries again at the next use";
 
 /// From an error of the library.
 pub(super) fn of_server(place: &Location, error: sqlx::Error) -> StoreError {
     let server = |cause: String, remedy| StoreError::Server { place: place.clone(), cause, remedy };
     match error {
+        sqlx::Error::Io(e) if e.get_ref().is_some_and(|e| e.is::<rustls::Error>()) => {
+            server(format!("no connection by TLS ({e})"), BY_TLS)
+        }
         sqlx::Error::Io(e) => server(format!("the connection has failed ({e})"), IS_IT_THERE),
-        sqlx::Error::Tls(e) => server(
-            format!("no connection by TLS ({e})"),
-            "the server needs `ssl = on` and a certificate for its `host` of [store_postgres] by an authority in `ca`",
-        ),
+        sqlx::Error::Tls(e) => server(format!("no connection by TLS ({e})"), BY_TLS),
         sqlx::Error::Database(e) => {
             let (code, message) = (e.code().unwrap_or_default().into_owned(), e.message().to_owned());
             of_code(place, &code, message)

@@ -1,7 +1,10 @@
 //! A server that fails, restarts or is taken over: nothing that was acknowledged is lost, and no two processes write.
 
 use super::{home::Kind, *};
-use crate::store::postgres::connect_for_tests as connect;
+use crate::{
+    pki::{Authority, Lifetime},
+    store::postgres::connect_for_tests as connect,
+};
 use sqlx::Connection as _;
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -183,4 +186,36 @@ async fn the_schema_has_no_value_in_the_clear() {
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0].0, b"alice/one");
     assert!(!rows[0].1.windows(6).any(|window| window == b"secret"));
+}
+
+/// The name and the authority of the server are verified wherever it is reached by TLS.
+#[tokio::test]
+async fn a_server_is_reached_by_tls_if_its_certificate_is_of_the_authority_and_the_name() {
+    let Some(kind) = Kind::own_server() else { return };
+    let (home, other) = (kind.home(), tempfile::tempdir().expect("a directory"));
+    let authority = || Authority::create("bank", Lifetime::authority(1)).expect("randomness");
+    let (ours, theirs) = (authority(), authority());
+    let issued = ours.issue_node(Party::P0, &["localhost"], Lifetime::days(1)).expect("a certificate");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
+    home.running().listen_by_tls(port, &issued.certificate_pem, &issued.key_pem);
+    let ca = |authority: &Authority, name: &str| {
+        let path = other.path().join(name);
+        fs::write(&path, authority.certificate_pem()).expect("room");
+        Some(path)
+    };
+    let (ours, theirs) = (ca(&ours, "ours.pem"), ca(&theirs, "theirs.pem"));
+    let opened = async |host: &str, ca| {
+        let settings = Postgres { host: host.to_owned(), port, ca, ..home.settings() };
+        Store::open(&StoreConfig { place: Location::Postgres(settings.into()), ..home.config() }, whose(Party::P0))
+            .await
+    };
+    let store = opened("localhost", ours.clone()).await.expect("by TLS");
+    store.put(Space::Keys, "one", value("1")).await.expect("room");
+    drop(store);
+    for (host, ca, hint) in
+        [("localhost", theirs, "by TLS"), ("127.0.0.1", ours, "by TLS"), ("127.0.0.1", None, "pg_hba.conf")]
+    {
+        let said = opened(host, ca).await.expect_err("refused").to_string();
+        assert!(said.contains(hint), "{host}: {said}");
+    }
 }

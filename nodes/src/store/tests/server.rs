@@ -58,7 +58,7 @@ impl PostgresServer {
             init.args(["--no-sync", "--auth=trust", "--encoding=UTF8", "--no-locale", "--username", ROLE, "--pgdata"]);
         let made = init.arg(dir.path().join("data")).output().expect("initdb runs");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let process = launch(&programs, dir.path()).expect("a server");
+        let process = launch(&programs, dir.path(), &[]).expect("a server");
         Some(Self { programs, dir, process })
     }
 
@@ -80,17 +80,35 @@ impl PostgresServer {
         let until = Instant::now() + PATIENCE;
         // As long as one of the killed is not gone, its memory is taken for that of a server that runs.
         self.process = loop {
-            match launch(&self.programs, self.dir.path()) {
+            match launch(&self.programs, self.dir.path(), &[]) {
                 Ok(process) => break process,
                 Err(said) if Instant::now() > until => panic!("{said}"),
                 Err(_) => thread::sleep(Duration::from_millis(50)),
             }
         };
     }
-}
 
-impl Drop for PostgresServer {
-    fn drop(&mut self) {
+    /// Starts it again on a port of the loopback address too, where it speaks TLS alone, with a certificate and its key, both as PEM.
+    pub(crate) fn listen_by_tls(&mut self, port: u16, certificate: &str, key: &str) {
+        self.end();
+        let data = self.dir.path().join("data");
+        for (file, text) in [
+            ("server.crt", certificate),
+            ("server.key", key),
+            ("pg_hba.conf", "local all all trust\nhostssl all all 127.0.0.1/32 trust\n"),
+        ] {
+            let path = data.join(file);
+            fs::write(&path, text).expect("room");
+            fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("ours");
+            if let Some(user) = other_user() {
+                chown(&path, Some(user.uid.as_raw()), Some(user.gid.as_raw())).expect("ours to give");
+            }
+        }
+        let settings = ["listen_addresses=127.0.0.1".to_owned(), "ssl=on".to_owned(), format!("port={port}")];
+        self.process = launch(&self.programs, self.dir.path(), &settings).expect("a server");
+    }
+
+    fn end(&mut self) {
         let ended = kill(Pid::from_raw(self.process.id() as i32), Signal::SIGQUIT);
         if ended.is_ok() {
             let _ = self.process.wait();
@@ -98,8 +116,14 @@ impl Drop for PostgresServer {
     }
 }
 
+impl Drop for PostgresServer {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
 /// Starts the server on what is in a directory, and waits until it takes connections; what it has said, if it ends instead.
-fn launch(programs: &Path, dir: &Path) -> Result<Child, String> {
+fn launch(programs: &Path, dir: &Path, more: &[String]) -> Result<Child, String> {
     let mut postgres = as_user(&programs.join("postgres"), dir);
     postgres.arg("-D").arg(dir.join("data")).arg("-k").arg(dir);
     postgres.args([
@@ -112,6 +136,7 @@ fn launch(programs: &Path, dir: &Path) -> Result<Child, String> {
         "-c",
         "lc_messages=C",
     ]);
+    more.iter().for_each(|setting| drop(postgres.args(["-c", setting])));
     postgres.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut process = postgres.spawn().expect("postgres runs");
     let log = BufReader::new(process.stderr.take().expect("a pipe"));

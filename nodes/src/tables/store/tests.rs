@@ -5,10 +5,17 @@ use crate::{
     tables::ColumnName,
 };
 use futures_util::FutureExt as _;
+use std::time::{Duration, UNIX_EPOCH};
 use trefoil_circuits::program::{RingKind, Shape};
 
 mod disk;
 mod refresh;
+
+/// A clock that shows what a test says, in seconds since 1970.
+pub(crate) fn clock(shows: &Arc<AtomicU64>) -> Clock {
+    let shows = shows.clone();
+    Arc::new(move || UNIX_EPOCH + Duration::from_secs(shows.load(Ordering::SeqCst)))
+}
 
 fn client(name: &str) -> ClientName {
     name.parse().expect("a name")
@@ -23,7 +30,7 @@ fn spec(rows: u64) -> TableSpec {
     let columns = [("a", RingKind::Z64), ("b", RingKind::Bits), ("c", RingKind::Z64), ("d", RingKind::Bits)];
     let column = |(name, ring): (&str, RingKind)| ColumnSpec { name: name.parse().expect("a name"), ring };
     let upload = UploadId::random().expect("randomness");
-    TableSpec { upload, rows, columns: columns.map(column).to_vec(), permits: Vec::new() }
+    TableSpec { upload, rows, columns: columns.map(column).to_vec(), permits: Vec::new(), expires: None }
 }
 
 fn arriving(store: &Arc<TableStore>, key: &TableKey, spec: &TableSpec) -> Arriving {
@@ -101,6 +108,33 @@ fn a_version_is_stored_once_and_an_upload_is_idempotent() {
     assert!(!store.delete_now(&one, Some(second.upload)), "of another upload");
     assert!(store.delete_now(&one, Some(first.upload)) && !store.delete_now(&one, None));
     assert_eq!(versions(store.versions(&client("alice"), &one.name)), [2]);
+}
+
+#[test]
+fn a_table_whose_time_is_over_is_erased_and_no_other() {
+    let shows = Arc::new(AtomicU64::new(99));
+    let store = TableStore::in_memory_at(Limits::default(), clock(&shows));
+    let until = |text: &str| TableSpec { expires: Some(text.parse().expect("a moment")), ..spec(3) };
+    let (early, late) = (until("1970-01-01T00:01:40Z"), until("1970-01-01T00:03:20Z"));
+    assert_ne!(early.digest(&key("alice", 1)), TableSpec { expires: None, ..early.clone() }.digest(&key("alice", 1)));
+    for (version, spec) in [(1, &early), (2, &late), (3, &spec(3))] {
+        let table = store_at(&store, &key("alice", version), spec);
+        assert_eq!((store.has_expired(&table), table.status().expires), (false, spec.expires));
+    }
+    let erase = || {
+        let gone = store.erase_expired().now_or_never().expect("in memory");
+        gone.iter().map(|table| table.key().version).collect::<Vec<_>>()
+    };
+    assert_eq!(erase(), [0; 0]);
+    shows.store(100, Ordering::SeqCst);
+    let table = store.get(&key("alice", 1)).expect("not erased yet");
+    assert!(store.has_expired(&table));
+    assert_eq!(erase(), [1]);
+    assert_eq!(table.content().component(0).len(), early.component_bytes().expect("good"), "who has it keeps it");
+    assert!(matches!(store.begin(&key("alice", 4), early, 1), Err(TableRefusal::Over(..))));
+    shows.store(1_000_000_000, Ordering::SeqCst);
+    assert_eq!(erase(), [2]);
+    assert_eq!(store.list(&client("alice")).len(), 1);
 }
 
 #[test]

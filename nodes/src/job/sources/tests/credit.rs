@@ -41,7 +41,7 @@ fn store_rows(
     let ring = |column: &str| if column == "label" { RingKind::Bits } else { RingKind::Z64 };
     let column = |column: &&str| ColumnSpec { name: name(column), ring: ring(column) };
     let upload = UploadId::random().expect("randomness");
-    let spec = TableSpec { upload, rows, columns: columns.iter().map(column).collect(), permits };
+    let spec = TableSpec { upload, rows, columns: columns.iter().map(column).collect(), permits, expires: None };
     let bytes = spec.component_bytes().expect("a good table");
     let key = TableKey { owner: name(owner), name: name(table), version: 1 };
     let Ok(Arrival::New(arriving)) = store.begin(&key, spec, 2 * bytes as u64) else { panic!() };
@@ -453,7 +453,7 @@ fn permits_are_few_and_not_deep() {
     let spec = |permits: Vec<Permit>| {
         let upload = UploadId::random().expect("randomness");
         let columns = vec![ColumnSpec { name: name("a"), ring: RingKind::Z64 }];
-        TableSpec { upload, rows: 5, columns, permits }.component_bytes()
+        TableSpec { upload, rows: 5, columns, permits, expires: None }.component_bytes()
     };
     let nested =
         |depth: usize| (1..depth).fold(Permit::default(), |inner, _| Permit { keep: vec![inner], ..Permit::default() });

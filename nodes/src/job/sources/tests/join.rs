@@ -120,3 +120,25 @@ fn nobody_joins_who_is_not_named() {
     three.outputs[0].table.as_mut().expect("a table").columns.push(name("x2"));
     assert!(denied(&three, "lead", &tables));
 }
+
+/// What is made of tables that expire is there no longer than the first of them.
+#[test]
+fn what_a_job_leaves_expires_with_the_first_of_its_tables() {
+    let (others, tables) = (banks(), TableStore::in_memory(Limits::default()));
+    let key = |owner, table| TableKey { owner: name(owner), name: name(table), version: 1 };
+    for (bank, expires) in [("bank-a", "9000-01-01T00:00:00Z"), ("bank-b", "8000-01-01T00:00:00Z")] {
+        let key = key(bank, "loans");
+        let spec = TableSpec { expires: Some(name(expires)), ..others.get(&key).expect("a table").spec().clone() };
+        let bytes = spec.component_bytes().expect("a good table");
+        let Ok(Arrival::New(arriving)) = tables.begin(&key, spec, 2 * bytes as u64) else { panic!() };
+        arriving.store_now([vec![1; bytes], vec![2; bytes]].map(Zeroizing::new)).expect("stored");
+    }
+    let job = join(both(&NUMBERED), Some(label("bank-a")));
+    let sources = found(&job, "lead", &tables).expect("permitted");
+    let outputs = job.sizes().expect("small").outputs;
+    let id = JobId::random().expect("randomness");
+    let mut kept = keep(&job, &name("lead"), &outputs, &sources, (id, &tables)).expect("room");
+    kept.remove(0).table.store_now([vec![3; 968], vec![4; 968]].map(Zeroizing::new)).expect("stored");
+    let joined = tables.get(&key("lead", "joined")).expect("it stays");
+    assert_eq!(joined.status().expires, Some(name("8000-01-01T00:00:00Z")));
+}

@@ -122,6 +122,30 @@ async fn all_tables_or_none(kind: &Kind) {
     assert!(seen[0] >= 2 && seen[1] >= 2, "{seen:?}");
 }
 
+/// A node that was away when a table has expired erases it when it is back.
+#[tokio::test]
+async fn a_table_that_expires_while_the_node_is_away_is_erased() {
+    for kind in Kind::all() {
+        let (store, home) = kind.temporary().await;
+        let shows = Arc::new(AtomicU64::new(99));
+        let open = async |store: &Store| {
+            TableStore::open_at(Limits::default(), store.clone(), clock(&shows)).await.expect("readable")
+        };
+        let expiring = TableSpec { expires: Some("1970-01-01T00:01:40Z".parse().expect("a moment")), ..spec(3) };
+        arriving(&open(&store).await, &key("alice", 1), &expiring).store(components(&expiring, 1)).await.expect("room");
+        drop(store);
+        let store = home.open().await.expect("the same store");
+        let tables = open(&store).await;
+        assert_eq!(tables.erase_expired().await.len(), 0);
+        shows.store(100, Ordering::SeqCst);
+        let gone = tables.erase_expired().await;
+        assert_eq!(gone.iter().map(|table| table.spec().expires).collect::<Vec<_>>(), [expiring.expires]);
+        drop((tables, gone));
+        let (_store, tables, parts) = restarted(store, &home).await;
+        assert_eq!((tables.load().0, parts), (0, 0));
+    }
+}
+
 #[tokio::test]
 async fn a_crash_while_a_table_is_deleted_leaves_it_or_nothing() {
     for kind in Kind::all() {
