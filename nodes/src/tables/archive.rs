@@ -526,7 +526,10 @@ fn put_heads(records: &mut WriteTransaction<'_>, tables: &[Arc<StoredTable>]) ->
         let (origins, owners, epoch) = (table.origins().to_vec(), table.owners().to_vec(), table.content().epoch);
         let head = Head { format: FORMAT, owner, name, version, copy, spec, origins, owners, epoch };
         // Those of a table that was there before say nothing of this one.
-        records.put(Space::Tables, &record_name(key, &Record::Uses), &json(&table.uses())?)?;
+        match table.uses() {
+            uses if uses.is_empty() => drop(records.remove(Space::Tables, &record_name(key, &Record::Uses))?),
+            uses => records.put(Space::Tables, &record_name(key, &Record::Uses), &json(&uses)?)?,
+        }
         records.remove(Space::Tables, &record_name(key, &Record::Upload(copy)))?;
         records.put(Space::Tables, &record_name(key, &Record::Head), &json(&head)?)
     })

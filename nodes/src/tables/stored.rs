@@ -149,6 +149,10 @@ impl TableRecord {
 }
 
 impl Uses {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     fn of(&self, permit: usize, requester: &ClientName) -> u32 {
         self.0.get(&permit).and_then(|clients| clients.get(requester)).copied().unwrap_or_default()
     }
