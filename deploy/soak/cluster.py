@@ -35,9 +35,11 @@ class Cluster:
         self.apis = [(host, int(port)) for host, port in re.findall(r'^api = "([^"]+):(\d+)"', text, re.M)]
         self.pins = re.findall(r'^certificate_sha256 = "([0-9a-f]{64})"', text, re.M)
         for party in range(3):
-            with open(self.node_dir(party) / "node.toml", "a") as settings:
-                # What has ended is asked for at the end of the run.
-                settings.write(f'\n[limits]\nretention = "{retention}"\n')
+            settings = self.node_dir(party) / "node.toml"
+            # What has ended is asked for at the end of the run.
+            limits = f'[limits]\nretention = "{retention}"\nfinished_jobs = 100_000\n'
+            text = settings.read_text()
+            settings.write_text(re.sub(r"^\[limits\]\n", limits, text, flags=re.M) if "\n[limits]\n" in text else f"{text}\n{limits}")
 
     def run(self, *arguments):
         """A command of the program that has to succeed."""
@@ -73,10 +75,11 @@ class Cluster:
         """By SIGKILL: the process has no time for anything."""
         with self.lock:
             life = self.current.pop(party)
+        at = time.monotonic()
         life.process.kill()
         life.process.wait()
         life.ended = time.monotonic()
-        return life.ended
+        return at
 
     def dead(self):
         """Nodes that ended and nobody has killed, with their exit codes."""
@@ -105,14 +108,14 @@ class Cluster:
         return [(size(self.node_dir(p) / "store.redb"), size(self.audit(p))) for p in range(3)]
 
     def stop(self):
-        """Ends what is left: in order first, and by force after ten seconds. Returns how each ended."""
+        """Ends what is left: in order first, and by force after a minute. Returns how each ended."""
         ends = {}
         for party, life in list(self.current.items()):
             if life.process.poll() is None:
                 life.process.send_signal(signal.SIGTERM)
         for party, life in list(self.current.items()):
             try:
-                life.process.wait(timeout=15)
+                life.process.wait(timeout=60)
             except subprocess.TimeoutExpired:
                 life.process.kill()
                 life.process.wait()

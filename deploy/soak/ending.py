@@ -18,8 +18,8 @@ def settle(soak):
             fate(soak, record, by_name[record["client"]])
     soak.end_sizes = soak.cluster.sizes()
     soak.exits = soak.cluster.stop()
-    audits = [str(soak.cluster.audit(p)) for p in range(3)]
-    verify = subprocess.run([str(soak.args.program), "audit", "verify", *audits], capture_output=True, text=True)
+    audits = [str(soak.cluster.audit(p).relative_to(soak.cluster.directory)) for p in range(3)]
+    verify = subprocess.run([str(soak.args.program), "audit", "verify", *audits], cwd=soak.cluster.directory, capture_output=True, text=True)
     soak.audit = {"exit": verify.returncode, "said": (verify.stdout + verify.stderr).strip()}
     soak.found = leaks(soak)
     soak.panics = [line for p in range(3) for line in soak.cluster.log(p).read_text(errors="replace").splitlines() if "panicked" in line]

@@ -10,11 +10,11 @@ import statistics
 import subprocess
 
 MIB = 1 << 20
-# The beginning of a process is left out: so many seconds, and the first quarter of its life.
+# The beginning of a process is left out: so many seconds, and the first half of its time. The allocator keeps what so many jobs at once have ever needed.
 WARM_UP = 60.0
 MEASURES = (("resident_mib", 1, MIB), ("own_mib", 2, MIB), ("descriptors", 3, 1), ("threads", 4, 1))
 # What is still called flat, for a minute: of the process that was watched longest.
-BOUNDS = {"own_mib": 0.5, "descriptors": 0.5, "threads": 0.1}
+BOUNDS = {"own_mib": 1.0, "descriptors": 0.5, "threads": 0.1}
 
 
 def percentile(values, part):
@@ -54,7 +54,7 @@ def kind_row(records, kind):
 
 def life_row(life, begin):
     seen = max(life.started, begin)
-    warm = seen + max(WARM_UP, ((life.ended or seen) - seen) / 4)
+    warm = seen + max(WARM_UP, ((life.ended or seen) - seen) / 2)
     samples = [s for s in life.samples if s[0] >= warm]
     row = {"party": life.party, "process": life.number, "minutes": ((life.ended or 0) - life.started) / 60, "samples": len(samples)}
     if not samples:
@@ -135,6 +135,9 @@ def gather(soak):
             "submitted": len(soak.shared.kept), "asked_for_at_the_end": sum(soak.fates.values()), "states": dict(soak.fates), "lost": soak.lost,
         },
         "kills": kill_rows(soak), "troubles": soak.troubles,
+        "at_rest_mib": {
+            f"P{p}": {"before": soak.rest_before.get(p, 0) / MIB, "after": own / MIB, "process": process + 1} for p, (process, own) in sorted(soak.rest.items())
+        },
         "processes": lives, "watched": watched, "between_processes": between_lives(soak.cluster.lives, soak.begin),
         "files": {"at_first": soak.sizes[0][1] if soak.sizes else None, "at_the_end": soak.end_sizes},
         "ready_at_end": soak.ready_at_end is not None, "exits": soak.exits, "audit": soak.audit, "secrets_found": soak.found, "panics": soak.panics,
@@ -237,12 +240,14 @@ def markdown(d):
     for t in d["troubles"]:
         lines.append(f"- minute {t['at'] / 60:.1f}: {t['what']}")
     lines += ["", "## Memory, descriptors, threads", ""]
-    lines += [f"Of each process, without its first {WARM_UP:g} s and the first quarter of its time in the run: least / median / greatest, and the slope of least squares for a minute. Its own is what is resident and not of a file. Flat is, for the process that was watched longest: at most " + ", ".join(f"{b} {n.replace('_', ' ')}" for n, b in BOUNDS.items()) + " more a minute.", ""]
+    lines += [f"Of each process, without its first {WARM_UP:g} s and the first half of its time in the run: least / median / greatest, and the slope of least squares for a minute. Its own is what is resident and not of a file. Flat is, for the process that was watched longest: at most " + ", ".join(f"{b} {n.replace('_', ' ')}" for n, b in BOUNDS.items()) + " more a minute.", ""]
     cell = lambda l, n, digits: f"{number(l[n]['least'], digits)} / {number(l[n]['median'], digits)} / {number(l[n]['greatest'], digits)}; {number(l[n]['slope'])}"
     lines += table(
         ["process", "minutes", "resident, MiB", "of these its own, MiB", "descriptors", "threads"],
         [(f"P{l['party']}, {l['process'] + 1}" + (" (watched)" if l is d["watched"] else ""), number(l["minutes"], 1), cell(l, "resident_mib", 1), cell(l, "own_mib", 1), cell(l, "descriptors", 0), cell(l, "threads", 0)) for l in d["processes"] if "own_mib" in l],
     )
+    lines += ["Memory of its own when nothing was under way for 15 s, before the first job and after the last one: " + "; ".join(
+        f"{p}, process {r['process']}: {number(r['before'], 1)} and {number(r['after'], 1)} MiB" for p, r in d["at_rest_mib"].items()) + ".", ""]
     if d["between_processes"]:
         lines += ["From one process of a node to the next, memory of its own at the age of 30 to 90 s:", ""]
         lines += table(["node", "processes", "first, own MiB", "last, MiB", "slope, MiB a minute"], [(p, r["processes"], number(r["first"], 1), number(r["last"], 1), number(r["slope"])) for p, r in d["between_processes"].items()])

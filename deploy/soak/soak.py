@@ -24,6 +24,7 @@ from work import Client, Failed, Hung, Shared
 MIX = {"aes": 30, "score": 25, "login": 25, "api-aes": 17, "train": 3}
 SAMPLE_EVERY = 5.0
 READY_WITHIN = 60.0
+REST = 15.0
 # What failed is tried once more after this: by then a node that was killed is usually back.
 AGAIN_AFTER = 8.0
 
@@ -110,6 +111,9 @@ class Soak:
 
     def run(self):
         a = self.args
+        time.sleep(REST)
+        self.cluster.sample()
+        self.rest_before = {life.party: life.samples[-1][2] for life in self.cluster.current.values() if life.samples}
         self.network.impair(a.delay, a.loss)
         self.relay_before = self.network.stats()
         self.ping = ping(self.network)
@@ -125,6 +129,10 @@ class Soak:
             for t in threads:
                 t.join()
         self.end = time.monotonic()
+        # What is kept when nothing is under way any more; on a machine with other work it takes its time to be given back.
+        time.sleep(REST)
+        self.cluster.sample()
+        self.rest = {life.party: (life.number, life.samples[-1][2]) for life in self.cluster.current.values() if life.samples}
         self.cpu_after, self.relay_after = cpu(), self.network.stats()
 
     def schedule(self, end):
