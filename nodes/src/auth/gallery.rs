@@ -254,6 +254,12 @@ pub(super) fn all_users(owner: &ClientName) -> String {
     format!("user/{owner}/")
 }
 
+/// Of two nodes' lists of a user's templates what both have in use; `None` if they have different ones. One of them may not know yet that all have it.
+pub(crate) fn same_templates(one: &Value, other: &Value) -> Option<Value> {
+    let [one, other] = [read::<Gallery>(one).ok()?, read::<Gallery>(other).ok()?];
+    (one.current == other.current).then(|| written(&Gallery { current: one.current, before: None }).ok()).flatten()
+}
+
 /// Of which user's template a record has shares.
 pub(crate) fn user_of_shares(record: &str) -> Option<(ClientName, UserName)> {
     let mut parts = record.strip_prefix("share/")?.split('/');

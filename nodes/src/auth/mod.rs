@@ -31,7 +31,7 @@ pub use bounds::Bounds;
 pub use credentials::{Backing, CredentialSpec, CredentialStatus, Verification};
 pub use erasure::{Asked, Erased, Erasure};
 pub use fault::AuthFault;
-pub(crate) use gallery::user_of_shares;
+pub(crate) use gallery::{same_templates, user_of_shares};
 pub use guard::Lockout;
 pub(crate) use guard::stricter;
 pub use identify::{Found, SearchSpec, Unsettled};

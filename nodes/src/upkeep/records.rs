@@ -6,7 +6,7 @@ use super::{
     talk::{Broken, Talk},
 };
 use crate::{
-    auth::stricter,
+    auth::{same_templates, stricter},
     store::{Space, Store, Value},
 };
 use serde::{Deserialize, Serialize};
@@ -75,6 +75,7 @@ async fn take(
         let chosen = match space {
             Space::Counters => stricter(&one, &other),
             _ if one == other => Some(one),
+            Space::Templates => same_templates(&one, &other),
             _ => None,
         };
         match chosen {

@@ -208,3 +208,84 @@ impl From<Failure> for Broken {
         Self::Together(failure)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use trefoil_engine::transport::{
+        SessionId, Transport,
+        memory::{Conditions, Memory},
+    };
+
+    async fn talk(net: &std::sync::Arc<Memory>, me: Party) -> Talk {
+        let seat: std::sync::Arc<dyn Transport> = net.seat(me);
+        Talk::new(me, seat.open(SessionId([1; 16]), path()).await.expect("memory"))
+    }
+
+    #[tokio::test]
+    async fn lists_of_any_length_reach_all_three() {
+        let net = Memory::new(Conditions::default());
+        let lists = Party::ALL.map(|me| vec![me.index() as u64; [0, 3, 100_000][me.index()]]);
+        let [a, b, c] = Party::ALL.map(|me| {
+            let (net, mine) = (net.clone(), lists[me.index()].clone());
+            async move { talk(&net, me).await.share(&mine).await.expect("no fault") }
+        });
+        let (a, b, c) = tokio::join!(a, b, c);
+        assert_eq!((&a, &b, &c), (&lists, &lists, &lists));
+    }
+
+    /// P0 tells P1 one thing and P2 another: each alone would go its own way.
+    #[tokio::test]
+    async fn who_tells_the_nodes_different_things_ends_the_conversation() {
+        let net = Memory::new(Conditions::default());
+        let lie = async {
+            let mut liar = talk(&net, Party::P0).await;
+            for (peer, said) in [(Party::P1, "[1]"), (Party::P2, "[2]")] {
+                liar.tell(peer, Bytes::from_static(&[1, 0, 0, 0, 0, 0, 0, 0])).await.expect("memory");
+                liar.tell(peer, Bytes::from_static(said.as_bytes())).await.expect("memory");
+                // It agrees with each.
+                let digests = [said, "[0]", "[0]"].map(Sha256::digest).concat();
+                liar.tell(peer, Bytes::from_static(&[1, 0, 0, 0, 0, 0, 0, 0])).await.expect("memory");
+                liar.tell(peer, Sha256::digest(Sha256::digest(digests)).to_vec().into()).await.expect("memory");
+            }
+            liar
+        };
+        let [one, two] = [Party::P1, Party::P2].map(|me| {
+            let net = net.clone();
+            async move { talk(&net, me).await.share(&vec![0]).await }
+        });
+        let (_liar, one, two) = tokio::join!(lie, one, two);
+        for result in [one, two] {
+            let Err(Broken::Together(failure)) = result else { panic!("they disagree: {result:?}") };
+            assert_eq!(failure.kind, FailureKind::Misbehaved);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_longer_than_it_may_be_is_not_taken() {
+        for announced in [9_u64, u64::MAX] {
+            let net = Memory::new(Conditions::default());
+            let mut liar = net.seat(Party::P0).open(SessionId([1; 16]), path()).await.expect("memory");
+            let header = [&[MESSAGE][..], &announced.to_le_bytes()].concat();
+            liar.send(Party::P1, header.into()).await.expect("memory");
+            let error = talk(&net, Party::P1).await.hear(Party::P0, 8).await.expect_err("too long");
+            assert!(matches!(error, Error::Peer { peer: Party::P0, .. }), "{error}");
+        }
+    }
+
+    /// P0 works for a while: P1 waits, and says so to P2, which waits for P1.
+    #[tokio::test]
+    async fn whoever_waits_for_one_that_works_is_not_taken_for_silent() {
+        let net = Memory::new(Conditions::default());
+        let mut worker = net.seat(Party::P0).open(SessionId([1; 16]), path()).await.expect("memory");
+        worker.send(Party::P1, vec![WORKING; HEADER].into()).await.expect("memory");
+        let mut third = net.seat(Party::P2).open(SessionId([1; 16]), path()).await.expect("memory");
+        let (done, waits) = (talk(&net, Party::P0), talk(&net, Party::P1));
+        drop(done.await);
+        let mut waits = waits.await;
+        waits.hear(Party::P0, 8).await.expect_err("it ends");
+        let mut header = [1; HEADER];
+        third.recv(Party::P1, &mut header).await.expect("it was told");
+        assert_eq!(header, [WORKING; HEADER]);
+    }
+}
