@@ -19,6 +19,7 @@ pub mod local;
 pub mod mesh;
 mod names;
 pub mod node;
+pub mod oidc;
 pub mod page;
 pub mod pki;
 pub mod places;

@@ -5,6 +5,7 @@ use crate::{
     Error,
     job::Limits,
     mesh::TransportSettings,
+    oidc::{OidcConfig, OidcFile},
     pki::{CertificateFault, Identity, Role},
     policy::{PolicyFiles, PolicyKey},
     store::StoreFiles,
@@ -65,6 +66,9 @@ pub struct NodeFile {
     /// How the links to the other nodes are tuned.
     #[serde(default, skip_serializing_if = "is_default")]
     pub transport: TransportSettings,
+    /// Whose tokens stand for clients without a certificate. Left out, there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oidc: Option<OidcFile>,
 }
 
 /// The name of a node's store where none is given.
@@ -104,6 +108,8 @@ pub struct NodeConfig {
     pub audit: PathBuf,
     /// Where its policy is, and whose signature it has.
     pub policy: Option<PolicyFiles>,
+    /// Whose tokens it takes.
+    pub oidc: Option<OidcConfig>,
     /// Worker threads.
     pub threads: NonZeroUsize,
     /// Where it listens.
@@ -151,6 +157,8 @@ impl NodeConfig {
                 return Err(source.whole(message.to_owned()).into());
             }
         };
+        let oidc = file.oidc.map(|oidc| oidc.resolve(party, beside)).transpose();
+        let oidc = oidc.map_err(|message| source.whole(message))?;
         let store = file.store.map_or_else(|| state(beside(Path::new(STORE))), |store| beside(&store));
         let audit = file.audit.map_or_else(|| store.with_file_name(AUDIT), |audit| beside(&audit));
         Ok(Self {
@@ -160,6 +168,7 @@ impl NodeConfig {
             cluster,
             identity,
             policy,
+            oidc,
             threads,
             listen: file.listen,
             limits: file.limits,
