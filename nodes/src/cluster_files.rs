@@ -94,6 +94,12 @@ impl ClusterFiles {
     /// [`Error::Usage`] if there is one of that name already; [`Error::System`], [`Error::Config`] or
     /// [`Error::Certificate`] if the cluster file or the authority cannot be read.
     pub fn add_client(&self, name: &ClientName, lifetime: Lifetime) -> Result<PathBuf, Error> {
+        if name.as_str().starts_with(ClientName::TOKEN_PREFIX) {
+            return Err(Error::Usage(format!(
+                "`{name}` is the name of a token; leave `{}` out",
+                ClientName::TOKEN_PREFIX
+            )));
+        }
         let certificate = self.client(name);
         let key = self.dir.join(format!("{name}.key"));
         refuse_existing(&[certificate.clone(), key.clone()])?;
@@ -231,6 +237,7 @@ impl ClusterPlan {
             listen: listen.clone(),
             limits: self.settings.limits.clone(),
             transport: self.settings.transport.clone(),
+            oidc: None,
         }
     }
 }

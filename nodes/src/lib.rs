@@ -21,6 +21,7 @@ pub mod mesh;
 pub mod metrics;
 mod names;
 pub mod node;
+pub mod oidc;
 pub mod page;
 pub mod pki;
 pub mod places;

@@ -15,6 +15,7 @@ use crate::{
     keys::{Keys, KeysConfig},
     mesh::{Mesh, MeshConfig, MeshError},
     metrics::{Metrics, Observed, Readings},
+    oidc::Tokens,
     policy::{self, Enforcer, PolicyFiles},
     receipt::Notary,
     seal::SealKey,
@@ -87,7 +88,8 @@ impl Node {
         // Those who wait for their turn hear of it well before they would take the coordinator for dead.
         let heartbeat = config.transport.stall_deadline / 4;
         let turns = Arc::new(Turns::new(config.party, config.limits.strands(config.threads), heartbeat));
-        let NodeConfig { party, cluster, identity, store, audit, policy: policy_files, listen, limits, .. } = config;
+        let NodeConfig { party, cluster, identity, store, audit, policy: policy_files, oidc, listen, limits, .. } =
+            config;
         let place = store.place.clone();
         tell_of_new(&place, &audit);
         let store = Store::open(&store, Whose { cluster: cluster.id(), party }).await?;
@@ -136,7 +138,8 @@ impl Node {
         };
         let keys = Keys::new(party, keys).map_err(|e| Error::Bug(e.to_string()))?;
         let keys_api = Arc::new(KeysApi { keys: keys.clone(), limits: limits.clone() });
-        let tls = tls::api_server(&identity, &cluster)?;
+        let expect = if oidc.is_some() { tls::Expect::AnyoneOrToken } else { tls::Expect::Anyone };
+        let tls = (tls::api_server(&identity, &cluster, expect)?, oidc.map(Tokens::new));
         let notary = Notary::new(cluster.id(), party, &identity)?;
         let bounds = Bounds {
             templates: limits.client_templates,

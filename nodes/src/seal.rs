@@ -4,6 +4,10 @@
 //! sealed to it before can then be opened by nobody. A sealed body is bound to the node, to the request and to the media type of what is inside. It is not bound to its sender:
 //! the client's certificate says who that is, as for every request.
 
+mod output;
+
+pub use output::{CHUNK, OutputKey, RecipientKey, SEALED_OUTPUT_TYPE, ShareOf, sealed_output_bytes};
+
 use rustls::crypto::{
     aws_lc_rs::hpke::DH_KEM_P256_HKDF_SHA256_AES_128 as SUITE,
     hpke::{EncapsulatedSecret, Hpke, HpkePrivateKey, HpkePublicKey},
@@ -71,6 +75,12 @@ pub enum SealFault {
     /// The public key is none.
     #[error("the node's public key is not a point of P-256; fetch /v1/seal-key again")]
     Key,
+    /// The key of a recipient is none.
+    #[error("the recipient's key is no public key of X25519; name another in the job")]
+    OutputKey,
+    /// A sealed output does not open.
+    #[error("the sealed output does not open with this key; is it that which the job names for you?")]
+    Output,
     /// The system gives no randomness.
     #[error("no key could be drawn; the system's source of randomness fails")]
     Entropy,

@@ -1,5 +1,8 @@
 //! Wrong certificates and cluster files against real node processes: refused, with the reason, and nobody else suffers.
 
+#[path = "identity/intruders.rs"]
+mod intruders;
+
 use std::{fs, path::Path, process::Command, sync::Arc, time::Duration};
 use time::OffsetDateTime;
 use trefoil_engine::Party;

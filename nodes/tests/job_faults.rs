@@ -284,8 +284,11 @@ async fn a_cancelled_job_ends_everywhere_and_frees_its_place() {
     faulty.cluster.shutdown().await;
 }
 
-/// What is said to P2: its operator has no part in semi-honest jobs, and none of tables of bank-a.
+/// What P2's operator has no part in.
 const STRICT: &str = "[[deny]]\nname = \"no-semi-honest\"\nmodes = [\"semi-honest\"]\n";
+
+/// The audit log of a node, below its directory.
+const LOG: &str = "audit/audit-000000000000.log";
 
 impl Faulty {
     /// Another policy for P2, signed by the program, of which the node hears.
@@ -316,7 +319,6 @@ async fn what_one_node_denies_is_not_computed_and_all_say_which_and_why() {
     let text = std::fs::read_to_string(faulty.cluster.files().policy(Party::P2)).expect("readable");
     let strict = format!("{}{STRICT}", text.replace("serial = 1", "serial = 2"));
     faulty.repolice(&strict);
-    const LOG: &str = "audit/audit-000000000000.log";
     faulty.until_written(LOG, "\"event\":\"policy\",\"serial\":2").await;
 
     let id = JobId::random().expect("randomness");

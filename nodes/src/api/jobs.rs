@@ -8,6 +8,7 @@ use crate::{
     },
     pki::{ClientName, Role},
     policy::{Grant, JobQuestion, Unpermitted},
+    seal::{CHUNK, OutputKey, SEALED_OUTPUT_TYPE, ShareOf, sealed_output_bytes},
 };
 use axum::{
     Extension, Json,
@@ -20,6 +21,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use serde::Deserialize;
 use std::{convert::Infallible, sync::Arc, time::Duration};
+use zeroize::Zeroizing;
 
 /// The longest time a request for the state of a job waits for its end.
 const MAX_WAIT: Duration = Duration::from_mins(1);
@@ -119,6 +121,10 @@ pub(super) async fn output(
             let (_, digest) = outputs.get(k).ok_or_else(|| {
                 ProblemKind::Internal.because(format!("output {k} was promised and is not there; please report this"))
             })?;
+            if let Some(key) = job.terms().outputs.get(k).and_then(|output| output.keys.get(name)) {
+                let of = ShareOf { from: api.seal.party(), job: job.id(), output: k, recipient: name };
+                return sealed_output(outputs, k, (key, &of));
+            }
             let digest = Bytes::copy_from_slice(digest);
             let own = Bytes::from_owner(Own(outputs, k));
             let length = HeaderValue::from(own.len() + digest.len());
@@ -133,6 +139,30 @@ pub(super) async fn output(
         (JobState::Failed { failure }, _) => Err(ProblemKind::Failed.because(failure.cause)),
         _ => Err(ProblemKind::Unfinished.because("wait for its end with GET /v1/jobs/{id}?wait=60, then ask again")),
     }
+}
+
+/// The share sealed to the recipient's key, chunk by chunk as it is sent.
+fn sealed_output(outputs: Arc<Outputs>, k: usize, (key, of): (&OutputKey, &ShareOf<'_>)) -> Result<Response, Problem> {
+    let (first, mut sealer) = key.begin(of).map_err(|e| ProblemKind::Failed.because(e.to_string()))?;
+    let length = outputs.get(k).map_or(0, |(own, digest)| sealed_output_bytes(own.len() + digest.len()));
+    let share = move |at: usize| -> Option<Zeroizing<Vec<u8>>> {
+        let (own, digest) = outputs.get(k)?;
+        let end = (at + CHUNK).min(own.len() + digest.len());
+        let of_digest = at.max(own.len()) - own.len()..end.max(own.len()) - own.len();
+        let chunk = [own.get(at.min(own.len())..end.min(own.len()))?, digest.get(of_digest)?].concat();
+        Some(Zeroizing::new(chunk))
+    };
+    let chunks = (0..)
+        .step_by(CHUNK)
+        .map_while(move |at| share(at).filter(|chunk| !chunk.is_empty()))
+        .map(move |chunk| sealer.seal(&[], &chunk).map(Bytes::from));
+    let chunks = std::iter::once(Ok(Bytes::from(first))).chain(chunks);
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(SEALED_OUTPUT_TYPE)),
+        (header::CONTENT_LENGTH, HeaderValue::from(length)),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    Ok((headers, Body::from_stream(stream::iter(chunks))).into_response())
 }
 
 /// `DELETE /v1/jobs/{id}`: the caller is done with the job. From its submitter, cancels it if it has not ended.

@@ -37,6 +37,8 @@ pub enum ProblemKind {
     NotFound,
     /// The resource has no such method.
     Method,
+    /// There is neither a certificate nor a token that is taken.
+    Token,
     /// The certificate is not a client's.
     Forbidden,
     /// No length was announced.
@@ -92,10 +94,11 @@ pub enum ProblemKind {
 const PREFIX: &str = "urn:trefoil:problem:";
 
 impl ProblemKind {
-    const ALL: [Self; 28] = [
+    const ALL: [Self; 29] = [
         Self::BadRequest,
         Self::NotFound,
         Self::Method,
+        Self::Token,
         Self::Forbidden,
         Self::LengthRequired,
         Self::MediaType,
@@ -130,6 +133,7 @@ impl ProblemKind {
             Self::NotFound => ("not-found", StatusCode::NOT_FOUND, "There is nothing here"),
             Self::Method => ("method", StatusCode::METHOD_NOT_ALLOWED, "The method is not allowed here"),
             Self::Forbidden => ("forbidden", StatusCode::FORBIDDEN, "The certificate is not a client's"),
+            Self::Token => ("token", StatusCode::UNAUTHORIZED, "The caller is not known"),
             Self::LengthRequired => ("length-required", StatusCode::LENGTH_REQUIRED, "The length must be announced"),
             Self::MediaType => ("media-type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The media type is another"),
             Self::TooLarge => ("too-large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large for this node"),
@@ -199,6 +203,9 @@ impl IntoResponse for Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Some(decided) = decided {
             response.extensions_mut().insert(decided);

@@ -1,14 +1,21 @@
 //! Connections of clients: accepting, the TLS handshake, time limits, the end.
 
-use super::{Caller, linger::Lingering};
+use super::{Caller, Problem, ProblemKind, linger::Lingering};
 use crate::{
     Error,
     config::Cluster,
     job::Limits,
     metrics::{ApiMetrics, Refusal},
+    oidc::{Access, TokenFault, Tokens},
+    pki::{CertificateFault, Role},
     tls,
 };
-use axum::{Router, body::Body};
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderMap, Method, header},
+    response::IntoResponse as _,
+};
 use hyper::{
     Request,
     body::Incoming,
@@ -22,7 +29,10 @@ use hyper_util::{
 use std::{
     net::SocketAddr,
     pin::pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::{
@@ -56,7 +66,13 @@ struct Shared {
     cluster: Cluster,
     router: Router,
     timeout: Duration,
+    /// Checks tokens, where callers without a certificate are let in.
+    tokens: Option<Tokens>,
     connections: Arc<Semaphore>,
+    /// Connections without a certificate, which keep nobody out who has one either.
+    strangers: Arc<Semaphore>,
+    /// The number of the next connection.
+    next: AtomicU64,
     /// Handshakes are counted apart, so that callers without a certificate keep nobody out who has one.
     handshakes: Arc<Semaphore>,
     metrics: Option<ApiMetrics>,
@@ -66,7 +82,7 @@ impl Server {
     /// Serves `router` on a bound socket.
     pub fn new(
         listener: TcpListener,
-        tls: rustls::ServerConfig,
+        (tls, tokens): (rustls::ServerConfig, Option<Tokens>),
         cluster: Cluster,
         router: Router,
         limits: &Limits,
@@ -77,7 +93,10 @@ impl Server {
             cluster,
             router,
             timeout: limits.client_timeout,
+            tokens,
             connections: Arc::new(Semaphore::new(connections)),
+            strangers: Arc::new(Semaphore::new(connections)),
+            next: AtomicU64::new(0),
             handshakes: Arc::new(Semaphore::new(connections)),
             metrics: None,
         };
@@ -164,40 +183,77 @@ impl Shared {
                 return info!("refused a client at {address}: no TLS handshake within {:?}", self.timeout);
             }
         };
-        let Ok(_permit) = self.connections.clone().try_acquire_owned() else {
+        let caller = match self.caller(&stream) {
+            Ok(caller) => caller,
+            Err(fault) => return info!("refused a client at {address}: {fault}"),
+        };
+        let places = if caller.is_some() { &self.connections } else { &self.strangers };
+        let Ok(_permit) = places.clone().try_acquire_owned() else {
             self.refused(Refusal::Full);
             return warn!("refused a client at {address}: there are as many connections as limits.connections allows");
         };
         let _open = self.metrics.as_ref().map(ApiMetrics::connected);
-        match self.caller(&stream) {
-            Ok(caller) => self.converse(stream, caller, stop).await,
-            Err(fault) => info!("refused a client at {address}: {fault}"),
-        }
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.converse(stream, Peer { caller, address, number }, stop).await;
     }
 
-    fn caller(&self, stream: &TlsStream<TcpStream>) -> Result<Caller, crate::pki::CertificateFault> {
+    /// Who is there, by the certificate; nobody who is known yet if there is none and tokens are taken.
+    fn caller(&self, stream: &TlsStream<TcpStream>) -> Result<Option<Caller>, CertificateFault> {
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        if chain.is_empty() && self.tokens.is_some() {
+            return Ok(None);
+        }
         let role = tls::peer_role(chain, &self.cluster)?;
-        Ok(Caller { role })
+        Ok(Some(Caller { role }))
     }
 
-    async fn converse(&self, stream: TlsStream<TcpStream>, caller: Caller, mut stop: watch::Receiver<bool>) {
+    /// Who a request is from: whom the certificate names, else whom its token does.
+    async fn identify(&self, peer: &Peer, method: &Method, headers: &HeaderMap) -> Result<Caller, TokenFault> {
+        if let Some(caller) = &peer.caller {
+            return Ok(caller.clone());
+        }
+        let Some(tokens) = &self.tokens else {
+            return Err(TokenFault::Missing { issuer: "the cluster's authority".to_owned() });
+        };
+        let looks = matches!(*method, Method::GET | Method::HEAD);
+        let access = if looks { Access::Look } else { Access::Change(peer.number) };
+        let mut values = headers.get_all(header::AUTHORIZATION).iter();
+        let value = match (values.next(), values.next()) {
+            (_, Some(_)) => return Err(TokenFault::Malformed("there are two headers Authorization".to_owned())),
+            (value, None) => value.and_then(|value| value.to_str().ok()),
+        };
+        tokens.caller(value, access).await.map(|name| Caller { role: Role::Client(name) })
+    }
+
+    async fn converse(self: Arc<Self>, stream: TlsStream<TcpStream>, peer: Peer, mut stop: watch::Receiver<bool>) {
         let activity = Arc::new(Activity::default());
         let router = TowerToHyperService::new(self.router.clone());
         let service = {
-            let activity = activity.clone();
+            let (activity, shared, peer) = (activity.clone(), self.clone(), Arc::new(peer));
             service_fn(move |mut request: Request<Incoming>| {
                 let busy = Activity::begin(&activity);
-                let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-                request.extensions_mut().insert(caller.clone());
-                let (answer, who) =
-                    (router.call(request.map(|body| Body::new(Lingering::new(body)))), caller.role.to_string());
+                let (shared, router, peer) = (shared.clone(), router.clone(), peer.clone());
                 async move {
-                    let answer = answer.await;
+                    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+                    let caller = shared.identify(&peer, &method, request.headers()).await;
+                    let answer = match caller {
+                        Ok(caller) => {
+                            let who = caller.role.to_string();
+                            request.extensions_mut().insert(caller);
+                            let answer = router.call(request.map(|body| Body::new(Lingering::new(body)))).await;
+                            if let Ok(response) = &answer {
+                                debug!("{who}: {method} {path}: {}", response.status());
+                            }
+                            answer
+                        }
+                        Err(fault) => {
+                            info!("refused a request from {}: {fault}", peer.address);
+                            // What is still arriving is taken, so that the refusal is.
+                            drop(Lingering::new(request.into_body()));
+                            Ok(Problem::from(fault).into_response())
+                        }
+                    };
                     drop(busy);
-                    if let Ok(response) = &answer {
-                        debug!("{who}: {method} {path}: {}", response.status());
-                    }
                     answer
                 }
             })
@@ -245,6 +301,25 @@ impl Shared {
             .keep_alive_interval(IDLE / 2)
             .keep_alive_timeout(self.timeout);
         builder
+    }
+}
+
+/// The other end of a connection.
+struct Peer {
+    /// Whom its certificate names, if it has shown one.
+    caller: Option<Caller>,
+    address: SocketAddr,
+    /// No other connection to this process has it.
+    number: u64,
+}
+
+impl From<TokenFault> for Problem {
+    fn from(fault: TokenFault) -> Self {
+        let kind = match fault {
+            TokenFault::Crowded | TokenFault::Keys => ProblemKind::Busy,
+            _ => ProblemKind::Token,
+        };
+        kind.because(fault.to_string())
     }
 }
 

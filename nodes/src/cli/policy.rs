@@ -138,9 +138,9 @@ fn check(args: &CheckArgs) -> Result<Exit, Error> {
     let (answer, text) = match policy.decide(&question) {
         Decision::Allowed(rules) => {
             let names: Vec<_> = rules.iter().map(|rule| rule.name.clone()).collect();
-            let how = |rule: &&Rule| match rule.bounds.is_none() {
-                true => format!("allowed by rule `{}`", rule.name),
-                false => format!("allowed by rule `{}`, {}", rule.name, rule.bounds),
+            let how = |rule: &&Rule| {
+                let bounds = if rule.bounds.is_none() { String::new() } else { format!(", {}", rule.bounds) };
+                format!("allowed by rule `{}`{bounds}", rule.name)
             };
             let text = rules.iter().map(how).collect::<Vec<_>>().join("\n");
             (Answer { allowed: true, rules: names, reason: None }, text)

@@ -8,6 +8,8 @@ use super::{
 use crate::{
     Error,
     job::{FailureKind, JobCost, JobId, JobState, JobStatus, OutputTerms},
+    pki::ClientName,
+    seal::{RecipientKey, ShareOf},
 };
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use std::{sync::Arc, time::Duration};
@@ -88,7 +90,7 @@ impl JobHandle {
             )));
         }
         let [JobStatus { outputs, .. }, ..] = all;
-        let outputs = outputs.into_iter().map(|o| OutputTerms { shape: o.shape(), recipients: o.recipients }).collect();
+        let outputs = outputs.into_iter().map(OutputTerms::from).collect();
         Ok(Self { client, id, outputs, drop: OnDrop::Leave })
     }
 
@@ -142,11 +144,29 @@ impl JobHandle {
         let shape =
             shape.ok_or_else(|| Error::Usage(format!("the job has {} outputs, no output {k}", self.outputs.len())))?;
         let length = shape.component_bytes();
-        let [a, b, c] = all(&self.client.nodes, |node| node.output(self.id, k, length)).await;
+        let [a, b, c] = match self.sealed_to_own(k)? {
+            Some((key, recipient)) => {
+                let of = |from| ShareOf { from, job: self.id, output: k, recipient };
+                all(&self.client.nodes, |node| node.sealed_output(of(node.party()), length, key)).await
+            }
+            None => all(&self.client.nodes, |node| node.output(self.id, k, length)).await,
+        };
         PlainVector::of(shape, &[a?, b?, c?]).map_err(|contradiction| match contradiction {
             Contradiction::Between(p) => self.contradiction(p),
             Contradiction::Engine(e) => e.into(),
         })
+    }
+
+    /// The key that an output is sealed to for this client, if it is.
+    fn sealed_to_own(&self, k: usize) -> Result<Option<(&RecipientKey, &ClientName)>, Error> {
+        let Some(name) = self.client.name() else { return Ok(None) };
+        let Some(public) = self.outputs.get(k).and_then(|output| output.keys.get(name)) else { return Ok(None) };
+        match self.client.output_key.as_deref().filter(|key| key.public() == *public) {
+            Some(key) => Ok(Some((key, name))),
+            None => Err(Error::Usage(format!(
+                "output {k} is sealed to a key of {name} that was not given; give the private key of {public:?}"
+            ))),
+        }
     }
 
     /// Tells the nodes that this client needs it no longer. From the client that has submitted it, cancels it if it has not ended. A node that does not

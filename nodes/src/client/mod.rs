@@ -37,6 +37,7 @@ use crate::{
     config::{Cluster, ClusterDigest},
     job::{JobId, JobSpec},
     pki::{ClientName, Identity, Role},
+    seal::RecipientKey,
     status::NodeStatus,
 };
 use bytes::Bytes;
@@ -51,6 +52,7 @@ pub struct Client {
     digest: ClusterDigest,
     name: Option<ClientName>,
     patience: Duration,
+    output_key: Option<Arc<RecipientKey>>,
 }
 
 /// How long a client comes back to busy nodes before it gives up.
@@ -68,7 +70,14 @@ impl Client {
             Role::Client(name) => Some(name.clone()),
             Role::Node(_) => None,
         };
-        Ok(Self { nodes, digest: cluster.digest(), name, patience: PATIENCE })
+        Ok(Self { nodes, digest: cluster.digest(), name, patience: PATIENCE, output_key: None })
+    }
+
+    /// The same, which opens outputs that are sealed to this key.
+    #[must_use]
+    pub fn opening_with(mut self, key: RecipientKey) -> Self {
+        self.output_key = Some(Arc::new(key));
+        self
     }
 
     /// A client that has called all three nodes and found them to be of one cluster, and connected to each other.

@@ -9,6 +9,7 @@ use crate::{
     keys::{ExchangeId, KEY_MEDIA_TYPE, KeyName, KeyStatus, Partials, SignRequest, secret_json},
     pki::Identity,
     receipt::{Nonce, Receipt},
+    seal::{RecipientKey, SEALED_OUTPUT_TYPE, ShareOf, sealed_output_bytes},
     status::NodeStatus,
     tables::{TABLE_MEDIA_TYPE, TableName, TableStatus, UploadId, UploadStatus},
     tls::{self, API_ALPN},
@@ -137,6 +138,31 @@ impl NodeClient {
                 Ok((own, digest))
             }
             _ => Err(self.nonsense(&format!("an output of {} bytes where {} are due", own.len(), length + 32))),
+        }
+    }
+
+    /// The same of an output that is sealed to a key of this client.
+    pub(super) async fn sealed_output(
+        &self,
+        of: ShareOf<'_>,
+        length: usize,
+        key: &RecipientKey,
+    ) -> Result<Fetched, Error> {
+        let url = format!("{}/outputs/{}", self.job(of.job), of.output);
+        let response = self.answer(self.persist(|| self.http.get(&url).timeout(TRANSFER)).await?).await?;
+        if response.headers().get(header::CONTENT_TYPE).is_none_or(|value| value != SEALED_OUTPUT_TYPE) {
+            return Err(self.nonsense("an output that is not sealed"));
+        }
+        let sealed = self.body(response, sealed_output_bytes(length + 32)).await?;
+        let mut own =
+            key.open(&of, length + 32, &sealed).map_err(|e| self.nonsense(&format!("what is no output ({e})")))?;
+        match own.split_last_chunk() {
+            Some((_, digest)) => {
+                let digest = *digest;
+                own.truncate(length);
+                Ok((own, digest))
+            }
+            None => Err(self.nonsense("an output without a digest")),
         }
     }
 

@@ -110,9 +110,9 @@ fn serve(
     let seal = SealKey::generate(party).expect("randomness");
     let policy = Arc::new(crate::policy::Enforcer::in_memory(Some(crate::policy::tests::permissive())));
     let api = Arc::new(Api { jobs: jobs.clone(), runner, tables, policy, seal, status: Box::new(status) });
-    let tls = tls::api_server(&config.identity, &config.cluster).expect("TLS");
+    let tls = tls::api_server(&config.identity, &config.cluster, tls::Expect::Anyone).expect("TLS");
     let (stop, stopped) = watch::channel(false);
-    let server = Server::new(listener, tls, config.cluster, api.router(axum::Router::new()), limits);
+    let server = Server::new(listener, (tls, None), config.cluster, api.router(axum::Router::new()), limits);
     Node { jobs, server: tokio::spawn(server.run(stopped)), _stop: stop }
 }
 

@@ -6,6 +6,7 @@ use crate::{
     admin::not_loopback,
     job::Limits,
     mesh::TransportSettings,
+    oidc::{OidcConfig, OidcFile},
     pki::{CertificateFault, Identity, Role},
     policy::{PolicyFiles, PolicyKey},
     store::{Location, Postgres, StoreConfig},
@@ -70,6 +71,9 @@ pub struct NodeFile {
     /// Where the node keeps its records instead of in a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store_postgres: Option<Postgres>,
+    /// Whose tokens stand for clients without a certificate. Left out, there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oidc: Option<OidcFile>,
 }
 
 /// The name of a node's store where none is given.
@@ -112,6 +116,8 @@ pub struct NodeConfig {
     pub audit: PathBuf,
     /// Where its policy is, and whose signature it has.
     pub policy: Option<PolicyFiles>,
+    /// Whose tokens it takes.
+    pub oidc: Option<OidcConfig>,
     /// Worker threads.
     pub threads: NonZeroUsize,
     /// Where it listens.
@@ -165,6 +171,8 @@ impl NodeConfig {
                 return Err(source.whole(message.to_owned()).into());
             }
         };
+        let oidc = file.oidc.map(|oidc| oidc.resolve(party, beside)).transpose();
+        let oidc = oidc.map_err(|message| source.whole(message))?;
         let store = file.store.map_or_else(|| state(beside(Path::new(STORE))), |store| beside(&store));
         let audit = file.audit.map_or_else(|| store.with_file_name(AUDIT), |audit| beside(&audit));
         let place = match file.store_postgres {
@@ -178,6 +186,7 @@ impl NodeConfig {
             cluster,
             identity,
             policy,
+            oidc,
             threads,
             listen: file.listen,
             limits: file.limits,

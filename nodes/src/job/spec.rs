@@ -25,11 +25,12 @@ pub use train::{MethodSpec, StopSpec, TrainSpec, Trainer};
 use crate::{
     job::JobId,
     pki::ClientName,
+    seal::OutputKey,
     tables::{ColumnName, TableName},
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 use trefoil_circuits::{credit::CreditError, program::Shape};
 
 /// The public description of a job. All its sizes follow from it, never from a message.
@@ -91,6 +92,9 @@ pub struct OutputSpec {
     /// The names of the clients that may fetch it, each once: at least one, unless it stays at the nodes. The client that submits the job is not among them unless named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recipients: Vec<ClientName>,
+    /// Keys of recipients, to which the nodes seal their shares of it: nobody on the way sees one. Others are given theirs as they are.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<ClientName, OutputKey>,
     /// The table of shares that it becomes. Left out, it becomes none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<KeptTable>,
@@ -114,6 +118,8 @@ pub struct OutputTerms {
     pub shape: Shape,
     /// Who may fetch it.
     pub recipients: Vec<ClientName>,
+    /// To which keys it is sealed for them, as far as they have any.
+    pub keys: BTreeMap<ClientName, OutputKey>,
 }
 
 /// A specification that contradicts itself. The client has to act.
@@ -137,6 +143,11 @@ pub enum SpecFault {
         "output {0} names no recipient and no table, one recipient twice, or more than {MAX_RECIPIENTS}; name each once"
     )]
     Recipients(usize),
+    /// A key of somebody who is no recipient.
+    #[error(
+        "output {0} names a key of `{1}`, who is none of its recipients; name the client there, or leave the key out"
+    )]
+    Keys(usize, ClientName),
     /// Two outputs would become one table, and do not fit together.
     #[error(
         "output {0} would become columns of the same table as another, which has other rows or permits; give each a name or version of its own, or the same rows and permits"
@@ -222,6 +233,9 @@ impl JobSpec {
             if (names.is_empty() && output.table.is_none()) || names.len() > MAX_RECIPIENTS || twice() {
                 return Err(SpecFault::Recipients(k));
             }
+            if let Some(name) = output.keys.keys().find(|name| !names.contains(name)) {
+                return Err(SpecFault::Keys(k, name.clone()));
+            }
         }
         let made = making(self, &outputs, JobId::from([0; 16]))?;
         if matches!(self.program, ProgramSpec::CreditJoin(_)) {
@@ -286,7 +300,8 @@ impl JobSpec {
         let shapes = self.sizes()?.outputs.into_iter().enumerate();
         let outputs = shapes.map(|(k, shape)| {
             let recipients = self.outputs.get(k).map_or_else(|| vec![client.clone()], |o| o.recipients.clone());
-            OutputTerms { shape, recipients }
+            let keys = self.outputs.get(k).map_or_else(BTreeMap::new, |o| o.keys.clone());
+            OutputTerms { shape, recipients, keys }
         });
         Ok(Terms { digest: self.digest(client), mode: self.mode, outputs: outputs.collect() })
     }
@@ -295,12 +310,12 @@ impl JobSpec {
 impl OutputSpec {
     /// An output for these clients.
     pub const fn to(recipients: Vec<ClientName>) -> Self {
-        Self { recipients, table: None }
+        Self { recipients, keys: BTreeMap::new(), table: None }
     }
 
     /// An output that nobody learns and that stays at the nodes.
     pub const fn kept(table: KeptTable) -> Self {
-        Self { recipients: Vec::new(), table: Some(table) }
+        Self { recipients: Vec::new(), keys: BTreeMap::new(), table: Some(table) }
     }
 }
 

@@ -1,8 +1,9 @@
 //! What a node tells the client about a job: the body of `GET /v1/jobs/{id}`.
 
 use super::{JobId, ModeSpec, OutputTerms, ring};
-use crate::pki::ClientName;
+use crate::{pki::ClientName, seal::OutputKey};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use trefoil_circuits::program::{RingKind, Shape};
 use trefoil_engine::{Cost, Party};
 
@@ -34,13 +35,16 @@ pub struct OutputStatus {
     pub len: usize,
     /// Who may fetch it.
     pub recipients: Vec<ClientName>,
+    /// To which keys it is sealed for them, as far as they have any.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<ClientName, OutputKey>,
 }
 
 impl OutputStatus {
     /// As the job's terms say.
     pub fn of(terms: &OutputTerms) -> Self {
-        let OutputTerms { shape, recipients } = terms;
-        Self { ring: shape.ring, len: shape.len, recipients: recipients.clone() }
+        let OutputTerms { shape, recipients, keys } = terms;
+        Self { ring: shape.ring, len: shape.len, recipients: recipients.clone(), keys: keys.clone() }
     }
 
     /// Its shape.
@@ -51,7 +55,7 @@ impl OutputStatus {
 
 impl From<OutputStatus> for OutputTerms {
     fn from(status: OutputStatus) -> Self {
-        Self { shape: status.shape(), recipients: status.recipients }
+        Self { shape: status.shape(), recipients: status.recipients, keys: status.keys }
     }
 }
 
@@ -183,7 +187,7 @@ mod tests {
     fn the_wire_form_is_flat_and_named() {
         let id = JobId::from([0xab; 16]);
         let [owner, bob] = ["alice", "bob"].map(|name| name.parse::<ClientName>().unwrap());
-        let outputs = vec![OutputStatus { ring: RingKind::Bits, len: 7, recipients: vec![bob] }];
+        let outputs = vec![OutputStatus { ring: RingKind::Bits, len: 7, recipients: vec![bob], keys: BTreeMap::new() }];
         let cost = JobCost { rounds: 80, bytes_sent: 10, products: 3, seconds: 0.5 };
         let failure = Failure::new(FailureKind::Missing, "why").blaming(Party::P2);
         let hex = "ab".repeat(16);

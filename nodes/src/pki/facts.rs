@@ -65,6 +65,8 @@ impl fmt::Debug for Fingerprint {
 
 /// The name of a client: 1 to 64 of the letters, digits, `.`, `_` and `-`.
 ///
+/// Or, of a client without a certificate, `oidc:` and what a token says, 64 characters together: no certificate has such a name.
+///
 /// It stands for the client wherever jobs and tables belong to somebody or are released to somebody: the cluster's authority gives one name to one client.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(try_from = "String", into = "String")]
@@ -85,7 +87,8 @@ impl FromStr for ClientName {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if (1..=64).contains(&text.len()) && text.chars().all(allowed) {
+        let own = text.strip_prefix(Self::TOKEN_PREFIX).unwrap_or(text);
+        if !own.is_empty() && text.len() <= 64 && own.chars().all(allowed) {
             Ok(Self(text.to_owned()))
         } else {
             Err(format!("`{text}` is not a client name; use 1 to 64 of the letters, digits, `.`, `_` and `-`"))
@@ -137,6 +140,8 @@ impl Role {
             return known.map(Self::Node).ok_or_else(|| format!("unknown party in `{uri}`"));
         }
         match uri.strip_prefix("trefoil:client:") {
+            // No certificate gives the name of a token.
+            Some(name) if name.starts_with(ClientName::TOKEN_PREFIX) => Err(format!("the name of a token in `{uri}`")),
             Some(name) => name.parse().map(Self::Client),
             None => Err(format!("unknown role `{uri}`")),
         }
@@ -229,7 +234,14 @@ mod tests {
         for role in Party::ALL.map(Role::Node).into_iter().chain([Role::Client(client)]) {
             assert_eq!(Role::from_uri(&role.uri()), Ok(role));
         }
-        for bad in ["trefoil:node:P3", "trefoil:node:", "trefoil:client:", "trefoil:client:a b", "trefoil:admin:x"] {
+        for bad in [
+            "trefoil:node:P3",
+            "trefoil:node:",
+            "trefoil:client:",
+            "trefoil:client:a b",
+            "trefoil:admin:x",
+            "trefoil:client:oidc:x",
+        ] {
             assert!(Role::from_uri(bad).is_err(), "{bad}");
         }
     }

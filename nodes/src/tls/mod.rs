@@ -55,12 +55,12 @@ pub fn mesh_client(identity: &Identity, cluster: &Cluster, peer: Party, alpn: &[
     client(identity, verifier, &[alpn])
 }
 
-/// What the API of a node requires of those who call it: any node or client of the cluster.
+/// What the API of a node requires of those who call it: as `expect` says, the certificate of any node or client of the cluster, or one of these or none.
 ///
 /// # Errors
 /// [`Error::Certificate`] if the identity cannot be used.
-pub fn api_server(identity: &Identity, cluster: &Cluster) -> Result<ServerConfig, Error> {
-    let verifier = Verifier::new(cluster, Expect::Anyone, api_provider())?;
+pub fn api_server(identity: &Identity, cluster: &Cluster, expect: Expect) -> Result<ServerConfig, Error> {
+    let verifier = Verifier::new(cluster, expect, api_provider())?;
     server(identity, verifier, &API_ALPN)
 }
 

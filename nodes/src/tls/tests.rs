@@ -127,7 +127,7 @@ fn the_api_accepts_clients_and_nodes_and_knows_which() {
     let w = world(Lifetime::days(1));
     let cases = [(&w.client, Role::Client(alice())), (&w.nodes[2], Role::Node(Party::P2))];
     for (caller, role) in cases {
-        let server = api_server(&w.nodes[0], &w.cluster).expect("a server");
+        let server = api_server(&w.nodes[0], &w.cluster, Expect::Anyone).expect("a server");
         let client = api_client(caller, &w.cluster, Party::P0).expect("a client");
         let chain = handshake(server, client).expect("accepted");
         assert_eq!(peer_role(&chain, &w.cluster), Ok(role));
@@ -172,7 +172,7 @@ fn expired_and_future_certificates_are_refused_on_either_side() {
 
         let good = world(Lifetime::days(1));
         let late = identity(&good.authority.issue_client(&alice(), lifetime).expect("a certificate"));
-        let server = api_server(&good.nodes[0], &good.cluster);
+        let server = api_server(&good.nodes[0], &good.cluster, Expect::Anyone);
         let (told, at_server) = failure(server, api_client(&late, &good.cluster, Party::P0));
         assert!(at_server.contains("expired or is not valid yet"), "{at_server}");
         assert!(told.contains("the other end refused our certificate"), "{told}");

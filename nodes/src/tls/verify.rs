@@ -30,6 +30,8 @@ pub enum Expect {
     Node(Party),
     /// Any node or client of the cluster.
     Anyone,
+    /// Any of these, or somebody without a certificate, who shows a token later.
+    AnyoneOrToken,
 }
 
 impl Expect {
@@ -41,7 +43,7 @@ impl Expect {
     pub fn check(self, certificate: &CertificateDer<'_>, cluster: &Cluster) -> Result<Role, CertificateFault> {
         let got = CertificateFacts::of(certificate)?.role()?;
         let accepted = match (self, &got) {
-            (Self::Anyone, _) => true,
+            (Self::Anyone | Self::AnyoneOrToken, _) => true,
             (Self::PeerOf(me), Role::Node(party)) => *party != me,
             (Self::Node(expected), Role::Node(party)) => *party == expected,
             (Self::PeerOf(_) | Self::Node(_), Role::Client(_)) => false,
@@ -62,7 +64,7 @@ impl Expect {
         match self {
             Self::PeerOf(me) => format!("node {} or {}", me.next(), me.prev()),
             Self::Node(party) => format!("node {party}"),
-            Self::Anyone => "a node or a client".to_owned(),
+            Self::Anyone | Self::AnyoneOrToken => "a node or a client".to_owned(),
         }
     }
 }
@@ -127,6 +129,10 @@ impl Verifier {
 }
 
 impl ClientCertVerifier for Verifier {
+    fn client_auth_mandatory(&self) -> bool {
+        self.expect != Expect::AnyoneOrToken
+    }
+
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         self.clients.root_hint_subjects()
     }

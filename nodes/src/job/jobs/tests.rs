@@ -1,7 +1,7 @@
 use super::*;
 use crate::job::{JobCost, ModeSpec, OutputTerms, ProgramKind};
 use proptest::prelude::*;
-use std::{sync::LazyLock, time::Duration};
+use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
 use trefoil_circuits::program::Shape;
 use trefoil_engine::{Lanes, Party, client::OutputShare};
 
@@ -14,7 +14,11 @@ fn terms() -> Terms {
 
 /// One output for each.
 fn terms_for(recipients: &[&ClientName]) -> Terms {
-    let output = |name: &&ClientName| OutputTerms { shape: Shape::bits(1), recipients: vec![(*name).clone()] };
+    let output = |name: &&ClientName| OutputTerms {
+        shape: Shape::bits(1),
+        recipients: vec![(*name).clone()],
+        keys: BTreeMap::new(),
+    };
     Terms { digest: [9; 32], mode: ModeSpec::Malicious, outputs: recipients.iter().map(output).collect() }
 }
 
