@@ -28,7 +28,7 @@ pub(crate) const ROLE: &str = "trefoil";
 pub(crate) const DATABASE: &str = "postgres";
 
 /// How long a server may take to start: others build on this machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A server that runs. Ended when dropped.
 pub(crate) struct PostgresServer {
