@@ -45,7 +45,7 @@ pub enum Reading<'a> {
 /// Records that are changed together.
 pub enum Writing<'a> {
     /// Of a file.
-    File(FileWriting<'a>),
+    File(Box<FileWriting<'a>>),
     /// Of a server.
     Server(Session<'a>),
 }
@@ -61,17 +61,14 @@ impl Backend {
 
     /// Opens them again, in the place of what this process had open before.
     pub(super) fn reopen(before: &mut Option<Self>, place: &Location, sealer: &Sealer) -> Result<(), StoreError> {
-        let again = match (before.as_ref(), place) {
+        let again = if let (Some(Self::Server(server)), Location::Postgres(settings)) = (before.as_ref(), place) {
             // The server may not know yet that the connection is gone.
-            (Some(Self::Server(server)), Location::Postgres(settings)) => {
-                let session = server.give_up();
-                Self::Server(Server::open(settings, sealer, Some(session))?)
-            }
-            _ => {
-                // The lock of the file goes first.
-                drop(before.take());
-                Self::open(place, sealer)?
-            }
+            let session = server.give_up();
+            Self::Server(Server::open(settings, sealer, Some(&session))?)
+        } else {
+            // The lock of the file goes first.
+            drop(before.take());
+            Self::open(place, sealer)?
         };
         *before = Some(again);
         Ok(())
@@ -94,7 +91,7 @@ impl Backend {
 
     pub(super) fn begin_write(&self) -> Result<Writing<'_>, StoreError> {
         Ok(match self {
-            Self::File(file) => Writing::File(file.begin_write()?),
+            Self::File(file) => Writing::File(Box::new(file.begin_write()?)),
             Self::Server(server) => Writing::Server(server.begin_write()?),
         })
     }

@@ -132,7 +132,7 @@ impl Embedded {
 
 impl Tables for FileReading<'_> {
     fn get(&self, space: Space, name: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        get(self.table(space)?, name).map_err(|e| StoreError::of_database(self.place, e))
+        get(&self.table(space)?, name).map_err(|e| StoreError::of_database(self.place, e))
     }
 
     fn list(&self, space: Space, prefix: &[u8]) -> Result<Vec<Vec<u8>>, StoreError> {
@@ -148,7 +148,7 @@ impl FileReading<'_> {
 
 impl Tables for FileWriting<'_> {
     fn get(&self, space: Space, name: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        get(self.table(space)?, name).map_err(|e| StoreError::of_database(self.place, e))
+        get(&self.table(space)?, name).map_err(|e| StoreError::of_database(self.place, e))
     }
 
     fn list(&self, space: Space, prefix: &[u8]) -> Result<Vec<Vec<u8>>, StoreError> {
@@ -198,7 +198,7 @@ pub(super) const fn table(space: Space) -> TableDefinition<'static, Bytes, Bytes
     TableDefinition::new(space.name())
 }
 
-fn get(table: impl ReadableTable<Bytes, Bytes>, name: &[u8]) -> Result<Option<Vec<u8>>, redb::Error> {
+fn get(table: &impl ReadableTable<Bytes, Bytes>, name: &[u8]) -> Result<Option<Vec<u8>>, redb::Error> {
     Ok(table.get(name)?.map(|found: AccessGuard<'_, Bytes>| found.value().to_vec()))
 }
 

@@ -53,6 +53,7 @@ pub(super) enum Slot {
 
 /// What came of a request to store a table.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one for each upload, and it is taken apart at once")]
 pub enum Arrival {
     /// Its body may be read.
     New(Box<Arriving>),

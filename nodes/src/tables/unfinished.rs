@@ -188,7 +188,9 @@ impl TableStore {
             _ => false,
         };
         let over: Vec<TableKey> = slots.iter().filter(|(_, slot)| is_over(slot)).map(|(key, _)| key.clone()).collect();
-        over.iter().for_each(|key| self.drop_paused(&mut slots, key));
+        for key in &over {
+            self.drop_paused(&mut slots, key);
+        }
     }
 }
 

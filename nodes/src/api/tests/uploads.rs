@@ -52,7 +52,7 @@ impl Kept {
 
     /// Waits until what is removed in the background is gone.
     async fn has_parts(&self, expected: usize) {
-        let end = std::time::Instant::now() + Duration::from_secs(60);
+        let end = std::time::Instant::now() + Duration::from_mins(1);
         while self.parts().await != expected {
             assert!(std::time::Instant::now() < end, "{} parts, not {expected}", self.parts().await);
             tokio::task::yield_now().await;
@@ -81,11 +81,14 @@ fn spec() -> TableSpec {
 fn body_of(spec: &TableSpec) -> Bytes {
     let mut body = frame(&spec.canonical()).to_vec();
     body.reserve(16 * ROWS as usize);
-    (0..2 * ROWS).for_each(|k| body.extend_from_slice(&k.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()));
+    for k in 0..2 * ROWS {
+        body.extend_from_slice(&k.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
+    }
     body.into()
 }
 
 /// Some bytes of a body, and then the connection breaks, or nothing comes any more.
+#[derive(Clone, Copy)]
 enum End {
     Whole,
     Broken,

@@ -12,7 +12,7 @@ const SEE_LOG: &str = "see the log of the server; the node tries again at the ne
 pub(super) fn of_server(place: &Location, error: sqlx::Error) -> StoreError {
     let server = |cause: String, remedy| StoreError::Server { place: place.clone(), cause, remedy };
     match error {
-        sqlx::Error::Io(e) if e.get_ref().is_some_and(|e| e.is::<rustls::Error>()) => {
+        sqlx::Error::Io(e) if matches!(e.get_ref(), Some(cause) if cause.is::<rustls::Error>()) => {
             server(format!("no connection by TLS ({e})"), BY_TLS)
         }
         sqlx::Error::Io(e) => server(format!("the connection has failed ({e})"), IS_IT_THERE),

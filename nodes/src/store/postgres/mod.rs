@@ -31,7 +31,7 @@ const STATEMENT: Duration = Duration::from_secs(35);
 const CONNECT: Duration = Duration::from_secs(25);
 
 /// How long a transaction waits for those before it.
-const TURN: Duration = Duration::from_secs(60);
+const TURN: Duration = Duration::from_mins(1);
 
 /// A connection that was not used for so long may be gone without anybody having noticed.
 const IDLE: Duration = Duration::from_secs(1);
@@ -69,12 +69,12 @@ impl Server {
     pub(super) fn open(
         settings: &Arc<Postgres>,
         sealer: &Sealer,
-        before: Option<SessionId>,
+        before: Option<&SessionId>,
     ) -> Result<Self, StoreError> {
         let (place, runtime) = (Location::Postgres(settings.clone()), runtime()?);
         let connected = async {
             let mut connection = connect::connect(settings, Some(sealer.whose().party)).await?;
-            let session = connect::lock(&mut connection, settings, before.as_ref()).await?;
+            let session = connect::lock(&mut connection, settings, before).await?;
             Ok((connection, session))
         };
         let connected = runtime.block_on(async { timeout(CONNECT, connected).await });

@@ -134,13 +134,13 @@ impl<'a> Session<'a> {
         }
         result
     }
+}
 
-    fn check(&self, name: &[u8]) -> Result<(), StoreError> {
-        if name.len() > LONGEST_NAME {
-            return Err(StoreError::Bug(format!("a record has a name of {} bytes", name.len())));
-        }
-        Ok(())
+fn check(name: &[u8]) -> Result<(), StoreError> {
+    if name.len() > LONGEST_NAME {
+        return Err(StoreError::Bug(format!("a record has a name of {} bytes", name.len())));
     }
+    Ok(())
 }
 
 /// Whether the schema has the tables of a node.
@@ -174,7 +174,7 @@ impl Tables for Session<'_> {
 
 impl Writes for Session<'_> {
     fn put(&mut self, space: Space, name: &[u8], sealed: &[u8]) -> Result<(), StoreError> {
-        self.check(name)?;
+        check(name)?;
         let put = self.run(async |c| {
             let put = "INSERT INTO records (space, name, value) VALUES ($1, $2, $3) \
                        ON CONFLICT (space, name) DO UPDATE SET value = excluded.value";

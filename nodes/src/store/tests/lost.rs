@@ -12,7 +12,7 @@ use std::{
 };
 
 /// How long a condition is waited for.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Puts a number into two records at once.
 async fn count(store: &Store, writer: u8, number: u64) -> Result<(), StoreError> {

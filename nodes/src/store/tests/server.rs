@@ -28,7 +28,7 @@ pub(crate) const ROLE: &str = "trefoil";
 pub(crate) const DATABASE: &str = "postgres";
 
 /// How long a server may take to start: others build on this machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A server that runs. Ended when dropped.
 pub(crate) struct PostgresServer {
@@ -73,8 +73,8 @@ impl PostgresServer {
         let children = fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children")).unwrap_or_default();
         let children = children.split_whitespace().filter_map(|pid| pid.parse().ok());
         // The one that would start the others again goes first.
-        for pid in [postmaster as i32].into_iter().chain(children) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        for process in [postmaster].into_iter().chain(children) {
+            let _ = kill(pid(process), Signal::SIGKILL);
         }
         self.process.wait().expect("our child");
         let until = Instant::now() + PATIENCE;
@@ -109,7 +109,7 @@ impl PostgresServer {
     }
 
     fn end(&mut self) {
-        let ended = kill(Pid::from_raw(self.process.id() as i32), Signal::SIGQUIT);
+        let ended = kill(pid(self.process.id()), Signal::SIGQUIT);
         if ended.is_ok() {
             let _ = self.process.wait();
         }
@@ -136,7 +136,9 @@ fn launch(programs: &Path, dir: &Path, more: &[String]) -> Result<Child, String>
         "-c",
         "lc_messages=C",
     ]);
-    more.iter().for_each(|setting| drop(postgres.args(["-c", setting])));
+    for setting in more {
+        postgres.args(["-c", setting]);
+    }
     postgres.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut process = postgres.spawn().expect("postgres runs");
     let log = BufReader::new(process.stderr.take().expect("a pipe"));
@@ -161,6 +163,10 @@ fn launch(programs: &Path, dir: &Path, more: &[String]) -> Result<Child, String>
             Err(format!("the server does not start: {ended:?}"))
         }
     }
+}
+
+fn pid(process: u32) -> Pid {
+    Pid::from_raw(i32::try_from(process).expect("the number of a process"))
 }
 
 /// The server refuses to run as root.
