@@ -8,7 +8,7 @@ use crate::{
     audit::{AuditWhose, Keeper},
     auth::{Auth, AuthConfig, Bounds},
     config::{Address, NodeConfig},
-    job::{Jobs, Runner, Sessions, Turns},
+    job::{Clock, Jobs, OutputStore, Records, Runner, Sessions, Turns},
     keys::{Keys, KeysConfig},
     mesh::{ALPN, Mesh, MeshConfig, MeshError},
     receipt::Notary,
@@ -64,8 +64,12 @@ impl Node {
         let whose = AuditWhose { cluster: cluster.id(), party };
         let (audit, before) =
             Keeper::open(audit, whose, store.clone(), [limits.retention, limits.job_deadline]).await?;
-        let jobs = Jobs::new(limits.clone(), audit.log().clone());
-        jobs.recover(before).map_err(Error::system("write the audit log"))?;
+        let (outputs, done) = OutputStore::open(store.clone()).await?;
+        let clock: Clock = Arc::new(now_unix_ms);
+        let records = Records { journal: audit.log().clone(), outputs: Some(outputs), clock };
+        let jobs = Jobs::with(limits.clone(), records);
+        jobs.recover(before, done).map_err(Error::system("write the audit log"))?;
+        jobs.erase().await?;
         let sessions: Arc<dyn Sessions> = Arc::new(MeshSessions::new(mesh.clone()));
         let runner = Runner::new(jobs.clone(), sessions.clone(), turns.clone());
         let status = {
@@ -186,7 +190,10 @@ async fn sweep(jobs: Arc<Jobs>) {
     let mut interval = tokio::time::interval(SWEEP);
     loop {
         interval.tick().await;
-        jobs.sweep(Instant::now());
+        jobs.sweep();
+        if let Err(error) = jobs.erase().await {
+            tracing::error!("outputs whose time is over could not be removed from the store: {error}");
+        }
     }
 }
 

@@ -1,14 +1,18 @@
 //! Running jobs: from an accepted job to its output or its failure.
 
 use super::{
-    Failure, FailureKind, Input, Job, JobCost, Jobs, Keeping, Kept, Outputs, Prepared, RunFault, Terms, Turns,
-    agree::agree, ranges::Ranges,
+    CANCELLED, Failure, FailureKind, Flow, Input, Job, JobCost, Jobs, Keeping, Kept, Outputs, Prepared, RunFault,
+    Terms, Turns, agree::agree, progress::Counted, ranges::Ranges,
 };
 use crate::{
     executor::Tasks,
     tables::{Arriving, TableFault},
 };
-use std::{fmt, sync::Arc, time::Instant};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 use trefoil_circuits::{credit::Number, program::OutputVector};
@@ -74,6 +78,11 @@ impl Runner {
         Arc::new(Self { jobs, sessions, turns })
     }
 
+    /// How many turns are before a job in the queue, if it waits there: known to the coordinator alone.
+    pub fn before(&self, job: &Job) -> Option<usize> {
+        self.turns.before(job.id().session())
+    }
+
     /// Starts a job as a task of its own, with its inputs and the tables that its outputs become. Whatever happens, what becomes of it is recorded.
     pub fn start(self: &Arc<Self>, job: Arc<Job>, prepared: Prepared, ends: (Vec<Input>, Kept)) -> JoinHandle<()> {
         let this = self.clone();
@@ -86,12 +95,13 @@ impl Runner {
             let end = run
                 .await
                 .unwrap_or_else(|e| Err(Failure::new(FailureKind::Internal, format!("{e}; please report this"))));
-            this.record(&job, end);
+            this.record(&job, end).await;
         })
     }
 
-    fn record(&self, job: &Job, end: Verdict) {
+    async fn record(&self, job: &Job, end: Verdict) {
         let (id, mode) = (job.id(), job.terms().mode);
+        let end = self.jobs.keep(job, end).await;
         match &end {
             Ok((_, cost)) => {
                 info!(%id, %mode, "done: {} rounds, {} bytes sent, {:.3} s", cost.rounds, cost.bytes_sent, cost.seconds);
@@ -99,24 +109,29 @@ impl Runner {
             Err(failure) if failure.kind == FailureKind::Cancelled => info!(%id, %mode, "cancelled"),
             Err(failure) => warn!(%id, %mode, "failed: {}", failure.cause),
         }
-        self.jobs.finish(job, end);
+        self.jobs.conclude(job, end);
+        // What failed, or was deleted meanwhile. If that fails, it is tried again.
+        if let Err(error) = self.jobs.erase().await {
+            error!("outputs that are not needed could not be removed from the store: {error}");
+        }
     }
 
     /// Runs a job under its deadline and until somebody stops it.
     async fn attend(&self, job: &Job, prepared: Prepared, ends: (Vec<Input>, Kept)) -> Verdict {
-        let limits = self.jobs.limits();
+        let (most, limit) = self.deadline(job);
+        let deadline = job.admitted() + most;
+        let late = || {
+            Failure::new(FailureKind::Deadline, format!("not done within {most:?}; split the job, or raise {limit}"))
+        };
         let join = self.sessions.join(job.id().session(), job.terms().digest);
         let mut session = tokio::select! {
             reason = job.stopped() => return Err(reason),
+            () = tokio::time::sleep_until(deadline.into()) => return Err(late()),
             joined = join => joined?,
         };
-        let deadline = job.admitted() + limits.job_deadline;
         let result = tokio::select! {
             reason = job.stopped() => Err(reason),
-            () = tokio::time::sleep_until(deadline.into()) => Err(Failure::new(
-                FailureKind::Deadline,
-                format!("not done within {:?}; split the job, or raise limits.job_deadline on every node", limits.job_deadline),
-            )),
+            () = tokio::time::sleep_until(deadline.into()) => Err(late()),
             result = self.compute(job, &mut *session, &prepared, ends) => result,
         };
         // What the three have come to together is no fault of the session: told to the peers as one, it would overtake the last frames.
@@ -124,6 +139,15 @@ impl Runner {
         let (outputs, kept, cost) = result??;
         // Nobody stops it any more: a job that has failed leaves no tables.
         store(job.terms(), kept, outputs).await.map(|outputs| (outputs, cost))
+    }
+
+    /// Within what time a job has to be done, and what says so.
+    fn deadline(&self, job: &Job) -> (Duration, &'static str) {
+        let most = self.jobs.limits().job_deadline;
+        match job.terms().deadline.filter(|deadline| *deadline < most) {
+            Some(deadline) => (deadline, "its deadline_seconds"),
+            None => (most, "limits.job_deadline on every node"),
+        }
     }
 
     /// The session has ended well if there is a verdict, whatever it is.
@@ -141,14 +165,16 @@ impl Runner {
         let within = agree(me, job.id().session(), &*net, &ranges.entries(&inputs)).await.map_err(failed)??;
         ranges.agreed(&inputs, &within);
         let names: Vec<String> = inputs.iter().enumerate().map(|(k, input)| name(k, input)).collect();
-        let turn = self.turns.wait(job.id().session(), &*net, prepared.strands()).await.map_err(failed)?;
+        let flow = Flow::Client(job.owner().clone());
+        let turn = self.turns.wait(job.id().session(), &*net, (flow, prepared.strands())).await.map_err(failed)?;
         job.running();
         let start = Instant::now();
         // Tables are copied only now, when there is a place for the job.
         let limited = inputs.into_iter().zip(ranges.limits()).map(|(input, limit)| Ok((input.vector()?, *limit)));
         let inputs = limited.collect::<Result<_, _>>().map_err(failed)?;
         // What proves is large and would lie in every future around it.
-        let work = Box::pin(prepared.run(session.seat().map_err(failed)?, net, inputs, &Tasks));
+        let counted = Arc::new(Counted { net, sent: job.sent() });
+        let work = Box::pin(prepared.run(session.seat().map_err(failed)?, counted, inputs, &Tasks));
         let (outputs, cost) = match work.await {
             Ok(done) => done,
             Err(RunFault::Protocol(error)) => return Err(failed(error)),
@@ -231,6 +257,11 @@ pub(crate) fn failure(me: Party, error: &Error) -> Failure {
             format!("{peer} misbehaved: {fault}; find out what runs there before anything is submitted again"),
         )
         .blaming(*peer),
+        Error::Link { peer, cause: LinkFault::Ended(cause) } if cause.starts_with(CANCELLED) => {
+            // The third node may have passed it on.
+            let cause = if *cause == *CANCELLED { format!("{CANCELLED}, at {peer}") } else { cause.clone() };
+            Failure::new(FailureKind::Cancelled, cause)
+        }
         Error::Link { peer, cause: LinkFault::Ended(cause) } => {
             Failure::new(FailureKind::Link, format!("the session ended at {peer}: {cause}; {again}")).blaming(*peer)
         }

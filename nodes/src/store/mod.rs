@@ -27,12 +27,14 @@
 mod error;
 mod files;
 mod open;
+mod parts;
 mod rekey;
 mod seal;
 mod transaction;
 
 pub use error::StoreError;
 pub use files::{KEY_VARIABLE, StoreFiles, create_key};
+pub(crate) use parts::{Components, Parts};
 pub use rekey::{Rekeyed, rekey};
 pub use transaction::{ReadTransaction, Tables, Transaction, WriteTransaction};
 
@@ -77,6 +79,10 @@ pub enum Space {
     TableParts,
     /// The end of the audit log.
     Audit,
+    /// Jobs that are done, without the entries of their outputs.
+    Outputs,
+    /// The entries of outputs.
+    OutputParts,
 }
 
 /// Which node a store belongs to.
@@ -106,7 +112,7 @@ struct Inner {
 }
 
 impl Space {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Keys,
         Self::Templates,
         Self::Credentials,
@@ -115,6 +121,8 @@ impl Space {
         Self::Tables,
         Self::TableParts,
         Self::Audit,
+        Self::Outputs,
+        Self::OutputParts,
     ];
 
     /// As the file names it.
@@ -128,6 +136,8 @@ impl Space {
             Self::Tables => "tables",
             Self::TableParts => "table-parts",
             Self::Audit => "audit",
+            Self::Outputs => "outputs",
+            Self::OutputParts => "output-parts",
         }
     }
 

@@ -9,28 +9,19 @@ use super::{
 };
 use crate::{
     pki::ClientName,
-    store::{Space, Store, StoreError, Tables, Transaction, Value, WriteTransaction},
+    store::{Components, Parts, Space, Store, StoreError, Tables, Transaction, Value, WriteTransaction},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::BTreeSet, sync::Arc};
-use tokio::sync::Semaphore;
-use zeroize::Zeroizing;
 
 /// The version of the form of a head.
 const FORMAT: u8 = 1;
-
-/// Bytes of a part.
-const PART: usize = 1 << 20;
-
-/// Parts in a transaction.
-const AT_ONCE: usize = 8;
 
 /// The store, as far as tables are in it.
 #[derive(Clone, Debug)]
 pub(super) struct Archive {
     store: Store,
-    /// One transaction of parts at a time, so that others wait for no more than one.
-    turn: Arc<Semaphore>,
+    parts: Parts,
 }
 
 /// Which copy of a table its parts are of: two uploads that follow each other closely are not mixed up, even under one id.
@@ -69,7 +60,7 @@ enum Record {
 
 impl Archive {
     pub(super) fn new(store: Store) -> Self {
-        Self { store, turn: Arc::new(Semaphore::new(1)) }
+        Self { parts: Parts::new(store.clone(), Space::TableParts), store }
     }
 
     /// Writes tables, all or none. `there` is asked in the last transaction, before any of them is there; if it fails, none will be.
@@ -102,21 +93,7 @@ impl Archive {
 
     async fn parts(&self, tables: &[Arc<StoredTable>]) -> Result<(), StoreError> {
         for table in tables {
-            let parts = (0..2).flat_map(|c| (0..table.component(c).len().div_ceil(PART)).map(move |k| (c, k)));
-            let parts: Vec<_> = parts.collect();
-            for some in parts.chunks(AT_ONCE) {
-                let _turn = self.turn.acquire().await;
-                let (table, some) = (table.clone(), some.to_vec());
-                let write = self.store.write(move |records| {
-                    let prefix = part_prefix(table.key(), table.copy());
-                    some.into_iter().try_for_each(|(c, k)| {
-                        let component = table.component(c);
-                        let part = &component[k * PART..component.len().min((k + 1) * PART)];
-                        records.put(Space::TableParts, &part_name(&prefix, c, k), part)
-                    })
-                });
-                write.await?;
-            }
+            self.parts.write(&part_prefix(table.key(), table.copy()), table).await?;
         }
         Ok(())
     }
@@ -155,7 +132,7 @@ impl Archive {
         is: impl FnOnce(Copy) -> bool + Send + 'static,
         copies: Vec<Copy>,
     ) -> Result<bool, StoreError> {
-        let (store, key) = (self.store.clone(), key.clone());
+        let (store, parts, key) = (self.store.clone(), self.parts.clone(), key.clone());
         let remove = self.store.write(move |records| {
             let found = head(&store, records, &key)?.map(|head| head.copy).filter(|copy| is(*copy));
             if found.is_some() {
@@ -164,8 +141,7 @@ impl Archive {
                 }
             }
             for copy in copies.into_iter().chain(found) {
-                let parts = records.list(Space::TableParts, &part_prefix(&key, copy))?;
-                parts.iter().try_for_each(|part| records.remove(Space::TableParts, part).map(drop))?;
+                parts.remove(records, &part_prefix(&key, copy))?;
             }
             Ok(found.is_some())
         });
@@ -184,7 +160,7 @@ impl Archive {
 
     /// All tables. Parts of which none is made are removed.
     pub(super) async fn load(&self) -> Result<Vec<Found>, StoreError> {
-        let store = self.store.clone();
+        let (store, parts) = (self.store.clone(), self.parts.clone());
         let found = self.store.read(move |records| {
             let mut found = Vec::new();
             for name in records.list(Space::Tables, b"")? {
@@ -201,14 +177,8 @@ impl Archive {
                 let uses = records.get(Space::Tables, &record_name(&key, &Record::Uses))?;
                 let uses = uses.map(|uses| parsed(&store, &uses)).transpose()?.unwrap_or_default();
                 let bytes = spec.component_bytes().map_err(|fault| damaged(&format!("is none: {fault}")))?;
-                let component = |c: usize| {
-                    let mut component = Zeroizing::new(Vec::with_capacity(bytes));
-                    for k in 0..bytes.div_ceil(PART) {
-                        let part = records.get(Space::TableParts, &part_name(&part_prefix(&key, copy), c, k))?;
-                        component.extend_from_slice(&part.ok_or_else(|| damaged("lacks a part"))?);
-                    }
-                    if component.len() == bytes { Ok(component) } else { Err(damaged("has a part of another length")) }
-                };
+                let prefix = part_prefix(&key, copy);
+                let component = |c: usize| parts.read(records, &prefix, (c, bytes))?.map_err(&damaged);
                 let components = [component(0)?, component(1)?];
                 found.push(Found { key, copy, body: Body { spec, components, origins, owners }, uses });
             }
@@ -216,17 +186,21 @@ impl Archive {
         });
         let found = found.await?;
         let whole: BTreeSet<Vec<u8>> = found.iter().map(|found| part_prefix(&found.key, found.copy)).collect();
-        let parts = self.store.list(Space::TableParts, b"").await?;
-        let is_left = |part: &Vec<u8>| !whole.contains(&part[..part.len().saturating_sub(PLACE)]);
-        let rest: Vec<_> = parts.into_iter().filter(is_left).collect();
-        if !rest.is_empty() {
-            tracing::info!("{} parts of tables that were not uploaded to their end are removed", rest.len());
-            let remove = self.store.write(move |records| {
-                rest.iter().try_for_each(|part| records.remove(Space::TableParts, part).map(drop))
-            });
-            remove.await?;
+        let rest = self.parts.remove_rest(|prefix| whole.contains(prefix)).await?;
+        if rest > 0 {
+            tracing::info!("{rest} parts of tables that were not uploaded to their end were removed");
         }
         Ok(found)
+    }
+}
+
+impl Components for StoredTable {
+    fn count(&self) -> usize {
+        2
+    }
+
+    fn component(&self, c: usize) -> &[u8] {
+        StoredTable::component(self, c)
     }
 }
 
@@ -247,9 +221,6 @@ fn put_heads(records: &mut WriteTransaction<'_>, tables: &[Arc<StoredTable>]) ->
     })
 }
 
-/// Bytes of a part's name after the prefix: the component, and the place in it.
-const PLACE: usize = 1 + 4;
-
 /// Owner and name have no zero byte; the version has a length of its own.
 fn prefix(key: &TableKey) -> Vec<u8> {
     let texts = [key.owner.as_str(), key.name.as_str()];
@@ -260,10 +231,6 @@ fn prefix(key: &TableKey) -> Vec<u8> {
 
 fn part_prefix(key: &TableKey, copy: Copy) -> Vec<u8> {
     [&prefix(key)[..], &copy.0.to_be_bytes()].concat()
-}
-
-fn part_name(prefix: &[u8], component: usize, place: usize) -> Vec<u8> {
-    [prefix, &[component as u8], &(place as u32).to_be_bytes()].concat()
 }
 
 fn record_name(key: &TableKey, record: &Record) -> Vec<u8> {
