@@ -8,6 +8,7 @@ pub mod auth;
 pub mod bench;
 pub mod cli;
 pub mod client;
+mod clock;
 pub mod cluster_files;
 pub mod config;
 pub mod credit;

@@ -10,8 +10,9 @@ use crate::{
     api::{Api, KeysApi, Server, auth_router, upkeep_router},
     audit::{AuditWhose, Keeper},
     auth::{Auth, AuthConfig, Bounds},
+    clock::now_unix_ms,
     config::{Address, NodeConfig},
-    job::{Jobs, Runner, Sessions, Turns},
+    job::{Clock, Jobs, OutputStore, Records, Runner, Sessions, Turns},
     keys::{Keys, KeysConfig},
     mesh::{Mesh, MeshConfig, MeshError},
     metrics::{Metrics, Observed, Readings},
@@ -97,10 +98,13 @@ impl Node {
         let whose = AuditWhose { cluster: cluster.id(), party };
         let (audit, before) =
             Keeper::open(audit, whose, store.clone(), [limits.retention, limits.job_deadline]).await?;
-        let journal = Observed::new(audit.log().clone(), metrics.jobs.clone());
-        let jobs = Jobs::new(limits.clone(), Arc::new(journal));
+        let journal = Arc::new(Observed::new(audit.log().clone(), metrics.jobs.clone()));
+        let (outputs, done) = OutputStore::open(store.clone()).await?;
+        let clock: Clock = Arc::new(now_unix_ms);
+        let jobs = Jobs::with(limits.clone(), Records { journal, outputs: Some(outputs), clock });
         let policy = Arc::new(enforcer(policy_files.as_ref(), whose, (&store, &audit)).await?);
-        jobs.recover(before).map_err(Error::system("write the audit log"))?;
+        jobs.recover(before, done).map_err(Error::system("write the audit log"))?;
+        jobs.erase().await?;
         let sessions: Arc<dyn Sessions> = Arc::new(MeshSessions::new(mesh.clone()));
         let runner = Runner::new(jobs.clone(), sessions.clone(), turns.clone());
         let store_health = Arc::new(StoreHealth::new());
@@ -317,7 +321,10 @@ async fn sweep(jobs: Arc<Jobs>, tables: Arc<TableStore>) {
     let mut interval = tokio::time::interval(SWEEP);
     loop {
         interval.tick().await;
-        jobs.sweep(Instant::now());
+        jobs.sweep();
+        if let Err(error) = jobs.erase().await {
+            error!("outputs whose time is over could not be removed from the store: {error}");
+        }
         tables.drop_unfinished();
         for table in tables.erase_expired().await {
             info!("{} has expired and was erased", table.key());

@@ -2,18 +2,23 @@
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use std::{num::NonZeroU32, path::Path};
+use std::{num::NonZeroU32, path::Path, process::Command};
 use trefoil_circuits::{
     aes::{KeySize, reference},
     bristol::{BitOrder, Circuit, Packing},
 };
-use trefoil_engine::Lanes;
+use trefoil_engine::{Lanes, Party};
 use trefoil_nodes::{
     Error,
     cli::ClusterArgs,
     client::{Client, Plain},
-    job::{AesCtrSpec, CircuitSpec, JobSpec, ModeSpec, ProgramSpec, Sha256Hex},
+    config::Cluster,
+    job::{
+        AesCtrSpec, CircuitSpec, Failure, FailureKind, JobEvent, JobSpec, ModeSpec, ProgramSpec, RetainSpec, Sha256Hex,
+    },
     local::{LocalCluster, LocalOptions},
+    pki::Identity,
+    tls,
 };
 
 async fn start() -> (LocalCluster, Client) {
@@ -100,5 +105,95 @@ async fn fifty_jobs_at_once_are_all_done() {
         .expect("all done");
     let expected = key_stream(300);
     assert!(outcomes.iter().all(|o| bytes(o.bits(0).expect("bits")) == expected));
+    cluster.shutdown().await;
+}
+
+/// What `trefoil job` prints.
+fn job(cluster: &LocalCluster, args: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trefoil"));
+    let file = cluster.cluster_file();
+    let done = command.arg("job").arg(args[0]).arg("--cluster").arg(file).args(&args[1..]).output().expect("it runs");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).expect("text")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_done_is_there_after_all_nodes_were_killed() {
+    let options = LocalOptions::of(env!("CARGO_BIN_EXE_trefoil"));
+    let mut cluster = LocalCluster::start(&options).await.expect("a cluster");
+    let client = connect(&cluster.cluster_file()).await.expect("a client");
+    let spec = aes(ModeSpec::SemiHonest, 3000);
+    let submit =
+        async |spec: &JobSpec| client.submit(spec, Bytes::new(), &[Plain::Bits(&KEY)]).await.expect("accepted");
+    let kept = submit(&spec).await;
+    let lost = submit(&JobSpec { retain: RetainSpec::Memory, ..spec.clone() }).await;
+    kept.wait().await.expect("done");
+    lost.wait().await.expect("done");
+    cluster.restart_all(&options).await.expect("they start again");
+    let outcome = client.job(kept.id()).await.expect("known").outcome().await.expect("done");
+    assert_eq!(bytes(outcome.bits(0).expect("bits")), key_stream(3000));
+    let Err(Error::Job { failure, .. }) = lost.wait().await else { panic!("it was in memory") };
+    assert!(failure.kind == FailureKind::Stopped && failure.cause.contains("not at this node any more"), "{failure:?}");
+
+    let id = kept.id().to_string();
+    let listed = job(&cluster, &["list"]);
+    assert!(listed.lines().any(|line| line.starts_with(&id) && line.ends_with(": done")), "{listed}");
+    assert!(listed.contains("not at this node any more"), "{listed}");
+    assert!(job(&cluster, &["watch", &id]).starts_with("done in "));
+    assert_eq!(job(&cluster, &["show", &id]).lines().filter(|line| line.contains(": done in ")).count(), 3);
+    let printed = job(&cluster, &["outputs", &id]);
+    let expected = hex::encode(key_stream(3000));
+    assert_eq!(printed.trim_end(), format!("output 0: {expected}"));
+    job(&cluster, &["cancel", &id]);
+    cluster.restart_all(&options).await.expect("they start again");
+    assert!(matches!(client.job(kept.id()).await, Err(Error::Refused { .. })), "it was deleted");
+    cluster.shutdown().await;
+}
+
+/// Deletes a job at one node, and leaves it at the others.
+async fn delete_at(cluster: &LocalCluster, party: Party, path: &str) {
+    let file = Cluster::load(&cluster.cluster_file()).expect("a cluster file");
+    let identity = Identity::named(&cluster.cluster_file().with_file_name("client.crt")).expect("an identity");
+    let tls = tls::api_client(&identity, &file, party).expect("TLS");
+    let http = reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build().expect("a client");
+    let answer = http.delete(format!("https://{}{path}", file.node(party).api)).send().await.expect("an answer");
+    assert!(answer.status().is_success(), "{}", answer.status());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_cancelled_at_one_node_or_late_ends_at_all_three() {
+    let (cluster, client) = start().await;
+    // Some minutes of work.
+    let long = JobSpec { retain: RetainSpec::Memory, ..aes(ModeSpec::Malicious, 4_000_000) };
+    let submit =
+        async |spec: &JobSpec| client.submit(spec, Bytes::new(), &[Plain::Bits(&KEY)]).await.expect("accepted");
+    let handle = submit(&long).await;
+    let (tell, mut runs) = tokio::sync::mpsc::unbounded_channel();
+    let follow = async |party: Party| {
+        let end = client.follow(handle.id(), party, |event| {
+            if matches!(event, JobEvent::Running { bytes_sent } if *bytes_sent > 0) {
+                // Told once is enough.
+                let _ = tell.send(());
+            }
+        });
+        match end.await.expect("it ends") {
+            JobEvent::Failed { failure } => failure,
+            other => panic!("{other:?}"),
+        }
+    };
+    let cancel = async {
+        runs.recv().await.expect("it runs");
+        delete_at(&cluster, Party::P1, &format!("/v1/jobs/{}", handle.id())).await;
+    };
+    let (at_0, at_2, ()) = tokio::join!(follow(Party::P0), follow(Party::P2), cancel);
+    for Failure { kind, cause, .. } in [at_0, at_2] {
+        assert_eq!((kind, cause.as_str()), (FailureKind::Cancelled, "cancelled by the client, at P1"));
+    }
+    handle.delete().await;
+    // The node is free for the next, which has a second.
+    let late = submit(&JobSpec { deadline_seconds: NonZeroU32::new(1), ..long }).await;
+    let Err(Error::Job { failure, .. }) = late.wait().await else { panic!("it takes minutes") };
+    assert_eq!(failure.kind, FailureKind::Deadline, "{failure:?}");
+    assert!(failure.cause.contains("deadline_seconds"), "{failure:?}");
     cluster.shutdown().await;
 }

@@ -3,8 +3,9 @@
 use super::{Api, Caller, Problem, ProblemKind};
 use crate::{
     job::{
-        Admission, BodyFault, Grounds, Head, Job, JobId, JobState, KeepFault, MEDIA_TYPE, NotAJobId, Outputs, Payload,
-        PrepareFault, Prepared, Refusal, SourceFault, fill, keep, resolve, spend, tables_of,
+        Admission, BodyFault, FetchFault, Grounds, Head, Job, JobEntry, JobId, JobState, KeepFault, MEDIA_TYPE,
+        NotAJobId, Outputs, Payload, PrepareFault, Prepared, Refusal, SourceFault, fill, keep, resolve, spend,
+        tables_of,
     },
     pki::{ClientName, Role},
     policy::{Grant, JobQuestion, Unpermitted},
@@ -32,6 +33,17 @@ const MAX_WAIT: Duration = Duration::from_mins(1);
 pub(super) struct Wait {
     #[serde(default)]
     wait: u64,
+}
+
+/// Jobs in a list unless the caller says otherwise, and at most.
+const USUAL_LIST: usize = 100;
+const MAX_LIST: usize = 1000;
+
+/// The parameters of a request for a list of jobs.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Page {
+    limit: Option<usize>,
 }
 
 /// `PUT /v1/jobs/{id}`: submits a job with this node's shares of the inputs that come with it.
@@ -96,6 +108,20 @@ pub(super) async fn get(
     Ok(state(StatusCode::OK, &job))
 }
 
+/// `GET /v1/jobs?limit=N`: the jobs that the caller has submitted or may fetch outputs of, the newest first.
+pub(super) async fn list(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    page: Result<Query<Page>, axum::extract::rejection::QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(Page { limit }) =
+        page.map_err(|e| ProblemKind::BadRequest.because(format!("{e}; the only parameter is limit, a whole number")))?;
+    let jobs = api.jobs.list(client(&caller)?);
+    let limit = limit.unwrap_or(USUAL_LIST).min(MAX_LIST);
+    let entries: Vec<JobEntry> = jobs.iter().take(limit).map(|job| job.entry()).collect();
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(entries)).into_response())
+}
+
 /// `GET /v1/jobs/{id}/outputs/{k}`: the component `own` of this node's share of an output, then the SHA-256 of the component `next`; for the
 /// recipients that the job names.
 ///
@@ -116,7 +142,11 @@ pub(super) async fn output(
             "job {id} has no output {output} for {name}; GET /v1/jobs/{{id}} lists its outputs and their recipients"
         ))
     })?;
-    match (job.state(), job.outputs()) {
+    let outputs = match job.state() {
+        JobState::Done { .. } => api.jobs.outputs(&job, k).await?,
+        _ => None,
+    };
+    match (job.state(), outputs) {
         (JobState::Done { .. }, Some(outputs)) => {
             let (_, digest) = outputs.get(k).ok_or_else(|| {
                 ProblemKind::Internal.because(format!("output {k} was promised and is not there; please report this"))
@@ -137,6 +167,8 @@ pub(super) async fn output(
             Ok((headers, body).into_response())
         }
         (JobState::Failed { failure }, _) => Err(ProblemKind::Failed.because(failure.cause)),
+        // Between the question and the answer.
+        (JobState::Done { .. }, None) => Err(missing(job.id())),
         _ => Err(ProblemKind::Unfinished.because("wait for its end with GET /v1/jobs/{id}?wait=60, then ask again")),
     }
 }
@@ -172,7 +204,11 @@ pub(super) async fn delete(
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let (id, client) = (job_id(&id)?, client(&caller)?);
-    if api.jobs.delete(id, client) { Ok(StatusCode::NO_CONTENT) } else { Err(missing(id)) }
+    if !api.jobs.delete(id, client) {
+        return Err(missing(id));
+    }
+    api.jobs.erase().await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// The component that goes out in full, kept until the last byte is sent.
@@ -188,7 +224,7 @@ fn state(status: StatusCode, job: &Job) -> Response {
     (status, [(header::CACHE_CONTROL, "no-store")], Json(job.status())).into_response()
 }
 
-fn find(api: &Api, caller: &Caller, id: &str) -> Result<Arc<Job>, Problem> {
+pub(super) fn find(api: &Api, caller: &Caller, id: &str) -> Result<Arc<Job>, Problem> {
     let (id, client) = (job_id(id)?, client(caller)?);
     api.jobs.get(id, client).ok_or_else(|| missing(id))
 }
@@ -277,12 +313,23 @@ impl From<KeepFault> for Problem {
     }
 }
 
+impl From<FetchFault> for Problem {
+    fn from(fault: FetchFault) -> Self {
+        match fault {
+            FetchFault::Refused(refusal) => refusal.into(),
+            FetchFault::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let kind = match refusal {
             Refusal::Taken => ProblemKind::Conflict,
             Refusal::Uploading => ProblemKind::Uploading,
+            Refusal::Share | Refusal::Following { .. } => ProblemKind::Share,
             Refusal::Busy | Refusal::Full => ProblemKind::Busy,
+            Refusal::Stored { .. } => ProblemKind::Full,
             Refusal::Stopping => ProblemKind::Unready,
         };
         kind.because(refusal.to_string())

@@ -6,6 +6,8 @@
 //! | `GET /v1/jobs/{id}?wait=SECONDS` | [`JobStatus`](crate::job::JobStatus), at once or when the job has ended, at the latest after `wait` and one minute |
 //! | `GET /v1/jobs/{id}/outputs/{k}` | this node's share of an output: the component `own`, then 32 bytes, the SHA-256 of the component `next` |
 //! | `DELETE /v1/jobs/{id}` | 204; the caller is done with the job; its submitter cancels it if it has not ended |
+//! | `GET /v1/jobs/{id}/events` | where the job stands, as it changes: a stream of [`JobEvent`](crate::job::JobEvent) |
+//! | `GET /v1/jobs?limit=N` | the caller's jobs, a list of [`JobEntry`](crate::job::JobEntry), the newest first |
 //! | `PUT /v1/tables/{name}/{version}` | stores this node's share of a table: [`TableSpec`](crate::tables::TableSpec) as JSON with its length before it, then `own` and `next` of all columns. 201 and [`TableStatus`](crate::tables::TableStatus); 200 if this upload is complete |
 //! | `PUT /v1/tables/{name}/{version}?upload=ID` | with `Content-Range`, the rest of the body of an upload that was broken off |
 //! | `GET /v1/tables/{name}/{version}/upload` | how far it is: [`UploadStatus`](crate::tables::UploadStatus) |
@@ -42,6 +44,7 @@
 
 mod audited;
 mod auth;
+mod events;
 mod jobs;
 mod keys;
 mod linger;
@@ -101,8 +104,10 @@ impl Api {
     pub fn router(self: Arc<Self>, more: Router) -> Router {
         let job = routing::put(jobs::put).get(jobs::get).delete(jobs::delete);
         Router::new()
+            .route("/v1/jobs", routing::get(jobs::list))
             .route("/v1/jobs/{id}", job)
             .route("/v1/jobs/{id}/outputs/{k}", routing::get(jobs::output))
+            .route("/v1/jobs/{id}/events", routing::get(events::events))
             .route("/v1/tables", routing::get(tables::list))
             .route("/v1/tables/{name}/{version}", routing::put(tables::put).delete(tables::delete))
             .route("/v1/tables/{name}/{version}/upload", routing::get(tables::unfinished))
@@ -113,7 +118,7 @@ impl Api {
             .merge(more.with_state(()))
             .fallback(async || {
                 ProblemKind::NotFound
-                    .because("this API has /v1/jobs/{id}, /v1/jobs/{id}/outputs/{k}, /v1/tables, /v1/tables/{name}/{version}, /v1/tables/{name}/{version}/upload, /v1/keys, /v1/keys/{name}, /v1/auth (docs/api.md), /v1/upkeep, /v1/seal-key, /v1/status, /livez and /readyz")
+                    .because("this API has /v1/jobs, /v1/jobs/{id}, /v1/jobs/{id}/outputs/{k}, /v1/jobs/{id}/events, /v1/tables, /v1/tables/{name}/{version}, /v1/tables/{name}/{version}/upload, /v1/keys, /v1/keys/{name}, /v1/auth (docs/api.md), /v1/upkeep, /v1/seal-key, /v1/status, /livez and /readyz")
             })
             .method_not_allowed_fallback(async || ProblemKind::Method.because("this resource has other methods"))
             .layer(middleware::from_fn_with_state(self.clone(), sealed::open))

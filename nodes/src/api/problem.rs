@@ -71,6 +71,8 @@ pub enum ProblemKind {
     Uploading,
     /// The body came too slowly.
     Slow,
+    /// A limit of this node for one client, which the jobs of this one use up now.
+    Share,
     /// A limit of this node that other jobs use up now.
     Busy,
     /// The node is stopping or does not reach the other nodes.
@@ -94,7 +96,7 @@ pub enum ProblemKind {
 const PREFIX: &str = "urn:trefoil:problem:";
 
 impl ProblemKind {
-    const ALL: [Self; 29] = [
+    const ALL: [Self; 30] = [
         Self::BadRequest,
         Self::NotFound,
         Self::Method,
@@ -115,6 +117,7 @@ impl ProblemKind {
         Self::Conflict,
         Self::Uploading,
         Self::Slow,
+        Self::Share,
         Self::Busy,
         Self::Unready,
         Self::Unfinished,
@@ -149,6 +152,7 @@ impl ProblemKind {
             Self::Conflict => ("conflict", StatusCode::CONFLICT, "The name is taken"),
             Self::Uploading => ("uploading", StatusCode::CONFLICT, "It is being uploaded"),
             Self::Slow => ("slow", StatusCode::REQUEST_TIMEOUT, "The request did not arrive in time"),
+            Self::Share => ("share", StatusCode::TOO_MANY_REQUESTS, "You have as much under way as one client may"),
             Self::Busy => ("busy", StatusCode::SERVICE_UNAVAILABLE, "The node is busy"),
             Self::Unready => ("unready", StatusCode::SERVICE_UNAVAILABLE, "The node cannot run jobs now"),
             Self::Unfinished => ("unfinished", StatusCode::CONFLICT, "The job has not ended yet"),
@@ -194,6 +198,7 @@ impl IntoResponse for Problem {
         let decided = (self.kind() == Some(ProblemKind::Policy)).then(|| Decided(self.detail.clone()));
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let kind = self.kind();
+        let soon = status == StatusCode::SERVICE_UNAVAILABLE || kind == Some(ProblemKind::Share);
         let mut response = (status, Json(self)).into_response();
         if let Some(kind) = kind {
             // For those who count.
@@ -201,7 +206,7 @@ impl IntoResponse for Problem {
         }
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        if soon {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
         }
         if status == StatusCode::UNAUTHORIZED {
@@ -250,6 +255,7 @@ mod tests {
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(response.headers()[header::RETRY_AFTER], RETRY_AFTER);
         assert_eq!(response.headers()[header::CONTENT_TYPE], PROBLEM_TYPE);
+        assert_eq!(ProblemKind::Share.because("yours").into_response().headers()[header::RETRY_AFTER], RETRY_AFTER);
         assert!(!ProblemKind::TooLarge.because("").into_response().headers().contains_key(header::RETRY_AFTER));
     }
 }

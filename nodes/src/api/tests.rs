@@ -1,5 +1,6 @@
 //! The routes without a network: requests of several callers, answers and problems.
 
+mod events;
 mod policed;
 mod sealed;
 mod tables;

@@ -2,11 +2,11 @@
 
 use super::{
     AuditLog, AuditWhose, Event, Link,
-    log::{JobBefore, Known, Recovered},
+    log::{Known, Recovered},
 };
 use crate::{
     Error,
-    job::Sha256Hex,
+    job::{Before, Sha256Hex},
     store::{Space, Store, Value},
 };
 use std::{
@@ -40,7 +40,7 @@ impl Keeper {
         whose: AuditWhose,
         store: Store,
         [retention, deadline]: [Duration; 2],
-    ) -> Result<(Self, Vec<JobBefore>), Error> {
+    ) -> Result<(Self, Before), Error> {
         let anchor = store.get(Space::Audit, ANCHOR).await?;
         let anchor =
             anchor.map(|record| read(&record).ok_or_else(|| store.damaged("the end of the audit log".to_owned())));
@@ -58,11 +58,11 @@ impl Keeper {
             let end = recovered.log.sync().map_err(Error::system("write the audit log to the disk"))?;
             Ok::<_, Error>((recovered, end))
         });
-        let (Recovered { log, jobs }, (entries, link)) = opened.await.map_err(|e| Error::Bug(e.to_string()))??;
+        let (Recovered { log, before }, (entries, link)) = opened.await.map_err(|e| Error::Bug(e.to_string()))??;
         store.put(Space::Audit, ANCHOR, written(entries, link)).await?;
         let log = Arc::new(log);
         let task = tokio::spawn(keep(log.clone(), store.clone()));
-        Ok((Self { log, store, task }, jobs))
+        Ok((Self { log, store, task }, before))
     }
 
     /// The log.

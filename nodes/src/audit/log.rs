@@ -7,9 +7,10 @@ use super::{
 };
 use crate::{
     Error,
+    clock::now_unix_ms,
     config::ClusterId,
-    job::{Accepted, Asked, JobId, JobState, Journal},
-    pki::{Role, create_directory},
+    job::{Accepted, Asked, Before, JobBefore, JobId, JobState, Journal},
+    pki::create_directory,
     tables::Erased,
 };
 use std::{
@@ -23,7 +24,6 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::{SystemTime, UNIX_EPOCH},
 };
 use trefoil_engine::Party;
 
@@ -53,16 +53,13 @@ pub struct Known {
     pub ended_since_unix_ms: u64,
 }
 
-/// A job of the process before this one, and its end, if it had one.
-pub type JobBefore = (Accepted, Option<JobState>);
-
 /// What a node that starts finds in its log.
 #[derive(Debug)]
 pub struct Recovered {
     /// The log, to go on with.
     pub log: AuditLog,
     /// The jobs that may still be asked for.
-    pub jobs: Vec<JobBefore>,
+    pub before: Before,
 }
 
 /// A node's log. Calls are short and write to the system's memory; [`sync`](Self::sync) waits for the disk.
@@ -104,8 +101,8 @@ impl AuditLog {
     ) -> Result<Recovered, Error> {
         create_directory(directory)?;
         let found = files(directory)?;
-        let mut scan =
-            Scan { whose, known, anchored: known.anchor.is_none(), jobs: BTreeMap::new(), order: Vec::new() };
+        let anchored = known.anchor.is_none();
+        let mut scan = Scan { whose, known, anchored, jobs: BTreeMap::new(), order: Vec::new(), used: Vec::new() };
         let first = first_to_read(&found, &known)?;
         let end = visit(&found[first..], &mut |entry, link| scan.entry(entry, link))?;
         let path = found.last().cloned().unwrap_or_else(|| directory.join(name(0)));
@@ -149,9 +146,8 @@ impl AuditLog {
             );
             log.append(&Event::Lost { entries, link }).map_err(failed)?;
         }
-        let jobs = scan.order.iter().filter_map(|job| scan.jobs.remove(job));
-        let jobs = jobs.map(|(_, accepted, end)| (accepted, end)).collect();
-        Ok(Recovered { log, jobs })
+        let jobs = scan.order.iter().filter_map(|job| scan.jobs.remove(job)).collect();
+        Ok(Recovered { log, before: Before { jobs, used: scan.used } })
     }
 
     /// Writes an entry.
@@ -253,7 +249,7 @@ impl Inner {
 #[cfg(test)]
 impl AuditLog {
     /// The disk takes so many bytes of an entry.
-    pub(super) fn fail_at(&self, room: Option<usize>) {
+    pub(crate) fn fail_at(&self, room: Option<usize>) {
         self.lock().room = room;
     }
 }
@@ -281,8 +277,9 @@ struct Scan {
     whose: AuditWhose,
     known: Known,
     anchored: bool,
-    jobs: BTreeMap<JobId, (u64, Accepted, Option<JobState>)>,
+    jobs: BTreeMap<JobId, JobBefore>,
     order: Vec<JobId>,
+    used: Vec<JobId>,
 }
 
 impl Scan {
@@ -299,21 +296,23 @@ impl Scan {
             // The node has told of it before, and ended before its store had the end of the new log.
             Event::Lost { entries, link } => self.anchored |= at(entries, link),
             Event::JobAccepted(accepted) if entry.time_unix_ms >= self.known.since_unix_ms => {
-                self.order.push(accepted.job);
-                self.jobs.insert(accepted.job, (entry.time_unix_ms, accepted, None));
+                let (job, accepted_unix_ms) = (accepted.job, entry.time_unix_ms);
+                self.order.push(job);
+                self.jobs.insert(job, JobBefore { accepted, accepted_unix_ms, end: None, deleted: Vec::new() });
             }
             Event::JobEnded { job, state } => {
                 if entry.time_unix_ms < self.known.ended_since_unix_ms {
-                    self.jobs.remove(&job);
-                } else if let Some((_, _, end)) = self.jobs.get_mut(&job) {
-                    *end = Some(state);
+                    self.used.extend(self.jobs.remove(&job).map(|before| before.accepted.job));
+                } else if let Some(before) = self.jobs.get_mut(&job) {
+                    before.end = Some((state, entry.time_unix_ms));
                 }
             }
             Event::Request(Asked { client, method, path, status, .. }) if method == "DELETE" && status < 300 => {
                 let job = path.strip_prefix("/v1/jobs/").and_then(|id| id.parse().ok());
-                let of = |(_, job, _): &(u64, Accepted, _)| Role::Client(job.owner.clone()).to_string() == client;
-                if let Some(job) = job.filter(|job| self.jobs.get(job).is_some_and(of)) {
-                    self.jobs.remove(&job);
+                match job.map(|job| (job, self.jobs.get_mut(&job))) {
+                    Some((_, Some(before))) => before.deleted.push(client),
+                    Some((job, None)) => self.used.push(job),
+                    None => {}
                 }
             }
             _ => {}
@@ -370,11 +369,6 @@ fn open_file(path: &Path) -> Result<File, Error> {
         File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed())?;
     }
     Ok(file)
-}
-
-fn now_unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl fmt::Debug for AuditLog {

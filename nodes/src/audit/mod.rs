@@ -17,7 +17,7 @@ mod verify;
 pub use chain::{Entry, Link};
 pub use event::Event;
 pub use keeper::Keeper;
-pub use log::{AuditLog, AuditWhose, JobBefore, Known, Recovered};
+pub use log::{AuditLog, AuditWhose, Known, Recovered};
 pub use verify::{Finding, LogFault, LogReport, compare, verify};
 
 #[cfg(test)]

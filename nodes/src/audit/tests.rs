@@ -5,9 +5,9 @@ use crate::{
     Error,
     config::ClusterId,
     job::{
-        Accepted, Asked, Failure, FailureKind, JobCost, JobId, JobState, Journal as _, ModeSpec, ProgramKind, Sha256Hex,
+        Accepted, Asked, Before, Failure, FailureKind, JobCost, JobId, JobState, Journal as _, ModeSpec, ProgramKind,
+        Sha256Hex,
     },
-    pki::Role,
 };
 use std::{
     fs,
@@ -59,6 +59,11 @@ fn open(dir: &TempDir) -> Recovered {
     AuditLog::open(dir.path(), of(Party::P1), Known::default()).expect("a good log")
 }
 
+/// Jobs and their ends, without the times.
+fn told(before: &Before) -> Vec<(Accepted, Option<JobState>)> {
+    before.jobs.iter().map(|job| (job.accepted.clone(), job.end.as_ref().map(|(state, _)| state.clone()))).collect()
+}
+
 fn with_three_jobs(dir: &TempDir) -> (u64, Link) {
     with_jobs(dir, 3)
 }
@@ -96,30 +101,35 @@ fn a_node_that_starts_again_finds_its_jobs() {
     let dir = tempfile::tempdir().expect("a directory");
     with_three_jobs(&dir);
     let all = [(accepted(1), Some(done())), (accepted(2), Some(failed())), (accepted(3), None)];
-    let Recovered { log, jobs } = open(&dir);
-    assert_eq!(jobs, all);
+    let Recovered { log, before } = open(&dir);
+    assert_eq!(told(&before), all);
     // A start that came to nothing changes nothing of that.
     log.append(&started()).expect("room");
     drop(log);
-    let Recovered { log, jobs } = open(&dir);
-    assert_eq!(jobs, all);
-    // What was deleted by whoever has submitted it is not asked for.
+    let Recovered { log, before } = open(&dir);
+    assert_eq!(told(&before), all);
+    // Who is done with a job is known, also of one that the log does not know any more.
     let delete = |client: &str, n: u8| {
         let path = format!("/v1/jobs/{}", JobId::from([n; 16]));
         let (client, method) = (client.to_owned(), "DELETE".to_owned());
         Event::Request(Asked { client, method, path, status: 204, sha256: None, policy: None })
     };
-    let own = Role::Client("alice".parse().expect("a name")).to_string();
-    log.append(&delete(&own, 2)).expect("room");
-    log.append(&delete("another", 1)).expect("room");
+    for (client, n) in [("client alice", 2), ("client bob", 2), ("client alice", 9)] {
+        log.append(&delete(client, n)).expect("room");
+    }
     drop(log);
-    let left = [all[0].clone(), all[2].clone()];
-    assert_eq!(open(&dir).jobs, left);
-    // Nor is what has ended, or could have been accepted, too long ago.
+    let Recovered { before, .. } = open(&dir);
+    assert_eq!(told(&before), all);
+    let deleted = before.jobs.iter().map(|job| job.deleted.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(deleted.collect::<Vec<_>>(), [vec![], vec!["client alice", "client bob"], vec![]]);
+    assert_eq!(before.used, [JobId::from([9; 16])]);
+    // What has ended, or could have been accepted, too long ago is not asked for; its name is not free.
     let known = |since_unix_ms, ended_since_unix_ms| Known { anchor: None, since_unix_ms, ended_since_unix_ms };
-    let jobs = |known| AuditLog::open(dir.path(), of(Party::P1), known).expect("a good log").jobs;
-    assert_eq!(jobs(known(0, u64::MAX)), left[1..]);
-    assert_eq!(jobs(known(u64::MAX, u64::MAX)), []);
+    let before = |known| AuditLog::open(dir.path(), of(Party::P1), known).expect("a good log").before;
+    let late = before(known(0, u64::MAX));
+    assert_eq!(told(&late), all[2..]);
+    assert!([1, 2, 9].iter().all(|n| late.used.contains(&JobId::from([*n; 16]))), "{late:?}");
+    assert_eq!(told(&before(known(u64::MAX, u64::MAX))), []);
 }
 
 #[test]
@@ -140,12 +150,12 @@ fn files_follow_each_other() {
     assert_eq!((report.entries, report.link, report.first), (end.0, end.1, 0));
     assert_eq!(report.party, Some(1));
     // All jobs are found, in whichever file; none of those that nobody asks for, but the end that the store knows.
-    let Recovered { log, jobs } = small(Some(end));
-    assert_eq!((jobs.len(), log.entries()), (40, end.0));
+    let Recovered { log, before } = small(Some(end));
+    assert_eq!((before.jobs.len(), log.entries()), (40, end.0));
     drop(log);
     let known = Known { anchor: Some(end), since_unix_ms: u64::MAX, ended_since_unix_ms: u64::MAX };
-    let Recovered { log, jobs } = AuditLog::open_with(dir.path(), of(Party::P1), known, 1000).expect("a good log");
-    assert_eq!((jobs.len(), log.entries()), (0, end.0));
+    let Recovered { log, before } = AuditLog::open_with(dir.path(), of(Party::P1), known, 1000).expect("a good log");
+    assert_eq!((before.jobs.len(), log.entries()), (0, end.0));
     // The anchor may lie files before the end.
     let early = verify(&dir.path().join("audit-000000000000.log")).expect("a good file");
     drop(small(Some((early.entries, early.link))));
@@ -329,7 +339,7 @@ fn a_full_disk_leaves_no_part_of_an_entry() {
     log.fail_at(None);
     log.accepted(&accepted(2)).expect("room again");
     drop(log);
-    assert_eq!(open(&dir).jobs, [(accepted(2), None)]);
+    assert_eq!(told(&open(&dir).before), [(accepted(2), None)]);
 }
 
 /// The disk is full just when a new file begins.
@@ -349,6 +359,6 @@ fn a_full_disk_between_two_files_leaves_a_log_that_goes_on() {
     }
     let end = log.sync().expect("a disk");
     drop(log);
-    let jobs = AuditLog::open(dir.path(), of(Party::P1), anchored(end)).expect("a good log").jobs;
-    assert_eq!(jobs, (1..=n).map(|n| (accepted(n), None)).collect::<Vec<_>>());
+    let before = AuditLog::open(dir.path(), of(Party::P1), anchored(end)).expect("a good log").before;
+    assert_eq!(told(&before), (1..=n).map(|n| (accepted(n), None)).collect::<Vec<_>>());
 }

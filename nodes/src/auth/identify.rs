@@ -12,7 +12,7 @@ use super::{
     vote::{Ballot, common},
 };
 use crate::{
-    job::{COORDINATOR, Failure, FailureKind, JobId, ModeSpec, Session, failure},
+    job::{COORDINATOR, Failure, FailureKind, Flow, JobId, ModeSpec, Session, failure},
     keys::Rate,
     pki::ClientName,
     store::Space,
@@ -176,7 +176,7 @@ impl Auth {
         let strands = strands((searched.matching, Answer::First), searched.all.len())?;
         // Whoever is first at the coordinator is first at the others, who hear of it by their turn: no two wait for each other. Nor does anybody wait for a search that one node alone knows of.
         let first = if me == COORDINATOR { Some(self.searches.place().await?) } else { None };
-        let turn = self.turns.wait(id.session(), &*net, strands).await.map_err(failed)?;
+        let turn = self.turns.wait(id.session(), &*net, (Flow::Login, strands)).await.map_err(failed)?;
         let _place = match first {
             Some(place) => place,
             None => self.searches.place().await?,

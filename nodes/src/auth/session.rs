@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     executor::Tasks,
-    job::{Failure, FailureKind, JobId, ModeSpec, Session, failure},
+    job::{Failure, FailureKind, Flow, JobId, ModeSpec, Session, failure},
     store::Value,
 };
 use std::{sync::Arc, time::Duration};
@@ -115,7 +115,7 @@ impl Auth {
             Err(fault) => return Ok(Err(fault)),
         };
         let refreshes = matches!(task, Task::Refresh(_));
-        let turn = self.turns.wait(id.session(), &*net, strands).await.map_err(failed)?;
+        let turn = self.turns.wait(id.session(), &*net, (Flow::Login, strands)).await.map_err(failed)?;
         let seat = session.seat().map_err(failed)?;
         let outcome = match mode {
             ModeSpec::SemiHonest => {

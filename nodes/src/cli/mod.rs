@@ -29,6 +29,7 @@ mod credit;
 mod demo;
 mod doctor;
 mod exit;
+mod job;
 mod logging;
 mod mode;
 mod node;
@@ -90,6 +91,9 @@ enum Command {
     /// Log in with a biometric and a key that exist nowhere whole
     #[command(subcommand)]
     Auth(Box<auth::AuthCommand>),
+    /// List, follow, cancel jobs, and fetch their outputs
+    #[command(subcommand)]
+    Job(job::JobCommand),
     /// Say whether a cluster works, and what to do if it does not
     Doctor(doctor::DoctorArgs),
     /// Find out whether the audit logs of nodes are as they were written
@@ -131,6 +135,7 @@ impl Command {
             | Self::Credit(_)
             | Self::Rsa(_)
             | Self::Auth(_)
+            | Self::Job(_)
             | Self::Demo(_)
             | Self::Cluster(_)
             | Self::Doctor(_)
@@ -154,6 +159,7 @@ impl Command {
             Self::Credit(command) => credit::run(&command),
             Self::Rsa(command) => rsa::run(*command),
             Self::Auth(command) => auth::run(&command),
+            Self::Job(command) => job::run(&command),
             Self::Doctor(args) => doctor::run(&args),
             Self::Audit(command) => audit::run(&command),
             Self::Policy(command) => policy::run(&command),

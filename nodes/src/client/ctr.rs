@@ -4,7 +4,7 @@
 use super::{Client, JobHandle, Plain};
 use crate::{
     Error,
-    job::{AesCtrSpec, JobSpec, ModeSpec, ProgramSpec},
+    job::{AesCtrSpec, JobSpec, ModeSpec, ProgramSpec, RetainSpec},
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesOrdered};
@@ -171,7 +171,9 @@ impl Ctr {
         mut stopped: watch::Receiver<bool>,
     ) -> Result<Done, Error> {
         let spec = AesCtrSpec { key_bits: self.key.size, counter, blocks: text.len().div_ceil(16) as u64 };
-        let spec = JobSpec::new(ProgramSpec::AesCtr(spec), self.mode);
+        // Fetched at once or not at all.
+        let retain = RetainSpec::Memory;
+        let spec = JobSpec { retain, ..JobSpec::new(ProgramSpec::AesCtr(spec), self.mode) };
         let job: JobHandle = self.client.submit(&spec, Bytes::new(), &[Plain::Bits(&self.key.words)]).await?;
         let outcome = tokio::select! {
             outcome = job.outcome() => outcome,

@@ -16,6 +16,7 @@ mod auth;
 pub mod credit;
 mod ctr;
 mod job;
+mod jobs;
 mod keys;
 mod node;
 mod passing;

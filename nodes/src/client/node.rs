@@ -5,7 +5,7 @@ use crate::{
     Error,
     api::{Problem, ProblemKind},
     config::{Address, Cluster},
-    job::{JobId, JobStatus, MEDIA_TYPE},
+    job::{JobEntry, JobEvent, JobId, JobStatus, MEDIA_TYPE},
     keys::{ExchangeId, KEY_MEDIA_TYPE, KeyName, KeyStatus, Partials, SignRequest, secret_json},
     pki::Identity,
     receipt::{Nonce, Receipt},
@@ -47,6 +47,12 @@ const UPKEEP: Duration = Duration::from_hours(24);
 
 /// How long an answer may take for which the nodes compute together.
 const TOGETHER: Duration = Duration::from_secs(45);
+
+/// How long a stream of events may last.
+const STREAM: Duration = Duration::from_mins(10);
+
+/// A line of a stream of events is no longer than this.
+const MAX_EVENT: usize = 1 << 20;
 
 /// Requests that fail on the way are sent again this often.
 const ATTEMPTS: u32 = 3;
@@ -124,6 +130,51 @@ impl NodeClient {
         let url = format!("{}?wait={}", self.job(id), wait.as_secs());
         let request = || self.http.get(&url).timeout(wait + ANSWER);
         self.json(self.answer(self.persist(request).await?).await?).await
+    }
+
+    /// The caller's jobs.
+    pub(super) async fn jobs(&self, most: usize) -> Result<Vec<JobEntry>, Error> {
+        let url = self.url(&format!("jobs?limit={most}"));
+        let request = || self.http.get(&url).timeout(ANSWER);
+        self.json(self.answer(self.persist(request).await?).await?).await
+    }
+
+    /// Reads events of a job until it has ended, or the stream has: the last event then, or `None`. `last` is the name of the last one that was heard.
+    pub(super) async fn events(
+        &self,
+        id: JobId,
+        last: &mut Option<String>,
+        each: &mut impl FnMut(&JobEvent),
+    ) -> Result<Option<JobEvent>, Error> {
+        let url = format!("{}/events", self.job(id));
+        let request = || {
+            let request = self.http.get(&url).timeout(STREAM);
+            last.iter().fold(request, |request, last| request.header("last-event-id", last))
+        };
+        let response = self.answer(self.persist(request).await?).await?;
+        let mut chunks = response.bytes_stream();
+        let mut lines = Vec::new();
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|e| Error::Unreachable { node: self.name.clone(), cause: describe(&e) })?;
+            lines.extend_from_slice(&chunk);
+            if lines.len() > MAX_EVENT {
+                return Err(self.nonsense("an event without an end"));
+            }
+            while let Some(end) = lines.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = lines.drain(..=end).collect();
+                if let Some(name) = line.strip_prefix(b"id:") {
+                    *last = Some(String::from_utf8_lossy(name).trim().to_owned());
+                }
+                let Some(text) = line.strip_prefix(b"data:") else { continue };
+                let event: JobEvent = serde_json::from_slice(text)
+                    .map_err(|e| self.nonsense(&format!("an event that cannot be read ({e})")))?;
+                each(&event);
+                if event.is_final() {
+                    return Ok(Some(event));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// An output of a job: `own` of so many bytes, and the digest of `next`.
@@ -544,5 +595,5 @@ fn is_broken(error: &Error, offset: usize) -> bool {
 /// Whether a node that refused may take the same job a moment later.
 pub(super) fn is_busy(error: &Error) -> bool {
     matches!(error, Error::Refused { problem, .. }
-        if matches!(problem.kind(), Some(ProblemKind::Busy | ProblemKind::Uploading)))
+        if matches!(problem.kind(), Some(ProblemKind::Busy | ProblemKind::Share | ProblemKind::Uploading)))
 }

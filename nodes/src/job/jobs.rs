@@ -1,35 +1,69 @@
 //! The jobs a node knows: who owns them, where they stand, what they hold.
 
+mod archive;
+mod ending;
+mod followers;
 mod job;
+mod outputs;
+mod recovery;
+mod refusal;
 mod room;
 
-pub use job::{Job, Outputs};
+pub use archive::{DoneJob, OutputStore};
+pub use ending::FetchFault;
+pub use followers::Follower;
+pub use job::Job;
+pub use outputs::{Outputs, Released};
+pub use refusal::Refusal;
 pub use room::Room;
 
-use super::{Accepted, Failure, FailureKind, Grounds, JobCost, JobId, JobState, Journal, Limits, Terms};
+use super::{Failure, FailureKind, Grounds, JobId, JobState, Journal, Limits, RetainSpec, Terms};
 use crate::pki::ClientName;
-use room::Accounts;
+use followers::Followers;
+use room::{Accounts, Need};
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     fmt, io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 /// All jobs of one node. Every operation is short and synchronous.
 pub struct Jobs {
     limits: Limits,
     journal: Arc<dyn Journal>,
+    /// Where outputs outlive the process.
+    outputs: Option<Arc<OutputStore>>,
+    clock: Clock,
     accounts: Arc<Accounts>,
     inner: Mutex<Inner>,
+    followers: Arc<Followers>,
+    /// Who removes what leaves the store.
+    erasing: tokio::sync::Mutex<()>,
+}
+
+/// What time it is: milliseconds since 1970-01-01 UTC.
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// What is written down of jobs, where, and by which clock.
+#[derive(Clone)]
+pub struct Records {
+    /// What becomes of them.
+    pub journal: Arc<dyn Journal>,
+    /// Their outputs; `None` keeps all in memory.
+    pub outputs: Option<Arc<OutputStore>>,
+    /// The clock.
+    pub clock: Clock,
 }
 
 #[derive(Default)]
 struct Inner {
     jobs: HashMap<JobId, Arc<Job>>,
-    /// Ended jobs still in `jobs`, the oldest first; those deleted since are skipped.
-    ended: VecDeque<(Instant, JobId)>,
+    /// Ended jobs still in `jobs`, the oldest first, and when they ended; those deleted since are skipped.
+    ended: VecDeque<(u64, JobId)>,
     used: Used,
+    /// What is to be removed from the store, and the room that it takes up there until then.
+    leaving: Vec<(JobId, Option<Room>)>,
     stopping: bool,
 }
 
@@ -40,13 +74,8 @@ struct Used {
     order: VecDeque<JobId>,
 }
 
-/// Why a job of the process before this one has no outputs.
-const INTERRUPTED: &str =
-    "the node ended while the job was under way, and was started again; submit the job again under a new id";
-const OUTPUTS_GONE: &str = "the node was started again after the job was done, and outputs do not outlive it; submit the job again under a new id, and fetch its outputs when it is done";
-
-/// Why a job that was done has no outputs.
-const UNWRITTEN: &str = "its end could not be written into the node's audit log, so nothing is released (tables that it keeps are there); the node's operator finds the cause in the node's log: submit the job again when that is mended";
+/// Why a job has ended that its client has deleted: told to the other nodes, which say the same.
+pub(crate) const CANCELLED: &str = "cancelled by the client";
 
 /// Names remembered at most (two megabytes).
 const USED_NAMES: usize = 1 << 16;
@@ -60,55 +89,17 @@ pub enum Admission {
     Known(Arc<Job>),
 }
 
-/// Why a submission was not admitted.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum Refusal {
-    /// The name stands for something else, or did.
-    #[error("this job id is taken by another job or was used before; draw a new random id")]
-    Taken,
-    /// The client is sending the same job on another connection.
-    #[error("this job is being uploaded on another connection; wait for that one, or ask again when it has ended")]
-    Uploading,
-    /// Too many jobs are waiting.
-    #[error("the node has as many waiting jobs as it takes; come back later, or raise limits.waiting_jobs")]
-    Busy,
-    /// Too many bytes are held.
-    #[error(
-        "the jobs of this node hold as many bytes as it allows; delete jobs whose outputs were fetched, come back later, or raise limits.held_bytes"
-    )]
-    Full,
-    /// The node is about to stop.
-    #[error("the node is stopping; come back when it has been restarted")]
-    Stopping,
-}
-
 impl Jobs {
-    /// No jobs yet; what becomes of those that come is written down in `journal`.
+    /// No jobs yet; what becomes of those that come is written down in `journal`, and outputs are kept in memory.
     pub fn new(limits: Limits, journal: Arc<dyn Journal>) -> Arc<Self> {
-        Arc::new(Self { limits, journal, accounts: Arc::default(), inner: Mutex::default() })
+        Self::with(limits, Records { journal, outputs: None, clock: Arc::new(system_clock) })
     }
 
-    /// Jobs of the process before this one, as the journal has them: what has not failed has now, as its outputs are gone. In the order in which they were accepted.
-    ///
-    /// # Errors
-    /// Those of the journal, which is told of the jobs that were interrupted.
-    pub fn recover(&self, jobs: Vec<(Accepted, Option<JobState>)>) -> io::Result<()> {
-        let mut inner = self.lock();
-        for (accepted, end) in jobs {
-            let failure = match &end {
-                Some(JobState::Failed { failure }) => failure.clone(),
-                Some(_) => Failure::new(FailureKind::Stopped, OUTPUTS_GONE),
-                None => Failure::new(FailureKind::Stopped, INTERRUPTED),
-            };
-            let id = accepted.job;
-            let state = JobState::Failed { failure };
-            if end.is_none() {
-                self.journal.ended(id, &state)?;
-            }
-            inner.jobs.insert(id, Arc::new(Job::recovered(accepted, state)));
-            inner.ended.push_back((Instant::now(), id));
-        }
-        Ok(())
+    /// No jobs yet, and where those that come are written down.
+    pub fn with(limits: Limits, records: Records) -> Arc<Self> {
+        let Records { journal, outputs, clock } = records;
+        let (accounts, inner, erasing) = (Arc::default(), Mutex::default(), tokio::sync::Mutex::default());
+        Arc::new(Self { limits, journal, outputs, clock, accounts, inner, followers: Arc::default(), erasing })
     }
 
     /// Where it is written down what becomes of them.
@@ -132,13 +123,15 @@ impl Jobs {
         terms: Terms,
         bytes: u64,
     ) -> Result<Admission, Refusal> {
-        self.sweep(Instant::now());
+        self.sweep();
         let mut inner = self.lock();
         if inner.stopping {
             return Err(Refusal::Stopping);
         }
         if let Some(job) = inner.jobs.get(&id) {
-            return if job.owner() != owner || *job.terms() != terms || !job.is_visible_to(owner) {
+            // Mode and outputs follow from the specification, of which this is the digest.
+            let same = job.terms().digest == terms.digest;
+            return if job.owner() != owner || !same || !job.is_visible_to(owner) {
                 Err(Refusal::Taken)
             } else if job.state() == JobState::Receiving {
                 Err(Refusal::Uploading)
@@ -149,20 +142,37 @@ impl Jobs {
         if inner.used.names.contains(&id) {
             return Err(Refusal::Taken);
         }
-        let room = self.accounts.reserve(&self.limits, bytes)?;
-        let job = Arc::new(Job::new(id, owner.clone(), terms, room));
+        let stored = if self.is_to_store(&terms) { terms.fetched_bytes() } else { 0 };
+        let room = self.accounts.reserve(&self.limits, owner, Need { held: bytes, stored })?;
+        let job = Arc::new(Job::new(id, owner.clone(), terms, (room, (self.clock)())));
         inner.jobs.insert(id, job.clone());
         Ok(Admission::New(Upload { jobs: self.clone(), job: Some(job) }))
     }
 
     /// A job, if it is there and this client has submitted it or is to receive an output of it.
     pub fn get(&self, id: JobId, client: &ClientName) -> Option<Arc<Job>> {
-        self.sweep(Instant::now());
+        self.sweep();
         self.lock().jobs.get(&id).filter(|job| job.is_visible_to(client)).cloned()
     }
 
+    /// The jobs that a client has submitted or may fetch outputs of, the newest first.
+    pub fn list(&self, client: &ClientName) -> Vec<Arc<Job>> {
+        self.sweep();
+        let mut jobs: Vec<_> = self.lock().jobs.values().filter(|job| job.is_visible_to(client)).cloned().collect();
+        jobs.sort_by_key(|job| (std::cmp::Reverse(job.submitted_unix_ms()), job.id()));
+        jobs
+    }
+
+    /// A place for a client that follows a job.
+    ///
+    /// # Errors
+    /// [`Refusal::Following`].
+    pub fn follow(&self, client: &ClientName) -> Result<Follower, Refusal> {
+        self.followers.admit(client)
+    }
+
     /// A client needs a job no longer. Its submitter cancels it with that if it has not ended. It is forgotten when all whom it concerns are done with it; a
-    /// job without outputs when its submitter is. False if it is not there or does not concern this client.
+    /// job without outputs when its submitter is. False if it is not there or does not concern this client. What is in the store goes with [`erase`](Self::erase).
     pub fn delete(&self, id: JobId, client: &ClientName) -> bool {
         let mut inner = self.lock();
         let Some(job) = inner.jobs.get(&id).filter(|job| job.is_visible_to(client)).cloned() else { return false };
@@ -181,40 +191,29 @@ impl Jobs {
         true
     }
 
-    /// Records how a job ended: what it has become can be asked for until the retention time is over. Where that cannot be written down, nothing is released.
-    pub fn finish(&self, job: &Job, end: Result<(Outputs, JobCost), Failure>) {
-        let state = match &end {
-            Ok((_, cost)) => JobState::Done { cost: *cost },
-            Err(failure) => JobState::Failed { failure: failure.clone() },
-        };
-        let end = match self.journal.ended(job.id(), &state) {
-            Ok(()) => end,
-            Err(error) => {
-                tracing::error!(id = %job.id(), "the end of a job cannot be written into the audit log: {error}");
-                end.and(Err(Failure::new(FailureKind::Internal, UNWRITTEN)))
-            }
-        };
+    /// Forgets ended jobs whose time is over, and of those that are too many the oldest of the client that has most. What is in the store goes with [`erase`](Self::erase).
+    pub fn sweep(&self) {
+        let now = (self.clock)();
         let mut inner = self.lock();
-        job.end(end);
-        // A job deleted meanwhile is not there any more.
-        if inner.jobs.contains_key(&job.id()) {
-            inner.ended.push_back((Instant::now(), job.id()));
+        while let Some(&(ended, id)) = inner.ended.front()
+            && self.is_over(ended, now)
+        {
+            inner.ended.pop_front();
+            inner.forget(id);
+        }
+        while inner.ended.len() > self.limits.finished_jobs as usize
+            && let Some(id) = inner.least_wanted()
+        {
+            inner.forget(id);
         }
     }
 
-    /// Forgets ended jobs whose time is over or that are too many.
-    pub fn sweep(&self, now: Instant) {
-        let mut inner = self.lock();
-        let most = self.limits.finished_jobs as usize;
-        while let Some(&(ended, id)) = inner.ended.front() {
-            if inner.ended.len() <= most && now.saturating_duration_since(ended) < self.limits.retention {
-                break;
-            }
-            inner.ended.pop_front();
-            if inner.jobs.contains_key(&id) {
-                inner.forget(id);
-            }
-        }
+    fn is_over(&self, ended: u64, now: u64) -> bool {
+        u128::from(now.saturating_sub(ended)) >= self.limits.retention.as_millis()
+    }
+
+    fn is_to_store(&self, terms: &Terms) -> bool {
+        self.outputs.is_some() && terms.retain == RetainSpec::Store
     }
 
     /// Admits no job any more. Those that are there go on.
@@ -236,6 +235,17 @@ impl Jobs {
         self.accounts.load()
     }
 
+    /// Bytes in the node's store, those set aside among them.
+    pub fn stored(&self) -> u64 {
+        self.accounts.stored()
+    }
+
+    /// As [`conclude`](Self::conclude), with outputs in memory.
+    #[cfg(test)]
+    pub(crate) fn finish(&self, job: &Job, end: Result<(Outputs, super::JobCost), Failure>) {
+        self.conclude(job, end.map(|(outputs, cost)| (Released::Memory(outputs), cost)));
+    }
+
     /// A job, whoever it belongs to.
     #[cfg(test)]
     pub(crate) fn any(&self, id: JobId) -> Option<Arc<Job>> {
@@ -254,20 +264,43 @@ impl Jobs {
 }
 
 fn cancelled() -> Failure {
-    Failure::new(FailureKind::Cancelled, "cancelled by the client")
+    Failure::new(FailureKind::Cancelled, CANCELLED)
+}
+
+fn system_clock() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Inner {
     fn forget(&mut self, id: JobId) {
-        self.jobs.remove(&id);
-        self.ended.retain(|(_, ended)| *ended != id);
-        if self.used.names.insert(id) {
-            self.used.order.push_back(id);
+        // One that is under way leaves the store when it ends.
+        if let Some(job) = self.jobs.remove(&id).filter(|job| job.state().is_final()) {
+            self.leaving.extend(job.leave_store().map(|room| (id, Some(room))));
         }
-        if self.used.order.len() > USED_NAMES
-            && let Some(oldest) = self.used.order.pop_front()
+        self.ended.retain(|(_, ended)| *ended != id);
+        self.used.remember(id);
+    }
+
+    /// Of the ended jobs the oldest of the client that has most of them.
+    fn least_wanted(&self) -> Option<JobId> {
+        let owner = |id: &JobId| self.jobs.get(id).map(|job| job.owner());
+        let mut counts: HashMap<Option<&ClientName>, usize> = HashMap::new();
+        self.ended.iter().for_each(|(_, id)| *counts.entry(owner(id)).or_default() += 1);
+        let most = counts.values().copied().max()?;
+        self.ended.iter().map(|(_, id)| *id).find(|id| counts.get(&owner(id)) == Some(&most))
+    }
+}
+
+impl Used {
+    fn remember(&mut self, id: JobId) {
+        if self.names.insert(id) {
+            self.order.push_back(id);
+        }
+        if self.order.len() > USED_NAMES
+            && let Some(oldest) = self.order.pop_front()
         {
-            self.used.names.remove(&oldest);
+            self.names.remove(&oldest);
         }
     }
 }
@@ -293,7 +326,7 @@ impl Upload {
     /// Those of the journal; there is no trace of the job.
     pub fn accept(mut self, grounds: Grounds) -> io::Result<Option<Arc<Job>>> {
         let Some(job) = &self.job else { return Ok(None) };
-        self.jobs.journal.accepted(&job.accepted_as(grounds))?;
+        self.jobs.journal.accepted(job.accepted_as(grounds))?;
         let Some(job) = self.job.take() else { return Ok(None) };
         if self.jobs.lock().jobs.contains_key(&job.id()) {
             job.accepted();

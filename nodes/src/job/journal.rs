@@ -91,6 +91,28 @@ pub struct Grounds {
     pub rule: String,
 }
 
+/// What a node that starts finds of the jobs of the process before it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Before {
+    /// Those that may still be asked for, in the order in which they were accepted.
+    pub jobs: Vec<JobBefore>,
+    /// Names of others, which are not to be used again.
+    pub used: Vec<JobId>,
+}
+
+/// A job of the process before this one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobBefore {
+    /// What was taken on.
+    pub accepted: Accepted,
+    /// When: milliseconds since 1970-01-01 UTC.
+    pub accepted_unix_ms: u64,
+    /// How it has ended, if it had, and when.
+    pub end: Option<(JobState, u64)>,
+    /// Who is done with it, as the log names clients.
+    pub deleted: Vec<String>,
+}
+
 /// A table of a job.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct TableRef {

@@ -23,6 +23,12 @@ pub struct Limits {
     /// Default 1 GiB.
     #[serde(deserialize_with = "nonzero")]
     pub held_bytes: u64,
+    /// Bytes of outputs that the node keeps in its store for the jobs of one client, of jobs that are not done yet as well. Default 1 GiB.
+    #[serde(deserialize_with = "nonzero")]
+    pub client_output_bytes: u64,
+    /// Bytes of outputs that the node keeps in its store for all jobs. Default 4 GiB.
+    #[serde(deserialize_with = "nonzero")]
+    pub all_output_bytes: u64,
     /// Working memory of one job's computation in bytes, for circuits with many wires or instances. Default 256 MiB.
     #[serde(deserialize_with = "nonzero")]
     pub work_bytes: u64,
@@ -56,7 +62,10 @@ pub struct Limits {
     /// Jobs received, waiting or running. Beyond it clients are told to come back later. Also enrolments, refreshes, logins and searches under way, of which one client has a quarter. Default 256.
     #[serde(deserialize_with = "nonzero")]
     pub waiting_jobs: u32,
-    /// Jobs that have ended and can still be asked for; the oldest go first. Default 1,024.
+    /// Jobs of one client received, waiting or running. Beyond it this client is told to come back later. Default 64.
+    #[serde(deserialize_with = "nonzero")]
+    pub client_waiting_jobs: u32,
+    /// Jobs that have ended and can still be asked for; beyond it the oldest of the client that has most go. Default 1,024.
     #[serde(deserialize_with = "nonzero")]
     pub finished_jobs: u32,
     /// How long an ended job is kept, with its outputs, unless all clients it concerns delete it before. Default 10 min.
@@ -89,6 +98,8 @@ impl Default for Limits {
             body_bytes: 64 << 20,
             output_bytes: 64 << 20,
             held_bytes: 1 << 30,
+            client_output_bytes: 1 << 30,
+            all_output_bytes: 4 << 30,
             work_bytes: 256 << 20,
             table_bytes: 256 << 20,
             client_tables: 64,
@@ -100,6 +111,7 @@ impl Default for Limits {
             key_signatures: 1000,
             running_strands: None,
             waiting_jobs: 256,
+            client_waiting_jobs: 64,
             finished_jobs: 1024,
             retention: Duration::from_mins(10),
             job_deadline: Duration::from_hours(1),

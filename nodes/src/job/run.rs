@@ -1,14 +1,18 @@
 //! Running jobs: from an accepted job to its output or its failure.
 
 use super::{
-    Failure, FailureKind, Input, Job, JobCost, JobId, Jobs, Keeping, Kept, Outputs, Prepared, RunFault, Terms, Turns,
-    agree::agree, ranges::Ranges,
+    CANCELLED, Failure, FailureKind, Flow, Input, Job, JobCost, JobId, Jobs, Keeping, Kept, Outputs, Prepared,
+    RunFault, Terms, Turns, agree::agree, progress::Counted, ranges::Ranges,
 };
 use crate::{
     executor::Tasks,
     tables::{Arriving, TableFault},
 };
-use std::{fmt, sync::Arc, time::Instant};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{sync::Semaphore, task::JoinHandle};
 use tracing::{debug, error, info, warn};
 use trefoil_circuits::{credit::Number, program::OutputVector};
@@ -80,6 +84,11 @@ impl Runner {
         Arc::new(Self { jobs, sessions, turns, declining })
     }
 
+    /// How many turns are before a job in the queue, if it waits there: known to the coordinator alone.
+    pub fn before(&self, job: &Job) -> Option<usize> {
+        self.turns.before(job.id().session())
+    }
+
     /// Starts a job as a task of its own, with its inputs and the tables that its outputs become. Whatever happens, what becomes of it is recorded.
     pub fn start(self: &Arc<Self>, job: Arc<Job>, prepared: Prepared, ends: (Vec<Input>, Kept)) -> JoinHandle<()> {
         let this = self.clone();
@@ -92,7 +101,7 @@ impl Runner {
             let end = run
                 .await
                 .unwrap_or_else(|e| Err(Failure::new(FailureKind::Internal, format!("{e}; please report this"))));
-            this.record(&job, end);
+            this.record(&job, end).await;
         })
     }
 
@@ -110,8 +119,9 @@ impl Runner {
         });
     }
 
-    fn record(&self, job: &Job, end: Verdict) {
+    async fn record(&self, job: &Job, end: Verdict) {
         let (id, mode) = (job.id(), job.terms().mode);
+        let end = self.jobs.keep(job, end).await;
         match &end {
             Ok((_, cost)) => {
                 info!(%id, %mode, "done: {} rounds, {} bytes sent, {:.3} s", cost.rounds, cost.bytes_sent, cost.seconds);
@@ -119,24 +129,29 @@ impl Runner {
             Err(failure) if failure.kind == FailureKind::Cancelled => info!(%id, %mode, "cancelled"),
             Err(failure) => warn!(%id, %mode, "failed: {}", failure.cause),
         }
-        self.jobs.finish(job, end);
+        self.jobs.conclude(job, end);
+        // What failed, or was deleted meanwhile. If that fails, it is tried again.
+        if let Err(error) = self.jobs.erase().await {
+            error!("outputs that are not needed could not be removed from the store: {error}");
+        }
     }
 
     /// Runs a job under its deadline and until somebody stops it.
     async fn attend(&self, job: &Job, prepared: Prepared, ends: (Vec<Input>, Kept)) -> Verdict {
-        let limits = self.jobs.limits();
+        let (most, limit) = self.deadline(job);
+        let deadline = job.admitted() + most;
+        let late = || {
+            Failure::new(FailureKind::Deadline, format!("not done within {most:?}; split the job, or raise {limit}"))
+        };
         let join = self.sessions.join(job.id().session(), job.terms().digest);
         let mut session = tokio::select! {
             reason = job.stopped() => return Err(reason),
+            () = tokio::time::sleep_until(deadline.into()) => return Err(late()),
             joined = join => joined?,
         };
-        let deadline = job.admitted() + limits.job_deadline;
         let result = tokio::select! {
             reason = job.stopped() => Err(reason),
-            () = tokio::time::sleep_until(deadline.into()) => Err(Failure::new(
-                FailureKind::Deadline,
-                format!("not done within {:?}; split the job, or raise limits.job_deadline on every node", limits.job_deadline),
-            )),
+            () = tokio::time::sleep_until(deadline.into()) => Err(late()),
             result = self.compute(job, &mut *session, &prepared, ends) => result,
         };
         // What the three have come to together is no fault of the session: told to the peers as one, it would overtake the last frames.
@@ -144,6 +159,15 @@ impl Runner {
         let (outputs, kept, cost) = result??;
         // Nobody stops it any more: a job that has failed leaves no tables.
         store(job.terms(), kept, outputs).await.map(|outputs| (outputs, cost))
+    }
+
+    /// Within what time a job has to be done, and what says so.
+    fn deadline(&self, job: &Job) -> (Duration, &'static str) {
+        let most = self.jobs.limits().job_deadline;
+        match job.terms().deadline.filter(|deadline| *deadline < most) {
+            Some(deadline) => (deadline, "its deadline_seconds"),
+            None => (most, "limits.job_deadline on every node"),
+        }
     }
 
     /// The session has ended well if there is a verdict, whatever it is.
@@ -164,7 +188,8 @@ impl Runner {
             Failure::new(FailureKind::Internal, "the node could not put new shares of a table in use; its operator finds the cause in its log: submit the job again when that is mended")
         })?;
         let names: Vec<String> = inputs.iter().enumerate().map(|(k, input)| name(k, input)).collect();
-        let turn = self.turns.wait(job.id().session(), &*net, prepared.strands()).await.map_err(failed)?;
+        let flow = Flow::Client(job.owner().clone());
+        let turn = self.turns.wait(job.id().session(), &*net, (flow, prepared.strands())).await.map_err(failed)?;
         job.running();
         self.jobs.journal().running(job.id());
         let start = Instant::now();
@@ -172,7 +197,8 @@ impl Runner {
         let limited = inputs.into_iter().zip(ranges.limits()).map(|(input, limit)| Ok((input.vector()?, *limit)));
         let inputs = limited.collect::<Result<_, _>>().map_err(failed)?;
         // What proves is large and would lie in every future around it.
-        let work = Box::pin(prepared.run(session.seat().map_err(failed)?, net, inputs, &Tasks));
+        let counted = Arc::new(Counted { net, sent: job.sent() });
+        let work = Box::pin(prepared.run(session.seat().map_err(failed)?, counted, inputs, &Tasks));
         let (outputs, cost) = match work.await {
             Ok(done) => done,
             Err(RunFault::Protocol(error)) => return Err(failed(error)),
@@ -268,6 +294,11 @@ pub(crate) fn failure(me: Party, error: &Error) -> Failure {
         )
         .blaming(*peer),
         Error::Link { peer, cause: LinkFault::Ended(cause) } if cause.starts_with(DENIED) => denied(*peer, cause),
+        Error::Link { peer, cause: LinkFault::Ended(cause) } if cause.starts_with(CANCELLED) => {
+            // The third node may have passed it on.
+            let cause = if *cause == *CANCELLED { format!("{CANCELLED}, at {peer}") } else { cause.clone() };
+            Failure::new(FailureKind::Cancelled, cause)
+        }
         Error::Link { peer, cause: LinkFault::Ended(cause) } => {
             Failure::new(FailureKind::Link, format!("the session ended at {peer}: {cause}; {again}")).blaming(*peer)
         }

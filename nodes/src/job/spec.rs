@@ -7,6 +7,7 @@ mod kept;
 mod mode;
 mod ports;
 mod program;
+mod retain;
 mod rules;
 mod sizes;
 mod train;
@@ -19,6 +20,7 @@ pub use kept::{KeptTable, Making};
 pub use mode::ModeSpec;
 pub use ports::{Port, Role};
 pub use program::{AesCtrSpec, CircuitSpec, MomentsSpec, ProgramKind, ProgramSpec};
+pub use retain::RetainSpec;
 pub use sizes::Sizes;
 pub use train::{MethodSpec, StopSpec, TrainSpec, Trainer};
 
@@ -30,7 +32,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 use trefoil_circuits::{credit::CreditError, program::Shape};
 
 /// The public description of a job. All its sizes follow from it, never from a message.
@@ -58,6 +60,12 @@ pub struct JobSpec {
     /// Who learns each output of the program, in its order. Left out, the client that submits the job learns all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outputs: Vec<OutputSpec>,
+    /// Where its outputs are until they are deleted: in the nodes' stores unless the JSON says otherwise.
+    #[serde(default, skip_serializing_if = "RetainSpec::is_default")]
+    pub retain: RetainSpec,
+    /// Within how many seconds it has to be done at each node, waiting included. Left out, or beyond it, the limit of the node counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_seconds: Option<NonZeroU32>,
 }
 
 /// Where an input comes from.
@@ -109,6 +117,10 @@ pub struct Terms {
     pub mode: ModeSpec,
     /// The outputs.
     pub outputs: Arc<[OutputTerms]>,
+    /// Where they are until they are deleted.
+    pub retain: RetainSpec,
+    /// Within what time the job has to be done, if the client has said.
+    pub deadline: Option<Duration>,
 }
 
 /// One output of a job.
@@ -211,7 +223,8 @@ pub const MAX_RECIPIENTS: usize = 16;
 impl JobSpec {
     /// A job whose inputs come with it and whose outputs go to the client that submits it.
     pub const fn new(program: ProgramSpec, mode: ModeSpec) -> Self {
-        Self { program, mode, inputs: Vec::new(), outputs: Vec::new() }
+        let (retain, deadline_seconds) = (RetainSpec::Store, None);
+        Self { program, mode, inputs: Vec::new(), outputs: Vec::new(), retain, deadline_seconds }
     }
 
     /// The sizes of attachment, inputs and outputs.
@@ -303,7 +316,17 @@ impl JobSpec {
             let keys = self.outputs.get(k).map_or_else(BTreeMap::new, |o| o.keys.clone());
             OutputTerms { shape, recipients, keys }
         });
-        Ok(Terms { digest: self.digest(client), mode: self.mode, outputs: outputs.collect() })
+        let deadline = self.deadline_seconds.map(|seconds| Duration::from_secs(seconds.get().into()));
+        let (digest, outputs) = (self.digest(client), outputs.collect());
+        Ok(Terms { digest, mode: self.mode, outputs, retain: self.retain, deadline })
+    }
+}
+
+impl Terms {
+    /// Bytes of the components that go out in full.
+    pub fn fetched_bytes(&self) -> u64 {
+        let fetched = self.outputs.iter().filter(|output| !output.recipients.is_empty());
+        fetched.map(|output| output.shape.component_bytes() as u64).sum()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a node tells the client about a job: the body of `GET /v1/jobs/{id}`.
 
-use super::{JobId, ModeSpec, OutputTerms, ring};
+use super::{JobId, ModeSpec, OutputTerms, ProgramKind, ring};
 use crate::{pki::ClientName, seal::OutputKey};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -23,6 +23,22 @@ pub struct JobStatus {
     /// Where it stands.
     #[serde(flatten)]
     pub state: JobState,
+}
+
+/// One job of a client's list.
+///
+/// A client of another version may read this, so unknown fields are ignored.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct JobEntry {
+    /// The job.
+    #[serde(flatten)]
+    pub status: JobStatus,
+    /// What is computed, once the job is accepted.
+    pub program: Option<ProgramKind>,
+    /// When it was submitted to this node: milliseconds since 1970-01-01 UTC.
+    pub submitted_unix_ms: u64,
+    /// When it ended here, if it has.
+    pub ended_unix_ms: Option<u64>,
 }
 
 /// One output of a job.

@@ -30,6 +30,7 @@ mod file;
 mod files;
 mod identity;
 mod location;
+mod parts;
 mod postgres;
 mod rekey;
 mod seal;
@@ -40,6 +41,7 @@ pub use error::StoreError;
 pub use file::{FileReading, FileWriting};
 pub use files::{KEY_VARIABLE, StoreConfig, create_key};
 pub use location::Location;
+pub(crate) use parts::{Components, Parts};
 pub use postgres::{PASSWORD_VARIABLE, Postgres, Session};
 pub use rekey::{Rekeyed, rekey};
 pub use transaction::{ReadTransaction, Transaction, WriteTransaction};
@@ -92,6 +94,10 @@ pub enum Space {
     Witnesses,
     /// The last policy, and jobs counted by its rules.
     Policy,
+    /// Jobs that are done, without the entries of their outputs.
+    Outputs,
+    /// The entries of outputs.
+    OutputParts,
 }
 
 /// Which node a store belongs to. All of it is bound to every value: what a value is to be bound to beside it, such as an epoch, has its place here and in the associated data.
@@ -129,7 +135,7 @@ struct Opened {
 }
 
 impl Space {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Keys,
         Self::Templates,
         Self::Credentials,
@@ -140,6 +146,8 @@ impl Space {
         Self::Audit,
         Self::Witnesses,
         Self::Policy,
+        Self::Outputs,
+        Self::OutputParts,
     ];
 
     /// As the file names it.
@@ -155,6 +163,8 @@ impl Space {
             Self::Audit => "audit",
             Self::Witnesses => "witnesses",
             Self::Policy => "policy",
+            Self::Outputs => "outputs",
+            Self::OutputParts => "output-parts",
         }
     }
 }

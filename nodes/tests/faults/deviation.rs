@@ -16,7 +16,7 @@ use trefoil_engine::{
 };
 use trefoil_nodes::{
     executor::Tasks,
-    job::{JobId, JobSpec, Limits, Prepared, Seat, Turns},
+    job::{Flow, JobId, JobSpec, Limits, Prepared, Seat, Turns},
     mesh::Mesh,
     pki::ClientName,
 };
@@ -57,7 +57,7 @@ pub async fn take_part(
     let prepared = Prepared::new(spec, b"", &Limits::default()).expect("a good job");
     let turns = Turns::new(Party::P2, 4, Duration::from_secs(1));
     let network = session.network();
-    let turn = turns.wait(id.session(), &*network, prepared.strands()).await.expect("its turn");
+    let turn = turns.wait(id.session(), &*network, (Flow::Login, prepared.strands())).await.expect("its turn");
     let seat = Seat { me: Party::P2, session: id.session(), keys: session.take_keys().expect("once") };
     let done = Arc::new(AtomicBool::new(false));
     let links = Arc::new(Altered { inner: network, flipped, done: done.clone() });

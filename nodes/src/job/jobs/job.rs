@@ -1,20 +1,23 @@
 //! One job.
 
-use super::Room;
+use super::{Outputs, Released, Room};
 use crate::{
     job::{
-        Accepted, Failure, Grounds, JobCost, JobId, JobState, JobStatus, OutputStatus, OutputTerms, Sha256Hex, Terms,
+        Accepted, Failure, Grounds, JobBefore, JobCost, JobEntry, JobId, JobState, JobStatus, OutputStatus,
+        OutputTerms, RetainSpec, Sha256Hex, Terms,
     },
-    pki::ClientName,
+    pki::{ClientName, Role},
 };
-use sha2::{Digest, Sha256};
 use std::{
+    collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
-use trefoil_circuits::program::OutputVector;
 
 /// A job as the clients it concerns, the API and the runner share it.
 pub struct Job {
@@ -22,87 +25,98 @@ pub struct Job {
     owner: ClientName,
     terms: Terms,
     admitted: Instant,
+    submitted_unix_ms: u64,
+    /// What was written down when it was accepted.
+    accepted: OnceLock<Accepted>,
     state: watch::Sender<JobState>,
     stop: watch::Sender<Option<Failure>>,
     kept: Mutex<Kept>,
+    pub(super) loaded: tokio::sync::Mutex<Loaded>,
+    sent: Arc<AtomicU64>,
 }
 
 #[derive(Default)]
 struct Kept {
     room: Option<Room>,
     outputs: Option<Arc<Outputs>>,
+    /// What it takes up in the node's store, if something of it may be there.
+    stored: Option<Room>,
+    ended_unix_ms: Option<u64>,
     /// Those who need the job no longer.
     dismissed: Vec<ClientName>,
 }
 
-/// What a job has computed: this node's output shares, wiped when the last reader is done with them.
-#[derive(Debug)]
-pub struct Outputs {
-    vectors: Vec<Option<(OutputVector, [u8; 32])>>,
-    /// Counted as held until then.
-    room: Option<Room>,
-}
-
-impl Outputs {
-    /// Wraps what the computation released, without what nobody fetches. Hashes one component of each output.
-    pub fn new(vectors: Vec<Option<OutputVector>>) -> Self {
-        let hashed = vectors.into_iter().map(|vector| {
-            let vector = vector?;
-            let digest = Sha256::digest(vector.as_bytes()[1]).into();
-            Some((vector, digest))
-        });
-        Self { vectors: hashed.collect(), room: None }
-    }
-
-    /// The component `own` of an output, and the SHA-256 of its component `next`.
-    pub fn get(&self, k: usize) -> Option<(&[u8], &[u8; 32])> {
-        let (vector, digest) = self.vectors.get(k)?.as_ref()?;
-        Some((vector.as_bytes()[0], digest))
-    }
-
-    /// Bytes that it takes up.
-    pub(in crate::job) fn bytes(&self) -> u64 {
-        let components = self.vectors.iter().flatten().flat_map(|(vector, _)| vector.as_bytes());
-        components.map(|component| component.len() as u64).sum()
-    }
-}
+/// Outputs that are read from the store now, or being handed out.
+pub(super) type Loaded = BTreeMap<usize, Weak<Outputs>>;
 
 impl Job {
-    pub(super) fn new(id: JobId, owner: ClientName, terms: Terms, room: Room) -> Self {
+    pub(super) fn new(id: JobId, owner: ClientName, terms: Terms, (room, submitted_unix_ms): (Room, u64)) -> Self {
         let kept = Kept { room: Some(room), ..Kept::default() };
         Self {
             id,
             owner,
             terms,
             admitted: Instant::now(),
+            submitted_unix_ms,
+            accepted: OnceLock::new(),
             state: watch::Sender::new(JobState::Receiving),
             stop: watch::Sender::new(None),
             kept: Mutex::new(kept),
+            loaded: tokio::sync::Mutex::default(),
+            sent: Arc::default(),
         }
     }
 
-    /// A job of the process before this one.
-    pub(super) fn recovered(accepted: Accepted, state: JobState) -> Self {
-        let Accepted { job, owner, digest, mode, outputs, .. } = accepted;
-        let outputs = outputs.into_iter().map(OutputTerms::from).collect();
-        Self {
-            id: job,
-            owner,
-            terms: Terms { digest: digest.0, mode, outputs },
+    /// A job of the process before this one, which has ended, and what it takes up in the store.
+    pub(super) fn recovered(before: JobBefore, state: JobState, ended_unix_ms: u64, stored: Option<Room>) -> Self {
+        let JobBefore { accepted, accepted_unix_ms, deleted, .. } = before;
+        let outputs = accepted.outputs.iter().cloned().map(OutputTerms::from).collect();
+        let terms = Terms {
+            digest: accepted.digest.0,
+            mode: accepted.mode,
+            outputs,
+            retain: RetainSpec::default(),
+            deadline: None,
+        };
+        let kept = Kept { stored, ended_unix_ms: Some(ended_unix_ms), ..Kept::default() };
+        let job = Self {
+            id: accepted.job,
+            owner: accepted.owner.clone(),
+            terms,
             admitted: Instant::now(),
+            submitted_unix_ms: accepted_unix_ms,
+            accepted: OnceLock::from(accepted),
             state: watch::Sender::new(state),
             stop: watch::Sender::new(None),
-            kept: Mutex::default(),
-        }
+            kept: Mutex::new(kept),
+            loaded: tokio::sync::Mutex::default(),
+            sent: Arc::default(),
+        };
+        let dismissed = job.concerns().filter(|name| deleted.contains(&Role::Client((*name).clone()).to_string()));
+        let dismissed = dismissed.cloned().collect();
+        job.kept().dismissed = dismissed;
+        job
     }
 
     /// What is written down when it is accepted.
-    pub(super) fn accepted_as(&self, grounds: Grounds) -> Accepted {
-        let Terms { digest, mode, outputs } = &self.terms;
-        let outputs = outputs.iter().map(OutputStatus::of).collect();
-        let (job, owner, digest) = (self.id, self.owner.clone(), Sha256Hex(*digest));
-        let Grounds { program, tables, rule } = grounds;
-        Accepted { job, owner, digest, program, mode: *mode, outputs, tables, rule: Some(rule) }
+    pub(super) fn accepted_as(&self, grounds: Grounds) -> &Accepted {
+        self.accepted.get_or_init(|| {
+            let Terms { digest, mode, outputs, .. } = &self.terms;
+            let outputs = outputs.iter().map(OutputStatus::of).collect();
+            let (job, owner, digest) = (self.id, self.owner.clone(), Sha256Hex(*digest));
+            let Grounds { program, tables, rule } = grounds;
+            Accepted { job, owner, digest, program, mode: *mode, outputs, tables, rule: Some(rule) }
+        })
+    }
+
+    /// What was written down when it was accepted, and when it was submitted.
+    pub(super) fn accepted_at(&self) -> Option<(&Accepted, u64)> {
+        Some((self.accepted.get()?, self.submitted_unix_ms))
+    }
+
+    /// When it was submitted: milliseconds since 1970-01-01 UTC.
+    pub(super) fn submitted_unix_ms(&self) -> u64 {
+        self.submitted_unix_ms
     }
 
     /// Its name.
@@ -137,6 +151,13 @@ impl Job {
         self.concerns().any(|name| !kept.dismissed.contains(name))
     }
 
+    /// Whether nobody needs it any more: after its submitter, those who may fetch an output if it has any.
+    pub(super) fn is_dismissed(&self) -> bool {
+        let kept = self.kept();
+        let done = matches!(&*self.state.borrow(), JobState::Done { .. });
+        kept.dismissed.contains(&self.owner) && (!done || self.concerns().all(|name| kept.dismissed.contains(name)))
+    }
+
     fn concerns(&self) -> impl Iterator<Item = &ClientName> {
         self.terms.outputs.iter().flat_map(|output| &output.recipients).chain([&self.owner])
     }
@@ -161,6 +182,27 @@ impl Job {
         JobStatus { id: self.id, owner: self.owner.clone(), mode: self.terms.mode, outputs, state: self.state() }
     }
 
+    /// The same in a list.
+    pub fn entry(&self) -> JobEntry {
+        let (program, ended_unix_ms) = (self.accepted.get().map(|a| a.program), self.kept().ended_unix_ms);
+        JobEntry { status: self.status(), program, submitted_unix_ms: self.submitted_unix_ms, ended_unix_ms }
+    }
+
+    /// Where it stands, for those who follow it.
+    pub fn watch(&self) -> watch::Receiver<JobState> {
+        self.state.subscribe()
+    }
+
+    /// Payload bytes that this node has sent for it so far.
+    pub fn bytes_sent(&self) -> u64 {
+        self.sent.load(Relaxed)
+    }
+
+    /// Where they are counted.
+    pub(in crate::job) fn sent(&self) -> Arc<AtomicU64> {
+        self.sent.clone()
+    }
+
     /// The state once the job has ended, or the one it has when the time is over. Cancel safe.
     pub async fn ended_within(&self, time: Duration) -> JobStatus {
         let mut state = self.state.subscribe();
@@ -169,7 +211,7 @@ impl Job {
         self.status()
     }
 
-    /// Its outputs, if it has any.
+    /// Its outputs, if they are in memory.
     pub fn outputs(&self) -> Option<Arc<Outputs>> {
         self.kept().outputs.clone()
     }
@@ -186,7 +228,7 @@ impl Job {
     }
 
     /// The computation has begun.
-    pub(in crate::job) fn running(&self) {
+    pub(crate) fn running(&self) {
         self.advance(JobState::Running);
     }
 
@@ -208,17 +250,36 @@ impl Job {
         self.advance(JobState::Failed { failure });
     }
 
+    /// Something of it may be in the node's store from now on.
+    pub(super) fn storing(&self) {
+        let mut kept = self.kept();
+        kept.stored = kept.room.as_mut().map(Room::split_stored);
+    }
+
+    /// Whether its outputs are in the node's store.
+    pub(super) fn is_stored(&self) -> bool {
+        self.kept().stored.is_some()
+    }
+
+    /// What it takes up in the store, which is to be removed.
+    pub(super) fn leave_store(&self) -> Option<Room> {
+        self.kept().stored.take()
+    }
+
     /// Ends the job: its room shrinks to what the outputs take.
-    pub(super) fn end(&self, end: Result<(Outputs, JobCost), Failure>) {
+    pub(super) fn end(&self, end: Result<(Released, JobCost), Failure>, now_unix_ms: u64) {
         let mut kept = self.kept();
         let mut room = kept.room.take();
+        kept.ended_unix_ms = Some(now_unix_ms);
         let state = match end {
-            Ok((mut outputs, cost)) => {
-                if let Some(room) = &mut room {
-                    room.ended(outputs.bytes());
+            Ok((released, cost)) => {
+                if let Released::Memory(mut outputs) = released {
+                    if let Some(room) = &mut room {
+                        room.ended(outputs.bytes());
+                    }
+                    outputs.room = room;
+                    kept.outputs = Some(Arc::new(outputs));
                 }
-                outputs.room = room;
-                kept.outputs = Some(Arc::new(outputs));
                 JobState::Done { cost }
             }
             Err(failure) => JobState::Failed { failure },

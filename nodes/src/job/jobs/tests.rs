@@ -1,7 +1,16 @@
+mod disk;
+
 use super::*;
 use crate::job::{JobCost, ModeSpec, OutputTerms, ProgramKind};
 use proptest::prelude::*;
-use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 use trefoil_circuits::program::Shape;
 use trefoil_engine::{Lanes, Party, client::OutputShare};
 
@@ -19,14 +28,18 @@ fn terms_for(recipients: &[&ClientName]) -> Terms {
         recipients: vec![(*name).clone()],
         keys: BTreeMap::new(),
     };
-    Terms { digest: [9; 32], mode: ModeSpec::Malicious, outputs: recipients.iter().map(output).collect() }
+    let outputs = recipients.iter().map(output).collect();
+    Terms { digest: [9; 32], mode: ModeSpec::Malicious, outputs, retain: RetainSpec::Store, deadline: None }
+}
+
+fn grounds() -> Grounds {
+    Grounds { program: ProgramKind::AesCtr, tables: Vec::new(), rule: "all".to_owned() }
 }
 
 impl Upload {
     /// Where nothing is written down.
     pub(crate) fn accept_now(self) -> Option<Arc<Job>> {
-        self.accept(Grounds { program: ProgramKind::AesCtr, tables: Vec::new(), rule: "all".to_owned() })
-            .expect("no disk")
+        self.accept(grounds()).expect("no disk")
     }
 }
 
@@ -121,15 +134,26 @@ fn a_cancelled_job_takes_its_room_until_its_computation_ends() {
 #[test]
 fn ended_jobs_are_forgotten_by_age_and_number() {
     let limits = Limits { finished_jobs: 2, retention: Duration::from_mins(1), ..Limits::default() };
-    let jobs = jobs(limits);
+    let now = Arc::new(AtomicU64::new(5_000_000));
+    let clock: Clock = Arc::new({
+        let now = now.clone();
+        move || now.load(SeqCst)
+    });
+    let jobs = Jobs::with(limits, Records { journal: Arc::new(()), outputs: None, clock });
     for n in 1..=3 {
         let job = accepted(&jobs, n, 100);
         jobs.finish(&job, Ok(output(1)));
     }
-    jobs.sweep(Instant::now());
     assert!(jobs.get(id(1), &ALICE).is_none());
     assert!(jobs.get(id(2), &ALICE).is_some());
-    jobs.sweep(Instant::now() + Duration::from_secs(61));
+    // It is the client with most of them whose oldest goes.
+    let Ok(Admission::New(upload)) = jobs.admit(id(4), &BOB, terms_for(&[&BOB]), 100) else { panic!() };
+    jobs.finish(&upload.accept_now().expect("present"), Ok(output(1)));
+    let newest: Vec<JobId> = jobs.list(&ALICE).iter().map(|job| job.id()).collect();
+    assert_eq!((newest, jobs.get(id(4), &BOB).is_some()), (vec![id(3)], true));
+    now.fetch_add(59_999, SeqCst);
+    assert!(jobs.get(id(3), &ALICE).is_some());
+    now.fetch_add(1, SeqCst);
     assert!(jobs.get(id(3), &ALICE).is_none());
     assert_eq!(jobs.load(), (0, 0));
 }
@@ -244,7 +268,7 @@ proptest! {
                     }
                 }
                 Step::Delete(n) => drop(jobs.delete(id(n), &ALICE)),
-                Step::Sweep => jobs.sweep(Instant::now()),
+                Step::Sweep => jobs.sweep(),
             }
             let (live, held) = jobs.load();
             prop_assert!(live <= 3 && held <= 500);

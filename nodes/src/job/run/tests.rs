@@ -12,7 +12,6 @@ use std::{
     collections::HashMap,
     num::{NonZeroU32, NonZeroUsize},
     sync::{LazyLock, Mutex, PoisonError},
-    time::Duration,
 };
 use tokio::sync::Barrier;
 use trefoil_circuits::{

@@ -1,0 +1,75 @@
+//! The jobs of the process before this one, from the audit log and the store.
+
+use super::{DoneJob, Inner, Job, Jobs};
+use crate::job::{Before, Failure, FailureKind, JobBefore, JobId, JobState};
+use std::{collections::HashMap, io, sync::Arc};
+
+const INTERRUPTED: &str =
+    "the node ended while the job was under way, and was started again; submit the job again under a new id";
+const OUTPUTS_GONE: &str = "the job was done, and its outputs are not at this node any more: it was to keep them in memory and was started again, or its store was exchanged; submit the job again under a new id";
+
+impl Jobs {
+    /// Takes up the jobs of the process before this one: those that the log tells of, and those that are `done` in the store, of which the log may have lost the last second.
+    ///
+    /// What is in the store is done, with its outputs. What was under way has failed. The log is told of each end that it does not have. What nobody asks for any more is to be [erased](Self::erase).
+    ///
+    /// # Errors
+    /// Those of the journal.
+    pub fn recover(&self, before: Before, done: Vec<DoneJob>) -> io::Result<()> {
+        let mut stored: HashMap<JobId, DoneJob> = done.into_iter().map(|done| (done.accepted.job, done)).collect();
+        let mut inner = self.lock();
+        before.used.into_iter().for_each(|id| inner.used.remember(id));
+        for job in before.jobs {
+            let done = stored.remove(&job.accepted.job);
+            self.recover_one(&mut inner, job, done)?;
+        }
+        let mut rest: Vec<_> = stored.into_values().collect();
+        rest.sort_by_key(|done| done.ended_unix_ms);
+        for done in rest {
+            let (id, now) = (done.accepted.job, (self.clock)());
+            if inner.used.names.contains(&id) || self.is_over(done.ended_unix_ms, now) {
+                inner.used.remember(id);
+                inner.leaving.push((id, Some(self.accounts.hold_stored(&done.accepted.owner, done.bytes()))));
+                continue;
+            }
+            self.journal.accepted(&done.accepted)?;
+            let (accepted, accepted_unix_ms) = (done.accepted.clone(), done.accepted_unix_ms);
+            let job = JobBefore { accepted, accepted_unix_ms, end: None, deleted: Vec::new() };
+            self.recover_one(&mut inner, job, Some(done))?;
+        }
+        inner.ended.make_contiguous().sort_by_key(|(ended, _)| *ended);
+        Ok(())
+    }
+
+    fn recover_one(&self, inner: &mut Inner, before: JobBefore, done: Option<DoneJob>) -> io::Result<()> {
+        let id = before.accepted.job;
+        let stopped = |cause: &str| JobState::Failed { failure: Failure::new(FailureKind::Stopped, cause) };
+        let nobody = before.accepted.outputs.iter().all(|output| output.recipients.is_empty());
+        let state = match (&before.end, &done) {
+            (Some((failed @ JobState::Failed { .. }, _)), _) => failed.clone(),
+            (_, Some(done)) => JobState::Done { cost: done.cost },
+            (Some((done, _)), None) if nobody => done.clone(),
+            (Some(_), None) => stopped(OUTPUTS_GONE),
+            (None, None) => stopped(INTERRUPTED),
+        };
+        if before.end.is_none() {
+            self.journal.ended(id, &state)?;
+        }
+        let in_log = before.end.as_ref().map(|(_, ended)| *ended);
+        let ended = done.as_ref().map(|done| done.ended_unix_ms).or(in_log).unwrap_or_else(|| (self.clock)());
+        let stored = done.map(|done| self.accounts.hold_stored(&before.accepted.owner, done.bytes()));
+        let is_done = matches!(state, JobState::Done { .. });
+        let job = Arc::new(Job::recovered(before, state, ended, stored));
+        if !is_done {
+            inner.leaving.extend(job.leave_store().map(|room| (id, Some(room))));
+        }
+        if job.is_dismissed() {
+            inner.leaving.extend(job.leave_store().map(|room| (id, Some(room))));
+            inner.used.remember(id);
+        } else {
+            inner.jobs.insert(id, job);
+            inner.ended.push_back((ended, id));
+        }
+        Ok(())
+    }
+}
