@@ -71,14 +71,13 @@ impl Node {
         let (audit, before) =
             Keeper::open(audit, whose, store.clone(), [limits.retention, limits.job_deadline]).await?;
         let jobs = Jobs::new(limits.clone(), audit.log().clone());
-        let policy = match &policy_files {
-            Some(files) => Some(policy::load(files, whose, &store, audit.log()).await?),
-            None => {
-                warn!(
-                    "there is no policy, so no job is permitted, nor anything else: `trefoil policy init` writes one, and names it in node.toml"
-                );
-                None
-            }
+        let policy = if let Some(files) = &policy_files {
+            Some(policy::load(files, whose, &store, audit.log()).await?)
+        } else {
+            warn!(
+                "there is no policy, so no job is permitted, nor anything else: `trefoil policy init` writes one, and names it in node.toml"
+            );
+            None
         };
         let policy = Arc::new(Enforcer::new(policy, store.clone()));
         jobs.recover(before).map_err(Error::system("write the audit log"))?;

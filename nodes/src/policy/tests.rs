@@ -220,12 +220,11 @@ impl Plain {
         let set = |set: &&str| self.data.as_ref().is_none_or(|all| all.iter().any(|p| Self::data(p, set, requester)));
         let told =
             |r: &&str| self.recipients.as_ref().is_none_or(|all| all.iter().any(|p| Self::recipient(p, r, requester)));
-        let of =
-            if self.allow { data.iter().all(|d| set(d)) } else { self.data.is_none() || data.iter().any(|d| set(d)) };
+        let of = if self.allow { data.iter().all(&set) } else { self.data.is_none() || data.iter().any(&set) };
         let to = if self.allow {
-            recipients.iter().all(|r| told(r))
+            recipients.iter().all(&told)
         } else {
-            self.recipients.is_none() || recipients.iter().any(|r| told(r))
+            self.recipients.is_none() || recipients.iter().any(&told)
         };
         within(&self.programs, program)
             && within(&self.modes, mode)
