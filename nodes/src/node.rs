@@ -12,7 +12,7 @@ use crate::{
     auth::{Auth, AuthConfig, Bounds},
     clock::now_unix_ms,
     config::{Address, NodeConfig},
-    job::{Clock, Jobs, OutputStore, Records, Runner, Sessions, Turns},
+    job::{Before, Clock, Jobs, Limits, OutputStore, Records, Runner, Sessions, Turns},
     keys::{Keys, KeysConfig},
     mesh::{Mesh, MeshConfig, MeshError},
     metrics::{Metrics, Observed, Readings},
@@ -98,13 +98,9 @@ impl Node {
         let whose = AuditWhose { cluster: cluster.id(), party };
         let (audit, before) =
             Keeper::open(audit, whose, store.clone(), [limits.retention, limits.job_deadline]).await?;
-        let journal = Arc::new(Observed::new(audit.log().clone(), metrics.jobs.clone()));
-        let (outputs, done) = OutputStore::open(store.clone()).await?;
-        let clock: Clock = Arc::new(now_unix_ms);
-        let jobs = Jobs::with(limits.clone(), Records { journal, outputs: Some(outputs), clock });
+        let journal = Observed::new(audit.log().clone(), metrics.jobs.clone());
+        let jobs = recovered(limits.clone(), &store, (journal, before)).await?;
         let policy = Arc::new(enforcer(policy_files.as_ref(), whose, (&store, &audit)).await?);
-        jobs.recover(before, done).map_err(Error::system("write the audit log"))?;
-        jobs.erase().await?;
         let sessions: Arc<dyn Sessions> = Arc::new(MeshSessions::new(mesh.clone()));
         let runner = Runner::new(jobs.clone(), sessions.clone(), turns.clone());
         let store_health = Arc::new(StoreHealth::new());
@@ -299,20 +295,29 @@ fn tell_of_new(store: &Location, audit: &Path) {
     }
 }
 
+/// The jobs, with those of the process before.
+async fn recovered(limits: Limits, store: &Store, (journal, before): (Observed, Before)) -> Result<Arc<Jobs>, Error> {
+    let (outputs, done) = OutputStore::open(store.clone()).await?;
+    let clock: Clock = Arc::new(now_unix_ms);
+    let jobs = Jobs::with(limits, Records { journal: Arc::new(journal), outputs: Some(outputs), clock });
+    jobs.recover(before, done).map_err(Error::system("write the audit log"))?;
+    jobs.erase().await?;
+    Ok(jobs)
+}
+
 /// What holds the node to its policy, or to nothing being permitted.
 async fn enforcer(
     files: Option<&PolicyFiles>,
     whose: AuditWhose,
     (store, audit): (&Store, &Keeper),
 ) -> Result<Enforcer, Error> {
-    let policy = match files {
-        Some(files) => Some(policy::load(files, whose, store, audit.log()).await?),
-        None => {
-            warn!(
-                "there is no policy, so no job is permitted, nor anything else: `trefoil policy init` writes one, and names it in node.toml"
-            );
-            None
-        }
+    let policy = if let Some(files) = files {
+        Some(policy::load(files, whose, store, audit.log()).await?)
+    } else {
+        warn!(
+            "there is no policy, so no job is permitted, nor anything else: `trefoil policy init` writes one, and names it in node.toml"
+        );
+        None
     };
     Ok(Enforcer::new(policy, store.clone()))
 }

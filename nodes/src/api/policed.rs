@@ -21,11 +21,17 @@ const OPEN: [&str; 6] = [JOB, "/v1/jobs/{id}/outputs/{k}", "/v1/status", "/v1/se
 
 /// Refuses what no rule allows. To look at one's own things, and to be done with a job, needs no rule.
 pub(super) async fn check(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
-    let Some(Caller { role: Role::Client(name) }) = request.extensions().get() else {
-        // Nodes are refused by every handler that does something.
-        return next.run(request).await;
-    };
     let looks = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let name = match request.extensions().get() {
+        Some(Caller { role: Role::Client(name) }) => name,
+        // No rule is for a node: it changes nothing at another, whatever a handler would let it.
+        Some(Caller { role: Role::Node(_) }) if !looks => {
+            return ProblemKind::Forbidden
+                .because("a node asks another for nothing; use the certificate of a client")
+                .into_response();
+        }
+        _ => return next.run(request).await,
+    };
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let (Some(route), false) = (route, looks) else { return next.run(request).await };
     match permitted(&api.policy, (request.method(), route), name) {

@@ -1,9 +1,9 @@
 //! The handler of `/v1/upkeep`.
 
-use super::{Problem, ProblemKind};
+use super::{Caller, Problem, ProblemKind, jobs::client};
 use crate::upkeep::{Task, Upkeep, UpkeepFault, UpkeepReport, UpkeepSpec};
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{DefaultBodyLimit, Path, State, rejection::JsonRejection},
     routing,
 };
@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// The longest request.
 const MAX_REQUEST: usize = 1 << 10;
 
-/// The routes.
+/// The routes. Every request must carry a [`Caller`] as an extension.
 pub fn upkeep_router(upkeep: Arc<Upkeep>) -> Router {
     Router::new()
         .route("/v1/upkeep/{task}", routing::post(post).layer(DefaultBodyLimit::max(MAX_REQUEST)))
@@ -23,6 +23,7 @@ pub fn upkeep_router(upkeep: Arc<Upkeep>) -> Router {
 /// `POST /v1/upkeep/{task}`: this node's part, when the others take theirs.
 async fn post(
     State(upkeep): State<Arc<Upkeep>>,
+    Extension(caller): Extension<Caller>,
     Path(task): Path<String>,
     request: Result<Json<UpkeepSpec>, JsonRejection>,
 ) -> Result<Json<UpkeepReport>, Problem> {
@@ -34,6 +35,8 @@ async fn post(
             "{e}; send {{\"session\": \"32 lower-case hexadecimal digits, the same to all three nodes\"}} as application/json, and for a rebuild \"node\": 0, 1 or 2"
         ))
     })?;
+    // Nodes ask each other for nothing.
+    client(&caller)?;
     Ok(Json(upkeep.run(task, spec).await?))
 }
 

@@ -216,9 +216,17 @@ impl Jobs {
         self.outputs.is_some() && terms.retain == RetainSpec::Store
     }
 
-    /// Admits no job any more. Those that are there go on.
-    pub fn drain(&self) {
+    /// Admits no job any more. Those that are there go on. What comes back is the time, for [`done_since`](Self::done_since).
+    pub fn drain(&self) -> u64 {
         self.lock().stopping = true;
+        (self.clock)()
+    }
+
+    /// Jobs that have been done since a time, and whose outputs somebody may still want.
+    pub fn done_since(&self, time: u64) -> usize {
+        let inner = self.lock();
+        let is_done = |id: &JobId| inner.jobs.get(id).is_some_and(|job| matches!(job.state(), JobState::Done { .. }));
+        inner.ended.iter().filter(|(ended, id)| *ended >= time && is_done(id)).count()
     }
 
     /// Ends every job and admits none any more.

@@ -42,16 +42,16 @@ impl Drain {
     /// Lets jobs and other steps end, for so long at most. Says how many are left.
     pub(super) async fn wait(&self, jobs: &Jobs, within: Duration) -> usize {
         self.begun.store(true, Relaxed);
-        jobs.drain();
+        let since = jobs.drain();
         let end = Instant::now() + within;
         let left = || jobs.load().0 as usize + self.steps.load(Relaxed);
         let busy = left() > 0;
         while left() > 0 && Instant::now() < end {
             tokio::time::sleep(LOOK).await;
         }
-        // Outputs are in memory: what has just been computed would be lost.
+        // Outputs of jobs that do not have them stored are in memory, and clients of the others are about to ask.
         let fetch = end.min(Instant::now() + FETCH);
-        while busy && jobs.load().1 > 0 && Instant::now() < fetch {
+        while busy && jobs.done_since(since) > 0 && Instant::now() < fetch {
             tokio::time::sleep(LOOK).await;
         }
         left()

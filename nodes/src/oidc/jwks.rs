@@ -64,7 +64,7 @@ pub enum KeysFault {
 /// The keys of an issuer, as far as they are known now.
 pub struct Keys {
     source: JwkSource,
-    known: Mutex<Known>,
+    known: Arc<Mutex<Known>>,
 }
 
 #[derive(Default)]
@@ -157,32 +157,46 @@ impl JwkSet {
 
 impl Keys {
     pub(super) fn new(source: JwkSource) -> Self {
-        Self { source, known: Mutex::new(Known::default()) }
+        Self { source, known: Arc::default() }
     }
 
-    /// A key by its name. One at a time asks for them; the others wait for it. Cancel safe.
+    /// A key by its name. Keys are asked for in the background, to the end, whoever goes away meanwhile: only those wait for them whose key is not known. Cancel safe.
     pub(super) async fn get(&self, name: &str) -> Result<PublicKey, KeysFault> {
-        let mut known = self.known.lock().await;
-        let now = Instant::now();
-        let age = |at: Option<Instant>| at.map_or(Duration::MAX, |at| now.saturating_duration_since(at));
-        let fresh = age(known.read) < FRESH;
-        let key = known.set.0.get(name).cloned();
+        let age = |at: Option<Instant>| at.map_or(Duration::MAX, |at| at.elapsed());
         let mut cause = "they were asked for a moment ago".to_owned();
-        if (key.is_none() || !fresh) && age(known.tried) >= PAUSE {
-            known.tried = Some(now);
-            match read(&self.source).await {
-                Ok(set) => {
-                    known.set = Arc::new(set);
-                    known.read = Some(now);
-                }
-                Err(e) => cause = e,
+        let asking = {
+            let mut known = self.known.lock().await;
+            let key = known.set.0.get(name).filter(|_| age(known.read) < STALE).cloned();
+            let asking = (key.is_none() || age(known.read) >= FRESH) && age(known.tried) >= PAUSE;
+            let asking = asking.then(|| {
+                known.tried = Some(Instant::now());
+                tokio::spawn(renew(self.source.clone(), self.known.clone()))
+            });
+            if let Some(key) = key {
+                return Ok(key);
             }
+            asking
+        };
+        if let Some(asking) = asking
+            && let Err(e) = asking.await.unwrap_or_else(|e| Err(e.to_string()))
+        {
+            cause = e;
         }
+        let known = self.known.lock().await;
         if age(known.read) >= STALE {
             return Err(KeysFault::Unreadable(cause));
         }
         known.set.0.get(name).cloned().ok_or(KeysFault::Unknown)
     }
+}
+
+/// Reads the keys again. Those of before stay if that fails.
+async fn renew(source: JwkSource, known: Arc<Mutex<Known>>) -> Result<(), String> {
+    let set = read(&source).await?;
+    let mut known = known.lock().await;
+    known.set = Arc::new(set);
+    known.read = Some(Instant::now());
+    Ok(())
 }
 
 async fn read(source: &JwkSource) -> Result<JwkSet, String> {

@@ -4,7 +4,7 @@
 //! has to be the same, so there is nothing to choose for whoever makes one.
 //!
 //! A token is for one node: its only audience is that node's own. Otherwise each node could call the two others in the client's name. Whoever else reads a token on its way can look at what the client may see as long as it is
-//! valid, and change something only on the connection on which the client has done so first ([`seen`]).
+//! valid, and change something only on the connection on which the client has done so first.
 
 mod file;
 mod jwks;

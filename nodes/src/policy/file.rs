@@ -249,7 +249,7 @@ impl RawRule {
 impl Rule {
     /// Whether it is about requests of this client.
     pub(super) fn is_for(&self, requester: &ClientName) -> bool {
-        self.requesters.as_ref().is_none_or(|all| all.iter().any(|whom| whom.covers(requester, requester)))
+        self.requesters.as_ref().is_none_or(|all| all.iter().any(|whom| whom.covers(requester, requester, self.effect)))
     }
 
     pub(super) fn covers_data(&self, pattern: &DataPattern, set: &DataSet, requester: &ClientName) -> bool {
@@ -277,10 +277,11 @@ impl Rule {
 
     fn names(&self, whom: &Named, name: &ClientName, requester: &ClientName) -> bool {
         match whom {
-            Named::Names(pattern) => pattern.covers(name.as_str()),
+            Named::Names(pattern) => Whom::Names(pattern.clone()).covers(name, requester, self.effect),
             Named::Requester => name == requester,
             Named::Group(group) => {
-                self.groups.get(group).into_iter().flatten().any(|pattern| pattern.covers(name.as_str()))
+                let whom = |pattern: &NamePattern| Whom::Names(pattern.clone()).covers(name, requester, self.effect);
+                self.groups.get(group).into_iter().flatten().any(whom)
             }
         }
     }

@@ -1,6 +1,9 @@
 //! Names of clients, tables and recipients as rules write them.
 
-use super::question::{DataSet, Recipient};
+use super::{
+    file::Effect,
+    question::{DataSet, Recipient},
+};
 use crate::{pki::ClientName, tables::TableName};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -17,7 +20,7 @@ pub(super) const RESERVED: [&str; 3] = ["requester", "upload", "nodes"];
 
 /// The beginning of a name, or a whole one: `bank-a`, `bank-*`, `*`.
 ///
-/// `*` stands for names of the same kind alone: `*` is every client with a certificate, and names of a token are covered by what is written with their prefix, such as `oidc:*`.
+/// In a rule that allows, `*` stands for names of the same kind alone: `*` is every client with a certificate, and names of a token are covered by what is written with their prefix, such as `oidc:*`. In one that denies, `*` alone is everybody.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct NamePattern {
@@ -80,9 +83,19 @@ impl NamePattern {
     }
 }
 
+impl NamePattern {
+    /// Whether what is denied to these is denied to a name: `*` is everybody then, with a certificate or a token.
+    #[must_use]
+    pub fn denies(&self, name: &str) -> bool {
+        self.open && self.begins.is_empty() || self.covers(name)
+    }
+}
+
 impl Whom {
-    pub(super) fn covers(&self, name: &ClientName, requester: &ClientName) -> bool {
+    /// Whether a client is one of these, in a rule of this effect.
+    pub(super) fn covers(&self, name: &ClientName, requester: &ClientName, effect: Effect) -> bool {
         match self {
+            Self::Names(pattern) if effect == Effect::Deny => pattern.denies(name.as_str()),
             Self::Names(pattern) => pattern.covers(name.as_str()),
             Self::Requester => name == requester,
         }

@@ -169,6 +169,17 @@ fn the_default_permits_what_clients_with_certificates_ask_for() {
     }
 }
 
+/// Names of tokens are of a kind of their own: `*` allows them nothing, and denies them what it denies everybody.
+#[test]
+fn a_star_denies_tokens_too_and_allows_them_nothing() {
+    let covered = "*".parse::<NamePattern>().expect("a pattern");
+    assert!(!covered.covers("oidc:alice") && covered.denies("oidc:alice") && covered.denies("alice"));
+    let of_tokens = "oidc:*".parse::<NamePattern>().expect("a pattern");
+    assert!(of_tokens.covers("oidc:alice") && of_tokens.denies("oidc:alice") && !of_tokens.denies("alice"));
+    let some = "b*".parse::<NamePattern>().expect("a pattern");
+    assert!(!some.denies("oidc:bob") && some.denies("bob"));
+}
+
 /// A rule as the reference knows it; `None` stands for anything.
 #[derive(Clone, Debug)]
 struct Plain {
@@ -222,12 +233,11 @@ impl Plain {
         let set = |set: &&str| self.data.as_ref().is_none_or(|all| all.iter().any(|p| Self::data(p, set, requester)));
         let told =
             |r: &&str| self.recipients.as_ref().is_none_or(|all| all.iter().any(|p| Self::recipient(p, r, requester)));
-        let of =
-            if self.allow { data.iter().all(|d| set(d)) } else { self.data.is_none() || data.iter().any(|d| set(d)) };
+        let of = if self.allow { data.iter().all(&set) } else { self.data.is_none() || data.iter().any(&set) };
         let to = if self.allow {
-            recipients.iter().all(|r| told(r))
+            recipients.iter().all(&told)
         } else {
-            self.recipients.is_none() || recipients.iter().any(|r| told(r))
+            self.recipients.is_none() || recipients.iter().any(&told)
         };
         within(&self.programs, program)
             && within(&self.modes, mode)

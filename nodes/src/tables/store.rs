@@ -245,8 +245,8 @@ impl TableStore {
                     }
                     // Its shares may have been made anew since.
                     let _changing = table.changing().await;
-                    let copy = table.copy();
-                    archive.remove(&key, move |head| head == copy, vec![copy]).await
+                    // Nobody else has this key, so what the disk has of it is this table, in whichever epoch.
+                    archive.remove(&key, |_| true, vec![table.copy()]).await
                 }
                 Slot::Arriving(..) | Slot::Paused(_) | Slot::Leaving => {
                     archive.remove(&key, move |head| head == copy, vec![copy]).await
@@ -347,7 +347,15 @@ impl TableStore {
             if let Some(begun) = begun.filter(|begun| begun.saved > 0) {
                 self.pause(&mut slots, key, begun);
             }
+        } else if begun.is_some() {
+            // It was deleted while it arrived, and what came after that may be on the disk.
+            self.discard(key.clone(), copy);
         }
+    }
+
+    /// Whether a table that arrives is still awaited.
+    pub(super) fn is_awaited(&self, key: &TableKey, copy: Copy) -> bool {
+        is_taken(&self.lock(), key, copy)
     }
 
     /// Takes up what uploads had sent before the node was started again.

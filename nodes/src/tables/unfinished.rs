@@ -230,6 +230,9 @@ impl Arriving {
         if parts < begun.saved + AT_ONCE || read >= 2 * component {
             return Ok(());
         }
+        if !store.is_awaited(&key, begun.copy) {
+            return Err(TableFault::Deleted(Box::new(key)));
+        }
         archive.save(&key, begun, parts, components).await?;
         begun.saved = parts;
         Ok(())

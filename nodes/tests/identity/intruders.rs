@@ -133,7 +133,7 @@ impl World {
             let _ = stream.read_to_end(&mut answer).await;
             String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned()
         };
-        tokio::time::timeout(Duration::from_secs(60), answer).await.expect("an answer or an end")
+        tokio::time::timeout(Duration::from_mins(1), answer).await.expect("an answer or an end")
     }
 }
 

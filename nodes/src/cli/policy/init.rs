@@ -97,7 +97,7 @@ fn name(path: &Path, signer: &PolicySigner) -> Result<(), Error> {
     let table = text.lines().position(|line| line.trim_start().starts_with('[')).unwrap_or(usize::MAX);
     let named = format!("policy = \"{POLICY}\"\npolicy_key = \"{}\"\n", signer.public());
     let (before, after): (Vec<_>, Vec<_>) = text.lines().enumerate().partition(|(at, _)| *at < table);
-    let joined = |lines: Vec<(usize, &str)>| lines.into_iter().map(|(_, line)| format!("{line}\n")).collect::<String>();
+    let joined = |lines: Vec<(usize, &str)>| lines.into_iter().flat_map(|(_, line)| [line, "\n"]).collect::<String>();
     let new = path.with_extension("toml.new");
     fs::write(&new, format!("{}{named}\n{}", joined(before), joined(after))).map_err(failed("write"))?;
     fs::rename(&new, path).map_err(failed("write"))?;
