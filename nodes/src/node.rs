@@ -1,23 +1,26 @@
 //! A node: the mesh, the jobs and the API, put together.
 
+mod renewal;
 mod sessions;
 
 use crate::{
     Error,
-    api::{Api, KeysApi, Server, auth_router},
+    api::{Api, Door, KeysApi, Server, auth_router},
     audit::{AuditWhose, Keeper},
     auth::{Auth, AuthConfig, Bounds},
     config::{Address, NodeConfig},
     job::{Jobs, Runner, Sessions, Turns},
     keys::{Keys, KeysConfig},
-    mesh::{ALPN, Mesh, MeshConfig, MeshError},
-    receipt::Notary,
+    mesh::{Mesh, MeshConfig, MeshError, Versions},
+    pki::Fingerprint,
     seal::SealKey,
-    status::{CertificateStatus, NodeStatus, PeerStatus, SocketBuffers},
+    status::{NodeStatus, PeerStatus, SocketBuffers},
     store::{Store, Whose},
     tables::TableStore,
     tls,
 };
+use renewal::Presented;
+pub use renewal::Reloaded;
 use sessions::MeshSessions;
 use std::{
     fmt,
@@ -42,6 +45,8 @@ pub struct Node {
     store: Store,
     audit: Option<Keeper>,
     keys: Arc<Keys>,
+    presented: Arc<watch::Sender<Presented>>,
+    door: Door,
     addresses: (SocketAddr, SocketAddr),
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
@@ -68,18 +73,24 @@ impl Node {
         jobs.recover(before).map_err(Error::system("write the audit log"))?;
         let sessions: Arc<dyn Sessions> = Arc::new(MeshSessions::new(mesh.clone()));
         let runner = Runner::new(jobs.clone(), sessions.clone(), turns.clone());
+        let presented = Arc::new(watch::Sender::new(Presented::of(&cluster, &identity)));
         let status = {
-            let (mesh, cluster_digest) = (mesh.clone(), cluster.digest());
-            let certificate = CertificateStatus { not_after: identity.facts().not_after };
-            move || NodeStatus {
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                protocol: String::from_utf8_lossy(ALPN).into_owned(),
-                party: party.index() as u8,
-                cluster_digest,
-                time_unix_ms: now_unix_ms(),
-                peers: peers(&mesh),
-                socket_buffers: buffers(&mesh),
-                certificate,
+            let (mesh, presented) = (mesh.clone(), presented.clone());
+            move || {
+                let Presented { pinned, definition, accepts, certificate, .. } = presented.borrow().clone();
+                NodeStatus {
+                    version: env!("CARGO_PKG_VERSION").to_owned(),
+                    protocol: Versions::label(mesh.versions().highest),
+                    protocols: Some(mesh.versions()),
+                    party: party.index() as u8,
+                    cluster_digest: pinned,
+                    definition_digest: Some(definition),
+                    accepts: Some(accepts),
+                    time_unix_ms: now_unix_ms(),
+                    peers: peers(&mesh),
+                    socket_buffers: buffers(&mesh),
+                    certificate,
+                }
             }
         };
         let listener = bind(&listen.api).await?;
@@ -101,7 +112,7 @@ impl Node {
         let keys = Keys::new(party, keys).map_err(|e| Error::Bug(e.to_string()))?;
         let keys_api = Arc::new(KeysApi { keys: keys.clone(), limits: limits.clone() });
         let tls = tls::api_server(&identity, &cluster)?;
-        let notary = Notary::new(cluster.id(), party, &identity)?;
+        let notary = keys.notary().clone();
         let bounds = Bounds {
             templates: limits.client_templates,
             credentials: limits.client_credentials,
@@ -111,13 +122,14 @@ impl Node {
         let auth = Auth::new(auth);
         let more = keys_api.router().merge(auth_router(auth, limits.clone()));
         let server = Server::new(listener, tls, cluster, api.router(more), &limits);
+        let door = server.door();
         let mesh_address = mesh.local_addr().map_err(Error::system("read the address of the mesh socket"))?;
         let addresses = (mesh_address, server.address()?);
         let (stop, stopped) = watch::channel(false);
         let sweeper = tokio::spawn(sweep(jobs.clone()));
         let server = tokio::spawn(server.run(stopped));
         info!("{party} listens for nodes on {} and for clients on {}", addresses.0, addresses.1);
-        Ok(Self { mesh, jobs, store, audit: Some(audit), keys, addresses, stop, server, sweeper })
+        Ok(Self { mesh, jobs, store, audit: Some(audit), keys, presented, door, addresses, stop, server, sweeper })
     }
 
     /// The addresses the mesh socket and the API are bound to.
@@ -211,6 +223,8 @@ fn peers(mesh: &Mesh) -> Vec<PeerStatus> {
         connected: peer.connected,
         rtt_us: peer.rtt.and_then(|rtt| rtt.as_micros().try_into().ok()),
         mtu: peer.mtu,
+        protocol: peer.version,
+        certificate_sha256: peer.certificate.map(Fingerprint::new),
         last_error: peer.last_error,
     });
     status.collect()

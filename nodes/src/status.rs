@@ -1,6 +1,10 @@
 //! What a node reports about itself: the body of `GET /v1/status`.
 
-use crate::config::ClusterDigest;
+use crate::{
+    config::{Cluster, ClusterDigest},
+    mesh::Versions,
+    pki::Fingerprint,
+};
 use serde::{Deserialize, Serialize};
 
 /// The state of one node, as it sees it.
@@ -10,12 +14,23 @@ use serde::{Deserialize, Serialize};
 pub struct NodeStatus {
     /// The version of the node's software.
     pub version: String,
-    /// The version of the mesh protocol it speaks, as its ALPN label.
+    /// The highest version of the mesh protocol it speaks, as its ALPN label.
     pub protocol: String,
+    /// All versions of it; absent in release 0.1, which speaks one.
+    #[serde(default)]
+    pub protocols: Option<Versions>,
     /// Its party: 0, 1 or 2.
     pub party: u8,
-    /// Digest of the cluster file it runs with; equal on all nodes of a working cluster.
+    /// Digest of the cluster file it runs with, certificates and all: [`Cluster::pinned_digest`]. Equal on all nodes unless certificates are being
+    /// renewed.
     pub cluster_digest: ClusterDigest,
+    /// Digest of what must be equal on all nodes of a working cluster: [`Cluster::digest`]; absent in release 0.1, where that is
+    /// [`cluster_digest`](Self::cluster_digest).
+    #[serde(default)]
+    pub definition_digest: Option<ClusterDigest>,
+    /// The certificates that it accepts of each node, in party order; absent in release 0.1.
+    #[serde(default)]
+    pub accepts: Option<Vec<Vec<Fingerprint>>>,
     /// Its clock when it answered, in milliseconds since 1970-01-01 UTC.
     pub time_unix_ms: u64,
     /// The links to the two other nodes.
@@ -24,6 +39,22 @@ pub struct NodeStatus {
     pub socket_buffers: SocketBuffers,
     /// Its own certificate.
     pub certificate: CertificateStatus,
+}
+
+impl NodeStatus {
+    /// Whether the node belongs to this cluster, whatever certificates it accepts.
+    pub fn is_of(&self, cluster: &Cluster) -> bool {
+        match self.definition_digest {
+            Some(digest) => digest == cluster.digest(),
+            None => self.cluster_digest == cluster.pinned_digest(),
+        }
+    }
+
+    /// The versions of the mesh protocol that it speaks; `None` if what it says cannot be understood.
+    pub fn spoken(&self) -> Option<Versions> {
+        let only = || Versions::of_label(self.protocol.as_bytes()).map(|v| Versions { lowest: v, highest: v });
+        self.protocols.or_else(only)
+    }
 }
 
 /// One mesh link as the reporting node sees it.
@@ -37,6 +68,12 @@ pub struct PeerStatus {
     pub rtt_us: Option<u64>,
     /// Largest UDP payload in bytes the path has been found to carry; absent while the link is down.
     pub mtu: Option<u16>,
+    /// The version of the mesh protocol on the link; absent while it is down.
+    #[serde(default)]
+    pub protocol: Option<u16>,
+    /// The certificate that the node at the other end has shown; absent while the link is down.
+    #[serde(default)]
+    pub certificate_sha256: Option<Fingerprint>,
     /// Why the link is down or last went down.
     pub last_error: Option<String>,
 }
@@ -55,4 +92,7 @@ pub struct SocketBuffers {
 pub struct CertificateStatus {
     /// When it expires, in seconds since 1970-01-01 UTC.
     pub not_after: i64,
+    /// Its SHA-256; absent in release 0.1.
+    #[serde(default)]
+    pub sha256: Option<Fingerprint>,
 }

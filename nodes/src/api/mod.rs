@@ -50,7 +50,7 @@ mod tables;
 pub use auth::auth_router;
 pub use keys::KeysApi;
 pub use problem::{PROBLEM_TYPE, Problem, ProblemKind};
-pub use server::Server;
+pub use server::{Door, Server};
 
 use crate::{
     job::{Jobs, Runner},

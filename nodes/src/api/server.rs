@@ -45,9 +45,26 @@ pub struct Server {
     shared: Arc<Shared>,
 }
 
-struct Shared {
+/// Lets clients in, and other ones once it is renewed.
+#[derive(Clone)]
+pub struct Door(Arc<watch::Sender<Arc<Admission>>>);
+
+/// As whom the node answers, and whom it lets in.
+struct Admission {
     acceptor: TlsAcceptor,
     cluster: Cluster,
+}
+
+impl Door {
+    /// Answers with another certificate, and lets in whom another cluster file does, from now on. Connections that are open end when the requests on them
+    /// are answered, so that clients come back through the new door.
+    pub fn renew(&self, tls: rustls::ServerConfig, cluster: Cluster) {
+        self.0.send_replace(Arc::new(Admission { acceptor: TlsAcceptor::from(Arc::new(tls)), cluster }));
+    }
+}
+
+struct Shared {
+    door: Door,
     router: Router,
     timeout: Duration,
     connections: Arc<Semaphore>,
@@ -65,15 +82,20 @@ impl Server {
         limits: &Limits,
     ) -> Self {
         let connections = limits.connections as usize;
+        let admission = Admission { acceptor: TlsAcceptor::from(Arc::new(tls)), cluster };
         let shared = Shared {
-            acceptor: TlsAcceptor::from(Arc::new(tls)),
-            cluster,
+            door: Door(Arc::new(watch::Sender::new(Arc::new(admission)))),
             router,
             timeout: limits.client_timeout,
             connections: Arc::new(Semaphore::new(connections)),
             handshakes: Arc::new(Semaphore::new(connections)),
         };
         Self { listener, shared: Arc::new(shared) }
+    }
+
+    /// What lets clients in.
+    pub fn door(&self) -> Door {
+        self.shared.door.clone()
     }
 
     /// The address clients reach.
@@ -125,8 +147,10 @@ impl Shared {
     ) {
         // A small answer must not wait for the acknowledgement of the one before; without the option it only takes longer.
         let _ = stream.set_nodelay(true);
+        let mut door = self.door.0.subscribe();
+        let admission = door.borrow_and_update().clone();
         let accepted = tokio::select! {
-            accepted = tokio::time::timeout(self.timeout, self.acceptor.accept(stream)) => accepted,
+            accepted = tokio::time::timeout(self.timeout, admission.acceptor.accept(stream)) => accepted,
             _ = stop.wait_for(|stop| *stop) => return,
         };
         drop(handshake);
@@ -141,19 +165,14 @@ impl Shared {
         let Ok(_permit) = self.connections.clone().try_acquire_owned() else {
             return warn!("refused a client at {address}: there are as many connections as limits.connections allows");
         };
-        match self.caller(&stream) {
-            Ok(caller) => self.converse(stream, caller, stop).await,
+        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        match tls::peer_role(chain, &admission.cluster) {
+            Ok(role) => self.converse(stream, Caller { role }, End { stop, door }).await,
             Err(fault) => info!("refused a client at {address}: {fault}"),
         }
     }
 
-    fn caller(&self, stream: &TlsStream<TcpStream>) -> Result<Caller, crate::pki::CertificateFault> {
-        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-        let role = tls::peer_role(chain, &self.cluster)?;
-        Ok(Caller { role })
-    }
-
-    async fn converse(&self, stream: TlsStream<TcpStream>, caller: Caller, mut stop: watch::Receiver<bool>) {
+    async fn converse(&self, stream: TlsStream<TcpStream>, caller: Caller, End { mut stop, mut door }: End) {
         let activity = Arc::new(Activity::default());
         let router = TowerToHyperService::new(self.router.clone());
         let service = {
@@ -195,6 +214,11 @@ impl Shared {
                         end = Some(Instant::now() + GRACE);
                     }
                 }
+                // The sender is in the server.
+                _ = door.changed(), if end.is_none() => {
+                    connection.as_mut().graceful_shutdown();
+                    end = Some(Instant::now() + GRACE);
+                }
                 _ = stop.wait_for(|stop| *stop), if end.is_none_or(|end| end > Instant::now() + STOP_GRACE) => {
                     connection.as_mut().graceful_shutdown();
                     end = Some(Instant::now() + STOP_GRACE);
@@ -218,6 +242,12 @@ impl Shared {
             .keep_alive_timeout(self.timeout);
         builder
     }
+}
+
+/// What a connection ends by, besides its client.
+struct End {
+    stop: watch::Receiver<bool>,
+    door: watch::Receiver<Arc<Admission>>,
 }
 
 /// When a connection last did something.
@@ -260,5 +290,11 @@ impl Drop for Busy {
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Server").field("listener", &self.listener).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Door {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Door").finish_non_exhaustive()
     }
 }

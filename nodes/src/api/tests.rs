@@ -65,14 +65,25 @@ fn status() -> NodeStatus {
     NodeStatus {
         version: "0".to_owned(),
         protocol: "p".to_owned(),
+        protocols: None,
+        definition_digest: None,
+        accepts: None,
         party: 0,
         cluster_digest: ClusterDigest::try_from("00".repeat(32)).expect("a digest"),
         time_unix_ms: 0,
         peers: [(1, true), (2, false)]
-            .map(|(party, connected)| PeerStatus { party, connected, rtt_us: None, mtu: None, last_error: None })
+            .map(|(party, connected)| PeerStatus {
+                party,
+                connected,
+                rtt_us: None,
+                mtu: None,
+                protocol: None,
+                certificate_sha256: None,
+                last_error: None,
+            })
             .to_vec(),
         socket_buffers: SocketBuffers { requested: 0, granted: 0 },
-        certificate: CertificateStatus { not_after: 0 },
+        certificate: CertificateStatus { not_after: 0, sha256: None },
     }
 }
 

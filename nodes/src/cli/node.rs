@@ -1,10 +1,23 @@
 //! `trefoil node`: one node of a cluster.
 
-use super::{Exit, OutputArgs, signals::Stop};
-use crate::{Error, config::NodeConfig, local::ReadyLine, node::Node};
-use std::{future::Future, io::Read, path::PathBuf, time::Duration};
+use super::{
+    Exit, OutputArgs,
+    signals::{Reload, Stop},
+};
+use crate::{
+    Error,
+    config::NodeConfig,
+    local::ReadyLine,
+    node::{Node, Reloaded},
+};
+use std::{
+    future::Future,
+    io::Read,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tokio::sync::oneshot;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// How long a node whose parent is gone may take to stop in order. Nobody is left to kill it.
 const LAST_RESORT: Duration = Duration::from_secs(15);
@@ -24,7 +37,8 @@ pub struct NodeArgs {
 }
 
 const EXAMPLES: &str = "\
-Prints one line when both other nodes are connected, and serves until SIGTERM or Ctrl-C.
+Prints one line when both other nodes are connected, and serves until SIGTERM or Ctrl-C. On SIGHUP it reads its certificate and
+key and the cluster file again, without a break: jobs go on (docs/operations/certificates.md).
 
 Examples:
   trefoil node --config demo/node-0/node.toml
@@ -47,6 +61,7 @@ pub fn run(args: &NodeArgs) -> Result<Exit, Error> {
 async fn serve(args: &NodeArgs, config: NodeConfig) -> Result<Exit, Error> {
     let stop = stop(args.exit_with_parent)?;
     let mut stop = std::pin::pin!(stop);
+    let mut reload = Reload::listen()?;
     let party = config.party;
     let node = Node::start(config).await?;
     if let Some(remedy) = node.remedy() {
@@ -54,19 +69,34 @@ async fn serve(args: &NodeArgs, config: NodeConfig) -> Result<Exit, Error> {
             "the system grants smaller socket buffers than asked for, so the mesh is slower than it could be: {remedy}"
         );
     }
-    let why = tokio::select! {
-        why = &mut stop => why,
-        () = node.connected() => {
-            let (mesh, api) = node.addresses();
-            let ready = ReadyLine { party: party.index() as u8, mesh: mesh.to_string(), api: api.to_string() };
-            let text = format!("{party} is connected to both others; clients reach it on {api}");
-            args.output.resolve().print(&ready, text)?;
-            stop.await
+    let mut connected = false;
+    let why = loop {
+        tokio::select! {
+            why = &mut stop => break why,
+            () = reload.received() => read_again(&node, &args.config),
+            () = node.connected(), if !connected => {
+                connected = true;
+                let (mesh, api) = node.addresses();
+                let ready = ReadyLine { party: party.index() as u8, mesh: mesh.to_string(), api: api.to_string() };
+                let text = format!("{party} is connected to both others; clients reach it on {api}");
+                args.output.resolve().print(&ready, text)?;
+            }
         }
     };
     info!("{party} stops: {why}");
     node.stop().await;
     Ok(Exit::Ok)
+}
+
+/// Takes over the files as they are now, if they are good; otherwise the node goes on with what it has.
+fn read_again(node: &Node, path: &Path) {
+    match NodeConfig::load(path).and_then(|config| node.reload(&config)) {
+        Ok(Reloaded::Renewed) => {
+            info!("the certificate and the cluster file were read again and hold for new connections from now on");
+        }
+        Ok(Reloaded::Unchanged) => info!("the certificate and the cluster file were read again; they have not changed"),
+        Err(e) => error!("the node goes on with the certificate and the cluster file that it has: {e}"),
+    }
 }
 
 /// Resolves when the node is to stop, with the reason: a signal or, if asked for, the end of standard input.

@@ -109,6 +109,16 @@ struct Marks {
     party: Spanned<u8>,
 }
 
+impl NodeFile {
+    /// Reads a node's file, and nothing that it names.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with file, line and remedy.
+    pub fn read(path: &Path) -> Result<(Self, Party), ConfigError> {
+        parse(&Source::read(path, REMEDY)?)
+    }
+}
+
 impl NodeConfig {
     /// Reads a node's file and everything it names, and checks that they fit together: the certificate
     /// is that of the party, pinned by the cluster file, issued by its authority and valid now.
@@ -213,6 +223,8 @@ mod tests {
             (format!("{GOOD}[limits]\njob_deadline = \"soon\"\n"), "line 10", "\"30s\""),
             (format!("{GOOD}[limits]\njob_deadline = 3\n"), "line 10", "job_deadline = 3"),
             (format!("{GOOD}[limits]\nwaiting_jobs = 0\n"), "line 10", "above zero"),
+            (format!("{GOOD}[transport]\nprotocol = 0\n"), "line 10", "from 1 to 2"),
+            (format!("{GOOD}[transport]\nprotocol = 3\n"), "line 10", "from 1 to 2"),
             (format!("{GOOD}[limits]\nbody = 1\n"), "line 10", "unknown field `body`"),
             (GOOD.replace("[listen]", "[listen"), "line 6", "[listen"),
         ];

@@ -10,9 +10,11 @@
 //! | rejected (control stream) | 3, party 1, length 2, text: the end of one whose check has failed |
 //! | waiting (control stream) | 2, set of parties 1 |
 //! | frame header (strand) | tag 8, number 4, length 4 |
+//! | the connection is to be made anew (a stream of its own, since version 2) | 2, zeros 48 |
+//! | no session of the sender uses this connection any more (likewise) | 3, zeros 48 |
 //!
-//! The protocol version is in the ALPN name, so two versions never meet here. A run is named by the digest of its hellos, nonces
-//! included: frames that are left over from an earlier run of the same session id are never taken for its own.
+//! The version is chosen in the handshake ([`Versions`](super::Versions)). The cluster digest of a hello is that of the session's version. A run is named by
+//! the digest of its hellos, nonces included: frames that are left over from an earlier run of the same session id are never taken for its own.
 
 use super::error::SessionFault;
 use sha2::{Digest, Sha256};
@@ -22,8 +24,8 @@ use trefoil_engine::{
 };
 use zeroize::Zeroizing;
 
-/// The protocol and its version, as negotiated in the TLS handshake.
-pub const ALPN: &[u8] = b"trefoil/1";
+/// The protocol and the highest version that is spoken, as negotiated in the TLS handshake.
+pub const ALPN: &[u8] = b"trefoil/2";
 
 /// Names one run of a session: the digest of the hellos, truncated.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -44,6 +46,22 @@ pub(super) enum StreamName {
     Strand(RunId, Path),
 }
 
+/// What nodes tell each other of a connection, beside its sessions.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Notice {
+    /// It is to be made anew, because certificates were renewed: from `prev` a question, from `next`, who is called, the word to do it.
+    Renew,
+    /// A newer one has taken its place, and no session of the sender uses it any more.
+    Retired,
+}
+
+/// What a stream begins with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Opening {
+    Stream(StreamName),
+    Notice(Notice),
+}
+
 pub(super) const PREAMBLE: usize = 1 + 16 + 32;
 
 pub(super) fn preamble(name: StreamName) -> [u8; PREAMBLE] {
@@ -57,12 +75,23 @@ pub(super) fn preamble(name: StreamName) -> [u8; PREAMBLE] {
     out
 }
 
-pub(super) fn read_preamble(bytes: &[u8; PREAMBLE]) -> Result<StreamName, PeerFault> {
+pub(super) fn notice(notice: Notice) -> [u8; PREAMBLE] {
+    let mut out = [0; PREAMBLE];
+    out[0] = match notice {
+        Notice::Renew => 2,
+        Notice::Retired => 3,
+    };
+    out
+}
+
+pub(super) fn read_preamble(bytes: &[u8; PREAMBLE]) -> Result<Opening, PeerFault> {
     let (head, path) = bytes.split_at(17);
     let id = array(&head[1..]);
     match (head[0], array(path)) {
-        (0, zero) if zero == [0; 32] => Ok(StreamName::Control(SessionId(id))),
-        (1, path) => Ok(StreamName::Strand(RunId(id), Path(path))),
+        (0, zero) if zero == [0; 32] => Ok(Opening::Stream(StreamName::Control(SessionId(id)))),
+        (1, path) => Ok(Opening::Stream(StreamName::Strand(RunId(id), Path(path)))),
+        (2, zero) if zero == [0; 32] && id == [0; 16] => Ok(Opening::Notice(Notice::Renew)),
+        (3, zero) if zero == [0; 32] && id == [0; 16] => Ok(Opening::Notice(Notice::Retired)),
         (kind, _) => Err(PeerFault::Malformed(format!("stream of unknown kind {kind}"))),
     }
 }
@@ -240,7 +269,7 @@ mod tests {
         #[test]
         fn any_preamble_is_read_or_refused(bytes in any::<[u8; 32]>(), kind in any::<u8>()) {
             for name in [StreamName::Strand(RUN, Path(bytes)), StreamName::Control(S)] {
-                prop_assert_eq!(read_preamble(&preamble(name)).unwrap(), name);
+                prop_assert_eq!(read_preamble(&preamble(name)).unwrap(), Opening::Stream(name));
             }
             let mut raw = preamble(StreamName::Strand(RUN, Path(bytes)));
             raw[0] = kind;
@@ -268,6 +297,19 @@ mod tests {
             prop_assert!(tag.check(&header, seq, len as usize).is_ok());
             header[flip / 8] ^= 1 << (flip % 8);
             prop_assert!(tag.check(&header, seq, len as usize).is_err());
+        }
+    }
+
+    #[test]
+    fn notices_survive_the_wire_and_carry_nothing_else() {
+        for kind in [Notice::Renew, Notice::Retired] {
+            let mut raw = notice(kind);
+            assert_eq!(read_preamble(&raw).unwrap(), Opening::Notice(kind));
+            for at in 1..PREAMBLE {
+                raw[at] = 1;
+                assert!(read_preamble(&raw).is_err());
+                raw[at] = 0;
+            }
         }
     }
 
