@@ -38,6 +38,8 @@ pub use socket::SocketBuffers;
 pub use traffic::Traffic;
 pub use versions::Versions;
 pub use wire::ALPN;
+#[cfg(any(test, fuzzing))]
+pub(crate) use wire::read_any;
 
 use crate::config::{Address, NodeConfig};
 use control::decline;

@@ -251,6 +251,36 @@ impl FrameTag {
     }
 }
 
+/// Reads bytes as every message that there is. What is read must read back as itself.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_any(bytes: &[u8]) {
+    if let Some(head) = bytes.first_chunk() {
+        match read_preamble(head) {
+            Ok(Opening::Stream(name)) => assert_eq!(&preamble(name), head),
+            Ok(Opening::Notice(kind)) => assert_eq!(&notice(kind), head),
+            Err(_) => {}
+        }
+    }
+    if let Some(hello) = bytes.first_chunk() {
+        assert_eq!(*Hello::from_bytes(hello).to_bytes(), *hello);
+    }
+    if let Some((head, rest)) = bytes.split_first_chunk() {
+        let cause = Control::cause(&rest[..rest.len().min(MAX_CAUSE)]);
+        let again = match Control::head(*head) {
+            Ok(Head::Waiting { on }) => Control::Waiting { on },
+            Ok(Head::End { blamed }) => Control::End(SessionFault { blamed, cause: LinkFault::Ended(cause) }),
+            Ok(Head::Rejected { blamed }) => Control::End(SessionFault { blamed, cause: LinkFault::Rejected(cause) }),
+            Err(_) => return,
+        };
+        assert_eq!(again.to_bytes()[..2], head[..]);
+    }
+    if let Some(header) = bytes.first_chunk() {
+        let tag = FrameTag::new(RunId([0; 16]), Path::root(), Party::P0, Party::P1);
+        let due = tag.check(header, 3, 8);
+        assert_eq!(due.is_ok(), *header == tag.header(3, 8));
+    }
+}
+
 fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
     let mut out = [0; N];
     out.copy_from_slice(bytes);

@@ -72,23 +72,6 @@ async fn three_certificates_are_renewed_under_a_session_that_runs() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_the_others_do_not_accept_yet_leaves_the_old_connections() {
-    let world = world(|_| {});
-    let World { ids, next, meshes } = &world;
-    runs(meshes, 1).await;
-    meshes[1].renew(credentials(&world.both(), &next[1])).unwrap();
-    // P1 calls P2, which refuses it; P0 is asked to call P1, and refuses it.
-    until("both refuse", || [0, 1].iter().all(|k| meshes[*k].status()[0].last_error.is_some())).await;
-    assert!(world.see(&ids.each_ref()));
-    runs(meshes, 2).await;
-    for k in [0, 2] {
-        meshes[k].renew(credentials(&world.both(), &ids[k])).unwrap();
-    }
-    until("all see the new certificate", || world.see(&[&ids[0], &next[1], &ids[2]])).await;
-    runs(meshes, 3).await;
-}
-
-#[tokio::test]
 async fn a_session_that_stays_too_long_on_an_old_connection_ends() {
     let world = world(|c| c.settings.retire_deadline = Duration::from_millis(200));
     let World { ids, meshes, .. } = &world;
