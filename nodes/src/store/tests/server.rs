@@ -136,7 +136,9 @@ fn launch(programs: &Path, dir: &Path, more: &[String]) -> Result<Child, String>
         "-c",
         "lc_messages=C",
     ]);
-    more.iter().for_each(|setting| drop(postgres.args(["-c", setting])));
+    for setting in more {
+        postgres.args(["-c", setting]);
+    }
     postgres.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut process = postgres.spawn().expect("postgres runs");
     let log = BufReader::new(process.stderr.take().expect("a pipe"));
