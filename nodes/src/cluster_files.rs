@@ -1,5 +1,9 @@
 //! The files of a cluster on disk: where they are, and how they are created, once.
 
+mod renewal;
+
+pub use renewal::{Pending, Renewed, Settle, settle, switch};
+
 use crate::{
     Error,
     audit::AuditWhose,
@@ -103,21 +107,26 @@ impl ClusterFiles {
         let certificate = self.client(name);
         let key = self.dir.join(format!("{name}.key"));
         refuse_existing(&[certificate.clone(), key.clone()])?;
-        let cluster = Cluster::load(&self.cluster())?;
+        let authority = self.authority(&Cluster::load(&self.cluster())?)?;
+        let issued = authority.issue_client(name, lifetime)?;
+        create_private(&key, issued.key_pem.as_bytes())?;
+        create_public(&certificate, issued.certificate_pem.as_bytes())?;
+        Ok(certificate)
+    }
+
+    /// Takes up the cluster's authority.
+    fn authority(&self, cluster: &Cluster) -> Result<Authority, Error> {
         let ca = self.ca("crt");
         let pem = fs::read_to_string(&ca).map_err(Error::system(format!("read {}", ca.display())))?;
         let secret = read_private(&self.ca("key"))?;
         let fault = |fault| Error::Certificate { path: self.ca("key"), fault };
         let authority = Authority::open(&cluster.id().to_string(), &pem, &secret).map_err(fault)?;
-        if authority.certificate() != cluster.authority() {
+        if !cluster.authorities().contains(authority.certificate()) {
             let subject = "this authority".to_owned();
             let cause = "its certificate is not the one in cluster.toml".to_owned();
             return Err(Error::Certificate { path: ca, fault: CertificateFault::ForeignAuthority { subject, cause } });
         }
-        let issued = authority.issue_client(name, lifetime)?;
-        create_private(&key, issued.key_pem.as_bytes())?;
-        create_public(&certificate, issued.certificate_pem.as_bytes())?;
-        Ok(certificate)
+        Ok(authority)
     }
 
     /// A node's configuration.
@@ -209,6 +218,7 @@ impl ClusterPlan {
             mesh: public.mesh.clone(),
             api: public.api.clone(),
             certificate_sha256: issued.fingerprint,
+            next_certificate_sha256: None,
         };
         let cluster = ClusterFile {
             format: CLUSTER_FORMAT,

@@ -15,6 +15,8 @@ pub mod credit;
 pub mod doctor;
 mod error;
 pub mod executor;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod job;
 pub mod keys;
 pub mod local;

@@ -2,12 +2,13 @@
 
 mod drain;
 mod health;
+mod renewal;
 mod sessions;
 
 use crate::{
     Error,
     admin::{Admin, AdminApi, LogFilter},
-    api::{Api, KeysApi, Server, auth_router, upkeep_router},
+    api::{Api, Door, KeysApi, Server, auth_router, upkeep_router},
     audit::{AuditWhose, Keeper},
     auth::{Auth, AuthConfig, Bounds},
     clock::now_unix_ms,
@@ -18,16 +19,18 @@ use crate::{
     metrics::{Metrics, Observed, Readings},
     oidc::Tokens,
     policy::{self, Enforcer, PolicyFiles},
-    receipt::Notary,
     seal::SealKey,
-    status::{CertificateStatus, NodeStatus},
+    status::NodeStatus,
     store::{Location, Store, Whose},
     tables::{Erased, TableStore},
     tls,
     upkeep::{Upkeep, UpkeepConfig},
 };
+use axum::Router;
 use drain::Drain;
 use health::{Health, StoreHealth};
+use renewal::Presented;
+pub use renewal::Reloaded;
 use sessions::MeshSessions;
 use std::{
     fmt,
@@ -39,6 +42,7 @@ use std::{
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tracing::{error, info, warn};
+use trefoil_engine::Party;
 
 /// How often ended jobs, and tables, are looked through for those whose time is over.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -55,6 +59,9 @@ pub struct Node {
     /// With where it is read from, and whose it has to be.
     policy: (Arc<Enforcer>, Option<PolicyFiles>, AuditWhose),
     keys: Arc<Keys>,
+    presented: Arc<watch::Sender<Presented>>,
+    /// With whom else it lets in than the cluster's own.
+    door: (Door, tls::Expect),
     addresses: (SocketAddr, SocketAddr),
     admin: Option<SocketAddr>,
     drain: (Drain, Duration),
@@ -105,10 +112,10 @@ impl Node {
         let runner = Runner::new(jobs.clone(), sessions.clone(), turns.clone());
         let store_health = Arc::new(StoreHealth::new());
         let drain = Drain::new();
+        let presented = Arc::new(watch::Sender::new(Presented::of(&cluster, &identity)));
         let health = Health {
             party,
-            cluster: cluster.digest(),
-            certificate: CertificateStatus { not_after: identity.facts().not_after },
+            presented: presented.clone(),
             mesh: mesh.clone(),
             bound,
             draining: drain.begun.clone(),
@@ -137,29 +144,12 @@ impl Node {
             client_keys: limits.client_keys,
         };
         let keys = Keys::new(party, keys).map_err(|e| Error::Bug(e.to_string()))?;
-        let keys_api = Arc::new(KeysApi { keys: keys.clone(), limits: limits.clone() });
         let expect = if oidc.is_some() { tls::Expect::AnyoneOrToken } else { tls::Expect::Anyone };
         let tls = (tls::api_server(&identity, &cluster, expect)?, oidc.map(Tokens::new));
-        let notary = Notary::new(cluster.id(), party, &identity)?;
-        let bounds = Bounds {
-            templates: limits.client_templates,
-            credentials: limits.client_credentials,
-            sessions: limits.waiting_jobs,
-        };
-        let parts = Box::new(keys.clone());
-        let auth = AuthConfig { store: store.clone(), parts, sessions: sessions.clone(), turns, notary, bounds };
-        let auth = Auth::new(auth);
-        let upkeep = UpkeepConfig {
-            me: party,
-            store: store.clone(),
-            tables: tables.clone(),
-            keys: keys.clone(),
-            auth: auth.clone(),
-            sessions,
-        };
-        let more = keys_api.router().merge(auth_router(auth, limits.clone())).merge(upkeep_router(Upkeep::new(upkeep)));
+        let more = services(party, &limits, &keys, (&store, &tables), (sessions, turns));
         let router = metrics.api.count(drain.guard(api.router(more)));
         let server = Server::new(listener, tls, cluster, router, &limits).counting(metrics.api.clone());
+        let door = (server.door(), expect);
         let mesh_address = mesh.local_addr().map_err(Error::system("read the address of the mesh socket"))?;
         let addresses = (mesh_address, server.address()?);
         let (stop, stopped) = watch::channel(false);
@@ -181,9 +171,24 @@ impl Node {
         }
         let server = tokio::spawn(server.run(stopped));
         info!("{party} listens for nodes on {} and for clients on {}", addresses.0, addresses.1);
-        let (audit, drain) = (Some(audit), (drain, limits.drain));
+        let (audit, drain, admin) = (Some(audit), (drain, limits.drain), admin_address);
         let policy = (policy, policy_files, whose);
-        Ok(Self { mesh, jobs, store, audit, policy, keys, addresses, admin: admin_address, drain, stop, server, tasks })
+        Ok(Self {
+            mesh,
+            jobs,
+            store,
+            audit,
+            policy,
+            keys,
+            presented,
+            door,
+            addresses,
+            admin,
+            drain,
+            stop,
+            server,
+            tasks,
+        })
     }
 
     /// Reads the policy again and acts by it from now on. Gives its serial number; the old one stays in force if the new one is refused.
@@ -320,6 +325,39 @@ async fn enforcer(
         None
     };
     Ok(Enforcer::new(policy, store.clone()))
+}
+
+/// The API of keys, of authentication and of upkeep.
+fn services(
+    party: Party,
+    limits: &Limits,
+    keys: &Arc<Keys>,
+    (store, tables): (&Store, &Arc<TableStore>),
+    (sessions, turns): (Arc<dyn Sessions>, Arc<Turns>),
+) -> Router {
+    let bounds = Bounds {
+        templates: limits.client_templates,
+        credentials: limits.client_credentials,
+        sessions: limits.waiting_jobs,
+    };
+    let auth = Auth::new(AuthConfig {
+        store: store.clone(),
+        parts: Box::new(keys.clone()),
+        sessions: sessions.clone(),
+        turns,
+        notary: keys.notary().clone(),
+        bounds,
+    });
+    let upkeep = Upkeep::new(UpkeepConfig {
+        me: party,
+        store: store.clone(),
+        tables: tables.clone(),
+        keys: keys.clone(),
+        auth: auth.clone(),
+        sessions,
+    });
+    let keys = Arc::new(KeysApi { keys: keys.clone(), limits: limits.clone() });
+    keys.router().merge(auth_router(auth, limits.clone())).merge(upkeep_router(upkeep))
 }
 
 async fn sweep(jobs: Arc<Jobs>, tables: Arc<TableStore>) {

@@ -21,6 +21,7 @@ use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     fmt,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use trefoil_engine::Party;
@@ -68,12 +69,26 @@ pub struct Receipt {
 #[error("the receipt is not one of that node: {0}; keep it, and ask the node's operator")]
 pub struct ReceiptFault(&'static str);
 
-/// What signs receipts.
+/// What signs receipts. Clones sign with the same key, also after it was renewed.
+#[derive(Clone)]
 pub struct Notary {
     cluster: ClusterId,
     party: Party,
+    signer: Arc<Mutex<Arc<Signer>>>,
+}
+
+/// A certificate and its key.
+struct Signer {
     certificate: String,
     key: EcdsaKeyPair,
+}
+
+impl Signer {
+    fn of(identity: &Identity) -> Result<Arc<Self>, Error> {
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, identity.key().secret_der());
+        let key = key.map_err(|e| Error::Bug(format!("the key of the certificate signs no receipts ({e})")))?;
+        Ok(Arc::new(Self { certificate: hex::encode(identity.certificate()), key }))
+    }
 }
 
 impl Notary {
@@ -82,9 +97,16 @@ impl Notary {
     /// # Errors
     /// [`Error::Bug`] if the key cannot sign receipts.
     pub fn new(cluster: ClusterId, party: Party, identity: &Identity) -> Result<Self, Error> {
-        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, identity.key().secret_der());
-        let key = key.map_err(|e| Error::Bug(format!("the key of the certificate signs no receipts ({e})")))?;
-        Ok(Self { cluster, party, certificate: hex::encode(identity.certificate()), key })
+        Ok(Self { cluster, party, signer: Arc::new(Mutex::new(Signer::of(identity)?)) })
+    }
+
+    /// Signs with another certificate and key from now on.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] if the key cannot sign receipts; the old one stays.
+    pub fn renew(&self, identity: &Identity) -> Result<(), Error> {
+        *self.signer.lock().unwrap_or_else(PoisonError::into_inner) = Signer::of(identity)?;
+        Ok(())
     }
 
     /// This node, now.
@@ -98,9 +120,10 @@ impl Notary {
     /// [`Error::Bug`] if it has no form as JSON, or is not signed.
     pub fn sign<S: Statement>(&self, statement: &S) -> Result<Receipt, Error> {
         let statement = serde_json::to_string(statement).map_err(|e| Error::Bug(format!("a receipt as JSON: {e}")))?;
-        let signature = self.key.sign(&SystemRandom::new(), &signed::<S>(&statement));
+        let signer = self.signer.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let signature = signer.key.sign(&SystemRandom::new(), &signed::<S>(&statement));
         let signature = hex::encode(signature.map_err(|_| Error::Bug("a receipt was not signed".to_owned()))?);
-        Ok(Receipt { statement, certificate: self.certificate.clone(), signature })
+        Ok(Receipt { statement, certificate: signer.certificate.clone(), signature })
     }
 }
 
@@ -111,7 +134,7 @@ impl Receipt {
     /// [`ReceiptFault`].
     pub fn verify<S: Statement>(&self, cluster: &Cluster, party: Party) -> Result<S, ReceiptFault> {
         let certificate = hex::decode(&self.certificate).map_err(|_| ReceiptFault("its certificate is malformed"))?;
-        if Fingerprint::of(&CertificateDer::from(certificate.as_slice())) != cluster.node(party).certificate_sha256 {
+        if !cluster.node(party).accepts(Fingerprint::of(&CertificateDer::from(certificate.as_slice()))) {
             return Err(ReceiptFault("its certificate is not the one in cluster.toml"));
         }
         let (_, parsed) =

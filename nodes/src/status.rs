@@ -1,6 +1,10 @@
 //! What a node reports about itself: the body of `GET /v1/status`.
 
-use crate::config::ClusterDigest;
+use crate::{
+    config::{Cluster, ClusterDigest},
+    mesh::Versions,
+    pki::Fingerprint,
+};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -11,12 +15,23 @@ use std::time::Duration;
 pub struct NodeStatus {
     /// The version of the node's software.
     pub version: String,
-    /// The version of the mesh protocol it speaks, as its ALPN label.
+    /// The highest version of the mesh protocol it speaks, as its ALPN label.
     pub protocol: String,
+    /// All versions of it; absent in release 0.1, which speaks one.
+    #[serde(default)]
+    pub protocols: Option<Versions>,
     /// Its party: 0, 1 or 2.
     pub party: u8,
-    /// Digest of the cluster file it runs with; equal on all nodes of a working cluster.
+    /// Digest of the cluster file it runs with, certificates and all: [`Cluster::pinned_digest`]. Equal on all nodes unless certificates are being
+    /// renewed.
     pub cluster_digest: ClusterDigest,
+    /// Digest of what must be equal on all nodes of a working cluster: [`Cluster::digest`]; absent in release 0.1, where that is
+    /// [`cluster_digest`](Self::cluster_digest).
+    #[serde(default)]
+    pub definition_digest: Option<ClusterDigest>,
+    /// The certificates that it accepts of each node, in party order; absent in release 0.1.
+    #[serde(default)]
+    pub accepts: Option<Vec<Vec<Fingerprint>>>,
     /// Its clock when it answered, in milliseconds since 1970-01-01 UTC.
     pub time_unix_ms: u64,
     /// The links to the two other nodes.
@@ -33,6 +48,22 @@ pub struct NodeStatus {
     pub unready: Vec<String>,
 }
 
+impl NodeStatus {
+    /// Whether the node belongs to this cluster, whatever certificates it accepts.
+    pub fn is_of(&self, cluster: &Cluster) -> bool {
+        match self.definition_digest {
+            Some(digest) => digest == cluster.digest(),
+            None => self.cluster_digest == cluster.pinned_digest(),
+        }
+    }
+
+    /// The versions of the mesh protocol that it speaks; `None` if what it says cannot be understood.
+    pub fn spoken(&self) -> Option<Versions> {
+        let only = || Versions::of_label(self.protocol.as_bytes()).map(|v| Versions { lowest: v, highest: v });
+        self.protocols.or_else(only)
+    }
+}
+
 /// One mesh link as the reporting node sees it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct PeerStatus {
@@ -44,6 +75,12 @@ pub struct PeerStatus {
     pub rtt_us: Option<u64>,
     /// Largest UDP payload in bytes the path has been found to carry; absent while the link is down.
     pub mtu: Option<u16>,
+    /// The version of the mesh protocol on the link; absent while it is down.
+    #[serde(default)]
+    pub protocol: Option<u16>,
+    /// The certificate that the node at the other end has shown; absent while the link is down.
+    #[serde(default)]
+    pub certificate_sha256: Option<Fingerprint>,
     /// Why the link is down or last went down.
     pub last_error: Option<String>,
     /// How long ago the peer has last said that it runs, in milliseconds.
@@ -64,6 +101,10 @@ impl PeerStatus {
         if !self.connected {
             let why = self.last_error.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
             return Some(format!("no link to {peer}{why}"));
+        }
+        // The link of an older node ends when it is silent for long, and that is all that is known of it.
+        if self.protocol.is_some_and(|version| version < Versions::HEARTBEATS) {
+            return None;
         }
         let Some(age) = self.heartbeat_ms.map(Duration::from_millis) else {
             return Some(format!("no heartbeat of {peer} yet"));
@@ -89,4 +130,7 @@ pub struct SocketBuffers {
 pub struct CertificateStatus {
     /// When it expires, in seconds since 1970-01-01 UTC.
     pub not_after: i64,
+    /// Its SHA-256; absent in release 0.1.
+    #[serde(default)]
+    pub sha256: Option<Fingerprint>,
 }

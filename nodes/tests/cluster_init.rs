@@ -150,6 +150,106 @@ fn a_further_client_gets_an_identity_of_its_own() {
 }
 
 #[test]
+fn certificates_are_renewed_switched_and_settled() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let dir = temp.path().to_str().expect("UTF-8");
+    assert!(init(temp.path(), &[]).status.success());
+    let files = ClusterFiles::at(temp.path());
+    // Comments of an operator stay, here and in a copy.
+    let copy = temp.path().join("copy.toml");
+    let commented = format!("# ours\n{}", text(&fs::read(files.cluster()).expect("readable")));
+    for path in [&files.cluster(), &copy] {
+        fs::write(path, &commented).expect("written");
+    }
+    let config = files.node(Party::P1);
+    let config = config.to_str().expect("UTF-8");
+    let none = trefoil(&["cluster", "switch", "--config", config]);
+    assert!(text(&none.stderr).contains("node.crt.next") && none.status.code() == Some(2), "{}", text(&none.stderr));
+    assert_eq!(trefoil(&["cluster", "settle", "--dir", dir]).status.code(), Some(2), "nothing to settle");
+
+    let before = Cluster::load(&files.cluster()).expect("good");
+    let renew = ["cluster", "renew", "--dir", dir, "--node", "1", "--cluster", copy.to_str().expect("UTF-8")];
+    let done = trefoil(&renew);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let cluster = Cluster::load(&files.cluster()).expect("good");
+    let next = cluster.node(Party::P1).next_certificate_sha256.expect("announced");
+    assert_eq!(cluster.digest(), before.digest());
+    assert_eq!(fs::read(&copy).expect("readable"), fs::read(files.cluster()).expect("readable"));
+    assert!(text(&fs::read(&copy).expect("readable")).starts_with("# ours\n"));
+    let state = snapshot(temp.path());
+    assert!(text(&trefoil(&renew).stderr).contains("announces a certificate of P1 already"));
+    assert_eq!(snapshot(temp.path()), state);
+    let key = files.node_dir(Party::P1).join("node.key.next");
+    assert_eq!(fs::metadata(&key).expect("there").permissions().mode() & 0o777, 0o600);
+
+    // Broken off between the key and the certificate, it is ended by the next run.
+    fs::copy(&key, key.with_file_name("kept")).expect("copied");
+    fs::rename(&key, key.with_file_name("node.key")).expect("renamed");
+    let done = trefoil(&["cluster", "switch", "--config", config]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let node = NodeConfig::load(&files.node(Party::P1)).expect("the new one is accepted");
+    assert_eq!(trefoil_nodes::pki::Fingerprint::of(node.identity.certificate()), next);
+    assert!(files.node_dir(Party::P1).join("node.crt.old").exists());
+
+    let done = trefoil(&["cluster", "settle", "--dir", dir, "--cluster", copy.to_str().expect("UTF-8")]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let settled = Cluster::load(&copy).expect("good");
+    assert_eq!(settled.node(Party::P1).pins().collect::<Vec<_>>(), [next]);
+    NodeConfig::load(&files.node(Party::P1)).expect("still accepted");
+
+    // What was announced can be withdrawn.
+    assert!(trefoil(&["cluster", "renew", "--dir", dir, "--node", "0"]).status.success());
+    assert!(trefoil(&["cluster", "settle", "--dir", dir, "--withdraw"]).status.success());
+    assert_eq!(Cluster::load(&files.cluster()).expect("good"), settled);
+}
+
+#[test]
+fn clients_and_the_authority_are_renewed() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let dir = temp.path().to_str().expect("UTF-8");
+    assert!(init(temp.path(), &[]).status.success());
+    let files = ClusterFiles::at(temp.path());
+    let good = |args: &[&str]| {
+        let done = trefoil(args);
+        assert!(done.status.success(), "{args:?}: {}", text(&done.stderr));
+    };
+    let nobody = trefoil(&["cluster", "client", "--dir", dir, "--name", "alice", "--renew"]);
+    assert!(text(&nobody.stderr).contains("leave out --renew"), "{}", text(&nobody.stderr));
+    for name in ["ca", "node-0/node"] {
+        assert_eq!(trefoil(&["cluster", "client", "--dir", dir, "--name", name, "--renew"]).status.code(), Some(2));
+    }
+    good(&["cluster", "client", "--dir", dir, "--name", "alice"]);
+    let first = fs::read(temp.path().join("alice.crt")).expect("readable");
+    good(&["cluster", "client", "--dir", dir, "--name", "alice", "--renew"]);
+    assert_eq!(fs::read(temp.path().join("alice.crt.old")).expect("readable"), first);
+    let check = |cluster: &Cluster| {
+        let alice = Identity::named(&temp.path().join("alice.crt")).expect("a good identity");
+        tls::check_identity(&alice, cluster)
+    };
+    let old = Cluster::load(&files.cluster()).expect("good");
+    assert_eq!(check(&old), Ok(()));
+
+    good(&["cluster", "renew", "--dir", dir, "--authority"]);
+    let both = Cluster::load(&files.cluster()).expect("good");
+    assert_eq!((both.authorities().len(), both.digest()), (2, old.digest()));
+    assert_eq!(check(&both), Ok(()), "of the old authority");
+    good(&["cluster", "client", "--dir", dir, "--name", "alice", "--renew"]);
+    assert_eq!(check(&both), Ok(()), "of the new one");
+    assert!(check(&old).is_err());
+    for node in ["0", "1", "2"] {
+        good(&["cluster", "renew", "--dir", dir, "--node", node]);
+        good(&["cluster", "switch", "--config", &format!("{dir}/node-{node}/node.toml")]);
+    }
+    good(&["cluster", "settle", "--dir", dir]);
+    good(&["cluster", "settle", "--dir", dir, "--authority"]);
+    let new = Cluster::load(&files.cluster()).expect("good");
+    assert_eq!((new.authorities(), check(&new)), (&both.authorities()[1..], Ok(())));
+    for p in Party::ALL {
+        NodeConfig::load(&files.node(p)).expect("of the new authority");
+    }
+}
+
+#[test]
 fn wrong_arguments_are_refused_with_a_reason() {
     let temp = tempfile::tempdir().expect("a directory");
     for (more, reason) in [

@@ -3,17 +3,26 @@
 #[path = "identity/intruders.rs"]
 mod intruders;
 
+use bytes::Bytes;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use std::{fs, path::Path, process::Command, sync::Arc, time::Duration};
 use time::OffsetDateTime;
-use trefoil_engine::Party;
+use tokio::{sync::watch, task::JoinHandle};
+use trefoil_circuits::aes::{KeySize, reference};
+use trefoil_engine::{Lanes, Party};
 use trefoil_nodes::{
     Error,
-    client::Client,
+    client::{Client, Plain},
     cluster_files::ClusterFiles,
     config::Cluster,
+    job::{AesCtrSpec, JobSpec, ModeSpec, ProgramSpec},
     local::{LocalCluster, LocalOptions},
     mesh::ALPN,
-    pki::{Authority, Identity, Lifetime, create_private, create_public},
+    pki::{Authority, Fingerprint, Identity, Lifetime, create_private, create_public},
+    status::NodeStatus,
     tls,
 };
 
@@ -165,5 +174,155 @@ async fn two_nodes_with_different_cluster_files_run_no_job() {
     let own = Identity::named(&files.identity()).expect("good");
     let refused = Client::connect(&cluster, &own).await.expect_err("one node has another file").to_string();
     assert!(refused.contains("P2") && refused.contains("another cluster file"), "{refused}");
+    local.shutdown().await;
+}
+
+/// Jobs one after another, each by a client that reads the cluster file and calls all nodes anew. Counts those that were done, and panics at the first that was
+/// not.
+struct Load {
+    done: watch::Receiver<u64>,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Load {
+    fn start(files: &ClusterFiles) -> Self {
+        let ((count, done), (stop, mut stopped)) = (watch::channel(0), watch::channel(false));
+        let files = files.clone();
+        let task = tokio::spawn(async move {
+            let mut modes = ModeSpec::ALL.into_iter().cycle();
+            while !*stopped.borrow_and_update() {
+                let mode = modes.next().unwrap_or_default();
+                if let Err(e) = job(&files, mode).await {
+                    panic!("after {} jobs: {e}", *count.borrow());
+                }
+                count.send_modify(|n| *n += 1);
+            }
+        });
+        Self { done, stop, task }
+    }
+
+    /// Waits until two more jobs are done: the second has begun after now.
+    async fn two_more(&mut self) {
+        let now = *self.done.borrow();
+        let more = tokio::time::timeout(DEADLINE, self.done.wait_for(|n| *n >= now + 2)).await;
+        more.expect("in time").expect("no job has failed");
+    }
+
+    async fn end(self) -> u64 {
+        self.stop.send_replace(true);
+        self.task.await.expect("no job has failed");
+        *self.done.borrow()
+    }
+}
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+async fn job(files: &ClusterFiles, mode: ModeSpec) -> Result<(), Error> {
+    let (cluster, own) = (Cluster::load(&files.cluster())?, Identity::named(&files.identity())?);
+    let client = Client::new(&cluster, &own)?;
+    let spec = AesCtrSpec { key_bits: KeySize::Aes128, counter: 5, blocks: 1 };
+    let key = [Lanes(0x1717_1717_1717_1717); 2];
+    let outcome =
+        client.run(&JobSpec::new(ProgramSpec::AesCtr(spec), mode), Bytes::new(), &[Plain::Bits(&key)]).await?;
+    let bytes: Vec<u8> = outcome.bits(0)?.iter().flat_map(|w| w.0.to_le_bytes()).collect();
+    let keys = reference::expand_key(&[0x17; 16]).expect("a key");
+    assert_eq!(bytes, reference::encrypt(&keys, 5_u128.to_be_bytes()));
+    Ok(())
+}
+
+fn trefoil(args: &[&str], path: &Path) {
+    let done = Command::new(PROGRAM).args(args).arg(path).output().expect("it runs");
+    assert!(done.status.success(), "{args:?}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+fn hang_up(local: &LocalCluster, parties: &[Party]) {
+    for party in parties {
+        let pid = Pid::from_raw(local.pids()[party.index()].cast_signed());
+        kill(pid, Signal::SIGHUP).expect("it runs");
+    }
+}
+
+/// Waits until all three nodes report something.
+async fn report(files: &ClusterFiles, what: &str, done: impl Fn(Party, &NodeStatus) -> bool) {
+    let wait = async {
+        loop {
+            let (cluster, own) = (Cluster::load(&files.cluster()).expect("good"), Identity::named(&files.identity()));
+            let client = Client::new(&cluster, &own.expect("good")).expect("a client");
+            let all = client.status().await.map(|status| status.expect("an answer"));
+            if Party::ALL.into_iter().zip(&all).all(|(p, status)| done(p, status)) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("{what}"));
+}
+
+/// Waits until the log of a node has a text.
+async fn logged(files: &ClusterFiles, party: Party, text: &str) {
+    let log = files.node_dir(party).join("node.log");
+    let wait = async {
+        while !fs::read_to_string(&log).expect("readable").contains(text) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("{party} does not log `{text}`"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_of_all_nodes_are_renewed_under_load_and_the_old_ones_are_refused_then() {
+    let (local, _) = start().await;
+    let files = local.files().clone();
+    let identity = |p: Party| {
+        let dir = files.node_dir(p);
+        Identity::load(&dir.join("node.crt"), &dir.join("node.key")).expect("good")
+    };
+    let old = Party::ALL.map(identity);
+    let mut load = Load::start(&files);
+    load.two_more().await;
+
+    // A file that is no good is refused with the reason, and the old one stays.
+    let certificate = files.node_dir(Party::P0).join("node.crt");
+    let good = fs::read(&certificate).expect("readable");
+    fs::write(&certificate, "nothing").expect("written");
+    hang_up(&local, &[Party::P0]);
+    logged(&files, Party::P0, "the node goes on with the certificate and the cluster file that it has").await;
+    fs::write(&certificate, good).expect("written");
+    load.two_more().await;
+
+    for p in Party::ALL {
+        trefoil(&["cluster", "renew", "--node", &p.index().to_string(), "--dir"], files.dir());
+        hang_up(&local, &Party::ALL);
+        let count = |status: &NodeStatus| status.accepts.as_ref().map(|all| all[p.index()].len());
+        report(&files, "all accept both", |_, status| count(status) == Some(2)).await;
+        load.two_more().await;
+        trefoil(&["cluster", "switch", "--config"], &files.node(p));
+        let new = Some(Fingerprint::of(identity(p).certificate()));
+        hang_up(&local, &[p]);
+        report(&files, "all see the new certificate", |me, status| {
+            let link = status.peers.iter().find(|peer| usize::from(peer.party) == p.index());
+            if me == p { status.certificate.sha256 == new } else { link.is_some_and(|l| l.certificate_sha256 == new) }
+        })
+        .await;
+        load.two_more().await;
+        trefoil(&["cluster", "settle", "--dir"], files.dir());
+        hang_up(&local, &Party::ALL);
+        report(&files, "all accept one", |_, status| count(status) == Some(1)).await;
+        load.two_more().await;
+    }
+    let jobs = load.end().await;
+    assert!(jobs >= 20, "{jobs} jobs");
+
+    let cluster = Cluster::load(&files.cluster()).expect("good");
+    let cause = join_mesh(&cluster, &old[1]).await;
+    assert!(cause.contains("the other end refused our certificate") && cause.contains("cluster file pins"), "{cause}");
+    let cause = refusal(&cluster, &old[2]).await;
+    assert!(cause.contains("the other end refused our certificate") && cause.contains("cluster file pins"), "{cause}");
+    for (node, shown) in [(Party::P0, &old[1]), (Party::P1, &old[2])] {
+        let print = Fingerprint::of(shown.certificate());
+        logged(&files, node, &format!("has the SHA-256 fingerprint {print}, but the cluster file pins")).await;
+    }
+    serves(&local, &cluster).await;
     local.shutdown().await;
 }

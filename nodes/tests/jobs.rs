@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use std::{num::NonZeroU32, path::Path, process::Command};
+use std::{fs, num::NonZeroU32, path::Path, process::Command};
 use trefoil_circuits::{
     aes::{KeySize, reference},
     bristol::{BitOrder, Circuit, Packing},
@@ -195,5 +195,29 @@ async fn a_job_cancelled_at_one_node_or_late_ends_at_all_three() {
     let Err(Error::Job { failure, .. }) = late.wait().await else { panic!("it takes minutes") };
     assert_eq!(failure.kind, FailureKind::Deadline, "{failure:?}");
     assert!(failure.cause.contains("deadline_seconds"), "{failure:?}");
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_speak_the_version_before_and_new_ones_do_jobs_together() {
+    let temp = tempfile::tempdir().expect("a directory");
+    let options = LocalOptions { dir: Some(temp.path().to_owned()), ..LocalOptions::of(env!("CARGO_BIN_EXE_trefoil")) };
+    let mut cluster = LocalCluster::start(&options).await.expect("a cluster");
+    let client = connect(&cluster.cluster_file()).await.expect("a client");
+    // As in an upgrade, backwards: node by node, the other two running.
+    for p in Party::ALL {
+        let file = cluster.files().node(p);
+        let text = fs::read_to_string(&file).expect("readable");
+        assert!(!text.contains("[transport]"), "{text}");
+        fs::write(&file, format!("{text}\n[transport]\nprotocol = 1\n")).expect("written");
+        cluster.restart(p, &options).await.expect("it is connected");
+        for mode in ModeSpec::ALL {
+            let outcome = client.run(&aes(mode, 100), Bytes::new(), &[Plain::Bits(&KEY)]).await.expect("done");
+            assert_eq!(bytes(outcome.bits(0).expect("bits")), key_stream(100));
+        }
+        let [status, ..] = client.status().await.map(|status| status.expect("an answer"));
+        // P0 was the first.
+        assert!(status.peers.iter().all(|peer| peer.protocol == Some(1)), "{status:?}");
+    }
     cluster.shutdown().await;
 }

@@ -31,12 +31,15 @@ impl Served {
         let status = move || NodeStatus {
             version: "0".to_owned(),
             protocol: "p".to_owned(),
+            protocols: None,
+            definition_digest: None,
+            accepts: None,
             party: 0,
             cluster_digest: ClusterDigest::try_from("00".repeat(32)).expect("a digest"),
             time_unix_ms: 0,
             peers: Vec::new(),
             socket_buffers: SocketBuffers { requested: 0, granted: 0 },
-            certificate: CertificateStatus { not_after: 0 },
+            certificate: CertificateStatus { not_after: 0, sha256: None },
             draining: false,
             unready: missing.lock().expect("no panic").clone(),
         };

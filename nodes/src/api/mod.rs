@@ -58,7 +58,7 @@ mod upkeep;
 pub use auth::auth_router;
 pub use keys::KeysApi;
 pub use problem::{PROBLEM_TYPE, Problem, ProblemKind};
-pub use server::Server;
+pub use server::{Door, Server};
 pub use upkeep::upkeep_router;
 
 use crate::{

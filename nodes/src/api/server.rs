@@ -61,9 +61,26 @@ pub struct Server {
     shared: Shared,
 }
 
-struct Shared {
+/// Lets clients in, and other ones once it is renewed.
+#[derive(Clone)]
+pub struct Door(Arc<watch::Sender<Arc<Admission>>>);
+
+/// As whom the node answers, and whom it lets in.
+struct Admission {
     acceptor: TlsAcceptor,
     cluster: Cluster,
+}
+
+impl Door {
+    /// Answers with another certificate, and lets in whom another cluster file does, from now on. Connections that are open end when the requests on them
+    /// are answered, so that clients come back through the new door.
+    pub fn renew(&self, tls: rustls::ServerConfig, cluster: Cluster) {
+        self.0.send_replace(Arc::new(Admission { acceptor: TlsAcceptor::from(Arc::new(tls)), cluster }));
+    }
+}
+
+struct Shared {
+    door: Door,
     router: Router,
     timeout: Duration,
     /// Checks tokens, where callers without a certificate are let in.
@@ -88,9 +105,9 @@ impl Server {
         limits: &Limits,
     ) -> Self {
         let connections = limits.connections as usize;
+        let admission = Admission { acceptor: TlsAcceptor::from(Arc::new(tls)), cluster };
         let shared = Shared {
-            acceptor: TlsAcceptor::from(Arc::new(tls)),
-            cluster,
+            door: Door(Arc::new(watch::Sender::new(Arc::new(admission)))),
             router,
             timeout: limits.client_timeout,
             tokens,
@@ -108,6 +125,11 @@ impl Server {
     pub fn counting(mut self, metrics: ApiMetrics) -> Self {
         self.shared.metrics = Some(metrics);
         self
+    }
+
+    /// What lets clients in.
+    pub fn door(&self) -> Door {
+        self.shared.door.clone()
     }
 
     /// The address clients reach.
@@ -166,8 +188,10 @@ impl Shared {
     ) {
         // A small answer must not wait for the acknowledgement of the one before; without the option it only takes longer.
         let _ = stream.set_nodelay(true);
+        let mut door = self.door.0.subscribe();
+        let admission = door.borrow_and_update().clone();
         let accepted = tokio::select! {
-            accepted = tokio::time::timeout(self.timeout, self.acceptor.accept(stream)) => accepted,
+            accepted = tokio::time::timeout(self.timeout, admission.acceptor.accept(stream)) => accepted,
             _ = stop.wait_for(|stop| *stop) => return,
         };
         drop(handshake);
@@ -183,7 +207,7 @@ impl Shared {
                 return info!("refused a client at {address}: no TLS handshake within {:?}", self.timeout);
             }
         };
-        let caller = match self.caller(&stream) {
+        let caller = match self.caller(&stream, &admission.cluster) {
             Ok(caller) => caller,
             Err(fault) => return info!("refused a client at {address}: {fault}"),
         };
@@ -194,16 +218,16 @@ impl Shared {
         };
         let _open = self.metrics.as_ref().map(ApiMetrics::connected);
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        self.converse(stream, Peer { caller, address, number }, stop).await;
+        self.converse(stream, Peer { caller, address, number }, End { stop, door }).await;
     }
 
     /// Who is there, by the certificate; nobody who is known yet if there is none and tokens are taken.
-    fn caller(&self, stream: &TlsStream<TcpStream>) -> Result<Option<Caller>, CertificateFault> {
+    fn caller(&self, stream: &TlsStream<TcpStream>, cluster: &Cluster) -> Result<Option<Caller>, CertificateFault> {
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
         if chain.is_empty() && self.tokens.is_some() {
             return Ok(None);
         }
-        let role = tls::peer_role(chain, &self.cluster)?;
+        let role = tls::peer_role(chain, cluster)?;
         Ok(Some(Caller { role }))
     }
 
@@ -225,7 +249,7 @@ impl Shared {
         tokens.caller(value, access).await.map(|name| Caller { role: Role::Client(name) })
     }
 
-    async fn converse(self: Arc<Self>, stream: TlsStream<TcpStream>, peer: Peer, mut stop: watch::Receiver<bool>) {
+    async fn converse(self: Arc<Self>, stream: TlsStream<TcpStream>, peer: Peer, End { mut stop, mut door }: End) {
         let activity = Arc::new(Activity::default());
         let router = TowerToHyperService::new(self.router.clone());
         let service = {
@@ -279,6 +303,11 @@ impl Shared {
                         end = Some(Instant::now() + GRACE);
                     }
                 }
+                // The sender is in the server.
+                _ = door.changed(), if end.is_none() => {
+                    connection.as_mut().graceful_shutdown();
+                    end = Some(Instant::now() + GRACE);
+                }
                 _ = stop.wait_for(|stop| *stop), if end.is_none_or(|end| end > Instant::now() + STOP_GRACE) => {
                     connection.as_mut().graceful_shutdown();
                     end = Some(Instant::now() + STOP_GRACE);
@@ -323,6 +352,12 @@ impl From<TokenFault> for Problem {
     }
 }
 
+/// What a connection ends by, besides its client.
+struct End {
+    stop: watch::Receiver<bool>,
+    door: watch::Receiver<Arc<Admission>>,
+}
+
 /// When a connection last did something.
 struct Activity(Mutex<(u32, Instant)>);
 
@@ -363,5 +398,11 @@ impl Drop for Busy {
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Server").field("listener", &self.listener).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Door {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Door").finish_non_exhaustive()
     }
 }

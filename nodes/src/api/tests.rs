@@ -68,6 +68,9 @@ fn status() -> NodeStatus {
     NodeStatus {
         version: "0".to_owned(),
         protocol: "p".to_owned(),
+        protocols: None,
+        definition_digest: None,
+        accepts: None,
         party: 0,
         cluster_digest: ClusterDigest::try_from("00".repeat(32)).expect("a digest"),
         time_unix_ms: 0,
@@ -77,6 +80,8 @@ fn status() -> NodeStatus {
                 connected,
                 rtt_us: None,
                 mtu: None,
+                protocol: None,
+                certificate_sha256: None,
                 last_error: None,
                 heartbeat_ms: None,
                 same_cluster: None,
@@ -84,7 +89,7 @@ fn status() -> NodeStatus {
             })
             .to_vec(),
         socket_buffers: SocketBuffers { requested: 0, granted: 0 },
-        certificate: CertificateStatus { not_after: 0 },
+        certificate: CertificateStatus { not_after: 0, sha256: None },
         draining: false,
         unready: vec!["no link to P2".to_owned()],
     }

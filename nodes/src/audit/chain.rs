@@ -46,7 +46,7 @@ pub(super) fn written(previous: Link, entry: &Entry) -> serde_json::Result<(Vec<
 ///
 /// # Errors
 /// What is wrong with it, in words.
-pub(super) fn read(line: &[u8], previous: Option<Link>) -> Result<(Entry, Link), String> {
+pub(crate) fn read(line: &[u8], previous: Option<Link>) -> Result<(Entry, Link), String> {
     let form = || "is no entry: it was altered, or is of another program".to_owned();
     let (hash, json) = line.split_at_checked(LINK).ok_or_else(form)?;
     let hash = hash.strip_suffix(b" ").and_then(|hash| std::str::from_utf8(hash).ok()).ok_or_else(form)?;

@@ -14,6 +14,8 @@ mod keeper;
 mod log;
 mod verify;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use chain::read as read_line;
 pub use chain::{Entry, Link};
 pub use event::Event;
 pub use keeper::Keeper;

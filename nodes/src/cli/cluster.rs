@@ -1,5 +1,7 @@
 //! `trefoil cluster`: the files of a cluster.
 
+mod renewal;
+
 use super::{Exit, OutputArgs};
 use crate::{
     Error,
@@ -26,8 +28,21 @@ pub enum ClusterCommand {
     ///
     /// Writes NAME.crt and NAME.key beside the cluster file. The name stands for the client: jobs and tables belong to it, and outputs are
     /// released to it. It must be given to one client alone, so leave NAME.crt, which is public, where it is: while it is there the name is not given
-    /// again. Remove it to renew the client's certificate.
+    /// again. With --renew, issues a new certificate and key to a client that has one.
     Client(ClientArgs),
+    /// Issue a new certificate and key to a node, or make a new authority
+    ///
+    /// Writes `node-N/node.crt.next` and `node.key.next` under DIR, and announces the certificate in `cluster.toml`: nodes and clients that have this file accept
+    /// the old and the new certificate. docs/operations/certificates.md has all steps.
+    Renew(renewal::RenewArgs),
+    /// Have a node take over the certificate that was issued to it
+    ///
+    /// Puts `node.crt.next` and `node.key.next` in the place of the present files, which stay as `node.crt.old` and `node.key.old`. The node reads them when it gets SIGHUP.
+    Switch(renewal::SwitchArgs),
+    /// End a renewal: accept the new certificates alone
+    ///
+    /// In each cluster file the announced certificates take the place of the present ones.
+    Settle(renewal::SettleArgs),
 }
 
 const EXAMPLES: &str = "\
@@ -35,7 +50,10 @@ Examples:
   trefoil cluster init --dir demo
   trefoil cluster init --dir prod --hosts a.example,b.example,c.example --days 90
   trefoil cluster init --dir lab --hosts 10.0.0.1,10.0.0.2,10.0.0.3 --json
-  trefoil cluster client --dir prod --name alice";
+  trefoil cluster client --dir prod --name alice
+  trefoil cluster renew --dir prod --node 1
+  trefoil cluster switch --config /etc/trefoil/node.toml
+  trefoil cluster settle --dir prod";
 
 /// What `trefoil cluster init` is given.
 #[derive(Debug, clap::Args)]
@@ -73,6 +91,9 @@ pub struct ClientArgs {
     /// The client's name: letters, digits, `.`, `_` and `-`
     #[arg(long)]
     name: String,
+    /// Issue a new certificate and key to a client that has one; the old pair stays as NAME.crt.old and NAME.key.old
+    #[arg(long)]
+    renew: bool,
     /// Days for which the certificate is valid
     #[arg(long, default_value_t = Lifetime::DEFAULT_DAYS, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     days: u32,
@@ -83,6 +104,7 @@ pub struct ClientArgs {
 const CLIENT_EXAMPLES: &str = "\
 Examples:
   trefoil cluster client --dir prod --name alice --days 90
+  trefoil cluster client --dir prod --name alice --renew
   trefoil doctor --cluster prod/cluster.toml --identity prod/alice.crt";
 
 /// Runs a subcommand of `trefoil cluster`.
@@ -100,10 +122,15 @@ pub fn run(command: ClusterCommand) -> Result<Exit, Error> {
         ClusterCommand::Client(args) => {
             let output = args.output.resolve();
             let name: ClientName = args.name.parse().map_err(|e| Error::Usage(format!("--name: {e}")))?;
-            let identity = ClusterFiles::at(&args.dir).add_client(&name, Lifetime::days(args.days))?;
+            let (files, lifetime) = (ClusterFiles::at(&args.dir), Lifetime::days(args.days));
+            let identity =
+                if args.renew { files.renew_client(&name, lifetime)? } else { files.add_client(&name, lifetime)? };
             let text = format!("created {}; use it with --identity", identity.display());
             output.print(&serde_json::json!({ "identity": identity, "valid_days": args.days }), text)?;
         }
+        ClusterCommand::Renew(args) => renewal::renew(&args)?,
+        ClusterCommand::Switch(args) => renewal::switch(&args)?,
+        ClusterCommand::Settle(args) => renewal::settle(&args)?,
     }
     Ok(Exit::Ok)
 }

@@ -4,8 +4,19 @@ use super::{
     Exit, OutputArgs,
     signals::{Reload, Stop},
 };
-use crate::{Error, admin::LogFilter, config::NodeConfig, local::ReadyLine, node::Node};
-use std::{fmt, io::Read, path::PathBuf, time::Duration};
+use crate::{
+    Error,
+    admin::LogFilter,
+    config::NodeConfig,
+    local::ReadyLine,
+    node::{Node, Reloaded},
+};
+use std::{
+    fmt,
+    io::Read,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
@@ -28,8 +39,9 @@ pub struct NodeArgs {
 
 const EXAMPLES: &str = "\
 Prints one line when both other nodes are connected, and serves until SIGTERM or Ctrl-C. Then it takes no new jobs, and
-ends when those that it has have ended, or after `limits.drain` of node.toml; a second signal ends it at once. After
-SIGHUP it acts by the policy as it is on the disk then; one that is refused is named in the log, and the old one stays.
+ends when those that it has have ended, or after `limits.drain` of node.toml; a second signal ends it at once.
+On SIGHUP it reads again its certificate and key and the cluster file (docs/operations/certificates.md), and the policy
+(docs/operations/policy.md), without a break: jobs go on. What is refused is named in the log, and the old stays.
 
 Examples:
   trefoil node --config demo/node-0/node.toml
@@ -62,10 +74,7 @@ async fn serve(args: &NodeArgs, config: NodeConfig, filter: &LogFilter) -> Resul
     let reloads = async {
         loop {
             reload.received().await;
-            match node.reload_policy().await {
-                Ok(serial) => info!("{party} acts by policy {serial}"),
-                Err(e) => error!("the policy stays as it was: {e}"),
-            }
+            read_again(&node, &args.config).await;
         }
     };
     let ready = async {
@@ -94,6 +103,21 @@ async fn serve(args: &NodeArgs, config: NodeConfig, filter: &LogFilter) -> Resul
     }
     node.stop().await;
     Ok(Exit::Ok)
+}
+
+/// Takes over the files as they are now, if they are good; otherwise the node goes on with what it has.
+async fn read_again(node: &Node, path: &Path) {
+    match NodeConfig::load(path).and_then(|config| node.reload(&config)) {
+        Ok(Reloaded::Renewed) => {
+            info!("the certificate and the cluster file were read again and hold for new connections from now on");
+        }
+        Ok(Reloaded::Unchanged) => info!("the certificate and the cluster file were read again; they have not changed"),
+        Err(e) => error!("the node goes on with the certificate and the cluster file that it has: {e}"),
+    }
+    match node.reload_policy().await {
+        Ok(serial) => info!("the node acts by policy {serial}"),
+        Err(e) => error!("the policy stays as it was: {e}"),
+    }
 }
 
 /// Why a node is to stop.

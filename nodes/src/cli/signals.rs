@@ -1,34 +1,15 @@
-//! Being asked to stop.
+//! Being asked to stop, or to read files again.
 
 use crate::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// SIGINT (Ctrl-C) and SIGTERM, each a request to stop in order.
 ///
-/// SIGHUP is none, so that a program started with `nohup` survives its terminal; see [`Reload`].
+/// SIGHUP is none, so that a program started with `nohup` survives its terminal; a node takes it for [`Reload`].
 #[derive(Debug)]
 pub struct Stop {
     interrupt: Signal,
     terminate: Signal,
-}
-
-/// SIGHUP, a request to read again what may change while a node runs.
-#[derive(Debug)]
-pub struct Reload(Signal);
-
-impl Reload {
-    /// Starts to listen.
-    ///
-    /// # Errors
-    /// [`Error::System`] if the system refuses.
-    pub fn listen() -> Result<Self, Error> {
-        signal(SignalKind::hangup()).map(Self).map_err(Error::system("listen for signals"))
-    }
-
-    /// Waits for the next. Cancel safe.
-    pub async fn received(&mut self) {
-        self.0.recv().await;
-    }
 }
 
 impl Stop {
@@ -47,5 +28,24 @@ impl Stop {
             _ = self.interrupt.recv() => "SIGINT",
             _ = self.terminate.recv() => "SIGTERM",
         }
+    }
+}
+
+/// SIGHUP, a request to read again what may change while a node runs.
+#[derive(Debug)]
+pub struct Reload(Signal);
+
+impl Reload {
+    /// Starts to listen. From here on the signal no longer ends the process.
+    ///
+    /// # Errors
+    /// [`Error::System`] if the system refuses.
+    pub fn listen() -> Result<Self, Error> {
+        signal(SignalKind::hangup()).map(Self).map_err(Error::system("listen for signals"))
+    }
+
+    /// Waits for the next. Cancel safe.
+    pub async fn received(&mut self) {
+        self.0.recv().await;
     }
 }

@@ -92,7 +92,7 @@ impl Client {
         for (node, status) in client.nodes.iter().zip(client.status().await) {
             let status = status?;
             let down = |cause: String| Error::Unreachable { node: node.name().to_owned(), cause };
-            if status.cluster_digest != client.digest {
+            if !status.is_of(cluster) {
                 let cause = "it runs with another cluster file; copy one cluster.toml to all nodes and here";
                 return Err(down(cause.to_owned()));
             }

@@ -82,10 +82,13 @@ fn serve(
     let config = NodeConfig::load(&files.node(party)).expect("a configuration");
     let jobs = Jobs::new(limits.clone(), Arc::new(()));
     let runner = Runner::new(jobs.clone(), Arc::new(Alone), Arc::new(Turns::new(party, 1, Duration::from_mins(1))));
-    let cluster_digest = config.cluster.digest();
+    let cluster_digest = config.cluster.pinned_digest();
     let status = move || NodeStatus {
         version: "0".to_owned(),
         protocol: "p".to_owned(),
+        protocols: None,
+        definition_digest: None,
+        accepts: None,
         party: party.index() as u8,
         cluster_digest,
         time_unix_ms: 0,
@@ -96,6 +99,8 @@ fn serve(
                 connected: true,
                 rtt_us: None,
                 mtu: None,
+                protocol: None,
+                certificate_sha256: None,
                 last_error: None,
                 heartbeat_ms: None,
                 same_cluster: None,
@@ -103,7 +108,7 @@ fn serve(
             })
             .to_vec(),
         socket_buffers: SocketBuffers { requested: 0, granted: 0 },
-        certificate: CertificateStatus { not_after: 0 },
+        certificate: CertificateStatus { not_after: 0, sha256: None },
         draining: false,
         unready: Vec::new(),
     };

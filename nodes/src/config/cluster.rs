@@ -12,6 +12,9 @@ use trefoil_engine::Party;
 /// The version of the form of `cluster.toml` that this program reads and writes.
 pub const CLUSTER_FORMAT: u32 = 1;
 
+/// Authorities that a cluster has at the same time, at most.
+const MAX_AUTHORITIES: usize = 2;
+
 const REMEDY: &str = "create a cluster with `trefoil cluster init --dir DIR` or name its file with --cluster";
 
 /// `cluster.toml` as it is written.
@@ -22,7 +25,7 @@ pub struct ClusterFile {
     pub format: u32,
     /// Name of the cluster, drawn at random: 32 hexadecimal digits.
     pub cluster_id: ClusterId,
-    /// Certificate of the cluster's authority, PEM.
+    /// Certificate of the cluster's authority, PEM; two while one authority takes over from another.
     pub ca_certificate: String,
     /// The three nodes, in any order.
     pub node: Vec<NodeEntry>,
@@ -40,6 +43,9 @@ pub struct NodeEntry {
     pub api: Address,
     /// SHA-256 of the node's certificate in DER form, 64 hexadecimal digits.
     pub certificate_sha256: Fingerprint,
+    /// The same of the certificate that is to take its place, while both are accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_certificate_sha256: Option<Fingerprint>,
 }
 
 /// The name of a cluster: 16 random bytes.
@@ -49,7 +55,7 @@ pub struct ClusterId([u8; 16]);
 
 /// SHA-256 over what a cluster file says, independent of its comments, order and layout.
 ///
-/// Nodes compare it before they work together.
+/// Nodes compare [`Cluster::digest`] before they work together.
 #[derive(Clone, Copy, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ClusterDigest([u8; 32]);
@@ -58,7 +64,7 @@ pub struct ClusterDigest([u8; 32]);
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Cluster {
     id: ClusterId,
-    authority: CertificateDer<'static>,
+    authorities: Vec<CertificateDer<'static>>,
     nodes: [NodeEntry; 3],
 }
 
@@ -82,7 +88,7 @@ impl Cluster {
         Self::resolve(&source)
     }
 
-    fn resolve(source: &Source) -> Result<Self, ConfigError> {
+    pub(crate) fn resolve(source: &Source) -> Result<Self, ConfigError> {
         let raw: Raw = source.parse()?;
         if *raw.format.get_ref() != CLUSTER_FORMAT {
             let message =
@@ -90,9 +96,18 @@ impl Cluster {
             return Err(source.at(&raw.format.span(), message));
         }
         let bad_authority = |e: String| source.at(&raw.ca_certificate.span(), format!("ca_certificate: {e}"));
-        let authority = CertificateDer::from_pem_slice(raw.ca_certificate.get_ref().as_bytes())
+        let authorities: Vec<_> = CertificateDer::pem_slice_iter(raw.ca_certificate.get_ref().as_bytes())
+            .collect::<Result<_, _>>()
             .map_err(|e| bad_authority(format!("no PEM certificate in it ({e})")))?;
-        CertificateFacts::of(&authority).map_err(|e| bad_authority(e.to_string()))?;
+        if !(1..=MAX_AUTHORITIES).contains(&authorities.len()) {
+            let found = authorities.len();
+            return Err(bad_authority(format!(
+                "{found} PEM certificates in it; there is one, or two while one takes over"
+            )));
+        }
+        for authority in &authorities {
+            CertificateFacts::of(authority).map_err(|e| bad_authority(e.to_string()))?;
+        }
 
         let mut nodes: [Option<NodeEntry>; 3] = [None, None, None];
         for entry in raw.node {
@@ -123,7 +138,7 @@ impl Cluster {
         };
         let nodes = [a, b, c];
         distinct(&nodes).map_err(|m| source.whole(m))?;
-        Ok(Self { id: raw.cluster_id, authority, nodes })
+        Ok(Self { id: raw.cluster_id, authorities, nodes })
     }
 
     /// The cluster's name.
@@ -131,9 +146,9 @@ impl Cluster {
         self.id
     }
 
-    /// The certificate of the cluster's authority.
-    pub fn authority(&self) -> &CertificateDer<'static> {
-        &self.authority
+    /// The certificates of the cluster's authority: one, or two while one takes over from another.
+    pub fn authorities(&self) -> &[CertificateDer<'static>] {
+        &self.authorities
     }
 
     /// A node's entry.
@@ -144,37 +159,54 @@ impl Cluster {
     /// The party whose certificate this is, by its fingerprint alone.
     pub fn party_of(&self, certificate: &CertificateDer<'_>) -> Option<Party> {
         let print = Fingerprint::of(certificate);
-        Party::ALL.into_iter().find(|p| self.node(*p).certificate_sha256 == print)
+        Party::ALL.into_iter().find(|p| self.node(*p).accepts(print))
     }
 
-    /// The digest that nodes compare before they work together.
+    /// The digest that nodes compare before they work together: of the cluster's name and the addresses of the parties.
+    ///
+    /// Certificates are not in it: each node enforces the pins and the authority of its own file, and while they are renewed the files differ.
     pub fn digest(&self) -> ClusterDigest {
-        let mut hash = Sha256::new();
-        hash.update(b"trefoil/cluster/1");
-        // Every field is prefixed with its length, so that no two clusters give the same bytes.
-        let mut field = |bytes: &[u8]| {
-            hash.update((bytes.len() as u64).to_le_bytes());
-            hash.update(bytes);
-        };
-        field(&self.id.0);
-        field(&self.authority);
-        for node in &self.nodes {
-            field(node.mesh.to_string().as_bytes());
-            field(node.api.to_string().as_bytes());
-            field(node.certificate_sha256.as_bytes());
-        }
-        ClusterDigest(hash.finalize().into())
+        let places = self.nodes.iter().flat_map(|node| [node.mesh.to_string(), node.api.to_string()]);
+        digest(b"trefoil/cluster/2", &self.id, places.map(String::into_bytes))
     }
+
+    /// A digest of everything in the file but certificates that are to come: what version 1 of the mesh protocol compares.
+    pub fn pinned_digest(&self) -> ClusterDigest {
+        let node = |node: &NodeEntry| {
+            let print = node.certificate_sha256.as_bytes().to_vec();
+            [node.mesh.to_string().into_bytes(), node.api.to_string().into_bytes(), print]
+        };
+        let authority = self.authorities.first().map(|a| a.to_vec());
+        digest(b"trefoil/cluster/1", &self.id, authority.into_iter().chain(self.nodes.iter().flat_map(node)))
+    }
+}
+
+/// Every field is prefixed with its length, so that no two clusters give the same bytes.
+fn digest(domain: &[u8], id: &ClusterId, fields: impl Iterator<Item = Vec<u8>>) -> ClusterDigest {
+    let mut hash = Sha256::new();
+    hash.update(domain);
+    for field in [id.0.to_vec()].into_iter().chain(fields) {
+        hash.update((field.len() as u64).to_le_bytes());
+        hash.update(field);
+    }
+    ClusterDigest(hash.finalize().into())
 }
 
 /// Two parties that share an address or a certificate would be one machine holding a whole secret.
 fn distinct(nodes: &[NodeEntry; 3]) -> Result<(), String> {
     for (i, a) in nodes.iter().enumerate() {
+        if a.next_certificate_sha256 == Some(a.certificate_sha256) {
+            return Err(format!(
+                "node {}: `next_certificate_sha256` is the present certificate; leave it out, or name the one to come",
+                a.party
+            ));
+        }
         for b in &nodes[i + 1..] {
             let clash = [
                 ("mesh", a.mesh == b.mesh),
                 ("api", a.api == b.api),
                 ("certificate_sha256", a.certificate_sha256 == b.certificate_sha256),
+                ("next_certificate_sha256", a.pins().any(|print| b.accepts(print))),
             ];
             if let Some((key, _)) = clash.iter().find(|(_, same)| *same) {
                 return Err(format!(
@@ -188,6 +220,16 @@ fn distinct(nodes: &[NodeEntry; 3]) -> Result<(), String> {
 }
 
 impl NodeEntry {
+    /// The fingerprints of the certificates that are accepted of the node: of the present one, and of one that is to take its place.
+    pub fn pins(&self) -> impl Iterator<Item = Fingerprint> {
+        [self.certificate_sha256].into_iter().chain(self.next_certificate_sha256)
+    }
+
+    /// Whether a certificate with this fingerprint is the node's.
+    pub fn accepts(&self, print: Fingerprint) -> bool {
+        self.pins().any(|pin| pin == print)
+    }
+
     /// The entry as messages name it: "P1 (node1.example:7750)", with the address of the given service.
     pub fn describe(&self, address: &Address) -> String {
         format!("P{} ({address})", self.party)

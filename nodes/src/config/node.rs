@@ -141,6 +141,16 @@ struct ListenMarks {
     admin: Option<Spanned<Address>>,
 }
 
+impl NodeFile {
+    /// Reads a node's file, and nothing that it names.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with file, line and remedy.
+    pub fn read(path: &Path) -> Result<(Self, Party), ConfigError> {
+        parse(&Source::read(path, REMEDY)?)
+    }
+}
+
 impl NodeConfig {
     /// Reads a node's file and everything it names, and checks that they fit together: the certificate
     /// is that of the party, pinned by the cluster file, issued by its authority and valid now.
@@ -296,6 +306,8 @@ mod tests {
             (format!("{GOOD}[limits]\njob_deadline = \"soon\"\n"), "line 10", "\"30s\""),
             (format!("{GOOD}[limits]\njob_deadline = 3\n"), "line 10", "job_deadline = 3"),
             (format!("{GOOD}[limits]\nwaiting_jobs = 0\n"), "line 10", "above zero"),
+            (format!("{GOOD}[transport]\nprotocol = 0\n"), "line 10", "from 1 to 2"),
+            (format!("{GOOD}[transport]\nprotocol = 3\n"), "line 10", "from 1 to 2"),
             (format!("{GOOD}[limits]\nbody = 1\n"), "line 10", "unknown field `body`"),
             (GOOD.replace("[listen]", "[listen"), "line 6", "[listen"),
             (format!("{GOOD}admin = \"0.0.0.0:3\"\n"), "line 9", "write 127.0.0.1:PORT"),

@@ -9,7 +9,13 @@ mod probe;
 pub use local::{local, unusable};
 pub use probe::{Probe, probe};
 
-use crate::{cli::Exit, config::Cluster, pki::date, status::PeerStatus};
+use crate::{
+    cli::Exit,
+    config::Cluster,
+    mesh::Versions,
+    pki::date,
+    status::{NodeStatus, PeerStatus},
+};
 use serde::Serialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use trefoil_engine::Party;
@@ -111,17 +117,21 @@ fn node(setting: &Setting<'_>, party: Party, probe: &Probe) -> Vec<Finding> {
     let time = format!("answers in {:.1} ms", probe.round_trip.as_secs_f64() * 1e3);
     all.push(fine(party, "api", format!("{}, {time}", setting.cluster.node(party).api)));
 
-    all.push(if status.cluster_digest == setting.cluster.digest() {
-        fine(party, "cluster", "has the same cluster file".to_owned())
-    } else {
+    all.push(if !status.is_of(setting.cluster) {
         bad(Level::Error, party, "cluster", "has another cluster file than this client".to_owned())
             .remedy("copy the current cluster.toml to every node and client, and restart the nodes")
+    } else if other_pins(status, setting.cluster) {
+        bad(Level::Warning, party, "cluster", "has other certificates in its cluster file than this client".to_owned())
+            .remedy("copy the current cluster.toml to every node and client, and send the nodes SIGHUP")
+    } else {
+        fine(party, "cluster", "has the same cluster file".to_owned())
     });
+    all.extend(renewal(setting, party, status));
     all.push(if status.version == setting.version {
         fine(party, "version", format!("trefoil {}", status.version))
     } else {
         bad(Level::Warning, party, "version", format!("trefoil {}; this is {}", status.version, setting.version))
-            .remedy("install the same version everywhere")
+            .remedy("install the same version everywhere, one node after another (docs/operations/upgrade.md)")
     });
     all.push(expiry(party.to_string(), status.certificate.not_after, setting.now));
     all.push(skew(party, probe));
@@ -144,6 +154,24 @@ fn node(setting: &Setting<'_>, party: Party, probe: &Probe) -> Vec<Finding> {
         ))
     });
     all
+}
+
+fn other_pins(status: &NodeStatus, cluster: &Cluster) -> bool {
+    let ours: Vec<Vec<_>> = Party::ALL.map(|p| cluster.node(p).pins().collect()).to_vec();
+    status.cluster_digest != cluster.pinned_digest() || status.accepts.as_ref().is_some_and(|theirs| *theirs != ours)
+}
+
+/// How far the renewal of a node's certificate has come.
+fn renewal(setting: &Setting<'_>, party: Party, status: &NodeStatus) -> Option<Finding> {
+    let next = setting.cluster.node(party).next_certificate_sha256?;
+    let finding = |found: &str| bad(Level::Warning, party, "renewal", found.to_owned());
+    Some(if status.certificate.sha256 == Some(next) {
+        finding("shows its next certificate").remedy("when all nodes do that are to: trefoil cluster settle")
+    } else {
+        finding("still shows the certificate that is to be replaced").remedy(
+            "when every node and client has this cluster.toml, on that machine: trefoil cluster switch --config node.toml, then send the node SIGHUP",
+        )
+    })
 }
 
 /// The node's clock against ours. The answer was written at some moment of the round trip, so half of it is uncertain.
@@ -173,23 +201,29 @@ fn expiry(place: String, not_after: i64, now: SystemTime) -> Finding {
         _ => format!("certificate valid until {} ({days} days)", date(not_after)),
     };
     let remedy = (level != Level::Ok).then(|| {
-        "create new certificates with `trefoil cluster init` in a new directory and replace the files on all machines".to_owned()
+        "renew it with `trefoil cluster renew --node N` or `trefoil cluster client --renew` (docs/operations/certificates.md)".to_owned()
     });
     Finding { level, place, check: "expiry", found, remedy }
 }
 
-/// Nodes of different protocol versions do not connect; this says why.
+/// Nodes without a version of the protocol in common do not connect; this says why.
 fn protocols(probes: &[Result<Probe, String>; 3]) -> Option<Finding> {
-    let spoken =
-        Party::ALL.into_iter().zip(probes).filter_map(|(p, probe)| Some((p, &probe.as_ref().ok()?.status.protocol)));
-    let list: Vec<_> = spoken.collect();
+    let answered = Party::ALL.into_iter().zip(probes).filter_map(|(p, probe)| Some((p, &probe.as_ref().ok()?.status)));
+    let list: Vec<_> = answered.map(|(p, status)| (p, status.protocol.as_str(), status.spoken())).collect();
     let (first, rest) = list.split_first()?;
-    if rest.iter().all(|(_, protocol)| protocol == &first.1) {
+    if rest.iter().all(|(_, protocol, spoken)| (protocol, spoken) == (&first.1, &first.2)) {
         return None;
     }
-    let found = list.iter().map(|(p, protocol)| format!("{p} speaks {protocol}")).collect::<Vec<_>>().join(", ");
-    let finding = Finding { level: Level::Error, place: "mesh".to_owned(), check: "protocol", found, remedy: None };
-    Some(finding.remedy("install the same version of Trefoil on all nodes"))
+    let meet = |a: Option<Versions>, b: Option<Versions>| a.zip(b).is_some_and(|(a, b)| a.common(b).is_some());
+    let works = list.iter().all(|(_, _, a)| list.iter().all(|(_, _, b)| meet(*a, *b)));
+    let said = |(p, protocol, spoken): &(Party, &str, Option<Versions>)| match spoken {
+        Some(versions) => format!("{p} speaks {versions}"),
+        None => format!("{p} speaks {protocol}"),
+    };
+    let found = list.iter().map(said).collect::<Vec<_>>().join(", ");
+    let level = if works { Level::Warning } else { Level::Error };
+    let finding = Finding { level, place: "mesh".to_owned(), check: "protocol", found, remedy: None };
+    Some(finding.remedy("upgrade the nodes that speak the lowest versions (docs/operations/upgrade.md)"))
 }
 
 /// The link between two nodes, as both ends report it.

@@ -1,7 +1,8 @@
 use super::*;
 use crate::{
     cluster_files::{ClusterPlan, NodeSettings},
-    config::{Address, ClusterDigest, Listen},
+    config::{Address, CLUSTER_FORMAT, ClusterDigest, ClusterFile, Listen},
+    pki::Fingerprint,
     status::{CertificateStatus, NodeStatus, SocketBuffers},
 };
 
@@ -30,6 +31,8 @@ fn healthy(digest: ClusterDigest) -> [Result<Probe, String>; 3] {
             connected: true,
             rtt_us: Some(210),
             mtu: Some(1452),
+            protocol: None,
+            certificate_sha256: None,
             last_error: None,
             heartbeat_ms: Some(800),
             same_cluster: Some(true),
@@ -39,11 +42,14 @@ fn healthy(digest: ClusterDigest) -> [Result<Probe, String>; 3] {
             version: "1.2.3".to_owned(),
             protocol: "trefoil/1".to_owned(),
             party: me.index() as u8,
+            protocols: None,
             cluster_digest: digest,
+            definition_digest: None,
+            accepts: None,
             time_unix_ms: NOW * 1000 + 10,
             peers: me.peers().map(peer).to_vec(),
             socket_buffers: SocketBuffers { requested: 1 << 22, granted: 1 << 22 },
-            certificate: CertificateStatus { not_after: NOW.cast_signed() + 100 * DAY },
+            certificate: CertificateStatus { not_after: NOW.cast_signed() + 100 * DAY, sha256: None },
             draining: false,
             unready: Vec::new(),
         };
@@ -54,7 +60,7 @@ fn healthy(digest: ClusterDigest) -> [Result<Probe, String>; 3] {
 /// What is found beyond "ok" after `change` was applied to the healthy answers.
 fn found(change: impl FnOnce(&mut [Result<Probe, String>; 3])) -> Vec<Finding> {
     let cluster = cluster();
-    let mut probes = healthy(cluster.digest());
+    let mut probes = healthy(cluster.pinned_digest());
     change(&mut probes);
     let setting =
         Setting { cluster: &cluster, version: "1.2.3", identity_not_after: NOW.cast_signed() + 100 * DAY, now: now() };
@@ -99,13 +105,76 @@ fn a_link_that_either_end_calls_down_is_an_error() {
 #[test]
 fn another_cluster_file_or_protocol_is_an_error() {
     let (level, place, check, ..) = one(|p| {
-        let other = cluster().digest();
+        let other = cluster().pinned_digest();
         status(p, Party::P1).cluster_digest = other;
     });
     assert_eq!((level, place.as_str(), check), (Level::Error, "P1", "cluster"));
     let (level, _, check, text, _) = one(|p| status(p, Party::P2).protocol = "trefoil/2".to_owned());
     assert_eq!((level, check), (Level::Error, "protocol"));
-    assert!(text.contains("P2 speaks trefoil/2"), "{text}");
+    assert!(text.contains("P2 speaks 2 alone"), "{text}");
+    let (level, _, check, text, _) = one(|p| status(p, Party::P2).protocol = "other".to_owned());
+    assert_eq!((level, check), (Level::Error, "protocol"));
+    assert!(text.contains("P2 speaks other"), "{text}");
+}
+
+#[test]
+fn an_upgrade_under_way_is_a_warning() {
+    let both = Some(Versions { lowest: 1, highest: 2 });
+    let (level, _, check, text, remedy) = one(|p| status(p, Party::P2).protocols = both);
+    assert_eq!((level, check), (Level::Warning, "protocol"));
+    assert!(text.contains("P1 speaks 1 alone, P2 speaks 1 to 2") && remedy.contains("lowest"), "{text} {remedy}");
+}
+
+#[test]
+fn other_certificates_in_the_cluster_file_and_a_renewal_under_way_are_warnings() {
+    let next = Fingerprint::new([7; 32]);
+    let mut cluster = cluster();
+    let mut probes = healthy(cluster.pinned_digest());
+    for party in Party::ALL {
+        let status = status(&mut probes, party);
+        status.definition_digest = Some(cluster.digest());
+        status.accepts = Some(Party::ALL.map(|p| cluster.node(p).pins().collect()).to_vec());
+    }
+    let warnings = |cluster: &Cluster, probes: &[Result<Probe, String>; 3]| {
+        let not_after = NOW.cast_signed() + 100 * DAY;
+        let setting = Setting { cluster, version: "1.2.3", identity_not_after: not_after, now: now() };
+        let all = diagnose(&setting, probes);
+        assert!(works(&all), "{all:?}");
+        all.into_iter().filter(|f| f.level == Level::Warning).map(|f| (f.place, f.check, f.found)).collect::<Vec<_>>()
+    };
+    assert_eq!(warnings(&cluster, &probes), []);
+    // This client has the next pin of P1, the nodes have not.
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("cluster.toml");
+    cluster = pending(&cluster, &path, next);
+    let all = warnings(&cluster, &probes);
+    let checks: Vec<_> = all.iter().map(|(place, check, _)| (place.as_str(), *check)).collect();
+    assert_eq!(checks, [("P0", "cluster"), ("P1", "cluster"), ("P1", "renewal"), ("P2", "cluster")]);
+    assert!(all[2].2.contains("still shows"), "{all:?}");
+    for party in Party::ALL {
+        status(&mut probes, party).accepts = Some(Party::ALL.map(|p| cluster.node(p).pins().collect()).to_vec());
+    }
+    status(&mut probes, Party::P1).certificate.sha256 = Some(next);
+    let all = warnings(&cluster, &probes);
+    assert!(all.len() == 1 && all[0].2.contains("shows its next"), "{all:?}");
+}
+
+/// The cluster with a certificate to come for P1.
+fn pending(cluster: &Cluster, path: &std::path::Path, next: Fingerprint) -> Cluster {
+    let pem = authority_pem(cluster);
+    let node = Party::ALL.map(|p| cluster.node(p).clone()).to_vec();
+    let mut file = ClusterFile { format: CLUSTER_FORMAT, cluster_id: cluster.id(), ca_certificate: pem, node };
+    file.node[1].next_certificate_sha256 = Some(next);
+    std::fs::write(path, toml::to_string(&file).expect("serializes")).expect("written");
+    Cluster::load(path).expect("good")
+}
+
+/// The authority's certificate as PEM.
+fn authority_pem(cluster: &Cluster) -> String {
+    use base64ct::Encoding as _;
+    let der = base64ct::Base64::encode_string(&cluster.authorities()[0]);
+    let lines: Vec<_> = der.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line)).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
 }
 
 #[test]

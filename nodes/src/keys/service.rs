@@ -108,6 +108,11 @@ impl Keys {
         }))
     }
 
+    /// What signs its receipts.
+    pub(crate) fn notary(&self) -> &Notary {
+        &self.notary
+    }
+
     /// Takes this node's share of a key, when the three nodes have found that theirs fit. Returns the key, and whether it is new: a repeated enrolment finds it there.
     ///
     /// Goes on if it is dropped.

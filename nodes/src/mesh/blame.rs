@@ -18,7 +18,11 @@
 //! it can anyway, but the text says whose word it is. A node that is told while it still waits by the rules above takes over the
 //! claim.
 
-use super::{error::SessionFault, peers::SHUT_DOWN, shared::Shared};
+use super::{
+    error::SessionFault,
+    shared::Shared,
+    slot::{Live, SHUT_DOWN},
+};
 use quinn::{Connection, ConnectionError};
 use std::time::Duration;
 use tokio::{
@@ -32,30 +36,34 @@ const DOUBT: Duration = Duration::from_secs(1);
 
 /// The connection to a peer as it was when the session began, and the one there is now.
 pub(super) struct Line {
-    pub(super) connection: Connection,
-    pub(super) present: watch::Receiver<Option<Connection>>,
+    pub(super) live: Live,
+    pub(super) present: watch::Receiver<Option<Live>>,
 }
 
 impl Line {
+    pub(super) fn connection(&self) -> &Connection {
+        &self.live.connection
+    }
+
     pub(super) fn lost(&self) -> bool {
-        self.connection.close_reason().is_some()
+        self.connection().close_reason().is_some()
     }
 
     /// Whether this node closed it, for no newer one.
     fn given_up(&self) -> bool {
-        matches!(self.connection.close_reason(), Some(ConnectionError::LocallyClosed)) && !self.is_back()
+        matches!(self.connection().close_reason(), Some(ConnectionError::LocallyClosed)) && !self.is_back()
     }
 
     /// Whether there is a newer connection to the same peer.
     fn is_back(&self) -> bool {
-        self.present.borrow().as_ref().is_some_and(|c| c.stable_id() != self.connection.stable_id())
+        self.present.borrow().as_ref().is_some_and(|c| c.connection.stable_id() != self.connection().stable_id())
     }
 
     /// Returns when there is. Cancel safe.
     async fn back(&self) {
         let mut present = self.present.clone();
-        let old = self.connection.stable_id();
-        let newer = present.wait_for(|c| c.as_ref().is_some_and(|c| c.stable_id() != old)).await.is_ok();
+        let old = self.connection().stable_id();
+        let newer = present.wait_for(|c| c.as_ref().is_some_and(|c| c.connection.stable_id() != old)).await.is_ok();
         if !newer {
             // The mesh is gone, and nobody calls any more.
             std::future::pending::<()>().await;
@@ -84,14 +92,14 @@ impl Shared {
     async fn lost(&self, seen: SessionFault) -> SessionFault {
         let third = if seen.blamed == self.me.next() { self.me.prev() } else { self.me.next() };
         let [suspect, other] = [seen.blamed, third].map(|p| self.line(p));
-        if let Some(ConnectionError::ApplicationClosed(close)) = suspect.connection.close_reason()
+        if let Some(ConnectionError::ApplicationClosed(close)) = suspect.connection().close_reason()
             && close.error_code == SHUT_DOWN
         {
             return seen;
         }
         let doubt = async {
             tokio::select! {
-                _ = other.connection.closed() => {}
+                _ = other.connection().closed() => {}
                 () = suspect.back() => {}
             }
         };
@@ -103,13 +111,13 @@ impl Shared {
         }
         let cleared = async {
             tokio::select! {
-                () = async { let _ = tokio::join!(other.connection.closed(), suspect.back()); } => true,
-                () = async { let _ = tokio::join!(other.connection.closed(), other.back()); } => false,
+                () = async { let _ = tokio::join!(other.connection().closed(), suspect.back()); } => true,
+                () = async { let _ = tokio::join!(other.connection().closed(), other.back()); } => false,
             }
         };
         match timeout(self.grace, cleared).await {
             Ok(true) if !other.is_back() => {
-                SessionFault { blamed: third, cause: broken_off(&other.connection.closed().await) }
+                SessionFault { blamed: third, cause: broken_off(&other.connection().closed().await) }
             }
             _ => seen,
         }

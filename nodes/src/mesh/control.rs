@@ -84,13 +84,15 @@ pub(super) struct Controls {
     pub(super) peer: Party,
     /// Whether the peer has done its part of the present step: tells who is awaited.
     pub(super) agreed: Arc<AtomicBool>,
+    /// Whether the peer holds the session under another version.
+    apart: bool,
     out: Option<SendStream>,
     into: Option<RecvStream>,
 }
 
 impl Controls {
     pub(super) fn new(peer: Party) -> Self {
-        Self { peer, agreed: Arc::default(), out: None, into: None }
+        Self { peer, agreed: Arc::default(), apart: false, out: None, into: None }
     }
 
     fn gone(&self, last: &dyn ToString) -> MeshError {
@@ -143,8 +145,12 @@ impl Controls {
         let read = stream.read_exact(bytes.as_mut()).await;
         read.map_err(|e| self.unread(&e))?;
         let hello = Hello::from_bytes(&bytes);
-        if hello.cluster != terms.cluster {
-            return Err(MeshError::OtherCluster { peer });
+        if hello.cluster != terms.cluster() {
+            if !terms.current.knows(&hello.cluster) {
+                return Err(MeshError::OtherCluster { peer });
+            }
+            // It may give up the session anyway, and say why.
+            self.apart = true;
         }
         if hello.job != terms.job {
             return Err(MeshError::OtherJob { peer });
@@ -164,6 +170,7 @@ impl Controls {
     async fn confirmed(&mut self, shared: &Arc<Shared>, digest: &[u8; 32]) -> Result<(), MeshError> {
         let Some(mut stream) = self.into.take() else { return Err(self.gone(&"it has not said hello")) };
         match confirmation(self.peer, &mut stream).await {
+            Ok(Confirmation::Digest(_)) if self.apart => Err(MeshError::OtherVersion { peer: self.peer }),
             Ok(Confirmation::Digest(theirs)) if &theirs == digest => {
                 self.agreed.store(true, Relaxed);
                 tokio::spawn(attend(self.peer, stream, shared.clone()));

@@ -46,6 +46,14 @@ pub enum MeshError {
         /// The peer.
         peer: Party,
     },
+    /// A peer holds the session under another version of the protocol: the third node was restarted with another one meanwhile.
+    #[error(
+        "{peer} began the session under another version of the mesh protocol, as it happens while a node is upgraded; submit the job again"
+    )]
+    OtherVersion {
+        /// The peer.
+        peer: Party,
+    },
     /// A peer was given another job under the same id.
     #[error(
         "{peer} was given another job specification under this id; the client must submit the same to all three nodes"
@@ -79,6 +87,7 @@ impl MeshError {
             | Self::NotJoined { peer, .. }
             | Self::GaveUp { peer }
             | Self::OtherCluster { peer }
+            | Self::OtherVersion { peer }
             | Self::OtherJob { peer }
             | Self::Ended { peer, .. } => Some(*peer),
             Self::Listen { .. } | Self::Tls(_) | Self::Entropy(_) | Self::RepeatedSession(_) => None,

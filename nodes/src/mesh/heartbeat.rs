@@ -2,8 +2,9 @@
 //!
 //! QUIC keeps a connection alive below the program; a heartbeat shows that the program itself moves. One stream in each direction of a connection carries
 //! them, so they cost a few bytes where there would be a keep-alive packet. They say how a link is; no session depends on them.
+//! Version 1 of the protocol has none.
 
-use super::wire::{StreamName, array, preamble};
+use super::wire::{array, heartbeats};
 use quinn::{Connection, RecvStream};
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -18,7 +19,7 @@ const HEARTBEAT: usize = 40;
 pub struct Heartbeat {
     /// When it was heard.
     pub at: Instant,
-    /// The peer's cluster file.
+    /// The digest of the peer's definition of the cluster, which does not depend on certificates.
     pub cluster: [u8; 32],
     /// The peer's clock against this node's, in milliseconds; above zero if the peer's is ahead. Off by the time that the message took.
     pub clock_ms: i64,
@@ -56,7 +57,7 @@ pub(super) async fn tell(connection: Connection, cluster: [u8; 32], interval: Du
     let _ = out.set_priority(1);
     let mut message = [0; HEARTBEAT];
     message[..32].copy_from_slice(&cluster);
-    if out.write_all(&preamble(StreamName::Heartbeats)).await.is_err() {
+    if out.write_all(&heartbeats()).await.is_err() {
         return;
     }
     loop {

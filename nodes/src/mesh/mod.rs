@@ -1,8 +1,8 @@
 //! The mesh of the three nodes: one mutually authenticated QUIC connection for each pair, sessions and strands as streams on it.
 //!
 //! A node dials its `next` and is dialled by its `prev`. Who a peer is follows from its certificate, which must be the one whose
-//! fingerprint the cluster file lists for that party; nothing a peer writes is believed. The protocol version is the
-//! ALPN name, so another version fails in the handshake.
+//! fingerprint the cluster file lists for that party; nothing a peer writes is believed. The version of the protocol is chosen in the handshake: the
+//! highest that both ends speak ([`Versions`]). Certificates and pins are replaced while sessions run ([`Mesh::renew`]).
 //!
 //! **Memory.** What a peer sends ahead stays in receive windows: at most `streams` times `stream_window` bytes for each of the two
 //! peers, and an honest one is at most one frame ahead on each strand.
@@ -15,6 +15,7 @@
 
 mod blame;
 mod control;
+mod credentials;
 mod error;
 mod heartbeat;
 mod link;
@@ -23,11 +24,14 @@ mod registry;
 mod session;
 mod settings;
 mod shared;
+mod slot;
 mod socket;
 mod totals;
 mod traffic;
+mod versions;
 mod wire;
 
+pub use credentials::Credentials;
 pub use error::{MeshError, SessionFault};
 pub use heartbeat::Heartbeat;
 pub use peers::PeerStatus;
@@ -36,20 +40,19 @@ pub use settings::TransportSettings;
 pub use socket::SocketBuffers;
 pub use totals::{FailedBy, LinkTotals, PeerTotals, Step};
 pub use traffic::Traffic;
+pub use versions::Versions;
 pub use wire::ALPN;
+#[cfg(any(test, fuzzing))]
+pub(crate) use wire::read_any;
 
-use crate::{
-    config::{Address, NodeConfig},
-    tls,
-};
+use crate::config::{Address, NodeConfig};
 use control::decline;
-use peers::{Peers, SHUT_DOWN};
-use quinn::{
-    Runtime as _,
-    crypto::rustls::{QuicClientConfig, QuicServerConfig},
-};
+use credentials::Current;
+use peers::{Peers, Setup};
+use quinn::Runtime as _;
 use registry::Registry;
 use session::Terms;
+use slot::SHUT_DOWN;
 use socket::Datagrams;
 use std::{
     io,
@@ -57,12 +60,9 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 use totals::Totals;
 use trefoil_engine::{Party, transport::SessionId};
-
-/// Calls that may wait to be looked at.
-const MAX_INCOMING: usize = 256;
 
 /// What a node must know to take its place in the mesh.
 #[derive(Clone)]
@@ -73,14 +73,10 @@ pub struct MeshConfig {
     pub listen: SocketAddr,
     /// Where the nodes are reached, in party order.
     pub nodes: [SocketAddr; 3],
-    /// SHA-256 of each node's certificate, in party order.
-    pub fingerprints: [[u8; 32]; 3],
-    /// SHA-256 of the cluster's definition, which all nodes must share.
-    pub cluster_digest: [u8; 32],
-    /// TLS towards a node that dials, asking for its certificate. The ALPN name is set by the mesh.
-    pub server: rustls::ServerConfig,
-    /// TLS towards a node that is dialled, showing this node's certificate. The ALPN name is set by the mesh.
-    pub client: rustls::ClientConfig,
+    /// As whom it takes part and whom it lets in.
+    pub credentials: Credentials,
+    /// The versions of the protocol that it speaks.
+    pub versions: Versions,
     /// Tuning and deadlines.
     pub settings: TransportSettings,
     /// How long a session waits for a message before the log says for which.
@@ -108,10 +104,8 @@ impl MeshConfig {
             me: node.party,
             listen: lookup(&node.listen.mesh)?,
             nodes,
-            fingerprints: entries.map(|e| *e.certificate_sha256.as_bytes()),
-            cluster_digest: *node.cluster.digest().as_bytes(),
-            server: tls::mesh_server(&node.identity, &node.cluster, node.party, ALPN)?,
-            client: tls::mesh_client(&node.identity, &node.cluster, node.party.next(), ALPN)?,
+            credentials: Credentials::of_node(node)?,
+            versions: Versions::SPOKEN.up_to(node.transport.protocol),
             settings: node.transport.clone(),
             stall_warning: node.limits.stall_warning,
         })
@@ -121,8 +115,10 @@ impl MeshConfig {
 /// A node's end of the mesh. Connects, and connects again, in the background until dropped.
 pub struct Mesh {
     me: Party,
-    cluster: [u8; 32],
+    versions: Versions,
     settings: TransportSettings,
+    transport: Arc<quinn::TransportConfig>,
+    credentials: watch::Sender<Arc<Current>>,
     registry: Arc<Registry>,
     peers: Peers,
     endpoint: quinn::Endpoint,
@@ -137,20 +133,11 @@ impl Mesh {
     /// # Errors
     /// [`MeshError::Listen`] or [`MeshError::Tls`].
     pub fn start(config: MeshConfig) -> Result<Self, MeshError> {
-        let MeshConfig { me, listen, nodes, fingerprints, cluster_digest, stall_warning, .. } = config;
-        let (mut server, mut client, settings) = (config.server, config.client, config.settings);
-        server.alpn_protocols = vec![ALPN.to_vec()];
-        client.alpn_protocols = vec![ALPN.to_vec()];
-        let tls = |e: &dyn std::fmt::Display| MeshError::Tls(e.to_string());
+        let MeshConfig { me, listen, nodes, credentials, versions, settings, stall_warning } = config;
         let refused = |cause| MeshError::Listen { address: listen, cause };
         let (socket, buffers) = socket::bind(listen, &settings).map_err(refused)?;
         let transport = Arc::new(settings.quinn(&nodes, buffers.granted));
-        let server = QuicServerConfig::try_from(server).map_err(|e| tls(&e))?;
-        let mut server = quinn::ServerConfig::with_crypto(Arc::new(server));
-        server.transport_config(transport.clone()).max_incoming(MAX_INCOMING);
-        let client = QuicClientConfig::try_from(client).map_err(|e| tls(&e))?;
-        let mut client = quinn::ClientConfig::new(Arc::new(client));
-        client.transport_config(transport);
+        let (current, server) = Current::new(credentials, versions, &transport, 0)?;
         let runtime = Arc::new(quinn::TokioRuntime);
         let socket = runtime.wrap_udp_socket(socket).map_err(refused)?;
         let socket = Datagrams::new(socket, settings.mtu_among(&nodes));
@@ -158,10 +145,59 @@ impl Mesh {
             quinn::Endpoint::new_with_abstract_socket(settings.endpoint(&nodes), Some(server), socket, runtime)
                 .map_err(refused)?;
         let registry = Arc::new(Registry::new(settings.join_deadline));
-        let addresses = peers::Addresses { nodes, fingerprints, heartbeat: (cluster_digest, settings.keep_alive) };
-        let peers = Peers::start(me, &endpoint, client, &addresses, &registry);
-        let (cluster, totals) = (cluster_digest, Arc::default());
-        Ok(Self { me, cluster, settings, registry, peers, endpoint, buffers, stall_warning, totals })
+        let credentials = watch::Sender::new(Arc::new(current));
+        let setup = Setup {
+            nodes,
+            credentials: credentials.subscribe(),
+            versions,
+            registry: registry.clone(),
+            retire: settings.retire_deadline,
+            keep_alive: settings.keep_alive,
+        };
+        let peers = Peers::start(me, &endpoint, &setup);
+        Ok(Self {
+            me,
+            versions,
+            settings,
+            transport,
+            credentials,
+            registry,
+            peers,
+            endpoint,
+            buffers,
+            stall_warning,
+            totals: Arc::default(),
+        })
+    }
+
+    /// Takes part under other certificates, and lets other ones in, from now on. Sessions that run go on; the connections are made anew, and the old
+    /// ones are closed when no session is left on them, at the latest after `retire_deadline`.
+    ///
+    /// # Errors
+    /// [`MeshError::Tls`] if TLS cannot be used with them; then nothing has changed.
+    pub fn renew(&self, credentials: Credentials) -> Result<(), MeshError> {
+        let mut done = Ok(());
+        self.credentials.send_if_modified(|current| {
+            match Current::new(credentials, self.versions, &self.transport, current.generation + 1) {
+                Ok((next, server)) => {
+                    // Before anybody asks for calls under the new ones.
+                    self.endpoint.set_server_config(Some(server));
+                    *current = Arc::new(next);
+                    true
+                }
+                Err(e) => {
+                    done = Err(e);
+                    false
+                }
+            }
+        });
+        done
+    }
+
+    /// The versions of the protocol that this node speaks.
+    #[must_use]
+    pub fn versions(&self) -> Versions {
+        self.versions
     }
 
     /// Starts a session: waits until both peers join it with the same cluster and the same job.
@@ -183,9 +219,11 @@ impl Mesh {
         let (join, stall) = (self.settings.join_deadline, self.settings.stall());
         let grace = self.settings.idle_deadline;
         let begin = Instant::now();
-        let terms = Terms {
+        let current = self.credentials.borrow().clone();
+        let terms = |version| Terms {
             session,
-            cluster: self.cluster,
+            current: current.clone(),
+            version,
             job: job_digest,
             deadline: begin + join,
             join,
@@ -196,13 +234,16 @@ impl Mesh {
         };
         // Half the time, so that a peer that is connected learns in time who is not.
         match self.peers.connections(begin + join / 2).await {
-            Ok(lines) => Session::start(self.me, terms, membership, lines).await,
+            Ok(lines) => {
+                let version = lines[0].live.version.min(lines[1].live.version);
+                Session::start(self.me, terms(version), membership, lines).await
+            }
             Err(missing) => {
-                for (connection, hello) in self.peers.present().iter().zip(&terms.hellos()?) {
-                    if let Some(connection) = connection {
-                        let told = decline(connection, session, hello, &missing);
-                        let _ = tokio::time::timeout_at(terms.deadline, told).await;
-                    }
+                for live in self.peers.present().into_iter().flatten() {
+                    let terms = terms(live.version);
+                    let [hello, _] = &terms.hellos()?;
+                    let told = decline(&live.connection, session, hello, &missing);
+                    let _ = tokio::time::timeout_at(terms.deadline, told).await;
                 }
                 Err(missing)
             }

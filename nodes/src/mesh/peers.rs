@@ -2,19 +2,19 @@
 
 use super::{
     blame::Line,
+    credentials::Current,
     error::MeshError,
-    heartbeat::{self, Heard, Heartbeat},
+    heartbeat::Heartbeat,
     registry::Registry,
+    slot::{Live, Side, Slot, State, certificate, protocol},
     totals::LinkTotals,
-    wire::{PREAMBLE, StreamName, read_preamble},
+    versions::{TELL, TELL_TIME, Versions},
 };
 use crate::tls;
-use quinn::{ConnectError, Connection, ConnectionError, Endpoint, Incoming, RecvStream, VarInt};
-use rustls::pki_types::CertificateDer;
-use sha2::{Digest, Sha256};
+use quinn::{ConnectError, Connection, ConnectionError, Endpoint, Incoming, VarInt};
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
@@ -32,23 +32,21 @@ const BACK_OFF: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(
 const MAX_HANDSHAKES: usize = 16;
 /// The time a caller has for its handshake.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
-/// The time a new stream has to say what it is for.
-const PREAMBLE_TIME: Duration = Duration::from_secs(10);
-/// The application error code of a connection whose node shuts down.
-pub(super) const SHUT_DOWN: VarInt = VarInt::from_u32(0);
-/// The application error code of a connection that its peer has replaced by a newer one.
-const REPLACED: VarInt = VarInt::from_u32(3);
-/// The application error code of a stream that is not wanted.
-const REFUSED: VarInt = VarInt::from_u32(1);
 /// The application error code of a connection to somebody else.
 const NOT_LISTED: VarInt = VarInt::from_u32(2);
+/// The application error code of a connection to a node with which there is no version in common; its reason is what the sender speaks.
+const NO_VERSION: VarInt = VarInt::from_u32(4);
 
-/// Where the nodes are and who they are, in party order.
-pub(super) struct Addresses {
+/// What the connections are made with.
+pub(super) struct Setup {
+    /// Where the nodes are, in party order.
     pub(super) nodes: [SocketAddr; 3],
-    pub(super) fingerprints: [[u8; 32]; 3],
-    /// The digest of the cluster file, and how often peers are told of it.
-    pub(super) heartbeat: ([u8; 32], Duration),
+    pub(super) credentials: watch::Receiver<Arc<Current>>,
+    pub(super) versions: Versions,
+    pub(super) registry: Arc<Registry>,
+    pub(super) retire: Duration,
+    /// How often peers are told that this node runs.
+    pub(super) keep_alive: Duration,
 }
 
 /// What is known of one peer.
@@ -62,6 +60,10 @@ pub struct PeerStatus {
     pub rtt: Option<Duration>,
     /// The UDP payload the path carries, in bytes, as found so far.
     pub mtu: Option<u16>,
+    /// The version of the protocol that both ends have taken.
+    pub version: Option<u16>,
+    /// SHA-256 of the certificate that it has shown.
+    pub certificate: Option<[u8; 32]>,
     /// Bytes of UDP payload sent and received over the present connection, by all sessions.
     pub udp_bytes: Option<[u64; 2]>,
     /// The last thing that went wrong.
@@ -76,24 +78,6 @@ pub(super) struct Peers {
     _tasks: JoinSet<()>,
 }
 
-struct Slot {
-    peer: Party,
-    connection: watch::Sender<Option<Connection>>,
-    trouble: Mutex<Trouble>,
-    heard: Arc<Heard>,
-    heartbeat: ([u8; 32], Duration),
-    /// Of the connections before the present one. Held while that changes, so that none counts twice.
-    past: Mutex<LinkTotals>,
-}
-
-/// What goes wrong with a peer while it is not connected.
-#[derive(Default)]
-struct Trouble {
-    last: Option<String>,
-    /// It has said that it shuts down, so nobody needs to be warned.
-    announced: bool,
-}
-
 /// Why a call came to nothing.
 enum Unanswered {
     /// This node shuts down.
@@ -102,34 +86,25 @@ enum Unanswered {
 }
 
 impl Peers {
-    pub(super) fn start(
-        me: Party,
-        endpoint: &Endpoint,
-        client: quinn::ClientConfig,
-        addresses: &Addresses,
-        registry: &Arc<Registry>,
-    ) -> Self {
-        let slots = me.peers().map(|peer| {
+    pub(super) fn start(me: Party, endpoint: &Endpoint, setup: &Setup) -> Self {
+        let slot = |(peer, side)| {
             Arc::new(Slot {
                 peer,
-                connection: watch::Sender::default(),
-                trouble: Mutex::default(),
-                heard: Arc::default(),
-                heartbeat: addresses.heartbeat,
-                past: Mutex::default(),
+                side,
+                credentials: setup.credentials.clone(),
+                registry: setup.registry.clone(),
+                retire: setup.retire,
+                keep_alive: setup.keep_alive,
+                state: State::default(),
             })
-        });
-        let mut tasks = JoinSet::new();
-        let dialler = Dialler {
-            endpoint: endpoint.clone(),
-            client,
-            address: addresses.nodes[me.next().index()],
-            fingerprint: addresses.fingerprints[me.next().index()],
         };
-        tasks.spawn(dial(dialler, slots[0].clone(), registry.clone()));
-        let prev = me.prev().index();
-        let expected = Expected { address: addresses.nodes[prev].ip(), fingerprint: addresses.fingerprints[prev] };
-        tasks.spawn(accept(endpoint.clone(), expected, slots[1].clone(), registry.clone()));
+        let slots = [(me.next(), Side::Dials), (me.prev(), Side::Answers)].map(slot);
+        let mut tasks = JoinSet::new();
+        let (endpoint, versions) = (endpoint.clone(), setup.versions);
+        let dialler = Dialler { endpoint: endpoint.clone(), versions, address: setup.nodes[me.next().index()] };
+        tasks.spawn(dial(dialler, slots[0].clone()));
+        let expected = Expected { address: setup.nodes[me.prev().index()].ip(), versions };
+        tasks.spawn(accept(endpoint, expected, slots[1].clone()));
         Self { slots, _tasks: tasks }
     }
 
@@ -137,20 +112,20 @@ impl Peers {
     pub(super) async fn connections(&self, deadline: Instant) -> Result<[Line; 2], MeshError> {
         let mut found = Vec::with_capacity(2);
         for slot in &self.slots {
-            let present = slot.connection.subscribe();
-            let connection = tokio::time::timeout_at(deadline, slot.connected()).await.map_err(|_| {
+            let present = slot.subscribe();
+            let live = tokio::time::timeout_at(deadline, slot.connected()).await.map_err(|_| {
                 let last = slot.last_error().unwrap_or_else(|| "it has not been seen".into());
                 MeshError::Unreachable { peer: slot.peer, last }
             })?;
-            found.push(Line { connection, present });
+            found.push(Line { live, present });
         }
         let Ok(found) = found.try_into() else { unreachable!("there are two peers") };
         Ok(found)
     }
 
     /// The connections there are at the moment, next first.
-    pub(super) fn present(&self) -> [Option<Connection>; 2] {
-        self.slots.each_ref().map(|slot| slot.connection.borrow().clone())
+    pub(super) fn present(&self) -> [Option<Live>; 2] {
+        self.slots.each_ref().map(|slot| slot.present())
     }
 
     pub(super) async fn connected(&self) {
@@ -161,140 +136,37 @@ impl Peers {
 
     pub(super) fn status(&self) -> [PeerStatus; 2] {
         self.slots.each_ref().map(|slot| {
-            let stats = slot.connection.borrow().as_ref().map(Connection::stats);
+            let live = slot.present();
+            let stats = live.as_ref().map(|live| live.connection.stats());
             PeerStatus {
+                version: live.as_ref().map(|live| live.version),
+                certificate: live.as_ref().and_then(|live| certificate(&live.connection)),
                 peer: slot.peer,
                 connected: stats.is_some(),
                 rtt: stats.map(|s| s.path.rtt),
                 mtu: stats.map(|s| s.path.current_mtu),
                 udp_bytes: stats.map(|s| [s.udp_tx.bytes, s.udp_rx.bytes]),
                 last_error: slot.last_error(),
-                heartbeat: slot.heard.last(),
+                heartbeat: slot.heartbeat(),
             }
         })
     }
 
     /// What went over the connections to each peer since the node started.
     pub(super) fn totals(&self) -> [(Party, LinkTotals); 2] {
-        self.slots.each_ref().map(|slot| {
-            let past = slot.past.lock().unwrap_or_else(PoisonError::into_inner);
-            (slot.peer, slot.connection.borrow().as_ref().map_or(*past, |present| past.and(present)))
-        })
-    }
-}
-
-impl Slot {
-    async fn connected(&self) -> Connection {
-        let mut connection = self.connection.subscribe();
-        loop {
-            if let Some(c) = connection.borrow_and_update().clone() {
-                return c;
-            }
-            if connection.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }
-    }
-
-    fn last_error(&self) -> Option<String> {
-        self.trouble().last.clone()
-    }
-
-    fn trouble(&self) -> MutexGuard<'_, Trouble> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A call came to nothing. While the peer is connected, it was somebody else's.
-    fn refused(&self, cause: String) {
-        if self.connection.borrow().is_some() {
-            tracing::debug!(peer = %self.peer, %cause, "a call was refused");
-        } else {
-            self.failed(cause);
-        }
-    }
-
-    fn failed(&self, cause: String) {
-        let mut trouble = self.trouble();
-        if trouble.last.as_ref() != Some(&cause) {
-            if trouble.announced {
-                tracing::debug!(peer = %self.peer, %cause, "a peer that has shut down is not back yet");
-            } else {
-                tracing::warn!(peer = %self.peer, %cause, "no connection to a peer");
-            }
-            trouble.last = Some(cause);
-        }
-    }
-
-    /// The connection has ended.
-    fn ended(&self, reason: &ConnectionError) {
-        match reason {
-            ConnectionError::LocallyClosed => tracing::debug!(peer = %self.peer, "disconnected by this node"),
-            ConnectionError::ApplicationClosed(close) if close.error_code == SHUT_DOWN => {
-                tracing::info!(peer = %self.peer, "the peer has shut down");
-                *self.trouble() = Trouble { last: Some("it has shut down".into()), announced: true };
-            }
-            other => self.failed(other.to_string()),
-        }
-    }
-
-    /// Serves a connection until it ends.
-    async fn serve(&self, connection: Connection, registry: &Arc<Registry>) {
-        tracing::info!(peer = %self.peer, address = %connection.remote_address(), "connected");
-        *self.trouble() = Trouble::default();
-        // A peer that has restarted is faster than the death of its old connection.
-        if let Some(old) = self.replace(connection.clone()) {
-            old.close(REPLACED, b"replaced by a newer connection");
-        }
-        let (cluster, interval) = self.heartbeat;
-        tokio::spawn(heartbeat::tell(connection.clone(), cluster, interval));
-        let reason = loop {
-            match connection.accept_uni().await {
-                Ok(stream) => {
-                    tokio::spawn(sort(self.peer, stream, registry.clone(), self.heard.clone()));
-                }
-                Err(e) => break e,
-            }
-        };
-        if self.remove(&connection) {
-            self.ended(&reason);
-        }
-    }
-
-    /// The connection before, if there is one.
-    fn replace(&self, connection: Connection) -> Option<Connection> {
-        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
-        let old = self.connection.send_replace(Some(connection));
-        *past = old.as_ref().map_or(*past, |old| past.and(old));
-        old
-    }
-
-    /// Whether this was the present connection.
-    fn remove(&self, connection: &Connection) -> bool {
-        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
-        let gone = self.connection.send_if_modified(|current| {
-            let mine = current.as_ref().is_some_and(|c| c.stable_id() == connection.stable_id());
-            if mine {
-                *current = None;
-            }
-            mine
-        });
-        if gone {
-            *past = past.and(connection);
-        }
-        gone
+        self.slots.each_ref().map(|slot| (slot.peer, slot.totals()))
     }
 }
 
 struct Dialler {
     endpoint: Endpoint,
-    client: quinn::ClientConfig,
+    versions: Versions,
     address: SocketAddr,
-    fingerprint: [u8; 32],
 }
 
 impl Dialler {
-    async fn connect(&self) -> Result<Connection, Unanswered> {
-        let connecting = self.endpoint.connect_with(self.client.clone(), self.address, SERVER_NAME);
+    async fn connect(&self, peer: Party, current: &Current) -> Result<Connection, Unanswered> {
+        let connecting = self.endpoint.connect_with(current.client.clone(), self.address, SERVER_NAME);
         let connecting = connecting.map_err(|e| match e {
             ConnectError::EndpointStopping => Unanswered::Closing,
             e => Unanswered::Failed(e.to_string()),
@@ -303,23 +175,32 @@ impl Dialler {
             ConnectionError::LocallyClosed => Unanswered::Closing,
             e => Unanswered::Failed(explain(&e)),
         })?;
-        if certificate(&connection) == Some(self.fingerprint) {
-            return Ok(connection);
+        if !current.accepts(peer, certificate(&connection)) {
+            connection.close(NOT_LISTED, b"not the certificate of the cluster file");
+            let cause = format!("{} shows another certificate than the cluster file lists for it", self.address);
+            return Err(Unanswered::Failed(cause));
         }
-        connection.close(NOT_LISTED, b"not the certificate of the cluster file");
-        let cause = format!("{} shows another certificate than the cluster file lists for it", self.address);
-        Err(Unanswered::Failed(cause))
+        if protocol(&connection).is_some_and(|name| name == TELL) {
+            let theirs = ask(&connection, self.versions).await;
+            return Err(Unanswered::Failed(apart(self.versions, peer, theirs)));
+        }
+        Ok(connection)
     }
 }
 
-async fn dial(dialler: Dialler, slot: Arc<Slot>, registry: Arc<Registry>) {
+async fn dial(dialler: Dialler, slot: Arc<Slot>) {
     let [first, longest] = BACK_OFF;
     let mut pause = first;
+    // Earlier connections, until their sessions are over, and the present one.
+    let mut serving = JoinSet::new();
     loop {
-        match dialler.connect().await {
+        let current = slot.credentials.borrow().clone();
+        match dialler.connect(slot.peer, &current).await {
             Ok(connection) => {
                 pause = first;
-                slot.serve(connection, &registry).await;
+                serving.spawn(slot.clone().serve(connection, current.generation));
+                slot.to_be_dialled().await;
+                while serving.try_join_next().is_some() {}
             }
             Err(Unanswered::Closing) => break,
             Err(Unanswered::Failed(cause)) => {
@@ -331,18 +212,49 @@ async fn dial(dialler: Dialler, slot: Arc<Slot>, registry: Arc<Registry>) {
     }
 }
 
-/// Where and as whom `prev` calls.
+/// Tells the node that was called what is spoken here, and hears what is spoken there.
+async fn ask(connection: &Connection, mine: Versions) -> Option<Versions> {
+    let mut out = connection.open_uni().await.ok()?;
+    out.write_all(&mine.to_bytes()).await.ok()?;
+    out.finish().ok()?;
+    match tokio::time::timeout(TELL_TIME, connection.closed()).await {
+        Ok(ConnectionError::ApplicationClosed(close)) if close.error_code == NO_VERSION => {
+            Some(Versions::from_bytes(close.reason[..].try_into().ok()?))
+        }
+        _ => None,
+    }
+}
+
+/// The same for the node that was called.
+async fn answer(connection: &Connection, mine: Versions) -> Option<Versions> {
+    let read = async {
+        let (mut stream, mut theirs) = (connection.accept_uni().await.ok()?, [0; 4]);
+        stream.read_exact(&mut theirs).await.ok()?;
+        Some(Versions::from_bytes(theirs))
+    };
+    let theirs = tokio::time::timeout(TELL_TIME, read).await.ok().flatten();
+    connection.close(NO_VERSION, &mine.to_bytes());
+    theirs
+}
+
+fn apart(mine: Versions, peer: Party, theirs: Option<Versions>) -> String {
+    match theirs {
+        Some(theirs) => mine.remedy(peer, theirs),
+        None => format!("{peer} speaks no version of the mesh protocol that this node does, which are {mine}"),
+    }
+}
+
+/// Where `prev` calls from, and what it may speak.
 struct Expected {
     address: IpAddr,
-    fingerprint: [u8; 32],
+    versions: Versions,
 }
 
 /// Serves calls. Who calls is known only after the handshake, so strangers cost one; a flood of them must not keep `prev` out:
 /// calls from its address have places of their own, and under load a caller must first show that it receives at the address
 /// it writes from (a QUIC retry), so that nobody takes those places in its name.
-async fn accept(endpoint: Endpoint, expected: Expected, slot: Arc<Slot>, registry: Arc<Registry>) {
+async fn accept(endpoint: Endpoint, expected: Expected, slot: Arc<Slot>) {
     let places = [(); 2].map(|()| Arc::new(Semaphore::new(MAX_HANDSHAKES)));
-    let expected = Arc::new(expected);
     let mut calls = JoinSet::new();
     while let Some(incoming) = endpoint.accept().await {
         while calls.try_join_next().is_some() {}
@@ -354,68 +266,35 @@ async fn accept(endpoint: Endpoint, expected: Expected, slot: Arc<Slot>, registr
         }
         match places.clone().try_acquire_owned() {
             Ok(place) => {
-                calls.spawn(admit(incoming, place, expected.clone(), slot.clone(), registry.clone()));
+                calls.spawn(admit(incoming, place, expected.versions, slot.clone()));
             }
             Err(_) => incoming.refuse(),
         }
     }
 }
 
-async fn admit(
-    incoming: Incoming,
-    place: OwnedSemaphorePermit,
-    expected: Arc<Expected>,
-    slot: Arc<Slot>,
-    registry: Arc<Registry>,
-) {
+async fn admit(incoming: Incoming, place: OwnedSemaphorePermit, versions: Versions, slot: Arc<Slot>) {
     let from = incoming.remote_address().ip();
+    let current = slot.credentials.borrow().clone();
     let shaken = tokio::time::timeout(HANDSHAKE_TIME, incoming).await;
     drop(place);
     match shaken {
         Err(_) => slot.refused(format!("a caller from {from} did not finish its handshake")),
         Ok(Err(ConnectionError::LocallyClosed)) => {}
         Ok(Err(e)) => slot.refused(format!("a caller from {from} was refused: {}", explain(&e))),
-        Ok(Ok(connection)) if certificate(&connection) == Some(expected.fingerprint) => {
-            slot.serve(connection, &registry).await;
-        }
-        Ok(Ok(connection)) => {
+        Ok(Ok(connection)) if !current.accepts(slot.peer, certificate(&connection)) => {
             connection.close(NOT_LISTED, b"not the certificate of the cluster file");
             slot.refused(format!(
                 "a caller from {from} showed another certificate than the cluster file lists for {}",
                 slot.peer
             ));
         }
+        Ok(Ok(connection)) if protocol(&connection).is_some_and(|name| name == TELL) => {
+            let theirs = answer(&connection, versions).await;
+            slot.refused(apart(versions, slot.peer, theirs));
+        }
+        Ok(Ok(connection)) => slot.serve(connection, current.generation).await,
     }
-}
-
-/// Reads what a stream is for and hands it to its session.
-async fn sort(peer: Party, mut stream: RecvStream, registry: Arc<Registry>, heard: Arc<Heard>) {
-    let mut preamble = [0; PREAMBLE];
-    let refused = match tokio::time::timeout(PREAMBLE_TIME, stream.read_exact(&mut preamble)).await {
-        Err(_) => Some("it did not say what it is for".to_owned()),
-        Ok(Err(e)) => Some(e.to_string()),
-        Ok(Ok(())) => match read_preamble(&preamble) {
-            Err(fault) => Some(fault.to_string()),
-            Ok(StreamName::Heartbeats) => return heard.listen(stream).await,
-            Ok(name) => match registry.arrived(peer, name, stream) {
-                None => return,
-                Some(back) => {
-                    stream = back;
-                    Some("no session waits for it".to_owned())
-                }
-            },
-        },
-    };
-    if let Some(cause) = refused {
-        tracing::debug!(%peer, cause, "a stream was refused");
-        let _ = stream.stop(REFUSED);
-    }
-}
-
-/// SHA-256 of the certificate the other end has shown, and proved to own.
-fn certificate(connection: &Connection) -> Option<[u8; 32]> {
-    let identity = connection.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
-    identity.first().map(|der| Sha256::digest(der.as_ref()).into())
 }
 
 fn explain(e: &ConnectionError) -> String {

@@ -77,8 +77,6 @@ impl Registry {
     pub(super) fn arrived(&self, from: Party, name: StreamName, stream: RecvStream) -> Option<RecvStream> {
         let mut open = self.lock();
         match name {
-            // They belong to no session.
-            StreamName::Heartbeats => Some(stream),
             StreamName::Strand(run, path) => match open.runs.get_mut(&run) {
                 Some(strands) => deliver(strands.entry((from, path)), stream),
                 None => Some(stream),

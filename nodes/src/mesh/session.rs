@@ -3,6 +3,7 @@
 use super::{
     blame::Line,
     control::{Controls, in_order, negotiate},
+    credentials::Current,
     error::{MeshError, SessionFault},
     link::QuicLink,
     registry::Membership,
@@ -40,7 +41,10 @@ pub struct Session {
 /// What is agreed on before a session runs.
 pub(super) struct Terms {
     pub(super) session: SessionId,
-    pub(super) cluster: [u8; 32],
+    /// Of this node, when it began.
+    pub(super) current: Arc<Current>,
+    /// The version of the protocol under which it is held.
+    pub(super) version: u16,
     pub(super) job: [u8; 32],
     /// When the session has to have started, and how long that was from the beginning.
     pub(super) deadline: Instant,
@@ -52,10 +56,15 @@ pub(super) struct Terms {
 }
 
 impl Terms {
+    /// What the nodes compare of the cluster.
+    pub(super) fn cluster(&self) -> [u8; 32] {
+        self.current.digest(self.version)
+    }
+
     /// A hello to each peer, with a fresh nonce.
     pub(super) fn hellos(&self) -> Result<[Hello; 2], MeshError> {
-        let nonce = random()?;
-        let hello = |contribution| Hello { cluster: self.cluster, job: self.job, nonce, contribution };
+        let (nonce, cluster) = (random()?, self.cluster());
+        let hello = |contribution| Hello { cluster, job: self.job, nonce, contribution };
         Ok([hello(Zeroizing::new(random()?)), hello(Zeroizing::new(random()?))])
     }
 }

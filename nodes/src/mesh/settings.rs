@@ -1,5 +1,6 @@
 //! How QUIC is tuned: every knob with its unit, default and cost.
 
+use super::versions::spoken;
 use crate::config::{nonzero, span};
 use quinn::{
     EndpointConfig, MtuDiscoveryConfig, TransportConfig, VarInt,
@@ -63,6 +64,12 @@ pub struct TransportSettings {
     /// How long a session waits for all three nodes to join.
     #[serde(with = "span")]
     pub join_deadline: Duration,
+    /// How long sessions may stay on a connection that was made anew because certificates were renewed.
+    #[serde(with = "span")]
+    pub retire_deadline: Duration,
+    /// The highest version of the mesh protocol to speak, to hold a new one back until all nodes are upgraded. Left out: the highest of this release.
+    #[serde(deserialize_with = "spoken")]
+    pub protocol: Option<u16>,
 }
 
 impl Default for TransportSettings {
@@ -78,6 +85,8 @@ impl Default for TransportSettings {
             idle_deadline: Duration::from_secs(5),
             stall_deadline: Duration::from_secs(30),
             join_deadline: Duration::from_secs(30),
+            retire_deadline: Duration::from_hours(1),
+            protocol: None,
         }
     }
 }

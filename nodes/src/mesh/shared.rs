@@ -68,7 +68,7 @@ impl Shared {
     }
 
     pub(super) fn connection(&self, peer: Party) -> &Connection {
-        &self.line(peer).connection
+        self.line(peer).connection()
     }
 
     /// Records the first fault of the session, which is then told to the peers.

@@ -2,10 +2,13 @@
 
 mod blame;
 mod hostile;
+mod renewal;
 mod strands;
+mod versions;
 
 use super::*;
 use bytes::Bytes;
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{RootCertStore, pki_types::PrivateKeyDer, server::WebPkiClientVerifier};
 use sha2::{Digest, Sha256};
@@ -38,9 +41,10 @@ fn addresses() -> [SocketAddr; 3] {
     held.map(|s| s.local_addr().unwrap())
 }
 
-fn config(me: Party, ids: &[Identity; 3], shown: &Identity, nodes: [SocketAddr; 3]) -> MeshConfig {
+/// What lets in the given identities of each party and shows one.
+fn credentials(accepted: &[Vec<Identity>; 3], shown: &Identity) -> Credentials {
     let mut roots = RootCertStore::empty();
-    for (cert, _) in ids {
+    for (cert, _) in accepted.iter().flatten() {
         roots.add(cert.clone()).unwrap();
     }
     let (roots, provider) = (Arc::new(roots), Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
@@ -49,14 +53,27 @@ fn config(me: Party, ids: &[Identity; 3], shown: &Identity, nodes: [SocketAddr; 
     let tls13 = &[&rustls::version::TLS13];
     let server = rustls::ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(tls13).unwrap();
     let client = rustls::ClientConfig::builder_with_provider(provider).with_protocol_versions(tls13).unwrap();
+    Credentials {
+        pins: accepted.each_ref().map(|ids| ids.iter().map(print).collect()),
+        cluster_digest: [1; 32],
+        pinned_digest: [7; 32],
+        server: server.with_client_cert_verifier(verifier).with_single_cert(vec![shown.0.clone()], key()).unwrap(),
+        client: client.with_root_certificates(roots).with_client_auth_cert(vec![shown.0.clone()], key()).unwrap(),
+    }
+}
+
+fn print((cert, _): &Identity) -> [u8; 32] {
+    Sha256::digest(cert).into()
+}
+
+fn config(me: Party, ids: &[Identity; 3], shown: &Identity, nodes: [SocketAddr; 3]) -> MeshConfig {
+    let credentials = credentials(&ids.each_ref().map(|id| vec![id.clone()]), shown);
     MeshConfig {
         me,
         listen: nodes[me.index()],
         nodes,
-        fingerprints: ids.each_ref().map(|(cert, _)| Sha256::digest(cert).into()),
-        cluster_digest: [1; 32],
-        server: server.with_client_cert_verifier(verifier).with_single_cert(vec![shown.0.clone()], key()).unwrap(),
-        client: client.with_root_certificates(roots).with_client_auth_cert(vec![shown.0.clone()], key()).unwrap(),
+        credentials,
+        versions: Versions::SPOKEN,
         settings: settings(),
         stall_warning: Duration::from_millis(300),
     }
@@ -239,7 +256,7 @@ async fn a_missing_node_and_a_missing_party_are_named() {
 async fn other_clusters_and_other_jobs_are_told_apart() {
     let meshes = meshes(|c| {
         if c.me == Party::P2 {
-            c.cluster_digest = [2; 32];
+            c.credentials.cluster_digest = [2; 32];
         }
     });
     let [a, b, c] = meshes.each_ref().map(|m| m.session(SessionId([1; 16]), JOB));
@@ -275,8 +292,8 @@ async fn a_stranger_and_another_version_are_refused_with_the_reason() {
     let nodes = addresses();
     let a = Mesh::start(config(Party::P0, &ids, &ids[0], nodes)).unwrap();
     let mut other = config(Party::P1, &ids, &ids[1], nodes);
-    other.server.alpn_protocols = vec![b"trefoil/9".to_vec()];
-    let server = QuicServerConfig::try_from(other.server).unwrap();
+    other.credentials.server.alpn_protocols = vec![b"trefoil/9".to_vec()];
+    let server = QuicServerConfig::try_from(other.credentials.server).unwrap();
     let server = quinn::ServerConfig::with_crypto(Arc::new(server));
     let endpoint = quinn::Endpoint::server(server, nodes[1]).unwrap();
     let caller = async {

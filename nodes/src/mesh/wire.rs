@@ -4,17 +4,19 @@
 //! |---|---|
 //! | preamble of a control stream | 0, session 16, zeros 32 |
 //! | preamble of a strand | 1, run 16, path 32 |
-//! | preamble of heartbeats | 2, zeros 48 |
-//! | heartbeat | cluster digest 32, milliseconds since 1970-01-01 UTC 8 |
 //! | hello (control stream) | cluster digest 32, job digest 32, nonce 32, pair contribution 32 |
 //! | confirmation (control stream) | digest of the three hellos 32 |
 //! | end (control stream) | 1, party 1, length 2, text |
 //! | rejected (control stream) | 3, party 1, length 2, text: the end of one whose check has failed |
 //! | waiting (control stream) | 2, set of parties 1 |
 //! | frame header (strand) | tag 8, number 4, length 4 |
+//! | the connection is to be made anew (a stream of its own, since version 2) | 2, zeros 48 |
+//! | no session of the sender uses this connection any more (likewise) | 3, zeros 48 |
+//! | preamble of heartbeats (likewise) | 4, zeros 48 |
+//! | heartbeat | cluster digest 32, milliseconds since 1970-01-01 UTC 8 |
 //!
-//! The protocol version is in the ALPN name, so two versions never meet here. A run is named by the digest of its hellos, nonces
-//! included: frames that are left over from an earlier run of the same session id are never taken for its own.
+//! The version is chosen in the handshake ([`Versions`](super::Versions)). The cluster digest of a hello is that of the session's version. A run is named by
+//! the digest of its hellos, nonces included: frames that are left over from an earlier run of the same session id are never taken for its own.
 
 use super::error::SessionFault;
 use sha2::{Digest, Sha256};
@@ -24,8 +26,8 @@ use trefoil_engine::{
 };
 use zeroize::Zeroizing;
 
-/// The protocol and its version, as negotiated in the TLS handshake.
-pub const ALPN: &[u8] = b"trefoil/1";
+/// The protocol and the highest version that is spoken, as negotiated in the TLS handshake.
+pub const ALPN: &[u8] = b"trefoil/2";
 
 /// Names one run of a session: the digest of the hellos, truncated.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -44,6 +46,22 @@ pub(super) enum StreamName {
     Control(SessionId),
     /// The frames of one strand.
     Strand(RunId, Path),
+}
+
+/// What nodes tell each other of a connection, beside its sessions.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Notice {
+    /// It is to be made anew, because certificates were renewed: from `prev` a question, from `next`, who is called, the word to do it.
+    Renew,
+    /// A newer one has taken its place, and no session of the sender uses it any more.
+    Retired,
+}
+
+/// What a stream begins with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Opening {
+    Stream(StreamName),
+    Notice(Notice),
     /// That the sender is there, again and again.
     Heartbeats,
 }
@@ -54,7 +72,6 @@ pub(super) fn preamble(name: StreamName) -> [u8; PREAMBLE] {
     let (kind, id, path) = match name {
         StreamName::Control(session) => (0, session.0, [0; 32]),
         StreamName::Strand(run, path) => (1, run.0, path.0),
-        StreamName::Heartbeats => (2, [0; 16], [0; 32]),
     };
     let mut out = [kind; PREAMBLE];
     out[1..17].copy_from_slice(&id);
@@ -62,13 +79,30 @@ pub(super) fn preamble(name: StreamName) -> [u8; PREAMBLE] {
     out
 }
 
-pub(super) fn read_preamble(bytes: &[u8; PREAMBLE]) -> Result<StreamName, PeerFault> {
+pub(super) fn notice(notice: Notice) -> [u8; PREAMBLE] {
+    let mut out = [0; PREAMBLE];
+    out[0] = match notice {
+        Notice::Renew => 2,
+        Notice::Retired => 3,
+    };
+    out
+}
+
+pub(super) fn heartbeats() -> [u8; PREAMBLE] {
+    let mut out = [0; PREAMBLE];
+    out[0] = 4;
+    out
+}
+
+pub(super) fn read_preamble(bytes: &[u8; PREAMBLE]) -> Result<Opening, PeerFault> {
     let (head, path) = bytes.split_at(17);
     let id: [u8; 16] = array(&head[1..]);
     match (head[0], array(path)) {
-        (0, zero) if zero == [0; 32] => Ok(StreamName::Control(SessionId(id))),
-        (1, path) => Ok(StreamName::Strand(RunId(id), Path(path))),
-        (2, zero) if zero == [0; 32] && id == [0; 16] => Ok(StreamName::Heartbeats),
+        (0, zero) if zero == [0; 32] => Ok(Opening::Stream(StreamName::Control(SessionId(id)))),
+        (1, path) => Ok(Opening::Stream(StreamName::Strand(RunId(id), Path(path)))),
+        (2, zero) if zero == [0; 32] && id == [0; 16] => Ok(Opening::Notice(Notice::Renew)),
+        (3, zero) if zero == [0; 32] && id == [0; 16] => Ok(Opening::Notice(Notice::Retired)),
+        (4, zero) if zero == [0; 32] && id == [0; 16] => Ok(Opening::Heartbeats),
         (kind, _) => Err(PeerFault::Malformed(format!("stream of unknown kind {kind}"))),
     }
 }
@@ -228,6 +262,37 @@ impl FrameTag {
     }
 }
 
+/// Reads bytes as every message that there is. What is read must read back as itself.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_any(bytes: &[u8]) {
+    if let Some(head) = bytes.first_chunk() {
+        match read_preamble(head) {
+            Ok(Opening::Stream(name)) => assert_eq!(&preamble(name), head),
+            Ok(Opening::Notice(kind)) => assert_eq!(&notice(kind), head),
+            Ok(Opening::Heartbeats) => assert_eq!(&heartbeats(), head),
+            Err(_) => {}
+        }
+    }
+    if let Some(hello) = bytes.first_chunk() {
+        assert_eq!(*Hello::from_bytes(hello).to_bytes(), *hello);
+    }
+    if let Some((head, rest)) = bytes.split_first_chunk() {
+        let cause = Control::cause(&rest[..rest.len().min(MAX_CAUSE)]);
+        let again = match Control::head(*head) {
+            Ok(Head::Waiting { on }) => Control::Waiting { on },
+            Ok(Head::End { blamed }) => Control::End(SessionFault { blamed, cause: LinkFault::Ended(cause) }),
+            Ok(Head::Rejected { blamed }) => Control::End(SessionFault { blamed, cause: LinkFault::Rejected(cause) }),
+            Err(_) => return,
+        };
+        assert_eq!(again.to_bytes()[..2], head[..]);
+    }
+    if let Some(header) = bytes.first_chunk() {
+        let tag = FrameTag::new(RunId([0; 16]), Path::root(), Party::P0, Party::P1);
+        let due = tag.check(header, 3, 8);
+        assert_eq!(due.is_ok(), *header == tag.header(3, 8));
+    }
+}
+
 pub(super) fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
     let mut out = [0; N];
     out.copy_from_slice(bytes);
@@ -246,7 +311,7 @@ mod tests {
         #[test]
         fn any_preamble_is_read_or_refused(bytes in any::<[u8; 32]>(), kind in any::<u8>()) {
             for name in [StreamName::Strand(RUN, Path(bytes)), StreamName::Control(S)] {
-                prop_assert_eq!(read_preamble(&preamble(name)).unwrap(), name);
+                prop_assert_eq!(read_preamble(&preamble(name)).unwrap(), Opening::Stream(name));
             }
             let mut raw = preamble(StreamName::Strand(RUN, Path(bytes)));
             raw[0] = kind;
@@ -274,6 +339,19 @@ mod tests {
             prop_assert!(tag.check(&header, seq, len as usize).is_ok());
             header[flip / 8] ^= 1 << (flip % 8);
             prop_assert!(tag.check(&header, seq, len as usize).is_err());
+        }
+    }
+
+    #[test]
+    fn notices_and_heartbeats_survive_the_wire_and_carry_nothing_else() {
+        let notices = [Notice::Renew, Notice::Retired].map(|kind| (notice(kind), Opening::Notice(kind)));
+        for (mut raw, opening) in notices.into_iter().chain([(heartbeats(), Opening::Heartbeats)]) {
+            assert_eq!(read_preamble(&raw).unwrap(), opening);
+            for at in 1..PREAMBLE {
+                raw[at] = 1;
+                assert!(read_preamble(&raw).is_err());
+                raw[at] = 0;
+            }
         }
     }
 

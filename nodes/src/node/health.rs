@@ -1,9 +1,11 @@
 //! What a node lacks to be ready, and what it says of itself.
 
+use super::renewal::Presented;
 use crate::{
     config::ClusterDigest,
-    mesh::{self, ALPN, Mesh},
-    status::{CertificateStatus, NodeStatus, PeerStatus, SocketBuffers},
+    mesh::{self, Mesh, Versions},
+    pki::Fingerprint,
+    status::{NodeStatus, PeerStatus, SocketBuffers},
     store::{Space, Store, Value},
 };
 use std::{
@@ -13,6 +15,7 @@ use std::{
     },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
+use tokio::sync::watch;
 use trefoil_engine::Party;
 
 /// How often it is tried whether the store takes a record.
@@ -27,8 +30,7 @@ const TRIED: &[u8] = b"tried";
 /// What is asked to say how a node is.
 pub(super) struct Health {
     pub(super) party: Party,
-    pub(super) cluster: ClusterDigest,
-    pub(super) certificate: CertificateStatus,
+    pub(super) presented: Arc<watch::Sender<Presented>>,
     pub(super) mesh: Arc<Mesh>,
     /// How old a heartbeat may be.
     pub(super) bound: Duration,
@@ -38,7 +40,9 @@ pub(super) struct Health {
 
 impl Health {
     pub(super) fn status(&self) -> NodeStatus {
-        let peers: Vec<_> = self.mesh.status().iter().map(|peer| self.peer(peer)).collect();
+        let Presented { pinned, definition, accepts, certificate, .. } = self.presented.borrow().clone();
+        let peers: Vec<_> = self.mesh.status().iter().map(|status| peer(status, definition)).collect();
+        let versions = self.mesh.versions();
         let draining = self.draining.load(Relaxed);
         let stopping = draining.then(|| "the node is about to stop".to_owned());
         let unready =
@@ -47,30 +51,35 @@ impl Health {
         let buffers = self.mesh.buffers();
         NodeStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            protocol: String::from_utf8_lossy(ALPN).into_owned(),
+            protocol: Versions::label(versions.highest),
+            protocols: Some(versions),
             party: self.party.index() as u8,
-            cluster_digest: self.cluster,
+            cluster_digest: pinned,
+            definition_digest: Some(definition),
+            accepts: Some(accepts),
             time_unix_ms: now_unix_ms(),
             peers,
             socket_buffers: SocketBuffers { requested: buffers.requested as u64, granted: buffers.granted as u64 },
-            certificate: self.certificate,
+            certificate,
             draining,
             unready,
         }
     }
+}
 
-    fn peer(&self, peer: &mesh::PeerStatus) -> PeerStatus {
-        let heartbeat = peer.heartbeat;
-        PeerStatus {
-            party: peer.peer.index() as u8,
-            connected: peer.connected,
-            rtt_us: peer.rtt.and_then(|rtt| rtt.as_micros().try_into().ok()),
-            mtu: peer.mtu,
-            last_error: peer.last_error.clone(),
-            heartbeat_ms: heartbeat.and_then(|h| h.at.elapsed().as_millis().try_into().ok()),
-            same_cluster: heartbeat.map(|h| h.cluster == *self.cluster.as_bytes()),
-            clock_ms: heartbeat.map(|h| h.clock_ms),
-        }
+fn peer(peer: &mesh::PeerStatus, definition: ClusterDigest) -> PeerStatus {
+    let heartbeat = peer.heartbeat;
+    PeerStatus {
+        party: peer.peer.index() as u8,
+        connected: peer.connected,
+        rtt_us: peer.rtt.and_then(|rtt| rtt.as_micros().try_into().ok()),
+        mtu: peer.mtu,
+        protocol: peer.version,
+        certificate_sha256: peer.certificate.map(Fingerprint::new),
+        last_error: peer.last_error.clone(),
+        heartbeat_ms: heartbeat.and_then(|h| h.at.elapsed().as_millis().try_into().ok()),
+        same_cluster: heartbeat.map(|h| h.cluster == *definition.as_bytes()),
+        clock_ms: heartbeat.map(|h| h.clock_ms),
     }
 }
 

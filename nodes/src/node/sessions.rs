@@ -60,7 +60,7 @@ fn failure(error: &MeshError) -> Failure {
         MeshError::OtherCluster { .. } | MeshError::OtherJob { .. } | MeshError::RepeatedSession(_) => {
             FailureKind::Mismatch
         }
-        MeshError::Ended { .. } | MeshError::GaveUp { .. } => FailureKind::Link,
+        MeshError::Ended { .. } | MeshError::GaveUp { .. } | MeshError::OtherVersion { .. } => FailureKind::Link,
         MeshError::Listen { .. } | MeshError::Tls(_) | MeshError::Entropy(_) => FailureKind::Internal,
     };
     let failure = Failure::new(kind, error.to_string());

@@ -19,6 +19,11 @@ impl Fingerprint {
         Self(Sha256::digest(certificate).into())
     }
 
+    /// A fingerprint of 32 bytes.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The 32 bytes of the hash.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0

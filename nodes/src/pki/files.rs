@@ -3,7 +3,7 @@
 use super::CertificateFault;
 use crate::Error;
 use std::{
-    fs::{DirBuilder, OpenOptions},
+    fs::{DirBuilder, OpenOptions, Permissions},
     io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::Path,
@@ -27,6 +27,21 @@ pub fn create_private(path: &Path, contents: &[u8]) -> Result<(), Error> {
 /// [`Error::System`] if the file exists or cannot be written; an existing file is left as it is.
 pub fn create_public(path: &Path, contents: &[u8]) -> Result<(), Error> {
     create(path, contents, 0o644)
+}
+
+/// Replaces a file by one of mode 0644: at every moment the old one or the new one is there.
+///
+/// # Errors
+/// [`Error::System`] if it cannot be written; then the old one is there.
+pub fn replace_public(path: &Path, contents: &[u8]) -> Result<(), Error> {
+    let failed = || Error::system(format!("write {}", path.display()));
+    let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file =
+        tempfile::Builder::new().permissions(Permissions::from_mode(0o644)).tempfile_in(directory).map_err(failed())?;
+    file.write_all(contents).and_then(|()| file.as_file().sync_all()).map_err(failed())?;
+    // The mask of the process has had its say on the mode.
+    file.as_file().set_permissions(Permissions::from_mode(0o644)).map_err(failed())?;
+    file.persist(path).map(drop).map_err(|e| failed()(e.error))
 }
 
 /// Creates a directory of mode 0700, and its parents, unless it exists.

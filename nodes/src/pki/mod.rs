@@ -12,7 +12,7 @@ mod identity;
 
 pub use authority::{Authority, Issued, Lifetime};
 pub use facts::{CertificateFacts, ClientName, Fingerprint, Role};
-pub use files::{create_directory, create_private, create_public, read_private};
+pub use files::{create_directory, create_private, create_public, read_private, replace_public};
 pub use identity::Identity;
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -31,7 +31,7 @@ pub enum CertificateFault {
         cause: String,
     },
     /// The validity has ended.
-    #[error("the certificate of {subject} expired on {}; issue the cluster's certificates anew", date(*.not_after))]
+    #[error("the certificate of {subject} expired on {}; renew it with `trefoil cluster renew --node` or `trefoil cluster client --renew`", date(*.not_after))]
     Expired {
         /// Whose certificate.
         subject: String,
@@ -76,14 +76,14 @@ pub enum CertificateFault {
     },
     /// A node certificate that the cluster file does not pin for that party.
     #[error(
-        "the certificate of {party} has the SHA-256 fingerprint {got}, but the cluster file pins {pinned}; copy the \
-         current cluster file to every machine, or restore the node's own certificate"
+        "the certificate of {party} has the SHA-256 fingerprint {got}, but the cluster file pins {pinned}; if the certificate was \
+         renewed, copy the current cluster file to every machine, otherwise install the node's present certificate"
     )]
     WrongFingerprint {
         /// The party named in the certificate.
         party: Party,
-        /// The fingerprint in the cluster file.
-        pinned: Fingerprint,
+        /// The fingerprints in the cluster file.
+        pinned: String,
         /// The fingerprint of the certificate presented.
         got: Fingerprint,
     },

@@ -42,7 +42,8 @@ pub fn explain_quic(error: &quinn::ConnectionError) -> Option<String> {
             let number = alert(e.code)?;
             // Our own verifier's fault says more than the alert that stands for it.
             if AlertDescription::from(number) == AlertDescription::CertificateUnknown {
-                return Some(e.reason.clone());
+                let inner = e.reason.strip_prefix("invalid peer certificate: Other(OtherError(");
+                return Some(inner.and_then(|text| text.strip_suffix("))")).unwrap_or(&e.reason).to_owned());
             }
             Some(explain_alert(number, Refused::Theirs).unwrap_or_else(|| e.reason.clone()))
         }

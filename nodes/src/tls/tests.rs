@@ -39,6 +39,7 @@ fn world(lifetime: Lifetime) -> World {
         mesh: Address::new("localhost", 100 + p.index() as u16).expect("an address"),
         api: Address::new("localhost", 200 + p.index() as u16).expect("an address"),
         certificate_sha256: issued[p.index()].fingerprint,
+        next_certificate_sha256: None,
     };
     let file = ClusterFile {
         format: CLUSTER_FORMAT,

@@ -18,7 +18,7 @@ use rustls::{
         danger::{ClientCertVerified, ClientCertVerifier},
     },
 };
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 use trefoil_engine::Party;
 
 /// Who may be at the other end of a connection.
@@ -52,9 +52,10 @@ impl Expect {
             return Err(CertificateFault::WrongRole { expected: self.describe(), got });
         }
         if let Role::Node(party) = got {
-            let (pinned, print) = (cluster.node(party).certificate_sha256, Fingerprint::of(certificate));
-            if pinned != print {
-                return Err(CertificateFault::WrongFingerprint { party, pinned, got: print });
+            let (entry, got) = (cluster.node(party), Fingerprint::of(certificate));
+            if !entry.accepts(got) {
+                let pinned = entry.pins().map(|pin| pin.to_string()).collect::<Vec<_>>().join(" and ");
+                return Err(CertificateFault::WrongFingerprint { party, pinned, got });
             }
         }
         Ok(got)
@@ -83,11 +84,13 @@ impl Verifier {
     /// A verifier for one kind of connection of a cluster.
     ///
     /// # Errors
-    /// [`Error::Bug`] if the authority's certificate, which the cluster file was checked for, is refused.
+    /// [`Error::Bug`] if an authority's certificate, which the cluster file was checked for, is refused.
     pub fn new(cluster: &Cluster, expect: Expect, provider: Arc<CryptoProvider>) -> Result<Self, Error> {
         let refused = |e: String| Error::Bug(format!("the authority of the cluster file is refused: {e}"));
         let mut roots = RootCertStore::empty();
-        roots.add(cluster.authority().clone()).map_err(|e| refused(e.to_string()))?;
+        for authority in cluster.authorities() {
+            roots.add(authority.clone()).map_err(|e| refused(e.to_string()))?;
+        }
         let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots.clone()), provider.clone())
             .build()
             .map_err(|e| refused(e.to_string()))?;
@@ -123,10 +126,28 @@ impl Verifier {
 
     /// Role and fingerprint, as the error of a handshake.
     fn check_role(&self, certificate: &CertificateDer<'_>) -> Result<(), rustls::Error> {
-        let other = |fault| rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(fault))));
+        let other =
+            |fault| rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(Told(fault)))));
         self.expect.check(certificate, &self.cluster).map(drop).map_err(other)
     }
 }
+
+/// A fault as the TLS library carries it. QUIC passes on no more than its form for debugging, which has to say what happened all the same.
+struct Told(CertificateFault);
+
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl std::error::Error for Told {}
 
 impl ClientCertVerifier for Verifier {
     fn client_auth_mandatory(&self) -> bool {

@@ -12,6 +12,7 @@ fn sample() -> ClusterFile {
             mesh: Address::new("127.0.0.1", 7750 + p.index() as u16).expect("an address"),
             api: Address::new("127.0.0.1", 7760 + p.index() as u16).expect("an address"),
             certificate_sha256: issued.fingerprint,
+            next_certificate_sha256: None,
         }
     });
     ClusterFile {
@@ -41,18 +42,58 @@ fn the_digest_depends_on_content_and_not_on_layout() {
     let commented = format!("# a comment\n\n{}", text(&reordered));
     assert_eq!(resolved(&commented).expect("good").digest(), digest);
 
-    let changes: [fn(&mut ClusterFile); 5] = [
+    let changes: [fn(&mut ClusterFile); 4] = [
         |f| f.cluster_id = ClusterId::new([8; 16]),
         |f| f.node[1].mesh = Address::new("127.0.0.1", 1).expect("an address"),
         |f| f.node[2].api = Address::new("localhost", 7762).expect("an address"),
         |f| f.node.iter_mut().take(2).for_each(|n| n.party = 1 - n.party),
-        |f| f.ca_certificate = sample().ca_certificate,
     ];
     for change in changes {
         let mut other = file.clone();
         change(&mut other);
         assert_ne!(resolved(&text(&other)).expect("good").digest(), digest);
     }
+}
+
+#[test]
+fn certificates_are_renewed_without_another_digest_except_under_version_1() {
+    let file = sample();
+    let before = resolved(&text(&file)).expect("good");
+    let mut other = file.clone();
+    other.node[1].next_certificate_sha256 = Some(sample().node[1].certificate_sha256);
+    let pending = resolved(&text(&other)).expect("good");
+    assert_eq!((pending.digest(), pending.pinned_digest()), (before.digest(), before.pinned_digest()));
+    assert_eq!(pending.node(Party::P1).pins().count(), 2);
+    let changes: [fn(&mut ClusterFile); 2] = [
+        |f| f.node[1].certificate_sha256 = sample().node[1].certificate_sha256,
+        |f| f.ca_certificate = sample().ca_certificate,
+    ];
+    for change in changes {
+        let mut other = file.clone();
+        change(&mut other);
+        let after = resolved(&text(&other)).expect("good");
+        assert_eq!(after.digest(), before.digest());
+        assert_ne!(after.pinned_digest(), before.pinned_digest());
+    }
+}
+
+#[test]
+fn the_digest_of_version_1_is_that_of_the_release_before() {
+    // Two releases compare it while nodes are upgraded one by one.
+    let text = include_str!("../../../../deploy/cluster.toml");
+    let digest = resolved(text).expect("good").pinned_digest().to_string();
+    assert_eq!(digest, "72911cd2665c72fa413e7b833c9638379f264261426f41e666889680a53d043b");
+}
+
+#[test]
+fn two_authorities_may_overlap_and_no_more() {
+    let mut file = sample();
+    let one = file.ca_certificate.clone();
+    file.ca_certificate = [one.clone(), sample().ca_certificate].concat();
+    assert_eq!(resolved(&text(&file)).expect("good").authorities().len(), 2);
+    file.ca_certificate = [one, sample().ca_certificate, sample().ca_certificate].concat();
+    let error = resolved(&text(&file)).expect_err("three");
+    assert!(error.contains("ca_certificate: 3 PEM certificates"), "{error}");
 }
 
 #[test]
@@ -68,6 +109,15 @@ fn every_fault_names_place_and_remedy() {
         (good.replace("127.0.0.1:7751", "127.0.0.1:7750"), "nodes 0 and 1", "same `mesh`"),
         (good.replace(&print, "12ab"), "line", "64 hexadecimal digits"),
         (good.replace(&print, &file.node[1].certificate_sha256.to_string()), "same `certificate_sha256`", "its own"),
+        (good.replace(&print, &format!("{print}\"\nnext_certificate_sha256 = \"{print}")), "node 0", "leave it out"),
+        (
+            good.replace(
+                &print,
+                &format!("{print}\"\nnext_certificate_sha256 = \"{}", file.node[1].certificate_sha256),
+            ),
+            "nodes 0 and 1",
+            "same `next_certificate_sha256`",
+        ),
         (good.replace("BEGIN CERTIFICATE", "BEGIN NOTHING"), "ca_certificate", "PEM"),
         (good.replace("cluster_id = \"07", "cluster_id = \"zz"), "line 2", "32 hexadecimal digits"),
         (good.replace("api =", "http ="), "line", "unknown field `http`"),

@@ -15,7 +15,8 @@ struct Deviating {
 
 impl Deviating {
     async fn start(ids: &[Identity; 3], nodes: [SocketAddr; 3]) -> Self {
-        let MeshConfig { mut server, mut client, settings, .. } = config(Party::P1, ids, &ids[1], nodes);
+        let MeshConfig { credentials: Credentials { mut server, mut client, .. }, settings, .. } =
+            config(Party::P1, ids, &ids[1], nodes);
         server.alpn_protocols = vec![ALPN.to_vec()];
         client.alpn_protocols = vec![ALPN.to_vec()];
         let transport = Arc::new(settings.quinn(&nodes, 4 << 20));

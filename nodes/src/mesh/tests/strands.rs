@@ -173,7 +173,7 @@ async fn peers_are_heard_of_and_say_which_cluster_file_they_have() {
     let meshes = meshes(|c| {
         c.settings.keep_alive = Duration::from_millis(20);
         if c.me == Party::P2 {
-            c.cluster_digest = [2; 32];
+            c.credentials.cluster_digest = [2; 32];
         }
     });
     let heard = |k: usize| meshes[0].status()[k].heartbeat;
@@ -183,4 +183,19 @@ async fn peers_are_heard_of_and_say_which_cluster_file_they_have() {
     assert!([0, 1].iter().all(|k| heard(*k).unwrap().clock_ms.abs() < 60_000));
     let first = heard(0).unwrap().at;
     until("again and again", || heard(0).unwrap().at > first).await;
+}
+
+#[tokio::test]
+async fn what_goes_over_a_link_that_is_replaced_is_counted_once() {
+    let meshes = meshes(|_| {});
+    let sessions = sessions(&meshes, 1).await;
+    let results = around(links(&sessions, Path::root()).await, 1 << 20).await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    let sent = |k: usize| meshes[0].totals()[k].link;
+    let before = [0, 1].map(sent);
+    assert!(before.iter().all(|link| link.connections == 1), "{before:?}");
+    let lines = sessions[0].shared.lines.each_ref().map(|line| line.connection().clone());
+    lines.iter().for_each(|connection| connection.close(9_u32.into(), b"gone"));
+    until("the links are back", || [0, 1].iter().all(|k| sent(*k).connections == 2)).await;
+    assert!([0, 1].iter().all(|k| sent(*k).udp_bytes[0] >= before[*k].udp_bytes[0]));
 }

@@ -1,0 +1,4 @@
+//! Lines of audit logs.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| trefoil_nodes::fuzzing::run("audit", bytes));

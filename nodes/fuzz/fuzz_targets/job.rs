@@ -1,0 +1,4 @@
+//! The body of a submission.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| trefoil_nodes::fuzzing::run("job", bytes));

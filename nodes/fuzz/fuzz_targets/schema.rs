@@ -1,0 +1,4 @@
+//! Schemas of tables.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| trefoil_nodes::fuzzing::run("schema", bytes));
