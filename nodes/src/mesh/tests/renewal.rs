@@ -96,5 +96,6 @@ async fn a_connection_whose_certificate_is_not_accepted_any_more_ends_in_time() 
     }
     until("P1 is out", || meshes[1].status().iter().all(|peer| !peer.connected)).await;
     meshes[1].renew(credentials(&world.both(), &next[1])).unwrap();
+    until("P1 is back", || world.see(&[&ids[0], &next[1], &ids[2]])).await;
     runs(meshes, 2).await;
 }
