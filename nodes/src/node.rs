@@ -12,7 +12,7 @@ use crate::{
     audit::{AuditWhose, Keeper},
     auth::{Auth, AuthConfig, Bounds},
     clock::now_unix_ms,
-    config::{Address, NodeConfig},
+    config::{Address, Listen, NodeConfig},
     job::{Before, Clock, Jobs, Limits, OutputStore, Records, Runner, Sessions, Turns},
     keys::{Keys, KeysConfig},
     mesh::{Mesh, MeshConfig, MeshError},
@@ -85,10 +85,7 @@ impl Node {
     /// # Errors
     /// As [`start`](Self::start).
     pub async fn start_with(config: NodeConfig, filter: Option<LogFilter>) -> Result<Self, Error> {
-        let admin = match &config.listen.admin {
-            Some(address) => Some(Admin::bind(address).await?),
-            None => None,
-        };
+        let admin = admin(&config.listen).await?;
         let metrics = Metrics::new();
         // A connection counts as silent after `idle_deadline`; a machine may be busy for a while.
         let bound = 2 * config.transport.idle_deadline;
@@ -284,6 +281,14 @@ impl Drop for Node {
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Node").field("mesh", &self.mesh).field("jobs", &self.jobs).finish_non_exhaustive()
+    }
+}
+
+/// The listener for the operator, if there is to be one.
+async fn admin(listen: &Listen) -> Result<Option<Admin>, Error> {
+    match &listen.admin {
+        Some(address) => Admin::bind(address).await.map(Some),
+        None => Ok(None),
     }
 }
 

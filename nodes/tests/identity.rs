@@ -216,7 +216,7 @@ impl Load {
     }
 }
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 async fn job(files: &ClusterFiles, mode: ModeSpec) -> Result<(), Error> {
     let (cluster, own) = (Cluster::load(&files.cluster())?, Identity::named(&files.identity())?);

@@ -1,6 +1,6 @@
 //! What is wrong with a cluster, and what to do about it.
 //!
-//! [`probe`] asks every node for its [`NodeStatus`](crate::status::NodeStatus); [`diagnose`] turns the
+//! [`probe`] asks every node for its [`NodeStatus`]; [`diagnose`] turns the
 //! answers into findings. A cluster works if no finding is an [`Level::Error`].
 
 mod local;

@@ -506,7 +506,7 @@ impl Input {
         Some(Limited { table: table.clone(), places: places.clone(), limit })
     }
 
-    /// This node's share of it: of a table, those that were [pinned](TableSource::pin), or those in use.
+    /// This node's share of it: of a table, those that the nodes have compared, or those in use.
     ///
     /// # Errors
     /// [`Error::Shape`] if it is a table that this node does not have.
