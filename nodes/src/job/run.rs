@@ -277,7 +277,13 @@ const DENIED: &str = "its policy does not permit the job: ";
 
 /// How a session that could not begin reads if a peer has ended it; `None` if its policy is not the cause.
 pub(crate) fn denied_by(peer: Party, cause: &str) -> Option<Failure> {
-    cause.starts_with(DENIED).then(|| denied(peer, cause))
+    told(cause).starts_with(DENIED).then(|| denied(peer, cause))
+}
+
+/// What a node has said, without the words of another that has passed it on: "P0 reports of P2: ...".
+fn told(cause: &str) -> &str {
+    let passed_on = cause.split_once(" reports of ").filter(|(who, _)| who.len() == 2);
+    passed_on.and_then(|(_, said)| said.split_once(": ")).map_or(cause, |(_, said)| said)
 }
 
 fn denied(peer: Party, cause: &str) -> Failure {
@@ -293,10 +299,10 @@ pub(crate) fn failure(me: Party, error: &Error) -> Failure {
             format!("{peer} misbehaved: {fault}; find out what runs there before anything is submitted again"),
         )
         .blaming(*peer),
-        Error::Link { peer, cause: LinkFault::Ended(cause) } if cause.starts_with(DENIED) => denied(*peer, cause),
-        Error::Link { peer, cause: LinkFault::Ended(cause) } if cause.starts_with(CANCELLED) => {
-            // The third node may have passed it on.
-            let cause = if *cause == *CANCELLED { format!("{CANCELLED}, at {peer}") } else { cause.clone() };
+        Error::Link { peer, cause: LinkFault::Ended(cause) } if told(cause).starts_with(DENIED) => denied(*peer, cause),
+        Error::Link { peer, cause: LinkFault::Ended(cause) } if told(cause).starts_with(CANCELLED) => {
+            let said = told(cause);
+            let cause = if said == CANCELLED { format!("{CANCELLED}, at {peer}") } else { said.to_owned() };
             Failure::new(FailureKind::Cancelled, cause)
         }
         Error::Link { peer, cause: LinkFault::Ended(cause) } => {

@@ -293,3 +293,18 @@ async fn outputs_become_tables_of_a_node_all_or_none() {
     }
     assert!(failed.lock().expect("no panic").is_empty(), "{failed:?}");
 }
+
+/// Whoever hears of it from the third node first says the same as who hears of it from the node itself.
+#[test]
+fn what_a_node_has_said_is_the_same_from_another() {
+    let of = |cause: String| failure(Party::P1, &Error::Link { peer: Party::P2, cause: LinkFault::Ended(cause) });
+    for before in ["", "P0 reports of P2: "] {
+        let denied = of(format!("{before}{DENIED}rule `x` denies it"));
+        assert_eq!((denied.kind, denied.blamed), (FailureKind::Denied, Some(2)), "{}", denied.cause);
+        assert!(denied.cause.contains("P2 takes no part") && denied.cause.contains("rule `x`"), "{}", denied.cause);
+        let cancelled = of(format!("{before}{CANCELLED}"));
+        assert_eq!(cancelled.kind, FailureKind::Cancelled);
+        assert_eq!(cancelled.cause, format!("{CANCELLED}, at P2"));
+    }
+    assert_eq!(of("it has ended".to_owned()).kind, FailureKind::Link);
+}
