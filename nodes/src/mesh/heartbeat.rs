@@ -5,10 +5,11 @@
 //! Version 1 of the protocol has none.
 
 use super::wire::{array, heartbeats};
+use crate::clock::now_unix_ms;
 use quinn::{Connection, RecvStream};
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 /// Cluster digest 32, milliseconds since 1970-01-01 UTC 8.
@@ -70,9 +71,4 @@ pub(super) async fn tell(connection: Connection, cluster: [u8; 32], interval: Du
             () = tokio::time::sleep(interval) => {}
         }
     }
-}
-
-fn now_unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -21,6 +21,7 @@ mod heartbeat;
 mod link;
 mod peers;
 mod registry;
+mod reset;
 mod session;
 mod settings;
 mod shared;
@@ -35,6 +36,7 @@ pub use credentials::Credentials;
 pub use error::{MeshError, SessionFault};
 pub use heartbeat::Heartbeat;
 pub use peers::PeerStatus;
+pub use reset::ResetKey;
 pub use session::Session;
 pub use settings::TransportSettings;
 pub use socket::SocketBuffers;
@@ -79,6 +81,8 @@ pub struct MeshConfig {
     pub versions: Versions,
     /// Tuning and deadlines.
     pub settings: TransportSettings,
+    /// By which peers learn that the node was restarted.
+    pub reset: ResetKey,
     /// How long a session waits for a message before the log says for which.
     pub stall_warning: Duration,
 }
@@ -107,6 +111,7 @@ impl MeshConfig {
             credentials: Credentials::of_node(node)?,
             versions: Versions::SPOKEN.up_to(node.transport.protocol),
             settings: node.transport.clone(),
+            reset: ResetKey::of(node.identity.key().secret_der()),
             stall_warning: node.limits.stall_warning,
         })
     }
@@ -133,7 +138,7 @@ impl Mesh {
     /// # Errors
     /// [`MeshError::Listen`] or [`MeshError::Tls`].
     pub fn start(config: MeshConfig) -> Result<Self, MeshError> {
-        let MeshConfig { me, listen, nodes, credentials, versions, settings, stall_warning } = config;
+        let MeshConfig { me, listen, nodes, credentials, versions, settings, reset, stall_warning } = config;
         let refused = |cause| MeshError::Listen { address: listen, cause };
         let (socket, buffers) = socket::bind(listen, &settings).map_err(refused)?;
         let transport = Arc::new(settings.quinn(&nodes, buffers.granted));
@@ -141,9 +146,10 @@ impl Mesh {
         let runtime = Arc::new(quinn::TokioRuntime);
         let socket = runtime.wrap_udp_socket(socket).map_err(refused)?;
         let socket = Datagrams::new(socket, settings.mtu_among(&nodes));
-        let endpoint =
-            quinn::Endpoint::new_with_abstract_socket(settings.endpoint(&nodes), Some(server), socket, runtime)
-                .map_err(refused)?;
+        let mut tuned = settings.endpoint(&nodes);
+        reset.set(&mut tuned);
+        let endpoint = quinn::Endpoint::new_with_abstract_socket(tuned, Some(server), socket, runtime);
+        let endpoint = endpoint.map_err(refused)?;
         let registry = Arc::new(Registry::new(settings.join_deadline));
         let credentials = watch::Sender::new(Arc::new(current));
         let setup = Setup {

@@ -75,6 +75,7 @@ fn config(me: Party, ids: &[Identity; 3], shown: &Identity, nodes: [SocketAddr; 
         credentials,
         versions: Versions::SPOKEN,
         settings: settings(),
+        reset: ResetKey::of(&shown.1),
         stall_warning: Duration::from_millis(300),
     }
 }

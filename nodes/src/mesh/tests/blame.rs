@@ -59,6 +59,46 @@ async fn a_node_that_shuts_down_is_named_by_its_own_word_and_names_nobody_else()
 }
 
 #[tokio::test]
+async fn a_node_that_was_killed_says_when_it_is_back_that_its_connections_are_gone() {
+    let (ids, nodes) = ([(); 3].map(|()| identity()), addresses());
+    let config = |p: Party| {
+        let mut config = config(p, &ids, &ids[p.index()], nodes);
+        // Silence alone would never tell.
+        config.settings.idle_deadline = Duration::from_hours(1);
+        config.settings.keep_alive = Duration::from_millis(100);
+        config
+    };
+    let [a, _c] = [Party::P0, Party::P2].map(|p| Mesh::start(config(p)).unwrap());
+    let killed = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let b = killed.spawn({
+        let config = config(Party::P1);
+        async move {
+            let mesh = Mesh::start(config).unwrap();
+            mesh.connected().await;
+            mesh
+        }
+    });
+    let b = b.await.unwrap();
+    a.connected().await;
+    let old = a.peers.present()[0].clone().expect("P0 has called P1").connection;
+    // Its tasks stop where they are, and nothing is sent any more.
+    killed.shutdown_background();
+    drop(b);
+    let again = async {
+        loop {
+            match Mesh::start(config(Party::P1)) {
+                Ok(mesh) => return mesh,
+                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    };
+    let _b = tokio::time::timeout(Duration::from_secs(10), again).await.expect("the port is free again");
+    let reason = tokio::time::timeout(Duration::from_secs(20), old.closed()).await.expect("P0 is told");
+    assert!(matches!(reason, quinn::ConnectionError::Reset), "{reason}");
+    a.connected().await;
+}
+
+#[tokio::test]
 async fn who_waits_for_a_dead_node_is_not_suspected_whatever_the_settings() {
     // A stall deadline below the time in which a dead node is noticed.
     let meshes = meshes(|c| c.settings.stall_deadline = Duration::from_millis(500));
