@@ -10,6 +10,7 @@ pub use kept::{KEPT, MOST_KEPT, Nonce};
 
 use crate::{
     Error,
+    clock::now_unix_s,
     config::{Cluster, ClusterId},
     pki::{Fingerprint, Identity},
 };
@@ -22,7 +23,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 use trefoil_engine::Party;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -179,7 +180,7 @@ impl Receipt {
 
 /// The time by this machine's clock, in seconds since 1970.
 pub fn now_unix() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    now_unix_s()
 }
 
 impl fmt::Debug for Notary {

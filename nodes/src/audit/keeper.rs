@@ -6,14 +6,11 @@ use super::{
 };
 use crate::{
     Error,
+    clock::now_unix,
     job::{Before, Sha256Hex},
     store::{Space, Store, Value},
 };
-use std::{
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 /// How long an entry may be on its way to the disk.
@@ -44,7 +41,7 @@ impl Keeper {
         let anchor = store.get(Space::Audit, ANCHOR).await?;
         let anchor =
             anchor.map(|record| read(&record).ok_or_else(|| store.damaged("the end of the audit log".to_owned())));
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = now_unix();
         let before = |span: Duration| u64::try_from(now.saturating_sub(span).as_millis()).unwrap_or(u64::MAX);
         let known = Known {
             anchor: anchor.transpose()?,

@@ -5,13 +5,16 @@ use super::{
     gallery::UserKey,
     records::{read, written},
 };
-use crate::store::{Space, Value, WriteTransaction};
+use crate::{
+    clock::now_unix_ms,
+    store::{Space, Value, WriteTransaction},
+};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{HashSet, VecDeque},
     hash::Hash,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 use trefoil_auth::webauthn::{Count, SignatureCounter};
 
@@ -82,7 +85,7 @@ impl Lockout {
 /// Of two records of what is counted at two nodes one that permits as little as either; `None` if they count nothing, or other things. What no honest node has written by now, because it would
 /// shut somebody out for good, is not taken from either.
 pub(crate) fn stricter(one: &Value, other: &Value) -> Option<Value> {
-    let now = now_ms();
+    let now = now_unix_ms();
     let most = u32::try_from(now / 1000 + CLOCKS_APART).unwrap_or(u32::MAX);
     let count = |record: &Value| record.as_slice().try_into().ok().map(u32::from_be_bytes);
     if let (Some(x), Some(y)) = (count(one), count(other)) {
@@ -126,7 +129,7 @@ impl Auth {
 
     /// Whether a ceremony may begin.
     pub(super) async fn admit(&self, key: &UserKey, ceremony: &[u8; 32]) -> Result<(), AuthFault> {
-        self.lockout(key).await?.check(now_ms(), ceremony)
+        self.lockout(key).await?.check(now_unix_ms(), ceremony)
     }
 
     /// A probe is about to be decided on. Written down before anybody learns the bit: a node or a client that goes away when it has learned it
@@ -134,7 +137,7 @@ impl Auth {
     pub(super) async fn attempt(&self, key: &UserKey, ceremony: [u8; 32]) -> Result<(), AuthFault> {
         let key = key.clone();
         let write = self.store.write(move |records| {
-            let (mut lockout, now) = (of(records, &key)?, now_ms());
+            let (mut lockout, now) = (of(records, &key)?, now_unix_ms());
             lockout.check(now, &ceremony)?;
             lockout.remember(ceremony);
             lockout.attempt(now);
@@ -153,7 +156,7 @@ impl Auth {
     ) -> Result<(), AuthFault> {
         let (key, counter) = (key.clone(), counter(key, credential));
         let write = self.store.write(move |records| {
-            let now = now_ms();
+            let now = now_unix_ms();
             let most = now / 1000 + CLOCKS_APART;
             if u64::from(proposed) > most {
                 return Err(AuthFault::Ahead { proposed, most });
@@ -191,18 +194,12 @@ impl Auth {
     pub(super) async fn countable(&self, key: &UserKey, credential: &str, proposed: u32) -> Result<Count, AuthFault> {
         let last = self.store.get(Space::Counters, counter(key, credential)).await?;
         let last = last.and_then(|last| last.as_slice().try_into().ok()).map_or(0, u32::from_be_bytes);
-        let most = now_ms() / 1000 + CLOCKS_APART;
+        let most = now_unix_ms() / 1000 + CLOCKS_APART;
         if u64::from(proposed) > most {
             return Err(AuthFault::Ahead { proposed, most });
         }
         Ok(SignatureCounter::stored(last).take(proposed)?)
     }
-}
-
-/// Milliseconds since 1970; zero for a clock before.
-pub(super) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn name(key: &UserKey) -> Vec<u8> {
@@ -227,14 +224,14 @@ mod tests {
         assert_eq!(stricter(&count(7), &count(9)), Some(count(9)));
         assert_eq!(stricter(&count(7), &count(u32::MAX)), Some(count(7)), "from a year to come");
         let mut locked = Lockout::default();
-        (0..7).for_each(|_| locked.attempt(now_ms()));
+        (0..7).for_each(|_| locked.attempt(now_unix_ms()));
         locked.remember([3; 32]);
         let forever = Lockout { failures: u32::MAX, locked_until_ms: u64::MAX, ..Lockout::default() };
         for other in [Lockout::default(), forever] {
             let [one, other] = [&locked, &other].map(|lockout| written(lockout).unwrap_or_default());
             let both: Lockout = read(&stricter(&one, &other).unwrap_or_default()).unwrap_or_default();
             assert!(both.failures >= 7 && both.locked_until_ms >= locked.locked_until_ms, "{both:?}");
-            assert!(both.locked_until_ms <= now_ms() + 3_600_000 && both.recent.contains(&[3; 32]));
+            assert!(both.locked_until_ms <= now_unix_ms() + 3_600_000 && both.recent.contains(&[3; 32]));
         }
         assert_eq!(stricter(&count(7), &Value::new(vec![0; 8])), None);
     }

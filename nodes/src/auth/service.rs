@@ -5,12 +5,13 @@ use super::{
     UserStatus, Verification,
     credentials::{CredentialSpec, hosts},
     gallery::{Cache, UserKey},
-    guard::{Busy, now_ms},
+    guard::Busy,
     identify::Searches,
     session::{Done, Signers, Task},
     spec::digest,
 };
 use crate::{
+    clock::now_unix_ms,
     job::{JobId, Sessions, Turns},
     keys::{KeyFault, KeyId, KeyUse, Keys},
     pki::ClientName,
@@ -306,7 +307,7 @@ impl Begun {
 
 /// Whether a login that ends then may begin.
 pub(super) fn in_time(expires_ms: u64) -> Result<(), AuthFault> {
-    let now = now_ms();
+    let now = now_unix_ms();
     if expires_ms <= now || expires_ms > now.saturating_add(LONGEST_LOGIN_MS) {
         return Err(AuthFault::Expired);
     }

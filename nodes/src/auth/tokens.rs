@@ -3,12 +3,12 @@
 use super::{
     Answer, Auth, AuthFault, TokenSpec,
     gallery::UserKey,
-    guard::{CLOCKS_APART, now_ms},
+    guard::CLOCKS_APART,
     service::in_time,
     session::{Done, Signers, Task},
     spec::digest,
 };
-use crate::{job::JobId, pki::ClientName};
+use crate::{clock::now_unix_ms, job::JobId, pki::ClientName};
 use tracing::info;
 use trefoil_auth::{
     token::Token,
@@ -65,7 +65,7 @@ impl Auth {
 
 /// The terminal proposes the time, and no node chooses it: each takes one of the last minute by its own clock. Relying parties refuse a token of the future, and it would be good for longer.
 fn near(issued: u64) -> Result<(), AuthFault> {
-    let now = now_ms() / 1000;
+    let now = now_unix_ms() / 1000;
     if !(now.saturating_sub(CLOCKS_APART)..=now.saturating_add(AHEAD)).contains(&issued) {
         return Err(AuthFault::Clock { issued, now });
     }

@@ -16,6 +16,7 @@ use crate::{
         AUTH_MEDIA_TYPE, Answer, Ceremony, CredentialSpec, CredentialStatus, EnrolSpec, LoginSpec, Matching,
         RefreshSpec, TemplateKind, TemplateName, TemplateStatus, UserName, UserStatus,
     },
+    clock::now_unix_ms,
     job::{JobId, frame},
     keys::KeyName,
     receipt::{Nonce, Receipt},
@@ -285,7 +286,7 @@ impl Client {
             ceremony: signing.asked.clone(),
             origin: signing.client.origin.as_str().to_owned(),
             count: signing.counted,
-            expires_ms: device::now_ms().saturating_add(LOGIN_MS),
+            expires_ms: now_unix_ms().saturating_add(LOGIN_MS),
             probe: probe.map(|probe| probe.kind),
         };
         let (path, bodies) =

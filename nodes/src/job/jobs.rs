@@ -18,14 +18,13 @@ pub use refusal::Refusal;
 pub use room::Room;
 
 use super::{Failure, FailureKind, Grounds, JobId, JobState, Journal, Limits, RetainSpec, Terms};
-use crate::pki::ClientName;
+use crate::{clock::now_unix_ms, pki::ClientName};
 use followers::Followers;
 use room::{Accounts, Need};
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     fmt, io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 /// All jobs of one node. Every operation is short and synchronous.
@@ -92,7 +91,7 @@ pub enum Admission {
 impl Jobs {
     /// No jobs yet; what becomes of those that come is written down in `journal`, and outputs are kept in memory.
     pub fn new(limits: Limits, journal: Arc<dyn Journal>) -> Arc<Self> {
-        Self::with(limits, Records { journal, outputs: None, clock: Arc::new(system_clock) })
+        Self::with(limits, Records { journal, outputs: None, clock: Arc::new(now_unix_ms) })
     }
 
     /// No jobs yet, and where those that come are written down.
@@ -273,11 +272,6 @@ impl Jobs {
 
 fn cancelled() -> Failure {
     Failure::new(FailureKind::Cancelled, CANCELLED)
-}
-
-fn system_clock() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Inner {

@@ -2,6 +2,7 @@
 
 use super::renewal::Presented;
 use crate::{
+    clock::now_unix_ms,
     config::ClusterDigest,
     mesh::{self, Mesh, Versions},
     pki::Fingerprint,
@@ -13,7 +14,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 use tokio::sync::watch;
 use trefoil_engine::Party;
@@ -125,10 +126,4 @@ impl StoreHealth {
     fn found(&self) -> MutexGuard<'_, Found> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Zero for a clock before 1970: the doctor will find that it is wrong.
-fn now_unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -14,13 +14,10 @@ mod seen;
 pub use file::{JwkSource, OidcConfig, OidcFile};
 pub use jwks::{JwkSet, Keys, KeysFault};
 
-use crate::pki::ClientName;
+use crate::{clock::now_unix_s, pki::ClientName};
 use jws::{Claims, Jws};
 use seen::Seen;
-use std::{
-    fmt,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{fmt, time::Duration};
 
 /// Bytes of a token at most.
 const MAX_TOKEN: usize = 8 << 10;
@@ -112,7 +109,7 @@ impl Tokens {
             }
         })?;
         let claims = jws.verify(&key)?;
-        self.check(&claims, access, now())
+        self.check(&claims, access, now_unix_s())
     }
 
     fn check(&self, claims: &Claims, access: Access, now: u64) -> Result<ClientName, TokenFault> {
@@ -165,10 +162,6 @@ fn bearer(header: &str) -> Option<&str> {
 /// What a message repeats of what a token says.
 fn short(text: &str) -> String {
     text.chars().filter(char::is_ascii_graphic).take(32).collect()
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 impl fmt::Debug for Tokens {

@@ -2,13 +2,13 @@
 
 use super::{Action, Decision, Denial, Grant, JobQuestion, Policy, Question, Rule, count};
 use crate::{
+    clock::now_unix_s,
     pki::ClientName,
     store::{Store, StoreError},
 };
 use std::{
     fmt,
     sync::{Arc, PoisonError, RwLock},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 /// Decides what a node does, by the policy that is in force at the moment.
@@ -121,10 +121,6 @@ impl Enforcer {
 enum Counting {
     Look,
     Take,
-}
-
-fn now_unix_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 impl fmt::Debug for Enforcer {

@@ -5,13 +5,13 @@ use super::{
     world::{self, CONFIGS, Probe, World, shares, spec as login},
 };
 use crate::{
+    clock::now_unix_ms,
     job::JobId,
     pki::ClientName,
     receipt::{Nonce, Receipt},
     store::tests::When,
 };
 use futures_util::future::join_all;
-use guard::now_ms;
 use std::sync::Arc;
 use trefoil_auth::webauthn::{Bytes, CredentialId};
 use trefoil_circuits::{matching::Answer, program::InputVector};
@@ -25,7 +25,11 @@ fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
 }
 
 fn search() -> SearchSpec {
-    SearchSpec { expires_ms: now_ms() + 60_000, probe: login(0).probe.expect("a kind"), unsettled: Unsettled::Refuse }
+    SearchSpec {
+        expires_ms: now_unix_ms() + 60_000,
+        probe: login(0).probe.expect("a kind"),
+        unsettled: Unsettled::Refuse,
+    }
 }
 
 async fn ask(world: &World, owner: &str, shares: [InputVector; 3]) -> Vec<Result<Found, AuthFault>> {

@@ -4,10 +4,9 @@ use super::{
     super::*,
     world::{Probe, World, shares, spec as login, token_key},
 };
-use crate::{job::JobId, keys::KeyFault, pki::ClientName, store::Space};
+use crate::{clock::now_unix_ms, job::JobId, keys::KeyFault, pki::ClientName, store::Space};
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use futures_util::future::join_all;
-use guard::now_ms;
 use trefoil_auth::{
     rsa::{NodePartials, combine},
     token::{Claims, Expected, Jwk, Token, verify},
@@ -38,8 +37,8 @@ fn asked(nonce: &str) -> TokenSpec {
         user: name("alice"),
         audience: "shop".to_owned(),
         nonce: nonce.to_owned(),
-        issued: now_ms() / 1000,
-        expires_ms: now_ms() + 60_000,
+        issued: now_unix_ms() / 1000,
+        expires_ms: now_unix_ms() + 60_000,
         probe: login(0).probe.expect("a probe"),
     }
 }
@@ -122,7 +121,7 @@ async fn a_terminal_gets_a_token_of_who_matches_and_of_nobody_else() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_owner_has_not_allowed_is_not_signed() {
     let world = world().await;
-    let now = now_ms() / 1000;
+    let now = now_unix_ms() / 1000;
     let refused = async |spec: TokenSpec, due: fn(&AuthFault) -> bool| {
         for answer in ask_all(&world, &spec, Probe::Right).await {
             assert!(answer.as_ref().is_err_and(due), "{answer:?}");
@@ -133,7 +132,7 @@ async fn what_the_owner_has_not_allowed_is_not_signed() {
     for issued in [0, now - 90, now + 30, u64::MAX] {
         refused(TokenSpec { issued, ..asked("nonce-01") }, |e| matches!(e, AuthFault::Clock { .. })).await;
     }
-    for expires_ms in [0, now_ms() - 1, u64::MAX] {
+    for expires_ms in [0, now_unix_ms() - 1, u64::MAX] {
         refused(TokenSpec { expires_ms, ..asked("nonce-01") }, |e| matches!(e, AuthFault::Expired)).await;
     }
     refused(TokenSpec { issuer: name("other"), ..asked("nonce-01") }, |e| matches!(e, AuthFault::Absent(_))).await;

@@ -1,7 +1,8 @@
 //! The three nodes, a key, a device and a user.
 
-use super::super::{guard::now_ms, *};
+use super::super::*;
 use crate::{
+    clock::now_unix_ms,
     cluster_files::{ClusterPlan, NodeSettings, default_hosts},
     config::{Address, Listen, NodeConfig},
     job::{Failure, FailureKind, JobId, ModeSpec, Seat, Session, Sessions, Turns},
@@ -240,7 +241,7 @@ pub(super) fn embedding(entries: &[f32]) -> [InputVector; 3] {
 
 /// A login for a challenge of its own.
 pub(super) fn spec(challenge: u8) -> LoginSpec {
-    let now = now_ms();
+    let now = now_unix_ms();
     let options = RequestOptions {
         challenge: Bytes(vec![challenge; 32]),
         timeout: None,

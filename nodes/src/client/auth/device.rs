@@ -3,6 +3,7 @@
 use super::{Error, rule};
 use crate::{
     auth::{Ceremony, CredentialSpec},
+    clock::now_unix_ms,
     pki::{self, ClientName},
 };
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,6 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
-    time::{SystemTime, UNIX_EPOCH},
 };
 use trefoil_auth::{
     rsa::{DeviceKey, DevicePartial, DeviceSigner, Message, randomness},
@@ -157,7 +157,7 @@ impl Device {
 
     /// The time in seconds, or one more than the last number: the nodes take no number twice, and none that is ahead of their clocks.
     pub(super) fn next_count(&self) -> u32 {
-        let now = u32::try_from(now_ms() / 1000).unwrap_or(u32::MAX);
+        let now = u32::try_from(now_unix_ms() / 1000).unwrap_or(u32::MAX);
         let next = |last: u32| Some(now.max(last.saturating_add(1)));
         let last = self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
         next(last.unwrap_or_else(|last| last)).unwrap_or(now)
@@ -187,12 +187,6 @@ impl Signing {
     pub(super) fn count(&self) -> Result<Count, Error> {
         SignatureCounter::stored(self.counted.saturating_sub(1)).take(self.counted).map_err(rule)
     }
-}
-
-/// Milliseconds since 1970; zero for a clock before.
-pub(super) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl fmt::Debug for Device {

@@ -1,10 +1,11 @@
 //! Who somebody is, from the owner's side.
 
-use super::{LOGIN_MS, Probe, bodies, check, device::now_ms, worst};
+use super::{LOGIN_MS, Probe, bodies, check, worst};
 use crate::{
     Error,
     auth::{AUTH_MEDIA_TYPE, Found, SearchSpec, Unsettled, UserName},
     client::{Client, node::all, plain::PlainVector},
+    clock::now_unix_ms,
     job::JobId,
 };
 use reqwest::Method;
@@ -21,7 +22,7 @@ impl Client {
     /// contradict each other: nothing is known then.
     pub async fn identify(&self, probe: Probe<'_>, unsettled: Unsettled) -> Result<Identified, Error> {
         check(probe.kind, probe.plain)?;
-        let spec = SearchSpec { expires_ms: now_ms().saturating_add(LOGIN_MS), probe: probe.kind, unsettled };
+        let spec = SearchSpec { expires_ms: now_unix_ms().saturating_add(LOGIN_MS), probe: probe.kind, unsettled };
         let (path, bodies) = (format!("auth/searches/{}", JobId::random()?), bodies(&spec, Some(probe.plain))?);
         let answers = all(&self.nodes, async |node| {
             let body = &bodies[node.party().index()];

@@ -1,10 +1,11 @@
 //! Issuers and tokens, from the owner's and the terminal's side.
 
-use super::{JSON, LOGIN_MS, Probe, bodies, broken, check, device::now_ms, json, put_together, rule};
+use super::{JSON, LOGIN_MS, Probe, bodies, broken, check, json, put_together, rule};
 use crate::{
     Error,
     auth::{AUTH_MEDIA_TYPE, Answer, IssuerName, IssuerSpec, IssuerStatus, TokenSpec, UserName},
     client::{Client, node::all},
+    clock::now_unix_ms,
     job::JobId,
     pki::ClientName,
 };
@@ -95,7 +96,7 @@ impl Client {
     /// that is none; [`Error::Integrity`] if the parts make no signature.
     pub async fn token(&self, issuer: &Issuer, login: Login<'_>, probe: Probe<'_>) -> Result<String, Error> {
         check(probe.kind, probe.plain)?;
-        let (id, now_ms) = (JobId::random()?, now_ms());
+        let (id, now_ms) = (JobId::random()?, now_unix_ms());
         let IssuerStatus { owner, name, spec: of, .. } = &issuer.status;
         let spec = TokenSpec {
             owner: owner.clone(),

@@ -36,7 +36,7 @@ impl Disk {
         let (journal, (outputs, done)) =
             (Arc::new(found.log), OutputStore::open(self.store.clone()).await.expect("readable"));
         let later = u64::try_from(later.as_millis()).expect("not long");
-        let clock: Clock = Arc::new(move || system_clock() + later);
+        let clock: Clock = Arc::new(move || now_unix_ms() + later);
         let records = Records { journal: journal.clone(), outputs: Some(outputs), clock };
         let limits =
             Limits { all_output_bytes: 16 * LARGE as u64, client_output_bytes: 12 * LARGE as u64, ..Limits::default() };
