@@ -56,6 +56,16 @@ impl Pooled {
         vec![Some(units(FEATURE_LIMIT)); self.shapes().len()]
     }
 
+    /// The inputs of a training: the features, and the labels of each owner of some.
+    pub(super) fn training_shapes(&self) -> Vec<Shape> {
+        self.shapes().into_iter().chain(self.labelled().into_iter().map(Shape::bits)).collect()
+    }
+
+    /// The limit of each input of a training: labels are bits and have none.
+    pub(super) fn training_limits(&self) -> Vec<Option<u64>> {
+        self.limits().into_iter().chain(self.labelled().iter().map(|_| None)).collect()
+    }
+
     /// Customers of each owner of labels: all of them with one owner, or those of each.
     pub fn labelled(&self) -> Vec<usize> {
         match self {

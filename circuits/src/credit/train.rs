@@ -164,15 +164,11 @@ impl Watch {
 
 impl Program for Train {
     fn inputs(&self) -> Vec<Shape> {
-        let mut shapes = self.table.shapes();
-        shapes.extend(self.table.labelled().into_iter().map(Shape::bits));
-        shapes
+        self.table.training_shapes()
     }
 
     fn limits(&self) -> Vec<Option<u64>> {
-        let mut limits = self.table.limits();
-        limits.extend(self.table.labelled().iter().map(|_| None));
-        limits
+        self.table.training_limits()
     }
 
     fn outputs(&self) -> Vec<Shape> {
