@@ -183,10 +183,7 @@ impl Runner {
         let net = session.network();
         let mut ranges = Ranges::new(job, &inputs, prepared.limits(), !kept.is_empty());
         let agreed = agree(me, job.id().session(), &*net, &ranges.entries(&mut inputs)).await.map_err(failed)??;
-        ranges.agreed(&mut inputs, &agreed).await.map_err(|fault| {
-            error!("new shares of a table could not be put in use: {fault}");
-            Failure::new(FailureKind::Internal, "the node could not put new shares of a table in use; its operator finds the cause in its log: submit the job again when that is mended")
-        })?;
+        ranges.agreed(&mut inputs, &agreed).await.map_err(not_advanced)?;
         let names: Vec<String> = inputs.iter().enumerate().map(|(k, input)| name(k, input)).collect();
         let flow = Flow::Client(job.owner().clone());
         let turn = self.turns.wait(job.id().session(), &*net, (flow, prepared.strands())).await.map_err(failed)?;
@@ -256,6 +253,23 @@ async fn store(terms: &Terms, kept: Kept, outputs: Vec<OutputVector>) -> Result<
     })?;
     let fetched = |k: usize| terms.outputs.get(k).is_some_and(|output| !output.recipients.is_empty());
     Ok(Outputs::new(outputs.into_iter().enumerate().map(|(k, output)| fetched(k).then_some(output)).collect()))
+}
+
+/// Why new shares of a table, which all three nodes have, are not in use here.
+fn not_advanced(fault: TableFault) -> Failure {
+    match fault {
+        TableFault::Renewed(key) => Failure::new(
+            FailureKind::Mismatch,
+            format!("the shares of {key} were made anew meanwhile; submit the job again"),
+        ),
+        fault => {
+            error!("new shares of a table could not be put in use: {fault}");
+            Failure::new(
+                FailureKind::Internal,
+                "the node could not put new shares of a table in use; its operator finds the cause in its log: submit the job again when that is mended",
+            )
+        }
+    }
 }
 
 /// An input as messages name it.

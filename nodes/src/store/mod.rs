@@ -41,7 +41,7 @@ pub use error::StoreError;
 pub use file::{FileReading, FileWriting};
 pub use files::{KEY_VARIABLE, StoreConfig, create_key};
 pub use location::Location;
-pub(crate) use parts::{Components, Parts};
+pub(crate) use parts::{AT_ONCE, Components, PART, Parts, part_name};
 pub use postgres::{PASSWORD_VARIABLE, Postgres, Session};
 pub use rekey::{Rekeyed, rekey};
 pub use transaction::{ReadTransaction, Transaction, WriteTransaction};

@@ -2,14 +2,14 @@
 
 use super::{Space, Store, StoreError, Tables, Transaction, WriteTransaction};
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use zeroize::Zeroizing;
 
 /// Bytes of a part.
-const PART: usize = 1 << 20;
+pub(crate) const PART: usize = 1 << 20;
 
 /// Parts in a transaction.
-const AT_ONCE: usize = 8;
+pub(crate) const AT_ONCE: usize = 8;
 
 /// Bytes of a part's name after the prefix: the component, and the place in it.
 const PLACE: usize = 1 + 4;
@@ -21,6 +21,11 @@ pub(crate) trait Components: Send + Sync + 'static {
 
     /// One of them.
     fn component(&self, c: usize) -> &[u8];
+}
+
+/// The name of a part of a component.
+pub(crate) fn part_name(prefix: &[u8], component: usize, place: usize) -> Vec<u8> {
+    [prefix, &[component as u8], &(place as u32).to_be_bytes()].concat()
 }
 
 /// The long values in a space. All have prefixes of one length, or none is the beginning of another.
@@ -37,12 +42,16 @@ impl Parts {
         Self { store, space, turn: Arc::new(Semaphore::new(1)) }
     }
 
-    /// Writes a value, a few parts in a transaction so that others get their turn.
+    /// Writes a value but its first `skip` parts, which are there: a few parts in a transaction so that others get their turn.
     ///
     /// Not cancel safe: what is dropped, or fails, may leave parts behind.
-    pub(crate) async fn write(&self, prefix: &[u8], value: &Arc<impl Components>) -> Result<(), StoreError> {
-        for some in places(&**value).chunks(AT_ONCE) {
-            let _turn = self.turn.acquire().await;
+    pub(crate) async fn write(
+        &self,
+        prefix: &[u8],
+        (value, skip): (&Arc<impl Components>, usize),
+    ) -> Result<(), StoreError> {
+        for some in places(&**value).get(skip..).unwrap_or_default().chunks(AT_ONCE) {
+            let _turn = self.turn().await;
             let (this, prefix, value, some) = (self.clone(), prefix.to_vec(), value.clone(), some.to_vec());
             let write = self.store.write(move |records| {
                 some.into_iter().try_for_each(|place| this.put_part(records, &prefix, &*value, place))
@@ -50,6 +59,11 @@ impl Parts {
             write.await?;
         }
         Ok(())
+    }
+
+    /// Whoever writes parts in a transaction of its own holds this meanwhile.
+    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.turn.acquire().await.ok()
     }
 
     /// Writes a short value in a transaction with others.
@@ -71,7 +85,7 @@ impl Parts {
     ) -> Result<(), StoreError> {
         let component = value.component(c);
         let part = &component[k * PART..component.len().min((k + 1) * PART)];
-        records.put(self.space, &name(prefix, c, k), part)
+        records.put(self.space, &part_name(prefix, c, k), part)
     }
 
     /// A component of so many bytes, or what is wrong with it.
@@ -83,7 +97,7 @@ impl Parts {
     ) -> Result<Result<Zeroizing<Vec<u8>>, &'static str>, StoreError> {
         let mut component = Zeroizing::new(Vec::with_capacity(bytes));
         for k in 0..bytes.div_ceil(PART) {
-            let Some(part) = records.get(self.space, &name(prefix, c, k))? else { return Ok(Err("lacks a part")) };
+            let Some(part) = records.get(self.space, &part_name(prefix, c, k))? else { return Ok(Err("lacks a part")) };
             if component.len() + part.len() > bytes {
                 break;
             }
@@ -115,8 +129,4 @@ impl Parts {
 /// All parts of a value: component, and place in it.
 fn places(value: &impl Components) -> Vec<(usize, usize)> {
     (0..value.count()).flat_map(|c| (0..value.component(c).len().div_ceil(PART)).map(move |k| (c, k))).collect()
-}
-
-fn name(prefix: &[u8], component: usize, place: usize) -> Vec<u8> {
-    [prefix, &[component as u8], &(place as u32).to_be_bytes()].concat()
 }

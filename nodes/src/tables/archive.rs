@@ -4,20 +4,20 @@
 //! There is one head of a name and version. New shares of it are prepared beside those in use: their parts first, then a record that tells of them; the head tells of them when all three nodes have theirs. An upload whose parts are written while it
 //! arrives has a record of its own instead, until the head is there. Parts of which nothing tells are those of a table that did not come to be; they are removed when the node starts.
 
+mod uploads;
+
 use super::{
     Epoch, TableFault, TableKey, TableSpec, UploadId,
     epoch::Content,
     stored::{Body, Origin, StoredTable, Uses},
-    unfinished::{AT_ONCE, Beginning, PART},
+    unfinished::Beginning,
 };
 use crate::{
     pki::ClientName,
-    store::{Space, Store, StoreError, Tables, Transaction, Value, WriteTransaction},
+    store::{Parts, Space, Store, StoreError, Tables, Transaction, Value, WriteTransaction},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::BTreeSet, sync::Arc};
-use tokio::sync::Semaphore;
-use zeroize::Zeroizing;
 
 /// The ends of the names of heads and of uploads.
 const HEAD: &[u8] = b"/head";
@@ -30,8 +30,7 @@ const FORMAT: u8 = 1;
 #[derive(Clone, Debug)]
 pub(super) struct Archive {
     store: Store,
-    /// One transaction of parts at a time, so that others wait for no more than one.
-    turn: Arc<Semaphore>,
+    parts: Parts,
 }
 
 /// Which copy of a table its parts are of: two uploads that follow each other closely are not mixed up, even under one id.
@@ -73,19 +72,6 @@ struct Head {
     epoch: Epoch,
 }
 
-/// An upload of which parts are there.
-#[derive(Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct Upload {
-    format: u8,
-    owner: ClientName,
-    name: super::TableName,
-    version: u32,
-    copy: Copy,
-    spec: TableSpec,
-    described: u64,
-}
-
 /// What was found in the store.
 #[derive(Debug)]
 pub(super) struct Loaded {
@@ -107,7 +93,21 @@ enum Record {
 
 impl Archive {
     pub(super) fn new(store: Store) -> Self {
-        Self { store, turn: Arc::new(Semaphore::new(1)) }
+        Self { parts: Parts::new(store.clone(), Space::TableParts), store }
+    }
+
+    /// The components of a copy, of so many bytes each.
+    fn content<T: Tables>(
+        &self,
+        records: &Transaction<'_, T>,
+        key: &TableKey,
+        (copy, epoch, bytes): (Copy, Epoch, usize),
+    ) -> Result<Content, StoreError> {
+        let component = |c: usize| {
+            let component = self.parts.read(records, &part_prefix(key, copy), (c, bytes))?;
+            component.map_err(|fault| self.store.damaged(format!("{key} {fault}")))
+        };
+        Ok(Content { epoch, copy, components: [component(0)?, component(1)?] })
     }
 
     /// Writes tables, all or none, of which so many parts each are there already. `there` is asked in the last transaction, before any of them is there; if it fails, none will be.
@@ -121,7 +121,7 @@ impl Archive {
     where
         E: From<StoreError> + Send + 'static,
     {
-        let written = self.parts(&parts).await.map_err(E::from);
+        let written = self.write_all_parts(&parts).await.map_err(E::from);
         let tables: Vec<_> = parts.into_iter().map(|(table, _)| table).collect();
         let heads = tables.clone();
         let end = match written {
@@ -139,7 +139,7 @@ impl Archive {
         end
     }
 
-    async fn parts(&self, tables: &[(Arc<StoredTable>, usize)]) -> Result<(), StoreError> {
+    async fn write_all_parts(&self, tables: &[(Arc<StoredTable>, usize)]) -> Result<(), StoreError> {
         for (table, saved) in tables {
             self.write_parts(table.key(), &table.content(), *saved).await?;
         }
@@ -153,78 +153,7 @@ impl Archive {
         content: &Arc<Content>,
         saved: usize,
     ) -> Result<(), StoreError> {
-        let component = |c: usize| &content.components[c];
-        let parts = (0..2).flat_map(|c| (0..component(c).len().div_ceil(PART)).map(move |k| (c, k)));
-        let parts: Vec<_> = parts.skip(saved).collect();
-        for some in parts.chunks(AT_ONCE) {
-            let _turn = self.turn.acquire().await;
-            let (prefix, content, some) = (part_prefix(key, content.copy), content.clone(), some.to_vec());
-            let write = self.store.write(move |records| {
-                some.into_iter().try_for_each(|(c, k)| {
-                    let component = &content.components[c];
-                    let part = &component[k * PART..component.len().min((k + 1) * PART)];
-                    records.put(Space::TableParts, &part_name(&prefix, c, k), part)
-                })
-            });
-            write.await?;
-        }
-        Ok(())
-    }
-
-    /// Writes the parts of an upload up to one, beginning with the first that is not there.
-    pub(super) async fn save(
-        &self,
-        key: &TableKey,
-        begun: &Beginning,
-        parts: usize,
-        components: &[Zeroizing<Vec<u8>>; 2],
-    ) -> Result<(), StoreError> {
-        let prefix = part_prefix(key, begun.copy);
-        let mut first = (begun.saved == 0).then(|| Upload::of(key, begun)).transpose()?;
-        let places: Vec<_> = begun.places(begun.saved..parts).collect();
-        for some in places.chunks(AT_ONCE) {
-            let part = |(c, k): &(usize, usize)| {
-                let component = &components[*c];
-                let part = &component[k * PART..component.len().min((k + 1) * PART)];
-                (part_name(&prefix, *c, *k), Zeroizing::new(part.to_vec()))
-            };
-            let (some, upload): (Vec<_>, _) = (some.iter().map(part).collect(), first.take());
-            let _turn = self.turn.acquire().await;
-            let write = self.store.write(move |records| {
-                if let Some((name, upload)) = upload {
-                    records.put(Space::Tables, &name, &upload)?;
-                }
-                some.iter().try_for_each(|(name, part)| records.put(Space::TableParts, name, part))
-            });
-            write.await?;
-        }
-        Ok(())
-    }
-
-    /// The components of an upload as far as they are there, and zeros.
-    pub(super) async fn fetch(&self, key: TableKey, begun: Beginning) -> Result<[Zeroizing<Vec<u8>>; 2], StoreError> {
-        let store = self.store.clone();
-        let fetch = self.store.read(move |records| {
-            let (prefix, bytes) = (part_prefix(&key, begun.copy), begun.component());
-            let mut components = [(); 2].map(|()| Zeroizing::new(vec![0; bytes]));
-            for (c, k) in begun.places(0..begun.saved) {
-                let part = records.get(Space::TableParts, &part_name(&prefix, c, k))?;
-                let place = &mut components[c][k * PART..bytes.min((k + 1) * PART)];
-                match part.filter(|part| part.len() == place.len()) {
-                    Some(part) => place.copy_from_slice(&part),
-                    None => return Err(store.damaged(format!("the upload of {key} lacks a part"))),
-                }
-            }
-            Ok(components)
-        });
-        fetch.await
-    }
-
-    /// Removes what there is of an upload; what cannot be removed now is when the node is started the next time.
-    pub(super) async fn remove_copy(&self, key: TableKey, copy: Copy) {
-        if let Err(error) = self.remove(&key, |_| false, vec![copy]).await {
-            tracing::error!("{key}: what there is of an upload could not be removed: {error}");
-        }
+        self.parts.write(&part_prefix(key, content.copy), (content, saved)).await
     }
 
     /// Writes that new shares of a table are there, whose parts are.
@@ -252,25 +181,26 @@ impl Archive {
     /// # Errors
     /// [`TableFault::Deleted`] if the table or these shares are not there; [`TableFault`] of the disk.
     pub(super) async fn commit(&self, table: &StoredTable, epoch: Epoch) -> Result<Content, TableFault> {
-        let (store, key, bytes) = (self.store.clone(), table.key().clone(), table.content().components[0].len());
+        let (this, key, bytes) = (self.clone(), table.key().clone(), table.content().components[0].len());
         // Read first: nobody waits for a large table meanwhile. It does not change, as this table is being changed by nobody else.
         let read = self.store.read(move |records| {
             let deleted = || TableFault::Deleted(Box::new(key.clone()));
-            let head = head(&store, records, &key)?.ok_or_else(deleted)?;
-            let found = pending(&store, records, &key)?.filter(|pending| pending.epoch == epoch);
+            let head = head(&this.store, records, &key)?.ok_or_else(deleted)?;
+            let found = pending(&this.store, records, &key)?.filter(|pending| pending.epoch == epoch);
             let copy = match found {
                 _ if head.epoch == epoch => head.copy,
                 Some(pending) => pending.copy,
                 None => return Err(deleted()),
             };
-            Ok::<_, TableFault>(content(&store, records, &key, (copy, epoch, bytes))?)
+            Ok::<_, TableFault>(this.content(records, &key, (copy, epoch, bytes))?)
         });
         let content = read.await?;
-        let (store, key, copy) = (self.store.clone(), table.key().clone(), content.copy);
+        let (this, key, copy) = (self.clone(), table.key().clone(), content.copy);
         let write = self.store.write(move |records| {
-            let mut head = head(&store, records, &key)?.ok_or_else(|| TableFault::Deleted(Box::new(key.clone())))?;
+            let mut head =
+                head(&this.store, records, &key)?.ok_or_else(|| TableFault::Deleted(Box::new(key.clone())))?;
             if head.epoch != epoch {
-                remove_parts(records, &key, head.copy)?;
+                this.remove_parts(records, &key, head.copy)?;
                 (head.copy, head.epoch) = (copy, epoch);
                 records.put(Space::Tables, &record_name(&key, &Record::Head), &json(&head)?)?;
                 records.remove(Space::Tables, &record_name(&key, &Record::Pending))?;
@@ -283,12 +213,12 @@ impl Archive {
 
     /// Removes the parts of a copy that was to be prepared, and the record that tells of it if there is one.
     pub(super) async fn unprepare(&self, key: &TableKey, copy: Copy) -> Result<(), StoreError> {
-        let (store, key) = (self.store.clone(), key.clone());
+        let (this, key) = (self.clone(), key.clone());
         let write = self.store.write(move |records| {
-            if pending(&store, records, &key)?.is_some_and(|pending| pending.copy == copy) {
+            if pending(&this.store, records, &key)?.is_some_and(|pending| pending.copy == copy) {
                 records.remove(Space::Tables, &record_name(&key, &Record::Pending))?;
             }
-            remove_parts(records, &key, copy)
+            this.remove_parts(records, &key, copy)
         });
         write.await
     }
@@ -298,13 +228,13 @@ impl Archive {
     /// # Errors
     /// [`TableFault::Deleted`] if others are in use: nothing is removed then.
     pub(super) async fn abandon(&self, key: &TableKey, current: Epoch) -> Result<(), TableFault> {
-        let (store, key) = (self.store.clone(), key.clone());
+        let (this, key) = (self.clone(), key.clone());
         let write = self.store.write(move |records| {
-            if head(&store, records, &key)?.is_none_or(|head| head.epoch != current) {
+            if head(&this.store, records, &key)?.is_none_or(|head| head.epoch != current) {
                 return Err(TableFault::Deleted(Box::new(key)));
             }
-            let Some(pending) = pending(&store, records, &key)? else { return Ok(()) };
-            remove_parts(records, &key, pending.copy)?;
+            let Some(pending) = pending(&this.store, records, &key)? else { return Ok(()) };
+            this.remove_parts(records, &key, pending.copy)?;
             records.remove(Space::Tables, &record_name(&key, &Record::Pending))?;
             Ok(())
         });
@@ -316,12 +246,12 @@ impl Archive {
     /// # Errors
     /// [`TableFault::Deleted`] if the table is not there.
     pub(super) async fn found(&self, table: &StoredTable) -> Result<(Option<Content>, Option<Epoch>), TableFault> {
-        let (store, key) = (self.store.clone(), table.key().clone());
+        let (this, key) = (self.clone(), table.key().clone());
         let (epoch, bytes) = (table.content().epoch, table.content().components[0].len());
         let read = self.store.read(move |records| {
-            let Some(head) = head(&store, records, &key)? else { return Err(TableFault::Deleted(Box::new(key))) };
-            let other = (head.epoch != epoch).then(|| content(&store, records, &key, (head.copy, head.epoch, bytes)));
-            Ok((other.transpose()?, pending(&store, records, &key)?.map(|pending| pending.epoch)))
+            let Some(head) = head(&this.store, records, &key)? else { return Err(TableFault::Deleted(Box::new(key))) };
+            let other = (head.epoch != epoch).then(|| this.content(records, &key, (head.copy, head.epoch, bytes)));
+            Ok((other.transpose()?, pending(&this.store, records, &key)?.map(|pending| pending.epoch)))
         });
         read.await
     }
@@ -336,9 +266,9 @@ impl Archive {
         let (store, tables) = (self.store.clone(), tables.to_vec());
         let write = self.store.write(move |records| {
             tables.iter().try_for_each(|table| {
-                // One that was deleted meanwhile stays so.
+                // One that was deleted meanwhile stays so. Which shares of it are in use here may be unknown after a disk has failed: an upload is told by its description.
                 match head(&store, records, table.key())? {
-                    Some(head) if head.copy == table.copy() => {
+                    Some(head) if head.spec == *table.spec() => {
                         records.put(Space::Tables, &record_name(table.key(), &Record::Uses), &json(&table.uses())?)
                     }
                     _ => Ok(()),
@@ -365,19 +295,19 @@ impl Archive {
         is: impl FnOnce(Copy) -> bool + Send + 'static,
         copies: Vec<Copy>,
     ) -> Result<bool, StoreError> {
-        let (store, key) = (self.store.clone(), key.clone());
+        let (this, key) = (self.clone(), key.clone());
         let remove = self.store.write(move |records| {
-            let found = head(&store, records, &key)?.map(|head| head.copy).filter(|copy| is(*copy));
+            let found = head(&this.store, records, &key)?.map(|head| head.copy).filter(|copy| is(*copy));
             let mut prepared = None;
             if found.is_some() {
-                prepared = pending(&store, records, &key)?.map(|pending| pending.copy);
+                prepared = pending(&this.store, records, &key)?.map(|pending| pending.copy);
                 for record in [Record::Head, Record::Uses, Record::Pending] {
                     records.remove(Space::Tables, &record_name(&key, &record))?;
                 }
             }
             for copy in copies.into_iter().chain(found).chain(prepared) {
                 records.remove(Space::Tables, &record_name(&key, &Record::Upload(copy)))?;
-                remove_parts(records, &key, copy)?;
+                this.remove_parts(records, &key, copy)?;
             }
             Ok(found.is_some())
         });
@@ -396,15 +326,15 @@ impl Archive {
 
     /// All tables, and uploads that were broken off. Parts of neither are removed.
     pub(super) async fn load(&self) -> Result<Loaded, StoreError> {
-        let store = self.store.clone();
+        let this = self.clone();
         let found = self.store.read(move |records| {
-            let (mut found, mut begun) = (Vec::new(), Vec::new());
+            let (store, mut found, mut begun) = (&this.store, Vec::new(), Vec::new());
             for name in records.list(Space::Tables, b"")? {
                 if name.ends_with(UPLOAD) {
                     begun.extend(
                         records
                             .get(Space::Tables, &name)?
-                            .map(|upload| read_upload(&store, records, &upload))
+                            .map(|upload| uploads::read(store, records, &upload))
                             .transpose()?,
                     );
                 }
@@ -414,16 +344,16 @@ impl Archive {
                 let damaged = |what: &str| store.damaged(format!("the table {} {what}", name.escape_ascii()));
                 let Some(head) = records.get(Space::Tables, &name)? else { continue };
                 let Head { format, owner, name: table, version, copy, spec, origins, owners, epoch } =
-                    parsed(&store, &head)?;
+                    parsed(store, &head)?;
                 if format != FORMAT {
                     return Err(damaged("is of another version"));
                 }
                 let key = TableKey { owner, name: table, version };
                 let uses = records.get(Space::Tables, &record_name(&key, &Record::Uses))?;
-                let uses = uses.map(|uses| parsed(&store, &uses)).transpose()?.unwrap_or_default();
+                let uses = uses.map(|uses| parsed(store, &uses)).transpose()?.unwrap_or_default();
                 let bytes = spec.component_bytes().map_err(|fault| damaged(&format!("is none: {fault}")))?;
-                let content = content(&store, records, &key, (copy, epoch, bytes))?;
-                let pending = pending(&store, records, &key)?;
+                let content = this.content(records, &key, (copy, epoch, bytes))?;
+                let pending = pending(store, records, &key)?;
                 found.push(Found { key, body: Body { spec, origins, owners }, content, pending, uses });
             }
             Ok::<_, StoreError>(Loaded { found, begun })
@@ -435,50 +365,16 @@ impl Archive {
             copies.into_iter().flatten().map(|copy| part_prefix(&found.key, copy))
         });
         let whole: BTreeSet<Vec<u8>> = copies.chain(of_uploads).collect();
-        let parts = self.store.list(Space::TableParts, b"").await?;
-        let is_left = |part: &Vec<u8>| !whole.contains(&part[..part.len().saturating_sub(PLACE)]);
-        let rest: Vec<_> = parts.into_iter().filter(is_left).collect();
-        if !rest.is_empty() {
-            tracing::info!("{} parts of tables that were not uploaded to their end are removed", rest.len());
-            let remove = self.store.write(move |records| {
-                rest.iter().try_for_each(|part| records.remove(Space::TableParts, part).map(drop))
-            });
-            remove.await?;
+        let rest = self.parts.remove_rest(|prefix| whole.contains(prefix)).await?;
+        if rest > 0 {
+            tracing::info!("{rest} parts of tables that were not uploaded to their end were removed");
         }
         Ok(Loaded { found, begun })
     }
-}
 
-impl Upload {
-    /// The record of an upload, and its name.
-    fn of(key: &TableKey, begun: &Beginning) -> Result<(Vec<u8>, Value), StoreError> {
-        let TableKey { owner, name, version } = key.clone();
-        let Beginning { spec, copy, described, .. } = begun.clone();
-        let upload = Self { format: FORMAT, owner, name, version, copy, spec, described };
-        Ok((record_name(key, &Record::Upload(copy)), json(&upload)?))
+    fn remove_parts(&self, records: &mut WriteTransaction<'_>, key: &TableKey, copy: Copy) -> Result<(), StoreError> {
+        self.parts.remove(records, &part_prefix(key, copy))
     }
-}
-
-/// An upload, with as many parts as are there from the first on.
-fn read_upload<T: Tables>(
-    store: &Store,
-    records: &Transaction<'_, T>,
-    record: &Value,
-) -> Result<(TableKey, Beginning), StoreError> {
-    let Upload { format, owner, name, version, copy, spec, described } = parsed(store, record)?;
-    let key = TableKey { owner, name, version };
-    if format != FORMAT {
-        return Err(store.damaged(format!("the upload of {key} is of another version")));
-    }
-    spec.component_bytes().map_err(|fault| store.damaged(format!("the upload of {key} is none: {fault}")))?;
-    let prefix = part_prefix(&key, copy);
-    let there: BTreeSet<Vec<u8>> = records.list(Space::TableParts, &prefix)?.into_iter().collect();
-    let mut begun = Beginning { spec, copy, described, saved: 0 };
-    let all = 2 * begun.component().div_ceil(PART);
-    let saved = begun.places(0..all).take_while(|(c, k)| there.contains(&part_name(&prefix, *c, *k))).count();
-    // Something is left to send, with which the client learns that it is complete.
-    begun.saved = saved.min(all.saturating_sub(1));
-    Ok((key, begun))
 }
 
 fn head<T: Tables>(store: &Store, records: &Transaction<'_, T>, key: &TableKey) -> Result<Option<Head>, StoreError> {
@@ -493,30 +389,6 @@ fn pending<T: Tables>(
 ) -> Result<Option<Pending>, StoreError> {
     let pending = records.get(Space::Tables, &record_name(key, &Record::Pending))?;
     pending.map(|pending| parsed(store, &pending)).transpose()
-}
-
-/// The components of a copy, of so many bytes each.
-fn content<T: Tables>(
-    store: &Store,
-    records: &Transaction<'_, T>,
-    key: &TableKey,
-    (copy, epoch, bytes): (Copy, Epoch, usize),
-) -> Result<Content, StoreError> {
-    let damaged = |what: &str| store.damaged(format!("{key} {what}"));
-    let component = |c: usize| {
-        let mut component = Zeroizing::new(Vec::with_capacity(bytes));
-        for k in 0..bytes.div_ceil(PART) {
-            let part = records.get(Space::TableParts, &part_name(&part_prefix(key, copy), c, k))?;
-            component.extend_from_slice(&part.ok_or_else(|| damaged("lacks a part"))?);
-        }
-        if component.len() == bytes { Ok(component) } else { Err(damaged("has a part of another length")) }
-    };
-    Ok(Content { epoch, copy, components: [component(0)?, component(1)?] })
-}
-
-fn remove_parts(records: &mut WriteTransaction<'_>, key: &TableKey, copy: Copy) -> Result<(), StoreError> {
-    let parts = records.list(Space::TableParts, &part_prefix(key, copy))?;
-    parts.iter().try_for_each(|part| records.remove(Space::TableParts, part).map(drop))
 }
 
 fn put_heads(records: &mut WriteTransaction<'_>, tables: &[Arc<StoredTable>]) -> Result<(), StoreError> {
@@ -535,9 +407,6 @@ fn put_heads(records: &mut WriteTransaction<'_>, tables: &[Arc<StoredTable>]) ->
     })
 }
 
-/// Bytes of a part's name after the prefix: the component, and the place in it.
-const PLACE: usize = 1 + 4;
-
 /// Owner and name have no zero byte; the version has a length of its own.
 fn prefix(key: &TableKey) -> Vec<u8> {
     let texts = [key.owner.as_str(), key.name.as_str()];
@@ -548,10 +417,6 @@ fn prefix(key: &TableKey) -> Vec<u8> {
 
 fn part_prefix(key: &TableKey, copy: Copy) -> Vec<u8> {
     [&prefix(key)[..], &copy.0.to_be_bytes()].concat()
-}
-
-fn part_name(prefix: &[u8], component: usize, place: usize) -> Vec<u8> {
-    [prefix, &[component as u8], &(place as u32).to_be_bytes()].concat()
 }
 
 fn record_name(key: &TableKey, record: &Record) -> Vec<u8> {

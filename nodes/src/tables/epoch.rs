@@ -1,7 +1,7 @@
 //! Epochs: the shares of a table are made anew from time to time, so that those of before are of no use to who has taken them from a node.
 
 use super::{TableSpec, archive::Copy};
-use crate::job::JobId;
+use crate::{job::JobId, store::Components};
 use chacha20::{
     ChaCha20Rng,
     rand_core::{Rng as _, SeedableRng as _},
@@ -76,6 +76,16 @@ impl Content {
     /// `own`, or `next`, of all columns, one after the other.
     pub fn component(&self, k: usize) -> &[u8] {
         self.components.get(k).map_or(&[], |component| component)
+    }
+}
+
+impl Components for Content {
+    fn count(&self) -> usize {
+        self.components.len()
+    }
+
+    fn component(&self, c: usize) -> &[u8] {
+        Self::component(self, c)
     }
 }
 

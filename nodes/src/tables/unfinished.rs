@@ -7,6 +7,7 @@ use super::{
     arriving::{Arriving, TableFault, Taken},
     store::{Arrival, Slot, TableStore},
 };
+use crate::store::{AT_ONCE, PART};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -14,12 +15,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 use zeroize::Zeroizing;
-
-/// Bytes of a part, which is a record of its own.
-pub(super) const PART: usize = 1 << 20;
-
-/// Parts in a transaction. An upload that is smaller has nothing on the disk before its end.
-pub(super) const AT_ONCE: usize = 8;
 
 /// Unfinished uploads of one client at most. Beyond, the oldest goes.
 const MOST: usize = 4;
@@ -226,7 +221,7 @@ impl Arriving {
         let each = component.div_ceil(PART);
         // What is read ends with a part, or with a component.
         let parts = if read <= component { read.div_ceil(PART) } else { each + (read - component) / PART };
-        // The rest is written when it is complete.
+        // The rest is written when it is complete; of a small one nothing is before.
         if parts < begun.saved + AT_ONCE || read >= 2 * component {
             return Ok(());
         }

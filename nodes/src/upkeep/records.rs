@@ -3,24 +3,30 @@
 use super::{
     Finding,
     items::own,
-    talk::{Broken, Talk},
+    talk::{Broken, LONGEST, Talk},
 };
 use crate::{
     auth::{same_templates, stricter},
     store::{Space, Store, Value},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
-use trefoil_engine::Party;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+use trefoil_engine::{Error, Party, PeerFault};
 
 /// The records that are the same at all nodes, or count something.
 const SPACES: [(Space, &str); 3] = [(Space::Templates, "user/"), (Space::Credentials, ""), (Space::Counters, "")];
 
 /// Records in a message, at most.
-const AT_ONCE: usize = 4096;
+const AT_ONCE: usize = 512;
+
+/// Digits of the values in a message, at most, unless it has one record alone.
+const DIGITS: usize = LONGEST / 2;
 
 /// A name, and the value as hexadecimal digits.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Deserialize, Serialize)]
 struct Record(String, String);
 
 /// Gives a node that has lost them the records that both others have. Of counters it takes the stricter of two; what else differs is named.
@@ -39,17 +45,22 @@ pub(super) async fn rebuild(talk: &mut Talk, store: &Store, lost: Party) -> Resu
                 Finding::new(format!("the record {name}"), cause)
             }));
         }
-        for names in common.chunks(AT_ONCE) {
-            let mut records = Vec::with_capacity(names.len());
-            if talk.me() != lost {
-                for name in names {
-                    let value = store.get(space, name.as_bytes()).await.map_err(own)?.unwrap_or_default();
-                    records.push(Record((*name).clone(), hex::encode(&*value)));
-                }
-            }
+        let mut rest = &common[..];
+        while !rest.is_empty() {
+            let due = &rest[..rest.len().min(AT_ONCE)];
+            let records = if talk.me() == lost { Vec::new() } else { some(store, space, due).await? };
             let all = talk.share(&records).await?;
+            // Who has longer ones has sent less of them.
+            let senders = [lost.next(), lost.prev()];
+            let sent = senders.map(|party| all[party.index()].len()).into_iter().min().unwrap_or(0);
+            if let Some(silent) = senders.into_iter().find(|party| !(1..=due.len()).contains(&all[party.index()].len()))
+            {
+                return Err(malformed(silent));
+            }
+            let (names, others) = rest.split_at(sent);
+            rest = others;
             if talk.me() == lost {
-                let [next, prev] = [lost.next(), lost.prev()].map(|party| {
+                let [next, prev] = senders.map(|party| {
                     let of = all[party.index()].iter();
                     of.map(|Record(name, value)| (name.clone(), value.clone())).collect::<BTreeMap<_, _>>()
                 });
@@ -58,6 +69,24 @@ pub(super) async fn rebuild(talk: &mut Talk, store: &Store, lost: Party) -> Resu
         }
     }
     Ok(findings)
+}
+
+/// The first of some records: as many as a message has room for, and one at least.
+async fn some(store: &Store, space: Space, names: &[&String]) -> Result<Vec<Record>, Broken> {
+    let (mut records, mut digits) = (Vec::with_capacity(names.len()), 0);
+    for name in names {
+        let value = store.get(space, name.as_bytes()).await.map_err(own)?.unwrap_or_default();
+        digits += name.len() + 2 * value.len();
+        if digits > DIGITS && !records.is_empty() {
+            break;
+        }
+        records.push(Record((*name).clone(), hex::encode(&*value)));
+    }
+    Ok(records)
+}
+
+fn malformed(party: Party) -> Broken {
+    Broken::Link(Error::Peer { peer: party, fault: PeerFault::Malformed("records other than were due".to_owned()) })
 }
 
 type Values = BTreeMap<String, String>;
@@ -99,4 +128,10 @@ async fn take(
     });
     write.await.map_err(own)?;
     Ok(findings)
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Record({})", self.0)
+    }
 }

@@ -94,17 +94,24 @@ fn run(
 
 fn text(task: Task, node: Option<u8>, reports: &[UpkeepReport; 3]) -> String {
     let UpkeepReport { tables, templates, keys, bytes, .. } = &reports[usize::from(node.unwrap_or(0)) % 3];
+    let findings: usize = reports.iter().map(|report| report.findings.len()).sum();
     let mut text = match task {
         Task::Compare => format!("compared {tables} tables and {templates} templates, of {bytes} bytes a component"),
         Task::Refresh => format!(
             "{tables} tables, {templates} templates and {keys} keys have new shares; those of before are of no use"
         ),
-        Task::Rebuild => format!(
-            "P{} has its shares of {tables} tables, {templates} templates and {keys} keys again; now run `trefoil store refresh`",
-            node.unwrap_or(0)
-        ),
+        Task::Rebuild => {
+            let then = if findings == 0 {
+                "now run `trefoil store refresh`"
+            } else {
+                "what follows it does not have again: mend that, and run it again"
+            };
+            format!(
+                "P{} was sent its shares of {tables} tables, {templates} templates and {keys} keys; {then}",
+                node.unwrap_or(0)
+            )
+        }
     };
-    let findings: usize = reports.iter().map(|report| report.findings.len()).sum();
     if findings == 0 {
         text.push_str(if task == Task::Rebuild { "" } else { "; all shares fit" });
     }

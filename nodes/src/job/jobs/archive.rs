@@ -123,7 +123,7 @@ impl OutputStore {
         {
             for k in (0..outputs.len()).filter(|k| outputs.get(*k).is_some()) {
                 let own = Arc::new(Own(outputs.clone(), k));
-                self.parts.write(&prefix(record.accepted.job, k), &own).await.map_err(|e| not_written(&e))?;
+                self.parts.write(&prefix(record.accepted.job, k), (&own, 0)).await.map_err(|e| not_written(&e))?;
             }
         }
         let (told, written) = oneshot::channel();
