@@ -189,19 +189,17 @@ impl Node {
         })
     }
 
-    /// Reads the policy again and acts by it from now on. Gives its serial number; the old one stays in force if the new one is refused.
+    /// Reads the policy again and acts by it from now on. Gives its serial number, or `None` if the node was started without one; the old one stays in force if the new one is refused.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the node was started without one; as [`policy::load`].
-    pub async fn reload_policy(&self) -> Result<u64, Error> {
-        let none =
-            || Error::Usage("node.toml names no policy; run `trefoil policy init` and start the node again".to_owned());
+    /// As [`policy::load`].
+    pub async fn reload_policy(&self) -> Result<Option<u64>, Error> {
         let (enforcer, files, whose) = &self.policy;
-        let (Some(files), Some(audit)) = (files, &self.audit) else { return Err(none()) };
+        let (Some(files), Some(audit)) = (files, &self.audit) else { return Ok(None) };
         let policy = policy::load(files, *whose, &self.store, audit.log()).await?;
         let serial = policy.serial;
         enforcer.replace(policy);
-        Ok(serial)
+        Ok(Some(serial))
     }
 
     /// The addresses the mesh socket and the API are bound to.

@@ -36,6 +36,9 @@ use zeroize::Zeroizing;
 /// A description that comes without shares.
 const SPEC: Form = Form { most: MAX_SPEC_BYTES, remedy: "write it as docs/api.md says" };
 
+/// Seconds by which the counter of a device may be behind that has just logged in.
+const MOMENT: u32 = 60;
+
 /// What the handlers work on.
 #[derive(Debug)]
 pub(super) struct AuthApi {
@@ -307,6 +310,14 @@ impl From<AuthFault> for Problem {
                 ProblemKind::Internal
             }
         };
+        if let AuthFault::Rule(trefoil_auth::Error::Counter { last, proposed }) = &fault
+            && last.saturating_sub(*proposed) < MOMENT
+        {
+            // The counter of our devices is the time.
+            return kind.because(format!(
+                "{fault}. If this is its device, it has logged in a moment ago: begin the login anew in a second"
+            ));
+        }
         kind.because(fault.to_string())
     }
 }

@@ -80,23 +80,27 @@ mod tests {
         Body::from_stream(bytes.chain(stream::pending()))
     }
 
-    async fn refused(length: Option<u64>, body: Body) -> Option<ProblemKind> {
+    async fn refused(headers: HeaderMap, body: Body) -> Option<ProblemKind> {
         let limits = Limits { client_timeout: Duration::from_millis(1), ..Limits::default() };
-        let read = FORM.read_typed::<Vec<u8>>((&announced(length), body), &limits);
+        let read = FORM.read_typed::<Vec<u8>>((&headers, body), &limits);
         let read = tokio::time::timeout(Duration::from_mins(1), read).await.expect("an answer");
         read.expect_err("refused").kind()
     }
 
     #[tokio::test]
     async fn what_is_too_long_or_too_slow_is_not_waited_for() {
-        let read = FORM.read_typed::<Vec<u8>>((&announced(Some(5)), Body::from("[1,2]")), &Limits::default());
+        let (headers, limits) = (announced(Some(5)), Limits::default());
+        let read = FORM.read_typed::<Vec<u8>>((&headers, Body::from("[1,2]")), &limits);
         assert_eq!(read.await.expect("good"), [1, 2]);
-        assert_eq!(refused(Some(1_000_000_000), stalled(b"[1,")).await, Some(ProblemKind::TooLarge));
-        assert_eq!(refused(Some(16), stalled(b"[1,")).await, Some(ProblemKind::Slow));
-        assert_eq!(refused(None, stalled(b"[1,")).await, Some(ProblemKind::LengthRequired));
-        assert_eq!(refused(Some(4), Body::from("[1,2]")).await, Some(ProblemKind::BadRequest));
-        assert_eq!(refused(Some(6), Body::from("[1,2]")).await, Some(ProblemKind::BadRequest));
-        let read = FORM.read_typed::<Vec<u8>>((&HeaderMap::new(), Body::from("[]")), &Limits::default());
-        assert_eq!(read.await.expect_err("no type").kind(), Some(ProblemKind::BadRequest));
+        for (length, body, kind) in [
+            (Some(1_000_000_000), stalled(b"[1,"), ProblemKind::TooLarge),
+            (Some(16), stalled(b"[1,"), ProblemKind::Slow),
+            (None, stalled(b"[1,"), ProblemKind::LengthRequired),
+            (Some(4), Body::from("[1,2]"), ProblemKind::BadRequest),
+            (Some(6), Body::from("[1,2]"), ProblemKind::BadRequest),
+        ] {
+            assert_eq!(refused(announced(length), body).await, Some(kind), "{length:?}");
+        }
+        assert_eq!(refused(HeaderMap::new(), Body::from("[]")).await, Some(ProblemKind::BadRequest), "no type");
     }
 }
