@@ -29,6 +29,7 @@ pub mod page;
 pub mod pki;
 pub mod places;
 pub mod policy;
+mod ration;
 pub mod receipt;
 pub mod seal;
 pub mod status;

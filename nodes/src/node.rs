@@ -117,6 +117,7 @@ impl Node {
             bound,
             draining: drain.begun.clone(),
             store: store_health.clone(),
+            audit: audit.log().clone(),
         };
         let status: Arc<dyn Fn() -> NodeStatus + Send + Sync> = Arc::new(move || health.status());
         let listener = bind(&listen.api).await?;
@@ -188,19 +189,17 @@ impl Node {
         })
     }
 
-    /// Reads the policy again and acts by it from now on. Gives its serial number; the old one stays in force if the new one is refused.
+    /// Reads the policy again and acts by it from now on. Gives its serial number, or `None` if the node was started without one; the old one stays in force if the new one is refused.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the node was started without one; as [`policy::load`].
-    pub async fn reload_policy(&self) -> Result<u64, Error> {
-        let none =
-            || Error::Usage("node.toml names no policy; run `trefoil policy init` and start the node again".to_owned());
+    /// As [`policy::load`].
+    pub async fn reload_policy(&self) -> Result<Option<u64>, Error> {
         let (enforcer, files, whose) = &self.policy;
-        let (Some(files), Some(audit)) = (files, &self.audit) else { return Err(none()) };
+        let (Some(files), Some(audit)) = (files, &self.audit) else { return Ok(None) };
         let policy = policy::load(files, *whose, &self.store, audit.log()).await?;
         let serial = policy.serial;
         enforcer.replace(policy);
-        Ok(serial)
+        Ok(Some(serial))
     }
 
     /// The addresses the mesh socket and the API are bound to.
@@ -294,9 +293,10 @@ async fn admin(listen: &Listen) -> Result<Option<Admin>, Error> {
 
 /// An operator who has mounted the wrong disk is told before the node serves without what it had.
 fn tell_of_new(store: &Location, audit: &Path) {
-    if store.file().is_some_and(|file| !file.exists()) {
+    // An empty file is made a store of as well.
+    if store.file().is_some_and(|file| file.metadata().map_or(true, |file| file.len() == 0)) {
         if audit.exists() {
-            warn!(
+            error!(
                 "{store} is not there, and an audit log is: a new, empty store was made. If this node had one, stop it and put that back, or mount the right disk; if it is lost, have the others rebuild it (`trefoil store rebuild`)"
             );
         } else {
@@ -362,7 +362,7 @@ fn services(
         sessions,
     });
     let keys = Arc::new(KeysApi { keys: keys.clone(), limits: limits.clone() });
-    keys.router().merge(auth_router(auth, limits.clone())).merge(upkeep_router(upkeep))
+    keys.router().merge(auth_router(auth, limits.clone())).merge(upkeep_router(upkeep, limits.clone()))
 }
 
 async fn sweep(jobs: Arc<Jobs>, tables: Arc<TableStore>) {

@@ -4,17 +4,18 @@ use crate::pki::ClientName;
 use std::{
     collections::HashMap,
     fmt,
+    hash::Hash,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Places for work of clients: so many in all, and so many of one client.
-pub struct Places {
+pub struct Places<K = ClientName> {
     most: usize,
     each: usize,
     all: Arc<Semaphore>,
-    clients: Mutex<HashMap<ClientName, Arc<Semaphore>>>,
+    clients: Mutex<HashMap<K, Arc<Semaphore>>>,
 }
 
 /// A place, until it is dropped.
@@ -35,7 +36,7 @@ pub enum Crowded {
     All(usize),
 }
 
-impl Places {
+impl<K: Clone + Eq + Hash> Places<K> {
     /// So many in all, of which a client has a quarter at most.
     pub fn new(most: usize) -> Self {
         Self::with_each(most, most.div_ceil(4))
@@ -50,7 +51,7 @@ impl Places {
     ///
     /// # Errors
     /// [`Crowded`].
-    pub fn try_take(&self, client: &ClientName) -> Result<Place, Crowded> {
+    pub fn try_take(&self, client: &K) -> Result<Place, Crowded> {
         let own = self.of(client).try_acquire_owned().map_err(|_| Crowded::Own(self.each))?;
         let of_all = self.all.clone().try_acquire_owned().map_err(|_| Crowded::All(self.most))?;
         Ok(Place { _own: own, _of_all: of_all })
@@ -62,7 +63,7 @@ impl Places {
     ///
     /// # Errors
     /// [`Crowded`] if there is none for so long.
-    pub async fn take(&self, client: &ClientName, patience: Duration) -> Result<Place, Crowded> {
+    pub async fn take(&self, client: &K, patience: Duration) -> Result<Place, Crowded> {
         let until = tokio::time::Instant::now() + patience;
         let own = tokio::time::timeout_at(until, self.of(client).acquire_owned()).await;
         let own = own.ok().and_then(Result::ok).ok_or(Crowded::Own(self.each))?;
@@ -71,7 +72,7 @@ impl Places {
         Ok(Place { _own: own, _of_all: of_all })
     }
 
-    fn of(&self, client: &ClientName) -> Arc<Semaphore> {
+    fn of(&self, client: &K) -> Arc<Semaphore> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(own) = clients.get(client) {
             return own.clone();
@@ -82,7 +83,7 @@ impl Places {
     }
 }
 
-impl fmt::Debug for Places {
+impl<K> fmt::Debug for Places<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Places({} of {} free)", self.all.available_permits(), self.most)
     }
@@ -94,7 +95,8 @@ mod tests {
 
     #[tokio::test]
     async fn no_client_takes_the_places_of_others() {
-        let (places, [alice, bob]) = (Places::new(8), ["alice", "bob"].map(|name| name.parse().expect("a name")));
+        let (places, [alice, bob]) =
+            (Places::new(8), ["alice", "bob"].map(|name| name.parse::<ClientName>().expect("a name")));
         let taken = [places.try_take(&alice).expect("free"), places.try_take(&alice).expect("free")];
         assert_eq!(places.try_take(&alice).expect_err("a quarter"), Crowded::Own(2));
         assert_eq!(places.take(&alice, Duration::from_millis(1)).await.expect_err("a quarter"), Crowded::Own(2));

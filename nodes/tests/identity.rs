@@ -1,5 +1,7 @@
 //! Wrong certificates and cluster files against real node processes: refused, with the reason, and nobody else suffers.
 
+#[path = "identity/floods.rs"]
+mod floods;
 #[path = "identity/intruders.rs"]
 mod intruders;
 

@@ -22,7 +22,7 @@ pub fn ask(address: &Address, path: &str) -> io::Result<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&found, WITHIN)?;
     stream.set_read_timeout(Some(WITHIN))?;
     stream.set_write_timeout(Some(WITHIN))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {found}\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.take(MOST).read_to_string(&mut answer)?;
     let invalid = || io::Error::new(io::ErrorKind::InvalidData, "what answers there speaks no HTTP");

@@ -59,6 +59,8 @@ impl LogFilter {
     pub fn set(&self, text: &str) -> Result<(), FilterFault> {
         let filter = Self::parse(text)?;
         let mut current = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        // Under both filters: with `off` there would be no line of who has silenced the node.
+        tracing::error!("the log filter, `{current}`, is to be `{text}`");
         self.handle.reload(filter).map_err(|e| FilterFault::Gone(e.to_string()))?;
         let before = std::mem::replace(&mut *current, text.to_owned());
         drop(current);

@@ -25,12 +25,13 @@ use crate::{
 };
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, State},
-    http::{HeaderMap, StatusCode, header},
+    extract::{DefaultBodyLimit, Request, State},
+    http::{HeaderMap, StatusCode, header, uri::Authority},
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing,
 };
-use std::{fmt, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 /// Bytes of a filter at most.
 const MAX_FILTER: usize = 4096;
@@ -60,8 +61,28 @@ impl AdminApi {
                 (StatusCode::NOT_FOUND, "there are /metrics, /livez, /readyz and /log-filter; clients use listen.api\n")
             })
             .layer(DefaultBodyLimit::max(MAX_FILTER))
+            .layer(middleware::from_fn(meant))
             .with_state(Arc::new(self))
     }
+}
+
+/// Whether this listener is meant. A page whose name leads to a loopback address, since its owner says so, may not read what is here.
+async fn meant(request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    if host.is_some_and(is_own) || (host.is_none() && !request.headers().contains_key(header::HOST)) {
+        return next.run(request).await;
+    }
+    let detail = "ask by the address of the listener, listen.admin in node.toml, or as localhost\n";
+    (StatusCode::FORBIDDEN, detail).into_response()
+}
+
+fn is_own(host: &str) -> bool {
+    host.parse::<Authority>().is_ok_and(|authority| {
+        let host = authority.host();
+        let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        host.eq_ignore_ascii_case("localhost")
+            || address.parse().is_ok_and(|ip: IpAddr| ip.to_canonical().is_loopback())
+    })
 }
 
 async fn metrics(State(admin): State<Arc<AdminApi>>) -> Response {

@@ -109,6 +109,61 @@ async fn the_filter_of_the_log_changes_and_a_wrong_one_is_refused_with_the_reaso
 }
 
 #[tokio::test]
+async fn a_page_by_another_name_reads_nothing() {
+    let node = Served::start().await;
+    for (host, status) in [
+        ("localhost", "200"),
+        ("LOCALHOST:9100", "200"),
+        ("127.0.0.1:9100", "200"),
+        ("127.9.9.9", "200"),
+        ("[::1]:9100", "200"),
+        ("evil.example", "403"),
+        ("evil.example:9100", "403"),
+        ("127.0.0.1.evil.example", "403"),
+        ("localhost.evil.example", "403"),
+        ("10.0.0.1", "403"),
+        ("127.0.0.1@evil.example", "403"),
+        ("", "403"),
+    ] {
+        let request = format!("GET /metrics HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        let mut stream = TcpStream::connect(node.address).await.expect("connected");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{host}: {answer}");
+    }
+}
+
+/// Where a log goes.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("no panic").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn whoever_silences_a_node_is_told_of_before() {
+    use tracing_subscriber::layer::SubscriberExt as _;
+    let (layer, handle) = reload::Layer::new(LogFilter::parse("info").expect("a filter"));
+    let (filter, written) = (LogFilter::new("info", handle), Written::default());
+    let to = written.clone();
+    let log = tracing_subscriber::registry()
+        .with(layer)
+        .with(tracing_subscriber::fmt::layer().with_writer(move || to.clone()).with_ansi(false));
+    tracing::subscriber::with_default(log, || filter.set("off").expect("a filter"));
+    let log = String::from_utf8(written.0.lock().expect("no panic").clone()).expect("text");
+    assert!(log.contains("is to be `off`"), "{log}");
+}
+
+#[tokio::test]
 async fn it_listens_on_loopback_alone() {
     let error = Admin::bind(&address("0.0.0.0:0")).await.expect_err("every interface");
     assert!(

@@ -1,6 +1,6 @@
 //! Requests that are written into the audit log before they are answered.
 
-use super::{Api, Caller, Problem, ProblemKind};
+use super::{Api, Caller, Problem, ProblemKind, problem::OfAnother};
 use crate::job::{Asked, Sha256Hex};
 use axum::{
     extract::{Request, State},
@@ -8,10 +8,22 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use std::{io, sync::Arc};
+use std::{any::Any, io, sync::Arc};
 
 /// Characters of a path that are written down at most: as many as any of ours has, and more.
 const PATH: usize = 512;
+
+/// What lives as long as a request is being worked on, in its extensions.
+#[derive(Clone)]
+pub(crate) struct Held {
+    _it: Arc<dyn Any + Send + Sync>,
+}
+
+impl Held {
+    pub(crate) fn new(it: Arc<dyn Any + Send + Sync>) -> Self {
+        Self { _it: it }
+    }
+}
 
 /// What was stored, in the extensions of an answer.
 #[derive(Clone, Debug)]
@@ -26,7 +38,7 @@ pub(super) struct Stored {
 #[derive(Clone, Debug)]
 pub(super) struct Decided(pub(super) String);
 
-/// Writes down what changes something, hands out an output or was refused for who asks. A job that is accepted has an entry of its own.
+/// Writes down what changes something, hands out an output or was refused for who asks, also where the answer is that there is nothing. A job that is accepted has an entry of its own.
 ///
 /// An answer that cannot be written down is not given; what was done stays done, and the request can be repeated. Whoever goes away before the answer is written down all the same.
 pub(super) async fn record(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
@@ -39,7 +51,13 @@ pub(super) async fn record(State(api): State<Arc<Api>>, request: Request, next: 
     if matches!(*request.method(), Method::GET | Method::HEAD) {
         return recorded(&api, request, next).await;
     }
-    let task = tokio::spawn(async move { recorded(&api, request, next).await });
+    // The client may go away before the work has ended.
+    let held = request.extensions().get::<Held>().cloned();
+    let task = tokio::spawn(async move {
+        let response = recorded(&api, request, next).await;
+        drop(held);
+        response
+    });
     task.await.unwrap_or_else(|e| ProblemKind::Internal.because(format!("{e}; please report this")).into_response())
 }
 
@@ -48,7 +66,8 @@ async fn recorded(api: &Api, request: Request, next: Next) -> Response {
     let client = request.extensions().get::<Caller>().map(|caller| caller.role.to_string());
     let response = next.run(request).await;
     let status = response.status();
-    if !is_told(&method, &path, status) {
+    let of_another = response.extensions().get::<OfAnother>().is_some();
+    if !of_another && !is_told(&method, &path, status) {
         return response;
     }
     let stored = response.extensions().get::<Stored>();

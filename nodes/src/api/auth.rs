@@ -2,7 +2,11 @@
 
 mod tokens;
 
-use super::{Caller, Problem, ProblemKind, jobs::announced_as, jobs::client};
+use super::{
+    Caller, Problem, ProblemKind,
+    jobs::{announced_as, client},
+    json::Form,
+};
 use crate::{
     auth::{
         AUTH_MEDIA_TYPE, Answer, Auth, AuthFault, CredentialSpec, CredentialStatus, EnrolSpec, Found, LoginSpec,
@@ -28,6 +32,12 @@ use std::{fmt, future::Future, str::FromStr, sync::Arc};
 use tracing::info;
 use trefoil_circuits::program::InputVector;
 use zeroize::Zeroizing;
+
+/// A description that comes without shares.
+const SPEC: Form = Form { most: MAX_SPEC_BYTES, remedy: "write it as docs/api.md says" };
+
+/// Seconds by which the counter of a device may be behind that has just logged in.
+const MOMENT: u32 = 60;
 
 /// What the handlers work on.
 #[derive(Debug)]
@@ -87,10 +97,10 @@ async fn refresh(
     State(api): State<Arc<AuthApi>>,
     Extension(caller): Extension<Caller>,
     Path(user): Path<String>,
-    body: Body,
+    (headers, body): (HeaderMap, Body),
 ) -> Result<Response, Problem> {
     let (owner, user): (_, UserName) = (client(&caller)?.clone(), parse(&user)?);
-    let spec: RefreshSpec = json(body).await?;
+    let spec: RefreshSpec = SPEC.read((&headers, body), &api.limits).await?;
     let templates: Vec<TemplateStatus> = apart(&api, async move |auth| auth.refresh(&owner, user, spec).await).await?;
     Ok(answer(StatusCode::OK, &templates))
 }
@@ -128,10 +138,10 @@ async fn put_credential(
     State(api): State<Arc<AuthApi>>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
-    body: Body,
+    (headers, body): (HeaderMap, Body),
 ) -> Result<StatusCode, Problem> {
     let (owner, id) = (client(&caller)?, credential_id(&id)?);
-    let spec: CredentialSpec = json(body).await?;
+    let spec: CredentialSpec = SPEC.read((&headers, body), &api.limits).await?;
     let new = api.auth.put_credential(owner, &id, spec).await?;
     Ok(if new { StatusCode::CREATED } else { StatusCode::OK })
 }
@@ -237,12 +247,6 @@ where
     Ok(Some(InputVector::from_bytes(shape, &own, &next).map_err(AuthFault::from)?))
 }
 
-async fn json<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
-    let bad = |e: &dyn fmt::Display| ProblemKind::BadRequest.because(format!("{e}; write it as docs/api.md says"));
-    let bytes = axum::body::to_bytes(body, MAX_SPEC_BYTES).await.map_err(|e| bad(&e))?;
-    serde_json::from_slice(&bytes).map_err(|e| bad(&e))
-}
-
 fn parse<T: FromStr<Err = String>>(text: &str) -> Result<T, Problem> {
     text.parse().map_err(|e| ProblemKind::BadRequest.because(e))
 }
@@ -274,10 +278,11 @@ impl From<AuthFault> for Problem {
         let fault = match fault {
             AuthFault::Key(fault) => return fault.into(),
             AuthFault::Store(fault) => return KeyFault::Store(fault).into(),
+            AuthFault::Withheld(_) => return ProblemKind::of_another(fault.to_string()),
             other => other,
         };
         let kind = match &fault {
-            AuthFault::Absent(_) => ProblemKind::NotFound,
+            AuthFault::Absent(_) | AuthFault::Withheld(_) => ProblemKind::NotFound,
             AuthFault::Invalid(_) | AuthFault::Matching(_) => ProblemKind::BadRequest,
             AuthFault::Limit(_) => ProblemKind::Full,
             AuthFault::Rule(trefoil_auth::Error::Counter { .. }) => ProblemKind::Counter,
@@ -305,6 +310,14 @@ impl From<AuthFault> for Problem {
                 ProblemKind::Internal
             }
         };
+        if let AuthFault::Rule(trefoil_auth::Error::Counter { last, proposed }) = &fault
+            && last.saturating_sub(*proposed) < MOMENT
+        {
+            // The counter of our devices is the time.
+            return kind.because(format!(
+                "{fault}. If this is its device, it has logged in a moment ago: begin the login anew in a second"
+            ));
+        }
         kind.because(fault.to_string())
     }
 }

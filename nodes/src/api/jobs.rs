@@ -83,9 +83,10 @@ pub(super) async fn put(
     let prepared = prepared.map_err(|e| ProblemKind::Internal.because(format!("{e}; please report this")))??;
     let inputs =
         fill(sources, inputs).map_err(|e| ProblemKind::Internal.because(format!("{e}; please report this")))?;
+    // First what can be denied still: a permit is not spent on a job that the policy does not let run.
+    let Grant { rule } = api.policy.take(&question).await.map_err(declined)?;
     let counted = spend(&inputs, owner)?;
     api.tables.keep_uses(counted).await?;
-    let Grant { rule } = api.policy.take(&question).await.map_err(declined)?;
     let grounds = Grounds { program: kind, tables: tables_of(&inputs), rule };
     let job = upload.accept(grounds).map_err(|e| super::audited::unwritten(&e))?;
     let job = job.ok_or_else(|| ProblemKind::Conflict.because("the job was deleted while it arrived"))?;
@@ -136,12 +137,17 @@ pub(super) async fn output(
 ) -> Result<Response, Problem> {
     let job = find(&api, &caller, &id)?;
     let name = client(&caller)?;
-    let for_caller = output.parse().ok().filter(|k| job.is_for(*k, name));
-    let k: usize = for_caller.ok_or_else(|| {
-        ProblemKind::NotFound.because(format!(
+    let k = output.parse().ok().filter(|k: &usize| *k < job.terms().outputs.len());
+    let none = || {
+        format!(
             "job {id} has no output {output} for {name}; GET /v1/jobs/{{id}} lists its outputs and their recipients"
-        ))
-    })?;
+        )
+    };
+    let k = match k {
+        Some(k) if job.is_for(k, name) => k,
+        Some(_) => return Err(ProblemKind::of_another(none())),
+        None => return Err(ProblemKind::NotFound.because(none())),
+    };
     let outputs = match job.state() {
         JobState::Done { .. } => api.jobs.outputs(&job, k).await?,
         _ => None,
@@ -205,7 +211,7 @@ pub(super) async fn delete(
 ) -> Result<StatusCode, Problem> {
     let (id, client) = (job_id(&id)?, client(&caller)?);
     if !api.jobs.delete(id, client) {
-        return Err(missing(id));
+        return Err(absent(&api, id, client));
     }
     api.jobs.erase().await?;
     Ok(StatusCode::NO_CONTENT)
@@ -226,14 +232,22 @@ fn state(status: StatusCode, job: &Job) -> Response {
 
 pub(super) fn find(api: &Api, caller: &Caller, id: &str) -> Result<Arc<Job>, Problem> {
     let (id, client) = (job_id(id)?, client(caller)?);
-    api.jobs.get(id, client).ok_or_else(|| missing(id))
+    api.jobs.get(id, client).ok_or_else(|| absent(api, id, client))
+}
+
+/// There is no such job for a client, or none at all.
+fn absent(api: &Api, id: JobId, client: &ClientName) -> Problem {
+    if api.jobs.is_of_others(id, client) { ProblemKind::of_another(no_job(id)) } else { missing(id) }
 }
 
 fn missing(id: JobId) -> Problem {
-    let detail = format!(
+    ProblemKind::NotFound.because(no_job(id))
+}
+
+fn no_job(id: JobId) -> String {
+    format!(
         "this node has no job {id} for you; it was deleted, its time is over, or it was never submitted here; submit it again, or ask who has"
-    );
-    ProblemKind::NotFound.because(detail)
+    )
 }
 
 fn job_id(text: &str) -> Result<JobId, Problem> {

@@ -3,6 +3,7 @@
 use super::{
     Caller, Problem, ProblemKind,
     jobs::{announced_as, client},
+    json::Form,
 };
 use crate::{
     job::{BodyFault, Limits, MAX_SPEC_BYTES, read_spec},
@@ -15,16 +16,12 @@ use crate::{
 use axum::{
     Extension, Json, Router,
     body::Body,
-    extract::{
-        DefaultBodyLimit, FromRequestParts, Path, Query, State,
-        rejection::{JsonRejection, QueryRejection},
-    },
+    extract::{FromRequestParts, Path, Query, State, rejection::QueryRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
     routing,
 };
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use serde::{Deserialize, de::DeserializeOwned};
 use std::{fmt, sync::Arc};
 use trefoil_auth::{
@@ -38,6 +35,16 @@ const MAX_SHARE: u64 = 8 << 10;
 
 /// The longest request for a signature or a share.
 const MAX_REQUEST: usize = 1 << 10;
+
+/// A request for a signature.
+const SIGN: Form =
+    Form { most: MAX_REQUEST, remedy: "send {\"hash\": \"SHA-256\", \"digest\": \"HEXADECIMAL\"} as application/json" };
+
+/// A request with a claim in it.
+const CLAIM: Form = Form {
+    most: MAX_REQUEST,
+    remedy: "send {\"claim\": \"64 hexadecimal digits\"} as application/json, and for a share \"role\": \"device\" or \"recovery\"",
+};
 
 /// What the handlers of `/v1/keys` work on.
 pub struct KeysApi {
@@ -76,7 +83,7 @@ impl KeysApi {
         Router::new()
             .route("/v1/keys", routing::get(list))
             .route("/v1/keys/{name}", routing::put(put).get(get).delete(delete))
-            .route("/v1/keys/{name}/sign", routing::post(sign).layer(DefaultBodyLimit::max(MAX_REQUEST)))
+            .route("/v1/keys/{name}/sign", routing::post(sign))
             .route("/v1/keys/{name}/refresh", routing::post(refresh))
             .route("/v1/keys/{name}/settle", routing::post(settle))
             .route("/v1/keys/{name}/recovery", routing::put(recover))
@@ -130,12 +137,9 @@ async fn sign(
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
     query: Result<Query<Of>, QueryRejection>,
-    request: Result<Json<SignRequest>, JsonRejection>,
+    (headers, body): (HeaderMap, Body),
 ) -> Result<Response, Problem> {
-    let Json(request) = request.map_err(|e| {
-        ProblemKind::BadRequest
-            .because(format!("{e}; send {{\"hash\": \"SHA-256\", \"digest\": \"HEXADECIMAL\"}} as application/json"))
-    })?;
+    let request: SignRequest = SIGN.read_typed((&headers, body), &api.limits).await?;
     let id = key(&caller, of(query)?, &name)?;
     Ok(answer(StatusCode::OK, &api.keys.sign_document(client(&caller)?, &id, &request).await?))
 }
@@ -169,7 +173,7 @@ async fn issue(
     Path(name): Path<String>,
     (headers, body): (HeaderMap, Body),
 ) -> Result<Response, Problem> {
-    let request: IssueRequest = claimed(&headers, body).await?;
+    let request: IssueRequest = CLAIM.read_typed((&headers, body), &api.limits).await?;
     let issued = api.keys.issue(client(&caller)?, &key(&caller, None, &name)?, &request).await?;
     let kind = HeaderValue::from_static("application/octet-stream");
     let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store")), (header::CONTENT_TYPE, kind)];
@@ -183,7 +187,7 @@ async fn issued(
     Path(name): Path<String>,
     (headers, body): (HeaderMap, Body),
 ) -> Result<Response, Problem> {
-    let spec: RecoverySpec = claimed(&headers, body).await?;
+    let spec: RecoverySpec = CLAIM.read_typed((&headers, body), &api.limits).await?;
     Ok(answer(StatusCode::OK, &api.keys.issued(client(&caller)?, key(&caller, None, &name)?, spec).await?))
 }
 
@@ -243,30 +247,6 @@ fn unplaced(fault: impl fmt::Display) -> Problem {
     ProblemKind::Internal.because(format!("{fault}; please report this"))
 }
 
-/// A request with a claim in it. What is read of it is wiped.
-async fn claimed<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Problem> {
-    let bad = |fault: &dyn fmt::Display| {
-        ProblemKind::BadRequest.because(format!(
-            "{fault}; send {{\"claim\": \"64 hexadecimal digits\"}} as application/json, and for a share \"role\": \"device\" or \"recovery\""
-        ))
-    };
-    let json = |value: &HeaderValue| value.to_str().is_ok_and(|text| text.starts_with("application/json"));
-    if !headers.get(header::CONTENT_TYPE).is_some_and(json) {
-        return Err(bad(&"the body is of another type"));
-    }
-    // Never moved, so no copy is left behind.
-    let mut text = Zeroizing::new(Vec::with_capacity(MAX_REQUEST));
-    let mut chunks = body.into_data_stream();
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|e| bad(&e))?;
-        if text.len() + chunk.len() > MAX_REQUEST {
-            return Err(bad(&format!("the body has more than {MAX_REQUEST} bytes")));
-        }
-        text.extend_from_slice(&chunk);
-    }
-    serde_json::from_slice(&text).map_err(|e| bad(&e))
-}
-
 /// What is said of a share, and the share.
 async fn secret<T: DeserializeOwned>(
     api: &KeysApi,
@@ -295,8 +275,11 @@ fn answer(status: StatusCode, body: &impl serde::Serialize) -> Response {
 
 impl From<KeyFault> for Problem {
     fn from(fault: KeyFault) -> Self {
+        if let KeyFault::Withheld(_) = fault {
+            return ProblemKind::of_another(fault.to_string());
+        }
         let kind = match &fault {
-            KeyFault::Missing(_) => ProblemKind::NotFound,
+            KeyFault::Missing(_) | KeyFault::Withheld(_) => ProblemKind::NotFound,
             KeyFault::Taken(..) => ProblemKind::Conflict,
             KeyFault::Invalid(_)
             | KeyFault::Use(_)

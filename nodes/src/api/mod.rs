@@ -42,12 +42,15 @@
 //! Everything else is a [`Problem`]. A job is there for the client that has submitted it and for those whom it names as recipients: for others it does not exist. A client is known
 //! by the name in its certificate.
 
+mod activity;
 mod audited;
 mod auth;
 mod events;
 mod jobs;
+mod json;
 mod keys;
 mod linger;
+mod newcomers;
 mod policed;
 mod problem;
 mod sealed;
@@ -55,6 +58,7 @@ mod server;
 mod tables;
 mod upkeep;
 
+pub(crate) use audited::Held;
 pub use auth::auth_router;
 pub use keys::KeysApi;
 pub use problem::{PROBLEM_TYPE, Problem, ProblemKind};

@@ -26,7 +26,14 @@ pub struct Problem {
     pub status: u16,
     /// What happened this time, and what to do about it.
     pub detail: String,
+    /// Whether there is something, and it is somebody else's: the client is not told, and the audit log is.
+    #[serde(skip)]
+    pub(crate) of_another: bool,
 }
+
+/// Something of somebody else was asked for, in the extensions of an answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OfAnother;
 
 /// The problems the API knows.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -178,7 +185,13 @@ impl ProblemKind {
             title: title.to_owned(),
             status: status.as_u16(),
             detail: detail.into(),
+            of_another: false,
         }
+    }
+
+    /// Nothing is here for the client, since it is somebody else's. The answer is the same as if there was nothing.
+    pub(crate) fn of_another(detail: impl Into<String>) -> Problem {
+        Problem { of_another: true, ..Self::NotFound.because(detail) }
     }
 }
 
@@ -197,12 +210,15 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let decided = (self.kind() == Some(ProblemKind::Policy)).then(|| Decided(self.detail.clone()));
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let kind = self.kind();
+        let (kind, of_another) = (self.kind(), self.of_another);
         let soon = status == StatusCode::SERVICE_UNAVAILABLE || kind == Some(ProblemKind::Share);
         let mut response = (status, Json(self)).into_response();
         if let Some(kind) = kind {
             // For those who count.
             response.extensions_mut().insert(kind);
+        }
+        if of_another {
+            response.extensions_mut().insert(OfAnother);
         }
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));

@@ -1,6 +1,11 @@
 //! Connections of clients: accepting, the TLS handshake, time limits, the end.
 
-use super::{Caller, Problem, ProblemKind, linger::Lingering};
+use super::{
+    Caller, Problem, ProblemKind,
+    activity::{Activity, IDLE},
+    linger::Lingering,
+    newcomers::{Newcomer, Newcomers},
+};
 use crate::{
     Error,
     config::Cluster,
@@ -8,12 +13,14 @@ use crate::{
     metrics::{ApiMetrics, Refusal},
     oidc::{Access, TokenFault, Tokens},
     pki::{CertificateFault, Role},
+    places::{Crowded, Place, Places},
+    ration::Ration,
     tls,
 };
 use axum::{
     Router,
     body::Body,
-    http::{HeaderMap, Method, header},
+    http::{HeaderMap, Method, StatusCode, header},
     response::IntoResponse as _,
 };
 use hyper::{
@@ -27,6 +34,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use std::{
+    fmt,
     net::SocketAddr,
     pin::pin,
     sync::{
@@ -37,14 +45,11 @@ use std::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::watch,
     task::JoinSet,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tracing::{debug, info, warn};
-
-/// A connection without a request is closed after this time.
-const IDLE: Duration = Duration::from_mins(1);
 
 /// What is under way when a connection is to be closed may take this much longer.
 const GRACE: Duration = Duration::from_mins(5);
@@ -54,6 +59,18 @@ const STOP_GRACE: Duration = Duration::from_secs(2);
 
 /// Requests of one connection at the same time.
 const STREAMS: u32 = 64;
+
+/// Lines a minute of the log for each reason why somebody was not let in; the others are counted.
+const REFUSALS: u32 = 20;
+
+/// Lines a minute of the log for strange requests of one client; the others are counted.
+const STRANGE: u32 = 10;
+
+/// How often it is looked whether there is something to be told of those that were counted.
+const TELL: Duration = Duration::from_secs(5);
+
+/// Characters of a path in a line of the log.
+const PATH: usize = 120;
 
 /// Accepts clients and hands their requests to the API.
 pub struct Server {
@@ -85,14 +102,17 @@ struct Shared {
     timeout: Duration,
     /// Checks tokens, where callers without a certificate are let in.
     tokens: Option<Tokens>,
-    connections: Arc<Semaphore>,
-    /// Connections without a certificate, which keep nobody out who has one either.
-    strangers: Arc<Semaphore>,
+    /// Connections with a certificate.
+    certified: Places<Role>,
+    /// Those without one on which a token was taken, which keep nobody out who has one.
+    vouched: Places<Role>,
+    /// Those of which it is not known yet who is there, which keep nobody out at all.
+    newcomers: Arc<Newcomers>,
     /// The number of the next connection.
     next: AtomicU64,
-    /// Handshakes are counted apart, so that callers without a certificate keep nobody out who has one.
-    handshakes: Arc<Semaphore>,
     metrics: Option<ApiMetrics>,
+    refusals: Ration<Refusal>,
+    strange: Ration<String>,
 }
 
 impl Server {
@@ -111,11 +131,13 @@ impl Server {
             router,
             timeout: limits.client_timeout,
             tokens,
-            connections: Arc::new(Semaphore::new(connections)),
-            strangers: Arc::new(Semaphore::new(connections)),
+            certified: Places::new(connections),
+            vouched: Places::new(connections),
+            newcomers: Newcomers::new(connections),
             next: AtomicU64::new(0),
-            handshakes: Arc::new(Semaphore::new(connections)),
             metrics: None,
+            refusals: Ration::new(REFUSALS),
+            strange: Ration::new(STRANGE),
         };
         Self { listener, shared }
     }
@@ -143,16 +165,21 @@ impl Server {
     /// Serves until `stop` turns true or its sender is gone; then ends the connections.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let (listener, shared) = (self.listener, Arc::new(self.shared));
-        let mut open = JoinSet::new();
+        let (mut open, mut tell) = (JoinSet::new(), tokio::time::interval(TELL));
         loop {
             let accepted = tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
-                accepted = shared.accept(&listener) => accepted,
+                accepted = listener.accept() => accepted,
                 Some(_) = open.join_next() => continue,
+                _ = tell.tick() => {
+                    shared.tell(shared.refusals.over(), shared.strange.over());
+                    continue;
+                }
             };
             match accepted {
-                Ok((stream, address, handshake)) => {
-                    open.spawn(shared.clone().serve(stream, address, handshake, stop.clone()));
+                Ok((stream, address)) => {
+                    let newcomer = shared.newcomers.admit(address.ip());
+                    open.spawn(shared.clone().serve((stream, address), newcomer, stop.clone()));
                 }
                 Err(e) => {
                     // Out of file descriptors, as a rule: connections have to end before another can begin.
@@ -163,27 +190,42 @@ impl Server {
         }
         drop(listener);
         while open.join_next().await.is_some() {}
+        shared.tell(shared.refusals.end(), shared.strange.end());
     }
 }
 
 impl Shared {
-    async fn accept(&self, listener: &TcpListener) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-        let permit = self.handshakes.clone().acquire_owned().await.map_err(std::io::Error::other)?;
-        let (stream, address) = listener.accept().await?;
-        Ok((stream, address, permit))
-    }
-
-    fn refused(&self, refusal: Refusal) {
+    /// Somebody is not let in: in the metrics, and in the log as long as there are few.
+    fn refuse(&self, address: SocketAddr, (refusal, cause): (Refusal, impl fmt::Display)) {
         if let Some(metrics) = &self.metrics {
             metrics.refused(refusal);
+        }
+        if self.refusals.take(&refusal) {
+            info!("refused a client at {address}: {cause}");
+        }
+    }
+
+    /// A request of a client that is out of form, as those are with which somebody tries what a node falls for.
+    fn strange(&self, who: &str, what: impl fmt::Display) {
+        if self.strange.take(&who.to_owned()) {
+            info!("{who}: {what}");
+        }
+    }
+
+    /// What was not told one by one.
+    fn tell(&self, refusals: Vec<(Refusal, u64)>, strange: Vec<(String, u64)>) {
+        for (refusal, more) in refusals {
+            info!("refused {more} more clients for the reason `{}` since the last line of them", refusal.name());
+        }
+        for (who, more) in strange {
+            info!("{who}: {more} more requests that are out of form since the last line of them");
         }
     }
 
     async fn serve(
         self: Arc<Self>,
-        stream: TcpStream,
-        address: SocketAddr,
-        handshake: OwnedSemaphorePermit,
+        (stream, address): (TcpStream, SocketAddr),
+        mut newcomer: Newcomer,
         mut stop: watch::Receiver<bool>,
     ) {
         // A small answer must not wait for the acknowledgement of the one before; without the option it only takes longer.
@@ -192,33 +234,38 @@ impl Shared {
         let admission = door.borrow_and_update().clone();
         let accepted = tokio::select! {
             accepted = tokio::time::timeout(self.timeout, admission.acceptor.accept(stream)) => accepted,
+            () = newcomer.displaced() => return self.refuse(address, (Refusal::Crowded, CROWDED)),
             _ = stop.wait_for(|stop| *stop) => return,
         };
-        drop(handshake);
         let stream = match accepted {
             Ok(Ok(stream)) => stream,
             Ok(Err(e)) => {
-                self.refused(Refusal::Tls);
                 let cause = tls::explain(&e).unwrap_or_else(|| e.to_string());
-                return info!("refused a client at {address}: {cause}");
+                return self.refuse(address, (Refusal::Tls, cause));
             }
             Err(_) => {
-                self.refused(Refusal::Slow);
-                return info!("refused a client at {address}: no TLS handshake within {:?}", self.timeout);
+                let cause = format_args!("no TLS handshake within limits.client_timeout ({:?})", self.timeout);
+                return self.refuse(address, (Refusal::Slow, cause));
             }
         };
         let caller = match self.caller(&stream, &admission.cluster) {
             Ok(caller) => caller,
-            Err(fault) => return info!("refused a client at {address}: {fault}"),
+            Err(fault) => return self.refuse(address, (Refusal::Tls, fault)),
         };
-        let places = if caller.is_some() { &self.connections } else { &self.strangers };
-        let Ok(_permit) = places.clone().try_acquire_owned() else {
-            self.refused(Refusal::Full);
-            return warn!("refused a client at {address}: there are as many connections as limits.connections allows");
+        let place = match &caller {
+            Some(caller) => match self.certified.try_take(&caller.role).map_err(NoPlace::from) {
+                Ok(place) => Some(place),
+                Err(fault) => return self.refuse(address, (fault.into(), format_args!("{}: {fault}", caller.role))),
+            },
+            None => None,
         };
+        let newcomer = place.is_none().then_some(newcomer);
         let _open = self.metrics.as_ref().map(ApiMetrics::connected);
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        self.converse(stream, Peer { caller, address, number }, End { stop, door }).await;
+        let standing = if place.is_some() { Standing::Known } else { Standing::Unknown };
+        let standing = watch::Sender::new(standing);
+        let peer = Arc::new(Peer { caller, address, number, place: Mutex::new(place), standing });
+        self.converse(stream, (peer, newcomer), End { stop, door }).await;
     }
 
     /// Who is there, by the certificate; nobody who is known yet if there is none and tokens are taken.
@@ -232,28 +279,37 @@ impl Shared {
     }
 
     /// Who a request is from: whom the certificate names, else whom its token does.
-    async fn identify(&self, peer: &Peer, method: &Method, headers: &HeaderMap) -> Result<Caller, TokenFault> {
+    async fn identify(&self, peer: &Peer, method: &Method, headers: &HeaderMap) -> Result<Caller, Unknown> {
         if let Some(caller) = &peer.caller {
             return Ok(caller.clone());
         }
         let Some(tokens) = &self.tokens else {
-            return Err(TokenFault::Missing { issuer: "the cluster's authority".to_owned() });
+            return Err(TokenFault::Missing { issuer: "the cluster's authority".to_owned() }.into());
         };
         let looks = matches!(*method, Method::GET | Method::HEAD);
         let access = if looks { Access::Look } else { Access::Change(peer.number) };
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         let value = match (values.next(), values.next()) {
-            (_, Some(_)) => return Err(TokenFault::Malformed("there are two headers Authorization".to_owned())),
+            (_, Some(_)) => return Err(TokenFault::Malformed("there are two headers Authorization".to_owned()).into()),
             (value, None) => value.and_then(|value| value.to_str().ok()),
         };
-        tokens.caller(value, access).await.map(|name| Caller { role: Role::Client(name) })
+        let caller = Caller { role: Role::Client(tokens.caller(value, access).await?) };
+        peer.is_known_as(&caller, &self.vouched)?;
+        Ok(caller)
     }
 
-    async fn converse(self: Arc<Self>, stream: TlsStream<TcpStream>, peer: Peer, End { mut stop, mut door }: End) {
+    async fn converse(
+        self: Arc<Self>,
+        stream: TlsStream<TcpStream>,
+        (peer, mut newcomer): (Arc<Peer>, Option<Newcomer>),
+        End { mut stop, mut door }: End,
+    ) {
         let activity = Arc::new(Activity::default());
+        let (address, mut standing) = (peer.address, peer.standing.subscribe());
+        let who = peer.caller.as_ref().map(|caller| caller.role.to_string());
         let router = TowerToHyperService::new(self.router.clone());
         let service = {
-            let (activity, shared, peer) = (activity.clone(), self.clone(), Arc::new(peer));
+            let (activity, shared, peer) = (activity.clone(), self.clone(), peer);
             service_fn(move |mut request: Request<Incoming>| {
                 let busy = Activity::begin(&activity);
                 let (shared, router, peer) = (shared.clone(), router.clone(), peer.clone());
@@ -266,39 +322,69 @@ impl Shared {
                             request.extensions_mut().insert(caller);
                             let answer = router.call(request.map(|body| Body::new(Lingering::new(body)))).await;
                             if let Ok(response) = &answer {
-                                debug!("{who}: {method} {path}: {}", response.status());
+                                let (status, path) = (response.status(), short(&path));
+                                debug!("{who}: {method} {path}: {status}");
+                                if is_strange(status) {
+                                    shared.strange(&who, format_args!("{method} {path}: {status}"));
+                                }
                             }
+                            drop(busy);
                             answer
                         }
                         Err(fault) => {
-                            info!("refused a request from {}: {fault}", peer.address);
+                            shared.refuse(peer.address, (fault.refusal(), &fault));
                             // What is still arriving is taken, so that the refusal is.
                             drop(Lingering::new(request.into_body()));
+                            Activity::refused(busy);
+                            peer.standing.send_if_modified(|standing| {
+                                let first = *standing == Standing::Unknown;
+                                if first {
+                                    *standing = Standing::Refused;
+                                }
+                                first
+                            });
                             Ok(Problem::from(fault).into_response())
                         }
                     };
-                    drop(busy);
                     answer
                 }
             })
         };
         let builder = self.builder();
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-        let mut end = None;
+        let (mut end, introduced) = (None, Instant::now() + self.timeout);
         loop {
-            let deadline = end.unwrap_or_else(|| activity.idle_until());
+            let idle = || if newcomer.is_some() { introduced } else { activity.idle_until() };
+            let deadline = end.unwrap_or_else(idle);
             tokio::select! {
                 ended = &mut connection => {
                     if let Err(e) = ended {
                         debug!("a connection ended: {e}");
+                        if let (Some(who), true) = (&who, is_out_of_form(&*e)) {
+                            self.strange(who, format_args!("the connection ended, since a request is no HTTP: {e}"));
+                        }
                     }
                     return;
                 }
+                () = displaced(&mut newcomer) => return self.refuse(address, (Refusal::Crowded, CROWDED)),
+                // The sender is in the service of the connection.
+                _ = standing.changed() => match *standing.borrow_and_update() {
+                    Standing::Unknown => {}
+                    Standing::Known => newcomer = None,
+                    // The answer is under way. Whoever has another token comes back with it.
+                    Standing::Refused => {
+                        connection.as_mut().graceful_shutdown();
+                        end = end.or(Some(Instant::now() + self.timeout));
+                    }
+                },
                 () = tokio::time::sleep_until(deadline.into()) => {
                     if end.is_some() {
                         return;
                     }
-                    if activity.idle_until() <= Instant::now() {
+                    if newcomer.is_some() {
+                        connection.as_mut().graceful_shutdown();
+                        end = Some(Instant::now() + self.timeout);
+                    } else if activity.idle_until() <= Instant::now() {
                         connection.as_mut().graceful_shutdown();
                         end = Some(Instant::now() + GRACE);
                     }
@@ -340,59 +426,123 @@ struct Peer {
     address: SocketAddr,
     /// No other connection to this process has it.
     number: u64,
+    /// That of the connection, once it is known whose it is.
+    place: Mutex<Option<Place>>,
+    standing: watch::Sender<Standing>,
 }
 
-impl From<TokenFault> for Problem {
-    fn from(fault: TokenFault) -> Self {
-        let kind = match fault {
-            TokenFault::Crowded | TokenFault::Keys => ProblemKind::Busy,
-            _ => ProblemKind::Token,
+/// What is known of the other end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Standing {
+    /// Nothing yet.
+    Unknown,
+    /// A certificate, or a token that was taken.
+    Known,
+    /// There is no certificate, and the first request had no token that is taken.
+    Refused,
+}
+
+impl Peer {
+    /// A token was taken. The first on a connection gives it a place.
+    fn is_known_as(&self, caller: &Caller, places: &Places<Role>) -> Result<(), NoPlace> {
+        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        if place.is_none() {
+            *place = Some(places.try_take(&caller.role).map_err(NoPlace::from)?);
+            self.standing.send_replace(Standing::Known);
+        }
+        Ok(())
+    }
+}
+
+/// Why it is not known whose a request is, or there is no place for whose it is.
+#[derive(Debug, thiserror::Error)]
+enum Unknown {
+    #[error(transparent)]
+    Token(#[from] TokenFault),
+    #[error(transparent)]
+    Place(#[from] NoPlace),
+}
+
+/// Why there is no place for a connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+enum NoPlace {
+    /// All are taken.
+    #[error("there are as many connections as limits.connections allows; come back later")]
+    Full,
+    /// This one has its share.
+    #[error(
+        "it has a quarter of limits.connections already, as many as one client may; close connections that are not used"
+    )]
+    Share,
+}
+
+impl From<Crowded> for NoPlace {
+    fn from(fault: Crowded) -> Self {
+        match fault {
+            Crowded::Own(_) => Self::Share,
+            Crowded::All(_) => Self::Full,
+        }
+    }
+}
+
+impl Unknown {
+    fn refusal(&self) -> Refusal {
+        match self {
+            Self::Token(_) => Refusal::Token,
+            Self::Place(fault) => (*fault).into(),
+        }
+    }
+}
+
+impl From<NoPlace> for Refusal {
+    fn from(fault: NoPlace) -> Self {
+        match fault {
+            NoPlace::Full => Self::Full,
+            NoPlace::Share => Self::Share,
+        }
+    }
+}
+
+impl From<Unknown> for Problem {
+    fn from(fault: Unknown) -> Self {
+        let kind = match &fault {
+            Unknown::Token(TokenFault::Crowded | TokenFault::Keys) | Unknown::Place(NoPlace::Full) => ProblemKind::Busy,
+            Unknown::Token(_) => ProblemKind::Token,
+            Unknown::Place(NoPlace::Share) => ProblemKind::Share,
         };
         kind.because(fault.to_string())
     }
+}
+
+/// Why a newcomer had to leave.
+const CROWDED: &str = "it had not said who it is, and others came; the node has places for a quarter of limits.connections such connections from one address, and limits.connections in all";
+
+/// Returns when another has the place of the newcomer; never for one who is known.
+async fn displaced(newcomer: &mut Option<Newcomer>) {
+    match newcomer {
+        Some(newcomer) => newcomer.displaced().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Answers to requests as no client of ours sends them.
+fn is_strange(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 400 | 404 | 405 | 408 | 411 | 413 | 414 | 415 | 422 | 431)
+}
+
+/// Whether a connection ended by what came on it.
+fn is_out_of_form(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<hyper::Error>().is_some_and(|e| e.is_parse() || e.is_parse_too_large())
+}
+
+fn short(path: &str) -> &str {
+    path.split_at_checked(PATH).map_or(path, |(short, _)| short)
 }
 
 /// What a connection ends by, besides its client.
 struct End {
     stop: watch::Receiver<bool>,
     door: watch::Receiver<Arc<Admission>>,
-}
-
-/// When a connection last did something.
-struct Activity(Mutex<(u32, Instant)>);
-
-impl Default for Activity {
-    fn default() -> Self {
-        Self(Mutex::new((0, Instant::now())))
-    }
-}
-
-/// A request under way.
-struct Busy(Arc<Activity>);
-
-impl Activity {
-    fn begin(this: &Arc<Self>) -> Busy {
-        this.change(|(requests, last)| (requests + 1, last));
-        Busy(this.clone())
-    }
-
-    /// When the connection has been without a request for too long, if none comes before.
-    fn idle_until(&self) -> Instant {
-        let (requests, last) = self.change(|now| now);
-        if requests == 0 { last + IDLE } else { Instant::now() + IDLE }
-    }
-
-    fn change(&self, f: impl FnOnce((u32, Instant)) -> (u32, Instant)) -> (u32, Instant) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *state = f(*state);
-        *state
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.change(|(requests, _)| (requests - 1, Instant::now()));
-    }
 }
 
 impl std::fmt::Debug for Server {

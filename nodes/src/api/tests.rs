@@ -1,5 +1,6 @@
 //! The routes without a network: requests of several callers, answers and problems.
 
+mod abuse;
 mod events;
 mod policed;
 mod sealed;
@@ -10,7 +11,7 @@ use super::*;
 use crate::{
     config::ClusterDigest,
     job::{
-        AesCtrSpec, CircuitSpec, Failure, FailureKind, JobCost, JobId, JobSpec, JobState, JobStatus, Limits,
+        AesCtrSpec, CircuitSpec, Failure, FailureKind, JobCost, JobId, JobSpec, JobState, JobStatus, Journal, Limits,
         MEDIA_TYPE, ModeSpec, OutputSpec, Outputs, ProgramSpec, Session, Sessions, Sha256Hex, Turns, encode_head,
     },
     pki::ClientName,
@@ -116,8 +117,16 @@ impl Node {
         Self::that_permits(Some(crate::policy::tests::permissive()), (limits, tables))
     }
 
-    fn that_permits(policy: Option<crate::policy::Policy>, (limits, tables): (Limits, Arc<TableStore>)) -> Self {
-        let jobs = Jobs::new(limits, Arc::new(()));
+    fn that_permits(policy: Option<crate::policy::Policy>, with: (Limits, Arc<TableStore>)) -> Self {
+        Self::that_writes(Arc::new(()), policy, with)
+    }
+
+    fn that_writes(
+        journal: Arc<dyn Journal>,
+        policy: Option<crate::policy::Policy>,
+        (limits, tables): (Limits, Arc<TableStore>),
+    ) -> Self {
+        let jobs = Jobs::new(limits, journal);
         let runner =
             Runner::new(jobs.clone(), Arc::new(Alone), Arc::new(Turns::new(Party::P0, 1, Duration::from_mins(1))));
         let api = Api {

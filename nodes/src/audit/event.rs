@@ -62,4 +62,16 @@ pub enum Event {
     TableExpired(Erased),
     /// A request that changes something, hands out an output or was refused: all but those that have an entry of their own.
     Request(Asked),
+    /// More requests of a client were refused in a minute than are written down one by one.
+    Refusals {
+        /// Who has asked, by its certificate.
+        client: String,
+        /// How many are not among the entries before.
+        more: u64,
+    },
+    /// Entries can be written again.
+    Resumed {
+        /// How often that had failed since the node started. What was asked for then was refused.
+        failures: u64,
+    },
 }

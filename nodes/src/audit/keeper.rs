@@ -70,7 +70,7 @@ impl Keeper {
     /// Writes down that the node was stopped, and waits for the disk.
     pub async fn stop(self) {
         self.task.abort();
-        if let Err(error) = self.log.append(&Event::Stopped) {
+        if let Err(error) = self.log.wind_up().and_then(|()| self.log.append(&Event::Stopped)) {
             tracing::error!("cannot write the audit log: {error}");
         }
         sync(&self.log, &self.store).await;
@@ -80,13 +80,29 @@ impl Keeper {
 async fn keep(log: Arc<AuditLog>, store: Store) {
     let mut interval = tokio::time::interval(SYNC);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut synced = None;
+    let (mut synced, mut fault) = (None, None);
     loop {
         interval.tick().await;
+        look_after(&log, &mut fault);
         if synced != Some(log.entries()) {
             synced = sync(&log, &store).await;
         }
     }
+}
+
+/// Tells once of each fault, and of its end.
+fn look_after(log: &AuditLog, known: &mut Option<String>) {
+    // The error is the fault that is looked at next.
+    let _ = log.look_after();
+    let fault = log.fault();
+    match &fault {
+        Some(fault) if known.as_ref() != Some(fault) => {
+            tracing::error!("the audit log cannot be written, so nothing is done that has to be in it: {fault}");
+        }
+        None if known.is_some() => tracing::warn!("the audit log is written again"),
+        _ => {}
+    }
+    *known = fault;
 }
 
 /// How many entries are on the disk now, if they are.

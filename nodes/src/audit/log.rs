@@ -9,16 +9,17 @@ use crate::{
     Error,
     clock::now_unix_ms,
     config::ClusterId,
-    job::{Accepted, Asked, Before, JobBefore, JobId, JobState, Journal},
+    job::{Accepted, Asked, Before, JobBefore, JobId, JobState, Journal, Sha256Hex},
     pki::create_directory,
+    ration::Ration,
     tables::Erased,
 };
 use std::{
     collections::BTreeMap,
     fmt,
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -32,6 +33,9 @@ pub(super) const FORMAT: u32 = 1;
 
 /// A file is followed by another when it has so many bytes.
 const FILE_BYTES: u64 = 64 << 20;
+
+/// Refusals of one client in a minute that have entries of their own. Without a bound whoever has a certificate could fill the disk.
+const REFUSALS: u32 = 60;
 
 /// Which node a log is of.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -69,10 +73,12 @@ pub struct AuditLog {
     file_bytes: u64,
     inner: Mutex<Inner>,
     failures: AtomicU64,
+    refusals: Ration<String>,
 }
 
 struct Inner {
     file: File,
+    path: PathBuf,
     /// Bytes of whole entries in the file.
     size: u64,
     /// The number of the next entry, and what it will follow.
@@ -80,6 +86,10 @@ struct Inner {
     link: Link,
     /// A part of an entry could not be removed.
     torn: bool,
+    /// The last policy that this process has written down.
+    policy: Option<(u64, Sha256Hex)>,
+    /// Why the last entry could not be written, or not to the disk.
+    fault: Option<String>,
     #[cfg(test)]
     room: Option<usize>,
 }
@@ -124,7 +134,10 @@ impl AuditLog {
             size: end.size,
             next: end.next,
             link: end.link,
+            path: path.clone(),
             torn: false,
+            policy: None,
+            fault: None,
             #[cfg(test)]
             room: None,
         };
@@ -134,6 +147,7 @@ impl AuditLog {
             file_bytes,
             inner: Mutex::new(inner),
             failures: AtomicU64::new(0),
+            refusals: Ration::new(REFUSALS),
         };
         let failed = |e| Error::system(format!("write the audit log {} (make room on its disk)", path.display()))(e);
         if end.torn > 0 {
@@ -155,22 +169,30 @@ impl AuditLog {
     /// # Errors
     /// Those of the system, such as a full disk; nothing of the entry stays.
     pub fn append(&self, event: &Event) -> io::Result<()> {
-        self.counted(self.write(event))
+        let mut inner = self.lock();
+        let written = self.write(&mut inner, event);
+        self.counted(&mut inner, written)
     }
 
-    fn write(&self, event: &Event) -> io::Result<()> {
-        let mut inner = self.lock();
+    fn write(&self, inner: &mut Inner, event: &Event) -> io::Result<()> {
+        // What is written into a file that nobody finds is lost.
+        inner.is_in_place()?;
         if inner.size >= self.file_bytes {
             // What is in the file is on the disk before anything refers to it; once in so many bytes.
             inner.file.sync_data()?;
-            inner.file = open_file(&self.directory.join(name(inner.next))).map_err(io::Error::other)?;
-            inner.size = 0;
+            let path = self.directory.join(name(inner.next));
+            inner.file = open_file(&path).map_err(io::Error::other)?;
+            (inner.path, inner.size) = (path, 0);
         }
         if inner.size == 0 {
             let opened = self.opened(inner.link);
             inner.append(&opened)?;
         }
-        inner.append(event)
+        inner.append(event)?;
+        if let Event::Policy { serial, sha256 } = event {
+            inner.policy = Some((*serial, *sha256));
+        }
+        Ok(())
     }
 
     /// Waits until all entries are on the disk. How many there are, and the link after them. Blocks.
@@ -182,8 +204,52 @@ impl AuditLog {
             let inner = self.lock();
             (inner.file.try_clone()?, (inner.next, inner.link))
         };
-        self.counted(file.sync_data())?;
+        let synced = file.sync_data();
+        if synced.is_err() {
+            self.counted(&mut self.lock(), synced)?;
+        }
         Ok(end)
+    }
+
+    /// Why the log cannot be written, as it was found last.
+    pub fn fault(&self) -> Option<String> {
+        self.lock().fault.clone()
+    }
+
+    /// Looks whether the file is where it was, and after a failure whether entries can be written again; writes how many refusals have no entry of their own. Called now and then.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn look_after(&self) -> io::Result<()> {
+        {
+            let mut inner = self.lock();
+            let looked = match inner.fault {
+                None => inner.is_in_place(),
+                Some(_) => self.write(&mut inner, &Event::Resumed { failures: self.failures() }),
+            };
+            self.counted(&mut inner, looked)?;
+        }
+        self.write_refusals(self.refusals.over())
+    }
+
+    /// As [`look_after`](Self::look_after), for the last time: all refusals that were counted are written.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn wind_up(&self) -> io::Result<()> {
+        self.write_refusals(self.refusals.end())
+    }
+
+    fn write_refusals(&self, refusals: Vec<(String, u64)>) -> io::Result<()> {
+        let mut result = Ok(());
+        for (client, more) in refusals {
+            let written = self.append(&Event::Refusals { client: client.clone(), more });
+            if written.is_err() {
+                self.refusals.put_back(client, more);
+            }
+            result = result.and(written);
+        }
+        result
     }
 
     /// How often an entry could not be written, or not to the disk.
@@ -191,11 +257,25 @@ impl AuditLog {
         self.failures.load(Relaxed)
     }
 
-    fn counted<T>(&self, result: io::Result<T>) -> io::Result<T> {
+    fn counted(&self, inner: &mut Inner, result: io::Result<()>) -> io::Result<()> {
         if result.is_err() {
             self.failures.fetch_add(1, Relaxed);
         }
+        inner.fault = result.as_ref().err().map(ToString::to_string);
         result
+    }
+
+    /// The last policy that is written down, with its serial number and digest: that of this process, else of those before, as far as their files are here.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn last_policy(&self) -> Result<Option<(u64, Sha256Hex)>, Error> {
+        if let Some(policy) = self.lock().policy {
+            return Ok(Some(policy));
+        }
+        let directory = self.directory.clone();
+        let found = tokio::task::spawn_blocking(move || last_policy(&directory)).await;
+        found.map_err(|e| Error::Bug(e.to_string()))?
     }
 
     /// How many entries there are.
@@ -233,6 +313,19 @@ impl Inner {
 }
 
 impl Inner {
+    /// Whether the file is the one that its path leads to.
+    fn is_in_place(&self) -> io::Result<()> {
+        let (open, there) = (self.file.metadata()?, fs::metadata(&self.path));
+        let is_same = |there: fs::Metadata| (there.dev(), there.ino()) == (open.dev(), open.ino());
+        match there.map(is_same) {
+            Ok(true) => Ok(()),
+            _ => Err(io::Error::other(format!(
+                "{} was moved away or removed while the node runs: put it back, or start the node again for a new log that says what is missing",
+                self.path.display()
+            ))),
+        }
+    }
+
     #[cfg(not(test))]
     fn write(&mut self, line: &[u8]) -> io::Result<()> {
         self.file.write_all(line)
@@ -264,6 +357,10 @@ impl Journal for AuditLog {
     }
 
     fn asked(&self, request: &Asked) -> io::Result<()> {
+        if request.status >= 400 && !self.refusals.take(&request.client) {
+            // It is told with others when the minute is over.
+            return Ok(());
+        }
         self.append(&Event::Request(request.clone()))
     }
 
@@ -346,6 +443,23 @@ fn first_to_read(files: &[PathBuf], known: &Known) -> Result<usize, Error> {
         }
     }
     Ok(first)
+}
+
+/// The last policy in the files of a directory, from the newest on.
+fn last_policy(directory: &Path) -> Result<Option<(u64, Sha256Hex)>, Error> {
+    for file in files(directory)?.iter().rev() {
+        let mut last = None;
+        visit(std::slice::from_ref(file), &mut |entry, _| {
+            if let Event::Policy { serial, sha256 } = entry.event {
+                last = Some((serial, sha256));
+            }
+            Ok(())
+        })?;
+        if last.is_some() {
+            return Ok(last);
+        }
+    }
+    Ok(None)
 }
 
 /// The name of the file that begins with this entry. Names sort as their files follow each other.

@@ -342,6 +342,75 @@ fn a_full_disk_leaves_no_part_of_an_entry() {
     assert_eq!(told(&open(&dir).before), [(accepted(2), None)]);
 }
 
+/// Whoever is refused without end fills no disk, and how often that was is told.
+#[test]
+fn refusals_have_so_many_entries_and_then_a_number() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = open(&dir).log;
+    let asked = |client: &str, status: u16| Asked {
+        client: client.to_owned(),
+        method: "DELETE".to_owned(),
+        path: "/v1/tables/a/1".to_owned(),
+        status,
+        sha256: None,
+        policy: None,
+    };
+    for _ in 0..1000 {
+        log.asked(&asked("client mallory", 403)).expect("room");
+    }
+    log.asked(&asked("client owner", 403)).expect("room");
+    // What was done is told, however often.
+    for _ in 0..100 {
+        log.asked(&asked("client mallory", 204)).expect("room");
+    }
+    log.look_after().expect("room");
+    assert_eq!(log.entries(), 1 + 60 + 1 + 100, "the minute is not over");
+    log.fail_at(Some(3));
+    log.wind_up().expect_err("a full disk");
+    log.fail_at(None);
+    log.wind_up().expect("room again");
+    let last = lines(&file(&dir)).pop().expect("an entry");
+    assert!(last.contains(r#""event":"refusals","client":"client mallory","more":940"#), "{last}");
+    assert_eq!(verify(dir.path()).expect("a good log").entries, log.entries());
+}
+
+/// What is written into a file that has no name any more is lost.
+#[test]
+fn a_log_that_is_moved_away_while_the_node_runs_takes_nothing_until_it_is_back() {
+    let home = tempfile::tempdir().expect("a directory");
+    let [there, away] = ["audit", "elsewhere"].map(|name| home.path().join(name));
+    let log = AuditLog::open(&there, of(Party::P1), Known::default()).expect("a new log").log;
+    log.append(&started()).expect("room");
+    for another in [false, true] {
+        fs::rename(&there, &away).expect("moved");
+        if another {
+            // A file of the same name is not the log.
+            fs::create_dir(&there).expect("made");
+            fs::copy(file_in(&away), file_in(&there)).expect("copied");
+        }
+        let entries = log.entries();
+        log.look_after().expect_err("it is noticed without an entry");
+        assert!(log.fault().expect("told").contains("was moved away or removed"));
+        log.accepted(&accepted(1)).expect_err("nobody would find it");
+        assert_eq!(log.entries(), entries);
+        if another {
+            fs::remove_dir_all(&there).expect("removed");
+        }
+        fs::rename(&away, &there).expect("moved back");
+        log.look_after().expect("it is back");
+        assert_eq!((log.fault(), log.entries()), (None, entries + 1));
+        log.accepted(&accepted(2)).expect("room");
+    }
+    fs::remove_file(file_in(&there)).expect("removed");
+    log.append(&started()).expect_err("it is gone");
+    drop(log);
+    assert!(!file_in(&there).exists(), "nothing takes its place unsaid");
+}
+
+fn file_in(directory: &Path) -> PathBuf {
+    directory.join("audit-000000000000.log")
+}
+
 /// The disk is full just when a new file begins.
 #[test]
 fn a_full_disk_between_two_files_leaves_a_log_that_goes_on() {

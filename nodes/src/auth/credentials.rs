@@ -169,7 +169,7 @@ impl Auth {
         let Some(old) = self.store.get(Space::Credentials, record(owner, id)).await? else { return Err(absent) };
         let spec: CredentialSpec = read(&old)?;
         if caller != owner && !spec.devices.contains(caller) {
-            return Err(absent);
+            return Err(AuthFault::Withheld("credential"));
         }
         let key = UserKey { owner: owner.clone(), user: spec.user.clone() };
         Ok((spec, key))

@@ -21,6 +21,9 @@ pub enum AuthFault {
         "there is no such {0} for you; its owner stores it at all three nodes, and names the devices that may log in"
     )]
     Absent(&'static str),
+    /// There, and somebody else's. The caller is told the same.
+    #[error("{}", Self::Absent(.0))]
+    Withheld(&'static str),
     /// A value of the request.
     #[error("{0}")]
     Invalid(String),

@@ -207,7 +207,7 @@ impl Auth {
         name: &IssuerName,
     ) -> Result<IssuerSpec, AuthFault> {
         let spec = self.stored(owner, name).await?;
-        if caller == owner || spec.terminals.contains(caller) { Ok(spec) } else { Err(absent()) }
+        if caller == owner || spec.terminals.contains(caller) { Ok(spec) } else { Err(AuthFault::Withheld("issuer")) }
     }
 
     async fn described(&self, owner: &ClientName, name: IssuerName) -> Result<IssuerStatus, AuthFault> {

@@ -138,7 +138,7 @@ async fn who_is_not_named_finds_nothing_and_a_device_enrols_nobody() {
     let world = World::start(Verification::Required).await;
     let stranger = "stranger".parse().expect("a name");
     for answer in world.login_as(&stranger, &spec(1), Probe::Right).await {
-        assert!(matches!(answer, Err(AuthFault::Absent(_))), "{answer:?}");
+        assert!(matches!(answer, Err(AuthFault::Withheld(_))), "{answer:?}");
     }
     let answers = world.login_as(&"phone".parse().expect("a name"), &spec(2), Probe::Right).await;
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");

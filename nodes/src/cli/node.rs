@@ -115,7 +115,10 @@ async fn read_again(node: &Node, path: &Path) {
         Err(e) => error!("the node goes on with the certificate and the cluster file that it has: {e}"),
     }
     match node.reload_policy().await {
-        Ok(serial) => info!("the node acts by policy {serial}"),
+        Ok(Some(serial)) => info!("the node acts by policy {serial}"),
+        Ok(None) => info!(
+            "the node was started without a policy, so there is none to read again; `trefoil policy init` writes one, and the node finds it when it is started again"
+        ),
         Err(e) => error!("the policy stays as it was: {e}"),
     }
 }

@@ -39,6 +39,9 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// How long a step may take that the nodes take together. They wait for each other.
 const STEP: Duration = Duration::from_mins(1);
 
+/// How long an upload may take in all, however often it is resumed: a node that always takes a little more does not keep its client for ever.
+const UPLOAD: Duration = Duration::from_hours(6);
+
 /// How long a body may take, either way.
 const TRANSFER: Duration = Duration::from_mins(5);
 
@@ -225,6 +228,7 @@ impl NodeClient {
     ) -> Result<TableStatus, Error> {
         let length: usize = parts.iter().map(Bytes::len).sum();
         let (mut offset, mut best, mut fresh, mut end) = (0, 0, 0, Instant::now() + PATIENCE);
+        let last = Instant::now() + UPLOAD;
         loop {
             let request = || {
                 let rest = stream::iter(after(parts, offset)).map(Ok::<_, Infallible>);
@@ -266,7 +270,9 @@ impl NodeClient {
                     Ok(_) | Err(_) => return Err(broken),
                 }
             };
-            if offset > best {
+            if Instant::now() >= last {
+                return Err(broken);
+            } else if offset > best {
                 (best, end) = (offset, Instant::now() + PATIENCE);
             } else if Instant::now() < end {
                 tokio::time::sleep(PAUSE).await;

@@ -124,9 +124,6 @@ impl Jobs {
     ) -> Result<Admission, Refusal> {
         self.sweep();
         let mut inner = self.lock();
-        if inner.stopping {
-            return Err(Refusal::Stopping);
-        }
         if let Some(job) = inner.jobs.get(&id) {
             // Mode and outputs follow from the specification, of which this is the digest.
             let same = job.terms().digest == terms.digest;
@@ -141,6 +138,10 @@ impl Jobs {
         if inner.used.names.contains(&id) {
             return Err(Refusal::Taken);
         }
+        // A job that is there is known again: a client that has not heard so would take it for refused, and delete it.
+        if inner.stopping {
+            return Err(Refusal::Stopping);
+        }
         let stored = if self.is_to_store(&terms) { terms.fetched_bytes() } else { 0 };
         let room = self.accounts.reserve(&self.limits, owner, Need { held: bytes, stored })?;
         let job = Arc::new(Job::new(id, owner.clone(), terms, (room, (self.clock)())));
@@ -152,6 +153,11 @@ impl Jobs {
     pub fn get(&self, id: JobId, client: &ClientName) -> Option<Arc<Job>> {
         self.sweep();
         self.lock().jobs.get(&id).filter(|job| job.is_visible_to(client)).cloned()
+    }
+
+    /// Whether a job is there with which a client has nothing to do.
+    pub fn is_of_others(&self, id: JobId, client: &ClientName) -> bool {
+        self.lock().jobs.get(&id).is_some_and(|job| job.concerns().all(|name| name != client))
     }
 
     /// The jobs that a client has submitted or may fetch outputs of, the newest first.

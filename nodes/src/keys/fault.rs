@@ -12,6 +12,9 @@ pub enum KeyFault {
         "there is no {0} here for you; its owner lists keys with `trefoil rsa list`, and names those who may sign when the key is enrolled"
     )]
     Missing(KeyId),
+    /// There is one, or may be, and it is somebody else's. The caller is told the same.
+    #[error("{}", Self::Missing(.0.clone()))]
+    Withheld(KeyId),
     /// There is another key of that name.
     #[error("{0} is there already{1}; choose another name, or delete that key first")]
     Taken(KeyId, &'static str),

@@ -465,7 +465,7 @@ impl Keys {
         if *caller == id.owner || stored.spec.signers.contains(caller) {
             Ok(stored)
         } else {
-            Err(KeyFault::Missing(id.clone()))
+            Err(KeyFault::Withheld(id.clone()))
         }
     }
 

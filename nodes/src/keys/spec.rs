@@ -162,7 +162,7 @@ impl KeyId {
 
     /// For everybody but its owner a key does not exist.
     pub(super) fn owned_by(&self, caller: &ClientName) -> Result<(), KeyFault> {
-        if *caller == self.owner { Ok(()) } else { Err(KeyFault::Missing(self.clone())) }
+        if *caller == self.owner { Ok(()) } else { Err(KeyFault::Withheld(self.clone())) }
     }
 
     pub(super) fn of_record(record: &[u8]) -> Option<Self> {

@@ -87,12 +87,18 @@ const KEY_STEPS: [((&str, &str), &str); 8] = [
 ];
 
 /// Why a client was not let in.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Refusal {
     /// The TLS handshake failed: no certificate, or one of another cluster.
     Tls,
     /// There was no handshake in time.
     Slow,
+    /// It had not said who it is when others came.
+    Crowded,
+    /// There is neither a certificate nor a token that is taken.
+    Token,
+    /// The client has its share of the connections.
+    Share,
     /// There are as many connections as may be.
     Full,
 }
@@ -120,11 +126,11 @@ impl ApiMetrics {
         registry.register("logins", help, this.logins.clone());
         let help = "Steps with signing keys by outcome: done, or the problem that was answered";
         registry.register("key_steps", help, this.key_steps.clone());
-        let help = "Clients that were not let in: by TLS, slow in the handshake, or beyond limits.connections";
+        let help = "Clients that were not let in: by TLS, slow in the handshake, displaced by others before they were known, without a good token, beyond a client's share, or beyond limits.connections";
         registry.register("api_refused", help, this.refused.clone());
         registry.register("api_connections", "Connections of clients that were let in", this.connections.clone());
         registry.register("api_open_connections", "Connections of clients now", this.open.clone());
-        for refusal in [Refusal::Tls, Refusal::Slow, Refusal::Full] {
+        for refusal in Refusal::ALL {
             this.refused.get_or_create(&Refused { reason: refusal.name() }).inc_by(0);
         }
         for ceremony in CEREMONIES.map(|(_, ceremony)| ceremony) {
@@ -172,10 +178,16 @@ impl Drop for Open {
 }
 
 impl Refusal {
-    const fn name(self) -> &'static str {
+    const ALL: [Self; 6] = [Self::Tls, Self::Slow, Self::Crowded, Self::Token, Self::Share, Self::Full];
+
+    /// Its name in the metrics and in the log.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Tls => "tls",
             Self::Slow => "slow",
+            Self::Crowded => "crowded",
+            Self::Token => "token",
+            Self::Share => "share",
             Self::Full => "full",
         }
     }

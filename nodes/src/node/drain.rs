@@ -1,6 +1,9 @@
 //! Stopping in order: nothing new is begun, what is under way ends.
 
-use crate::{api::ProblemKind, job::Jobs};
+use crate::{
+    api::{Held, ProblemKind},
+    job::Jobs,
+};
 use axum::{
     Router,
     extract::{Request, State},
@@ -11,7 +14,7 @@ use axum::{
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     time::{Duration, Instant},
 };
@@ -41,10 +44,10 @@ impl Drain {
 
     /// Lets jobs and other steps end, for so long at most. Says how many are left.
     pub(super) async fn wait(&self, jobs: &Jobs, within: Duration) -> usize {
-        self.begun.store(true, Relaxed);
+        self.begun.store(true, SeqCst);
         let since = jobs.drain();
         let end = Instant::now() + within;
-        let left = || jobs.load().0 as usize + self.steps.load(Relaxed);
+        let left = || jobs.load().0 as usize + self.steps.load(SeqCst);
         let busy = left() > 0;
         while left() > 0 && Instant::now() < end {
             tokio::time::sleep(LOOK).await;
@@ -63,18 +66,20 @@ struct Step(Arc<AtomicUsize>);
 
 impl Drop for Step {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
+        self.0.fetch_sub(1, SeqCst);
     }
 }
 
-async fn guarded(State(drain): State<Drain>, request: Request, next: Next) -> Response {
+async fn guarded(State(drain): State<Drain>, mut request: Request, next: Next) -> Response {
     if !begins(request.method(), request.uri().path()) {
         return next.run(request).await;
     }
-    // Counted before it is looked: whoever waits for the count to fall sees it.
-    drain.steps.fetch_add(1, Relaxed);
-    let _step = Step(drain.steps.clone());
-    if drain.begun.load(Relaxed) {
+    // Counted before it is looked, in one order for all: whoever waits for the count to fall sees it.
+    drain.steps.fetch_add(1, SeqCst);
+    // It ends with the work, also where the client has gone away before.
+    let step = Arc::new(Step(drain.steps.clone()));
+    request.extensions_mut().insert(Held::new(step.clone()));
+    if drain.begun.load(SeqCst) {
         return ProblemKind::Unready
             .because("the node is about to stop; come back when it has been restarted")
             .into_response();
@@ -116,7 +121,7 @@ mod tests {
         let (drain, jobs) = (Drain::new(), Jobs::new(Limits::default(), Arc::new(())));
         assert_eq!(drain.wait(&jobs, Duration::from_mins(1)).await, 0, "nothing is waited for");
         let step = Drain::new();
-        step.steps.fetch_add(1, Relaxed);
+        step.steps.fetch_add(1, SeqCst);
         assert_eq!(step.wait(&jobs, Duration::from_millis(20)).await, 1);
         let ends = async { drop(Step(step.steps.clone())) };
         let (left, ()) = tokio::join!(step.wait(&jobs, Duration::from_mins(1)), ends);

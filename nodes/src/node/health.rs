@@ -2,6 +2,7 @@
 
 use super::renewal::Presented;
 use crate::{
+    audit::AuditLog,
     clock::now_unix_ms,
     config::ClusterDigest,
     mesh::{self, Mesh, Versions},
@@ -37,6 +38,7 @@ pub(super) struct Health {
     pub(super) bound: Duration,
     pub(super) draining: Arc<AtomicBool>,
     pub(super) store: Arc<StoreHealth>,
+    pub(super) audit: Arc<AuditLog>,
 }
 
 impl Health {
@@ -46,8 +48,11 @@ impl Health {
         let versions = self.mesh.versions();
         let draining = self.draining.load(Relaxed);
         let stopping = draining.then(|| "the node is about to stop".to_owned());
-        let unready =
-            stopping.into_iter().chain(self.store.lacks()).chain(peers.iter().filter_map(|p| p.lacks(self.bound)));
+        let unready = stopping
+            .into_iter()
+            .chain(self.store.lacks())
+            .chain(self.audit_lacks())
+            .chain(peers.iter().filter_map(|p| p.lacks(self.bound)));
         let unready = unready.collect();
         let buffers = self.mesh.buffers();
         NodeStatus {
@@ -65,6 +70,13 @@ impl Health {
             draining,
             unready,
         }
+    }
+}
+
+impl Health {
+    fn audit_lacks(&self) -> Option<String> {
+        // Files of the node are for its log.
+        self.audit.fault().map(|_| "the audit log cannot be written; the log says why".to_owned())
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) enum PublicKey {
 
 /// The keys of an issuer that tokens may be signed with, by their names.
 #[derive(Clone, Debug, Default)]
-pub struct JwkSet(HashMap<String, PublicKey>);
+pub struct JwkSet(HashMap<String, Vec<PublicKey>>);
 
 /// Why there is no key.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -144,9 +144,13 @@ impl JwkSet {
         for key in set.keys {
             let Ok(key) = serde_json::from_value::<RawKey>(key) else { continue };
             let Some(public) = PublicKey::of(&key) else { continue };
-            if keys.insert(key.kid.clone(), public).is_some() {
-                return Err(format!("two keys are called `{}`", super::short(&key.kid)));
+            // Some issuers call a key for each algorithm alike.
+            let named: &mut Vec<PublicKey> = keys.entry(key.kid.clone()).or_default();
+            if named.iter().any(|other| other.algorithm() == public.algorithm()) {
+                let (name, algorithm) = (super::short(&key.kid), public.algorithm());
+                return Err(format!("two keys for {algorithm} are called `{name}`"));
             }
+            named.push(public);
         }
         if keys.is_empty() {
             return Err("there is no key in it for RS256, ES256 or EdDSA with a name (`kid`)".to_owned());
@@ -160,8 +164,8 @@ impl Keys {
         Self { source, known: Arc::default() }
     }
 
-    /// A key by its name. Keys are asked for in the background, to the end, whoever goes away meanwhile: only those wait for them whose key is not known. Cancel safe.
-    pub(super) async fn get(&self, name: &str) -> Result<PublicKey, KeysFault> {
+    /// The keys of a name, each for another algorithm. Keys are asked for in the background, to the end, whoever goes away meanwhile: only those wait for them whose key is not known. Cancel safe.
+    pub(super) async fn get(&self, name: &str) -> Result<Vec<PublicKey>, KeysFault> {
         let age = |at: Option<Instant>| at.map_or(Duration::MAX, |at| at.elapsed());
         let mut cause = "they were asked for a moment ago".to_owned();
         let asking = {

@@ -52,11 +52,11 @@ impl<'a> Jws<'a> {
         self.header.kid.as_deref().unwrap_or_default()
     }
 
-    /// Checks the signature, and gives what is signed.
-    pub(super) fn verify(&self, key: &PublicKey) -> Result<Claims, TokenFault> {
-        if self.header.alg != key.algorithm() {
+    /// Checks the signature by that of these keys which is for its algorithm, and gives what is signed.
+    pub(super) fn verify(&self, keys: &[PublicKey]) -> Result<Claims, TokenFault> {
+        let Some(key) = keys.iter().find(|key| key.algorithm() == self.header.alg) else {
             return Err(TokenFault::Algorithm(short(&self.header.alg)));
-        }
+        };
         if !key.verifies(self.signed, &self.signature) {
             return Err(TokenFault::Signature);
         }

@@ -101,14 +101,14 @@ impl Tokens {
         let missing = || TokenFault::Missing { issuer: self.config.issuer.clone() };
         let token = bearer(header.ok_or_else(missing)?).ok_or_else(missing)?;
         let jws = Jws::read(token)?;
-        let key = self.keys.get(jws.key_id()).await.map_err(|fault| match fault {
+        let keys = self.keys.get(jws.key_id()).await.map_err(|fault| match fault {
             KeysFault::Unknown => TokenFault::UnknownKey(short(jws.key_id())),
             KeysFault::Unreadable(cause) => {
                 tracing::error!("the keys of {}: {cause}", self.config.issuer);
                 TokenFault::Keys
             }
         })?;
-        let claims = jws.verify(&key)?;
+        let claims = jws.verify(&keys)?;
         self.check(&claims, access, now_unix_s())
     }
 
@@ -147,7 +147,7 @@ impl Tokens {
         })?;
         if let Access::Change(connection) = access {
             let number = claims.text("jti").ok_or_else(|| fault("jti", "is not there".to_owned()))?;
-            self.seen.check(number, connection, (now, expires.saturating_add(leeway)))?;
+            self.seen.check((number, &name), connection, (now, expires.saturating_add(leeway)))?;
         }
         Ok(name)
     }

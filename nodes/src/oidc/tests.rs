@@ -253,3 +253,13 @@ fn the_configuration_keeps_nodes_apart() {
         assert!(refused.contains(why), "{refused}");
     }
 }
+
+#[test]
+fn keys_of_one_name_are_told_apart_by_their_algorithms() {
+    let (x, y) = (text(&[1; 32]), text(&[2; 32]));
+    let p256 = json!({"kty": "EC", "crv": "P-256", "kid": "k", "x": x, "y": y});
+    let ed25519 = json!({"kty": "OKP", "crv": "Ed25519", "kid": "k", "x": x});
+    let read = |keys: &[&serde_json::Value]| JwkSet::read(json!({"keys": keys}).to_string().as_bytes());
+    read(&[&p256, &ed25519]).expect("each is for another algorithm");
+    assert!(read(&[&p256, &ed25519, &p256]).expect_err("which one?").contains("two keys for ES256"));
+}

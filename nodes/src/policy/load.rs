@@ -66,6 +66,8 @@ pub async fn load(files: &PolicyFiles, whose: AuditWhose, store: &Store, log: &A
     let policy = read.map_err(|e| Error::Bug(e.to_string()))??;
     let (serial, digest) = (policy.serial, policy.digest);
     let of = store.clone();
+    // A store that is new, or an older one, does not know what the log does.
+    let logged = log.last_policy().await?;
     let last = store
         .write(move |records| {
             let last = match records.get(Space::Policy, SERIAL)? {
@@ -74,6 +76,7 @@ pub async fn load(files: &PolicyFiles, whose: AuditWhose, store: &Store, log: &A
                 }
                 None => None,
             };
+            let last = later(last, logged);
             let newer = last.is_none_or(|(last, its)| serial > last || (serial, digest) == (last, its));
             if newer {
                 records.put(Space::Policy, SERIAL, &[&serial.to_le_bytes()[..], &digest.0].concat())?;
@@ -92,6 +95,14 @@ pub async fn load(files: &PolicyFiles, whose: AuditWhose, store: &Store, log: &A
     let event = Event::Policy { serial, sha256: digest };
     log.append(&event).map_err(Error::system("write the audit log (make room on its disk)"))?;
     Ok(policy)
+}
+
+/// The later of two policies that were in force, by serial number; of the same, the first.
+fn later(a: Option<(u64, Sha256Hex)>, b: Option<(u64, Sha256Hex)>) -> Option<(u64, Sha256Hex)> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(if b.0 > a.0 { b } else { a }),
+        (a, b) => a.or(b),
+    }
 }
 
 fn last(record: &[u8]) -> Option<(u64, Sha256Hex)> {

@@ -396,6 +396,15 @@ async fn a_node_takes_no_policy_that_is_older_or_another_of_the_same_number() {
     drop(store);
     let store = world.store().await;
     assert!(world.load(&store).await.expect_err("older").contains("a later policy"));
+    // So does one whose store is lost, by its audit log.
+    drop(store);
+    fs::remove_file(world.dir.path().join("store.redb")).expect("there");
+    let store = world.store().await;
+    assert!(world.load(&store).await.expect_err("older").contains("write serial = 5"));
+    world.write(&(head(4) + "# other\n"));
+    assert!(world.load(&store).await.expect_err("another").contains("another policy with this serial number"));
+    world.write(&head(4));
+    assert_eq!(world.load(&store).await.expect("the last one").serial, 4);
 }
 
 #[tokio::test]

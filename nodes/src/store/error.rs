@@ -74,12 +74,22 @@ pub enum StoreError {
         source: io::Error,
     },
     /// The system refused the file. The operator acts.
-    #[error("cannot use {place}: {source}")]
+    #[error(
+        "cannot use {place}: {source}; the user that the node runs as has to be able to read and write it: look at its owner, mode, attributes (`lsattr`) and mount"
+    )]
     System {
         /// Where it is.
         place: Location,
         /// What the system answered.
         source: io::Error,
+    },
+    /// Others may write the file, and with it put an older one in its place. The operator acts.
+    #[error("{place} can be written by every user (mode {mode:04o}); take that away: chmod 600")]
+    Exposed {
+        /// Where it is.
+        place: Location,
+        /// The mode of the file.
+        mode: u32,
     },
     /// The password of the role cannot be used. The operator acts.
     #[error("cannot read the password of [store_postgres] {from}: {cause}")]
@@ -118,7 +128,8 @@ impl StoreError {
             | Self::Password { .. }
             | Self::WrongKey { .. }
             | Self::Foreign { .. }
-            | Self::Format { .. } => Exit::Usage,
+            | Self::Format { .. }
+            | Self::Exposed { .. } => Exit::Usage,
             Self::Damaged { .. }
             | Self::Busy { .. }
             | Self::Full { .. }

@@ -5,7 +5,7 @@ use crate::{Error, pki};
 use std::{
     env,
     fs::{File, OpenOptions},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 use zeroize::Zeroizing;
@@ -127,5 +127,10 @@ fn parse(text: &[u8], from: &str) -> Result<Vec<Key>, StoreError> {
 pub(super) fn open(path: &Path) -> Result<File, StoreError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    options.open(path).map_err(|source| StoreError::of_system(&Location::File(path.to_owned()), source))
+    let place = || Location::File(path.to_owned());
+    let failed = |source| StoreError::of_system(&place(), source);
+    let file = options.open(path).map_err(failed)?;
+    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
+    // It is sealed, so others may read it; whoever writes it could bring back what was deleted.
+    if mode & 0o002 == 0 { Ok(file) } else { Err(StoreError::Exposed { place: place(), mode }) }
 }

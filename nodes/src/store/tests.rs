@@ -161,6 +161,18 @@ async fn nothing_of_a_value_is_in_the_file_and_both_files_are_their_owners_alone
 }
 
 #[tokio::test]
+async fn a_file_that_everybody_may_write_is_refused() {
+    let (store, dir) = temporary(Party::P0).await;
+    drop(store);
+    let (file, whose) = (records(dir.path()), whose(Party::P0));
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).expect("ours");
+    let error = Store::open(&files(dir.path()), whose).await.expect_err("exposed").to_string();
+    assert!(error.contains("mode 0666") && error.contains("chmod 600"), "{error}");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("ours");
+    Store::open(&files(dir.path()), whose).await.expect("others read nothing of it");
+}
+
+#[tokio::test]
 async fn updates_of_one_record_go_one_after_the_other() {
     for kind in Kind::all() {
         updates_in_turn(kind).await;

@@ -253,7 +253,7 @@ impl TableStore {
                 }
             };
             match (&removed, slot) {
-                (Err(_), slot @ Slot::Stored(_)) => drop(this.lock().insert(key, slot)),
+                (Err(_), slot @ (Slot::Stored(_) | Slot::Paused(_))) => drop(this.lock().insert(key, slot)),
                 (_, slot) => {
                     this.lock().remove(&key);
                     // A large table takes long to wipe.

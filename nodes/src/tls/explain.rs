@@ -89,12 +89,29 @@ pub fn explain_alert(alert: u8, refused: Refused) -> Option<String> {
     Some(text)
 }
 
+/// What the library finds wrong with a certificate it tells by a name; everything else is a sentence already.
+fn explain_name(fault: String) -> String {
+    let cause = match fault.as_str() {
+        "CaUsedAsEndEntity" => "it is that of an authority, or signs itself",
+        "EndEntityUsedAsCa" => "it was issued by a certificate that is no authority's",
+        name if !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric()) => {
+            return format!(
+                "we refused the other end's certificate: it is not fit for this use ({name}); use one that `trefoil cluster` has issued for this cluster"
+            );
+        }
+        _ => return fault,
+    };
+    format!(
+        "we refused the other end's certificate: {cause}; use one that `trefoil cluster` has issued for this cluster"
+    )
+}
+
 fn explain_tls(error: &rustls::Error) -> String {
     match error {
         rustls::Error::AlertReceived(alert) => explain_alert(u8::from(*alert), Refused::Ours)
             .unwrap_or_else(|| format!("the other end ended TLS: {alert:?}")),
         // Our own verifier's fault says it all.
-        rustls::Error::InvalidCertificate(CertificateError::Other(fault)) => fault.to_string(),
+        rustls::Error::InvalidCertificate(CertificateError::Other(fault)) => explain_name(fault.to_string()),
         rustls::Error::InvalidCertificate(fault) => {
             let alert = u8::from(AlertDescription::from(fault.clone()));
             explain_alert(alert, Refused::Theirs).unwrap_or_else(|| error.to_string())
@@ -103,5 +120,23 @@ fn explain_tls(error: &rustls::Error) -> String {
             explain_alert(u8::from(AlertDescription::NoApplicationProtocol), Refused::Theirs).unwrap_or_default()
         }
         other => format!("the TLS handshake failed: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_the_library_are_told_in_words() {
+        for (name, words) in [
+            ("CaUsedAsEndEntity", "signs itself"),
+            ("EndEntityUsedAsCa", "no authority's"),
+            ("PathLenConstraintViolated", "not fit for this use (PathLenConstraintViolated)"),
+        ] {
+            let told = explain_name(name.to_owned());
+            assert!(told.contains(words) && told.contains("use one that `trefoil cluster` has issued"), "{told}");
+        }
+        assert_eq!(explain_name("it is of P1".to_owned()), "it is of P1");
     }
 }

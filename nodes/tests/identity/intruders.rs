@@ -23,7 +23,7 @@ use trefoil_nodes::{
     api::{Problem, ProblemKind},
     cluster_files::ClusterFiles,
     config::Cluster,
-    job::{InputSpec, JobId, JobSpec, MEDIA_TYPE, ModeSpec, MomentsSpec, ProgramSpec, TableInput, encode_head},
+    job::{InputSpec, JobId, JobSpec, Limits, MEDIA_TYPE, ModeSpec, MomentsSpec, ProgramSpec, TableInput, encode_head},
     local::{LocalCluster, LocalOptions},
     pki::{Identity, Lifetime},
     tables::TABLE_MEDIA_TYPE,
@@ -33,9 +33,9 @@ use trefoil_nodes::{
 const ISSUER: &str = "https://login.example.org";
 
 /// A cluster whose nodes take tokens of an issuer, and that issuer.
-struct World {
-    local: LocalCluster,
-    cluster: Cluster,
+pub(super) struct World {
+    pub(super) local: LocalCluster,
+    pub(super) cluster: Cluster,
     key: EcdsaKeyPair,
     _dir: tempfile::TempDir,
 }
@@ -49,9 +49,10 @@ fn text(bytes: impl AsRef<[u8]>) -> String {
 }
 
 impl World {
-    async fn start() -> Self {
+    pub(super) async fn start(limits: Limits) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let options = LocalOptions { dir: Some(dir.path().to_owned()), ..LocalOptions::of(PROGRAM) };
+        let mut options = LocalOptions { dir: Some(dir.path().to_owned()), ..LocalOptions::of(PROGRAM) };
+        options.settings.limits = limits;
         let first = LocalCluster::start(&options).await.expect("a cluster");
         let files = first.files().clone();
         first.shutdown().await;
@@ -75,7 +76,7 @@ impl World {
         Self { local, cluster, key, _dir: dir }
     }
 
-    fn files(&self) -> &ClusterFiles {
+    pub(super) fn files(&self) -> &ClusterFiles {
         self.local.files()
     }
 
@@ -83,12 +84,12 @@ impl World {
         Identity::named(&self.files().client(&name.parse().expect("a name"))).expect("readable")
     }
 
-    fn as_client(&self, name: &str) -> ClientConfig {
+    pub(super) fn as_client(&self, name: &str) -> ClientConfig {
         tls::api_client(&self.identity(name), &self.cluster, Party::P0).expect("TLS")
     }
 
     /// TLS without a certificate.
-    fn as_nobody(&self) -> ClientConfig {
+    pub(super) fn as_nobody(&self) -> ClientConfig {
         let provider = Arc::new(default_provider());
         let verifier = Verifier::new(&self.cluster, Expect::Node(Party::P0), provider.clone()).expect("a verifier");
         let config = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&rustls::version::TLS13]);
@@ -96,12 +97,12 @@ impl World {
         config.with_no_client_auth()
     }
 
-    fn request(&self, tls: ClientConfig, method: Method, path: &str) -> RequestBuilder {
+    pub(super) fn request(&self, tls: ClientConfig, method: Method, path: &str) -> RequestBuilder {
         let http = reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build().expect("a client");
         http.request(method, format!("https://{}{path}", self.cluster.node(Party::P0).api))
     }
 
-    fn token(&self, changes: &[(&str, Value)]) -> String {
+    pub(super) fn token(&self, changes: &[(&str, Value)]) -> String {
         let mut claims = json!({
             "iss": ISSUER, "aud": "trefoil-P0", "sub": "alice", "iat": now(), "exp": now() + 300, "jti": "1",
         });
@@ -115,12 +116,12 @@ impl World {
     }
 
     /// What a node has written down.
-    fn log(&self, name: &str) -> String {
+    pub(super) fn log(&self, name: &str) -> String {
         fs::read_to_string(self.files().node_dir(Party::P0).join(name)).expect("readable")
     }
 
     /// Sends bytes as they are, and reads the first line of the answer.
-    async fn raw(&self, tls: ClientConfig, request: &[u8]) -> String {
+    pub(super) async fn raw(&self, tls: ClientConfig, request: &[u8]) -> String {
         let address = self.cluster.node(Party::P0).api.to_string();
         let stream = TcpStream::connect(&address).await.expect("connected");
         let name = ServerName::try_from("127.0.0.1").expect("an address");
@@ -137,7 +138,7 @@ impl World {
     }
 }
 
-async fn refused(request: RequestBuilder) -> (StatusCode, Option<ProblemKind>, String) {
+pub(super) async fn refused(request: RequestBuilder) -> (StatusCode, Option<ProblemKind>, String) {
     let answer = request.send().await.expect("an answer");
     let status = answer.status();
     let problem: Problem = answer.json().await.expect("a problem");
@@ -145,7 +146,7 @@ async fn refused(request: RequestBuilder) -> (StatusCode, Option<ProblemKind>, S
 }
 
 /// A table of one row, and its description.
-fn table() -> Vec<u8> {
+pub(super) fn table() -> Vec<u8> {
     let spec = json!({"upload": "00112233445566778899aabbccddeeff", "rows": 1, "columns": [{"name": "x", "ring": "z64"}], "permits": []});
     let spec = spec.to_string();
     [&(spec.len() as u32).to_le_bytes()[..], spec.as_bytes(), &[0; 16]].concat()
@@ -153,7 +154,7 @@ fn table() -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn intruders_are_refused_named_in_a_log_and_without_effect() {
-    let world = World::start().await;
+    let world = World::start(Limits::default()).await;
     let unauthorized = (StatusCode::UNAUTHORIZED, Some(ProblemKind::Token));
 
     // Nobody: neither a certificate nor a token.
@@ -227,6 +228,7 @@ async fn intruders_are_refused_named_in_a_log_and_without_effect() {
     strange_paths_lead_nowhere(&world).await;
 
     let (log, audit) = (world.log("node.log"), world.log("audit/audit-000000000000.log"));
+    assert!(log.contains("client `alice`: DELETE /v1/tables/.."), "whoever probes is named");
     for cause in ["claim exp: is past", "used on another connection", "show a certificate of the cluster, or a token"] {
         assert!(log.contains(cause), "the log has nothing of {cause}");
     }
@@ -234,7 +236,10 @@ async fn intruders_are_refused_named_in_a_log_and_without_effect() {
     assert!(audit.contains("client `oidc:alice`") && audit.contains("requester (`oidc:alice`)"));
     assert!(audit.contains("client `bob`") && audit.contains("\"status\":403"));
     serves(&world.local, &world.cluster).await;
+    let dir = world.files().node_dir(Party::P0);
     world.local.shutdown().await;
+    let log = fs::read_to_string(dir.join("node.log")).expect("readable");
+    assert!(log.contains("client `alice`: 4 more requests that are out of form"), "and does not fill the log");
 }
 
 /// Bob asks for Alice's table in every way there is.

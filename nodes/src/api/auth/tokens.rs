@@ -1,6 +1,6 @@
 //! The handlers of issuers and tokens.
 
-use super::{AuthApi, answer, apart, json, missing, of_session, parse, read, vector};
+use super::{AuthApi, SPEC, answer, apart, missing, of_session, parse, read, vector};
 use crate::{
     api::{Caller, Problem, ProblemKind, jobs::client},
     auth::{Answer, AuthFault, IssuerName, IssuerSpec, IssuerStatus, TokenSpec},
@@ -32,10 +32,10 @@ pub(super) async fn put_issuer(
     State(api): State<Arc<AuthApi>>,
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
-    body: Body,
+    (headers, body): (HeaderMap, Body),
 ) -> Result<StatusCode, Problem> {
     let (owner, name): (_, IssuerName) = (client(&caller)?, parse(&name)?);
-    let spec: IssuerSpec = json(body).await?;
+    let spec: IssuerSpec = SPEC.read((&headers, body), &api.limits).await?;
     let new = api.auth.put_issuer(owner, &name, spec).await?;
     Ok(if new { StatusCode::CREATED } else { StatusCode::OK })
 }

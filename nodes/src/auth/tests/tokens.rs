@@ -139,7 +139,7 @@ async fn what_the_owner_has_not_allowed_is_not_signed() {
     refused(TokenSpec { user: name("bob"), ..asked("nonce-01") }, |e| matches!(e, AuthFault::NoTemplate)).await;
     let id = JobId::random().expect("randomness");
     for answer in ask(&world, "stranger", id, [&asked("nonce-01"); 3], Probe::Right).await {
-        assert!(matches!(answer, Err(AuthFault::Absent(_))), "{answer:?}");
+        assert!(matches!(answer, Err(AuthFault::Withheld(_))), "{answer:?}");
     }
     assert_eq!(world.failures().await, [0; 3]);
     // Wrong probes at a terminal lock the user, at logins too.

@@ -158,7 +158,7 @@ impl Job {
         kept.dismissed.contains(&self.owner) && (!done || self.concerns().all(|name| kept.dismissed.contains(name)))
     }
 
-    fn concerns(&self) -> impl Iterator<Item = &ClientName> {
+    pub(super) fn concerns(&self) -> impl Iterator<Item = &ClientName> {
         self.terms.outputs.iter().flat_map(|output| &output.recipients).chain([&self.owner])
     }
 

@@ -51,6 +51,19 @@ fn id(n: u8) -> JobId {
     JobId::from([n; 16])
 }
 
+#[test]
+fn a_node_that_is_about_to_stop_knows_the_jobs_that_it_has() {
+    let jobs = jobs(Limits::default());
+    let job = new(&jobs, 1, 0).accept_now().expect("it was not deleted");
+    jobs.drain();
+    match jobs.admit(id(1), &ALICE, terms(), 0) {
+        Ok(Admission::Known(known)) => assert!(Arc::ptr_eq(&known, &job)),
+        other => panic!("a client that asks again would take it for refused, and delete it: {other:?}"),
+    }
+    assert_eq!(jobs.admit(id(1), &BOB, terms(), 0).expect_err("another's"), Refusal::Taken);
+    assert_eq!(jobs.admit(id(2), &ALICE, terms(), 0).expect_err("a new one"), Refusal::Stopping);
+}
+
 fn new(jobs: &Arc<Jobs>, n: u8, bytes: u64) -> Upload {
     match jobs.admit(id(n), &ALICE, terms(), bytes) {
         Ok(Admission::New(upload)) => upload,
