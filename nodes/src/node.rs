@@ -4,6 +4,7 @@ mod drain;
 mod health;
 mod renewal;
 mod sessions;
+mod sweep;
 
 use crate::{
     Error,
@@ -22,7 +23,7 @@ use crate::{
     seal::SealKey,
     status::NodeStatus,
     store::{Location, Store, Whose},
-    tables::{Erased, TableStore},
+    tables::TableStore,
     tls,
     upkeep::{Upkeep, UpkeepConfig},
 };
@@ -38,14 +39,12 @@ use std::{
     net::SocketAddr,
     path::Path,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
+use sweep::Sweep;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tracing::{error, info, warn};
 use trefoil_engine::Party;
-
-/// How often ended jobs, and tables, are looked through for those whose time is over.
-const SWEEP: Duration = Duration::from_secs(5);
 
 /// How long jobs have to end when the node stops.
 const STOP: Duration = Duration::from_secs(3);
@@ -140,6 +139,7 @@ impl Node {
             sessions: Box::new(MeshSessions::new(mesh.clone())),
             signatures: limits.key_signatures,
             client_keys: limits.client_keys,
+            clock: Arc::new(SystemTime::now),
         };
         let keys = Keys::new(party, keys).map_err(|e| Error::Bug(e.to_string()))?;
         let expect = if oidc.is_some() { tls::Expect::AnyoneOrToken } else { tls::Expect::Anyone };
@@ -153,8 +153,8 @@ impl Node {
         let (stop, stopped) = watch::channel(false);
         let admin_address = admin.as_ref().map(Admin::address).transpose()?;
         // From here on nothing fails, so that no task is left behind.
-        let mut tasks =
-            vec![tokio::spawn(store_health.keep_trying(store.clone())), tokio::spawn(sweep(jobs.clone(), tables))];
+        let sweep = Sweep { jobs: jobs.clone(), tables, keys: keys.clone() };
+        let mut tasks = vec![tokio::spawn(store_health.keep_trying(store.clone())), tokio::spawn(sweep.run())];
         let readings = Readings {
             mesh: mesh.clone(),
             jobs: jobs.clone(),
@@ -363,27 +363,6 @@ fn services(
     });
     let keys = Arc::new(KeysApi { keys: keys.clone(), limits: limits.clone() });
     keys.router().merge(auth_router(auth, limits.clone())).merge(upkeep_router(upkeep, limits.clone()))
-}
-
-async fn sweep(jobs: Arc<Jobs>, tables: Arc<TableStore>) {
-    let mut interval = tokio::time::interval(SWEEP);
-    loop {
-        interval.tick().await;
-        jobs.sweep();
-        if let Err(error) = jobs.erase().await {
-            error!("outputs whose time is over could not be removed from the store: {error}");
-        }
-        tables.drop_unfinished();
-        for table in tables.erase_expired().await {
-            info!("{} has expired and was erased", table.key());
-            if let Err(error) = jobs.journal().erased(&Erased::of(&table)) {
-                error!(
-                    "cannot write into the audit log that {} was erased: {error}; make room on its disk",
-                    table.key()
-                );
-            }
-        }
-    }
 }
 
 async fn bind(address: &Address) -> Result<TcpListener, Error> {

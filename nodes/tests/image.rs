@@ -184,7 +184,7 @@ async fn no_node_ever_has_a_key_or_a_template() {
     needles.template("the probe", &probe);
     let (user, key, left) =
         ("alice".parse().expect("a user"), "alice".parse().expect("a key"), "left".parse().expect("a name"));
-    client.enrol_key(&key, &std::collections::BTreeSet::new(), &nodes).await.expect("enrolled");
+    client.enrol_key(&key, &trefoil_nodes::client::KeyTerms::default(), &nodes).await.expect("enrolled");
     let kind = TemplateKind::Iris;
     let plain = eye.to_bits();
     client.enrol_template((&user, &left), matching(kind), Plain::Bits(&plain)).await.expect("enrolled");
@@ -222,7 +222,7 @@ async fn no_node_ever_has_a_key_or_a_template() {
         with_exponents(&whole[2], [&zero, &total]),
     ];
     client
-        .enrol_key(&"broken".parse().expect("a key"), &std::collections::BTreeSet::new(), &broken)
+        .enrol_key(&"broken".parse().expect("a key"), &trefoil_nodes::client::KeyTerms::default(), &broken)
         .await
         .expect("its shares sign");
     let [at_0, at_1, at_2] = cluster.pids().map(|pid| needles.found(pid, &directory));

@@ -282,6 +282,7 @@ impl From<KeyFault> for Problem {
             KeyFault::Missing(_) | KeyFault::Withheld(_) => ProblemKind::NotFound,
             KeyFault::Taken(..) => ProblemKind::Conflict,
             KeyFault::Invalid(_)
+            | KeyFault::Over(..)
             | KeyFault::Use(_)
             | KeyFault::NotIssuing(_)
             | KeyFault::Issuing(_)

@@ -3,6 +3,7 @@
 use crate::{
     config::ClusterId,
     job::{Accepted, Asked, JobId, JobState, Sha256Hex},
+    keys::ErasedKey,
     tables::Erased,
 };
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,8 @@ pub enum Event {
     },
     /// A table was erased because its time was over.
     TableExpired(Erased),
+    /// A key was erased because its time was over.
+    KeyExpired(ErasedKey),
     /// A request that changes something, hands out an output or was refused: all but those that have an entry of their own.
     Request(Asked),
     /// More requests of a client were refused in a minute than are written down one by one.

@@ -10,6 +10,7 @@ use crate::{
     clock::now_unix_ms,
     config::ClusterId,
     job::{Accepted, Asked, Before, JobBefore, JobId, JobState, Journal, Sha256Hex},
+    keys::ErasedKey,
     pki::create_directory,
     ration::Ration,
     tables::Erased,
@@ -366,6 +367,10 @@ impl Journal for AuditLog {
 
     fn erased(&self, table: &Erased) -> io::Result<()> {
         self.append(&Event::TableExpired(table.clone()))
+    }
+
+    fn erased_key(&self, key: &ErasedKey) -> io::Result<()> {
+        self.append(&Event::KeyExpired(key.clone()))
     }
 }
 

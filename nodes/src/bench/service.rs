@@ -4,7 +4,7 @@ use super::row::{self, Row};
 use crate::{
     Error,
     cli::ClusterArgs,
-    client::{Client, SigningKey},
+    client::{Client, KeyTerms, SigningKey},
     job::ModeSpec,
     keys::HashName,
     local::{LocalCluster, LocalOptions, LocalUser, Seen},
@@ -12,11 +12,7 @@ use crate::{
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    future::Future,
-    time::Instant,
-};
+use std::{collections::BTreeMap, future::Future, time::Instant};
 use trefoil_auth::rsa::{KeySize, PrivateKey, randomness};
 
 /// Users who log in, first one after the other, then all at once. The nodes take one login of a user at a time, and one for each second of a user in the long run.
@@ -104,7 +100,7 @@ async fn signatures(client: &Client, runs: usize) -> Result<[Row; 2], Error> {
     });
     let shares = made.await.map_err(|e| bug(&e))?.map_err(|e| bug(&e))?;
     let name = "bench".parse().map_err(|e| bug(&e))?;
-    client.enrol_key(&name, &BTreeSet::default(), &shares).await?;
+    client.enrol_key(&name, &KeyTerms::default(), &shares).await?;
     let key = client.signing_key(None, &name).await?;
     let (mut one, mut many) = (Vec::new(), Vec::new());
     for run in 0..=runs {

@@ -16,6 +16,7 @@ use crate::{
     keys::{ExchangeId, HashName, KeyName, KeySpec, KeyStatus, KeyUse, SignRequest, encode_secret},
     pki::ClientName,
     receipt::{Nonce, Receipt},
+    tables::Expiry,
 };
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::{collections::BTreeSet, fmt, time::Duration};
@@ -45,6 +46,15 @@ pub struct SigningKey {
     odd: Option<Party>,
 }
 
+/// What is said of a new key beside its name.
+#[derive(Clone, Debug, Default)]
+pub struct KeyTerms {
+    /// Who may have documents signed, beside the owner.
+    pub signers: BTreeSet<ClientName>,
+    /// From when on nothing is done with it, and the nodes erase it.
+    pub expires: Option<Expiry>,
+}
+
 /// A signature that was verified, and what was wrong on the way to it.
 #[derive(Debug)]
 pub struct Signature {
@@ -63,13 +73,9 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Refused`] or [`Error::Unreachable`] names the node and the remedy. [`Error::Integrity`] if the nodes describe it differently.
-    pub async fn enrol_key(
-        &self,
-        name: &KeyName,
-        signers: &BTreeSet<ClientName>,
-        shares: &[NodeKey; 3],
-    ) -> Result<KeyReport, Error> {
-        let spec = KeySpec { enrolment: ExchangeId::random()?, signers: signers.clone(), usage: None };
+    pub async fn enrol_key(&self, name: &KeyName, terms: &KeyTerms, shares: &[NodeKey; 3]) -> Result<KeyReport, Error> {
+        let KeyTerms { signers, expires } = terms.clone();
+        let spec = KeySpec { enrolment: ExchangeId::random()?, signers, usage: None, expires };
         self.enrol_as(name, spec, shares).await
     }
 
@@ -79,7 +85,7 @@ impl Client {
     /// As [`enrol_key`](Self::enrol_key).
     pub async fn enrol_token_key(&self, name: &KeyName, shares: &[NodeKey; 3]) -> Result<KeyReport, Error> {
         let (enrolment, signers) = (ExchangeId::random()?, BTreeSet::new());
-        self.enrol_as(name, KeySpec { enrolment, signers, usage: Some(KeyUse::Tokens) }, shares).await
+        self.enrol_as(name, KeySpec { enrolment, signers, usage: Some(KeyUse::Tokens), expires: None }, shares).await
     }
 
     async fn enrol_as(&self, name: &KeyName, spec: KeySpec, shares: &[NodeKey; 3]) -> Result<KeyReport, Error> {

@@ -28,7 +28,7 @@ mod upload;
 pub use auth::{Device, Identified, Issuer, Login, Page, Probe};
 pub use ctr::{AesKey, Ctr, CtrReport};
 pub use job::{JobHandle, Outcome};
-pub use keys::{KeyReport, Signature, SigningKey};
+pub use keys::{KeyReport, KeyTerms, Signature, SigningKey};
 pub(crate) use passing::Passed;
 pub use plain::{Plain, PlainVector};
 pub use tables::NewTable;

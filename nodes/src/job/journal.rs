@@ -2,6 +2,7 @@
 
 use super::{JobId, JobState, ModeSpec, OutputStatus, ProgramKind, Sha256Hex};
 use crate::{
+    keys::ErasedKey,
     pki::ClientName,
     tables::{Erased, TableKey, TableName},
 };
@@ -36,6 +37,12 @@ pub trait Journal: fmt::Debug + Send + Sync {
     /// # Errors
     /// Those of the system.
     fn erased(&self, table: &Erased) -> io::Result<()>;
+
+    /// A key was erased because its time was over.
+    ///
+    /// # Errors
+    /// Those of the system.
+    fn erased_key(&self, key: &ErasedKey) -> io::Result<()>;
 }
 
 /// A request and how it was answered.
@@ -150,6 +157,10 @@ impl Journal for () {
     }
 
     fn erased(&self, _: &Erased) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn erased_key(&self, _: &ErasedKey) -> io::Result<()> {
         Ok(())
     }
 }

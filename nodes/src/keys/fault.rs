@@ -1,7 +1,7 @@
 //! Why a node does not do something with a key.
 
 use super::KeyId;
-use crate::{job::Failure, places::Crowded, store::StoreError};
+use crate::{job::Failure, places::Crowded, store::StoreError, tables::Expiry};
 
 /// Why a step with a key was not taken, by who must act. Unless a text says otherwise nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +18,11 @@ pub enum KeyFault {
     /// There is another key of that name.
     #[error("{0} is there already{1}; choose another name, or delete that key first")]
     Taken(KeyId, &'static str),
+    /// Its time is over.
+    #[error(
+        "{0} expires at {1}, which is over by this node's clock: nothing is done with it, and it is erased; enrol another with a later moment, or see that clocks are right"
+    )]
+    Over(KeyId, Expiry),
     /// The key is for something else.
     #[error(
         "{0} is not for this: a key for tokens signs nothing but tokens, and no other key signs any; use a key for each"

@@ -7,6 +7,7 @@
 //! A signature needs no session: the node raises the message to its share and answers. Who asks puts the parts together and finds a wrong one.
 
 mod exchange;
+mod expiry;
 mod fault;
 mod limit;
 mod receipt;
@@ -17,6 +18,7 @@ mod spec;
 mod step;
 mod stored;
 
+pub use expiry::ErasedKey;
 pub use fault::KeyFault;
 pub use limit::Rate;
 pub use receipt::Deletion;

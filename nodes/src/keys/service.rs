@@ -1,8 +1,9 @@
 //! The keys of one node.
 
 use super::{
-    Enrolment, ExchangeId, KeyFault, KeyId, KeyStatus, KeyUse, Partials, Rate, SignRequest,
+    Enrolment, ExchangeId, KeyFault, KeyId, KeySpec, KeyStatus, KeyUse, Partials, Rate, SignRequest,
     exchange::Save,
+    expiry::Due,
     receipt::deleted,
     signers::Signers,
     step::{Together, Work},
@@ -15,6 +16,7 @@ use crate::{
     places::Places,
     receipt::{Asked, Met, Nonce, Notary, Receipt, USED, now_unix},
     store::{Space, Store, Value},
+    tables::Clock,
 };
 use std::{
     collections::HashMap,
@@ -54,18 +56,22 @@ pub struct KeysConfig<'a> {
     pub signatures: u32,
     /// The most keys of one client.
     pub client_keys: u32,
+    /// By which keys expire.
+    pub clock: Clock,
 }
 
 /// The keys of one node.
 pub struct Keys {
     me: Party,
-    store: Store,
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) due: Due,
     sessions: Box<dyn Sessions>,
     notary: Notary,
     rate: Rate,
     /// The most of one client.
     most: u32,
-    signers: Arc<Signers>,
+    pub(super) signers: Arc<Signers>,
     /// As many signatures at once as there are cores.
     cores: Arc<Semaphore>,
     waiting: Places,
@@ -91,11 +97,13 @@ impl Keys {
     /// # Errors
     /// [`KeyFault::Bug`] if the node's certificate cannot sign receipts.
     pub fn new(me: Party, config: KeysConfig<'_>) -> Result<Arc<Self>, KeyFault> {
-        let KeysConfig { cluster, identity, store, sessions, signatures, client_keys } = config;
+        let KeysConfig { cluster, identity, store, sessions, signatures, client_keys, clock } = config;
         let cores = thread::available_parallelism().map_or(1, usize::from);
         Ok(Arc::new(Self {
             me,
             store,
+            clock,
+            due: Due::default(),
             sessions,
             notary: Notary::new(cluster, me, identity).map_err(|e| KeyFault::Bug(e.to_string()))?,
             rate: Rate::new(signatures),
@@ -134,6 +142,7 @@ impl Keys {
             let fault = format!("this is the share of {}, and this node is {}", enrolment.share.party(), self.me);
             return Err(KeyFault::Invalid(fault));
         }
+        self.check_time(&id, &enrolment.spec)?;
         let (this, waiting) = (self.clone(), self.waiting.try_take(&id.owner)?);
         detached(async move {
             let _step = this.step(&id).await;
@@ -316,7 +325,10 @@ impl Keys {
         let mut all = Vec::new();
         for record in self.store.list(Space::Keys, "").await? {
             let Some(id) = KeyId::of_record(&record) else { continue };
-            if Stored::load(&self.store, &id).await?.is_some_and(|stored| stored.record.current().is_some()) {
+            if Stored::load(&self.store, &id)
+                .await?
+                .is_some_and(|stored| stored.record.current().is_some() && !stored.spec.is_over((self.clock)()))
+            {
                 all.push(id);
             }
         }
@@ -455,18 +467,32 @@ impl Keys {
         signed.await.unwrap_or_else(|e| Err(KeyFault::Bug(format!("a signature failed: {e}"))))
     }
 
+    /// A key whose time is not over.
     pub(super) async fn load(&self, id: &KeyId) -> Result<Stored, KeyFault> {
+        let stored = self.find(id).await?;
+        self.check_time(id, &stored.spec)?;
+        Ok(stored)
+    }
+
+    async fn find(&self, id: &KeyId) -> Result<Stored, KeyFault> {
         Stored::load(&self.store, id).await?.ok_or_else(|| KeyFault::Missing(id.clone()))
+    }
+
+    fn check_time(&self, id: &KeyId, spec: &KeySpec) -> Result<(), KeyFault> {
+        match spec.expires {
+            Some(at) if spec.is_over((self.clock)()) => Err(KeyFault::Over(id.clone(), at)),
+            _ => Ok(()),
+        }
     }
 
     /// A key that the caller may use. For others it does not exist.
     async fn usable(&self, caller: &ClientName, id: &KeyId) -> Result<Stored, KeyFault> {
-        let stored = self.load(id).await?;
-        if *caller == id.owner || stored.spec.signers.contains(caller) {
-            Ok(stored)
-        } else {
-            Err(KeyFault::Withheld(id.clone()))
+        let stored = self.find(id).await?;
+        if *caller != id.owner && !stored.spec.signers.contains(caller) {
+            return Err(KeyFault::Withheld(id.clone()));
         }
+        self.check_time(id, &stored.spec)?;
+        Ok(stored)
     }
 
     /// One step with a key at a time.
@@ -475,7 +501,7 @@ impl Keys {
     }
 
     /// The same if there is none now.
-    fn step_now(&self, id: &KeyId) -> Result<OwnedMutexGuard<()>, KeyFault> {
+    pub(super) fn step_now(&self, id: &KeyId) -> Result<OwnedMutexGuard<()>, KeyFault> {
         self.lock(id).try_lock_owned().map_err(|_| KeyFault::UnderWay(id.clone()))
     }
 
@@ -488,6 +514,8 @@ impl Keys {
 
 impl Save for Keys {
     async fn save(&self, stored: &Stored) -> Result<(), KeyFault> {
+        // Also of a record of which it is not known whether it was written.
+        self.due.note(stored);
         let saved = stored.save(&self.store).await;
         self.signers.forget(stored);
         Ok(saved?)

@@ -1,11 +1,16 @@
 //! What clients say and hear of keys.
 
 use super::KeyFault;
-use crate::{Error, names::names, pki::ClientName, tables::UploadId};
+use crate::{
+    Error,
+    names::names,
+    pki::ClientName,
+    tables::{Expiry, UploadId},
+};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, time::SystemTime};
 use trefoil_auth::rsa::{Hash, Message, NodeKey, PublicKey, Purpose};
 use zeroize::Zeroizing;
 
@@ -45,6 +50,9 @@ pub struct KeySpec {
     /// What it is for, if that does not follow from the shares.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<KeyUse>,
+    /// From when on nothing is done with it, and the nodes erase it; it stays until it is deleted if that is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Expiry>,
 }
 
 /// A node's part of an enrolment.
@@ -92,6 +100,9 @@ pub struct KeyStatus {
     /// Whether the share of a recovered device waits to be handed out.
     #[serde(default)]
     pub issuing: bool,
+    /// From when on nothing is done with it, and the nodes erase it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Expiry>,
 }
 
 /// A hash function by the name that requests have for it.
@@ -186,6 +197,11 @@ impl KeySpec {
         Ok(())
     }
 
+    /// Whether its time is over.
+    pub(super) fn is_over(&self, now: SystemTime) -> bool {
+        self.expires.is_some_and(|at| at.is_over(now))
+    }
+
     /// What a key of such shares is for.
     pub(super) fn usage_of(&self, has_device: bool) -> KeyUse {
         self.usage.unwrap_or(if has_device { KeyUse::Device } else { KeyUse::Documents })
@@ -210,6 +226,9 @@ impl KeySpec {
         digest.update(format!("{}\n{}\n{}\n{}\n", id.owner, id.name, self.enrolment, self.signers.len()));
         for signer in &self.signers {
             digest.update(format!("{signer}\n"));
+        }
+        if let Some(expires) = self.expires {
+            digest.update(format!("expires {expires}\n"));
         }
         digest.update(public.id());
         digest.finalize().into()

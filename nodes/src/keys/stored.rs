@@ -158,6 +158,7 @@ impl Stored {
             epoch: self.record.status().epoch(),
             unsettled: self.unsettled(),
             issuing: self.is_issuing(),
+            expires: self.spec.expires,
         })
     }
 

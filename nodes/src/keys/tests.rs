@@ -1,5 +1,6 @@
 //! Three nodes in one process, over the engine's in-memory network, with stores on the disk that fail where a test says so.
 
+mod expiry;
 mod lies;
 mod recovery;
 
@@ -12,6 +13,7 @@ use crate::{
     places::Crowded,
     receipt::Receipt,
     store::{Space, Store, Whose, tests::When},
+    tables::{Clock, Expiry},
 };
 use aws_lc_rs::{
     encoding::{AsDer, Pkcs8V1Der},
@@ -24,8 +26,11 @@ use std::{
     fmt::Debug,
     future::Future,
     str::FromStr,
-    sync::{Arc, LazyLock, Mutex, PoisonError},
-    time::Duration,
+    sync::{
+        Arc, LazyLock, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, SystemTime},
 };
 use tempfile::TempDir;
 use tokio::sync::Barrier;
@@ -81,11 +86,23 @@ impl Session for Meeting {
     fn end(self: Box<Self>, _: Option<&Failure>) {}
 }
 
+/// Seconds by which the nodes' clocks are ahead.
+#[derive(Clone, Default)]
+struct Later(Arc<AtomicU64>);
+
+impl Later {
+    fn clock(&self) -> Clock {
+        let later = self.clone();
+        Arc::new(move || SystemTime::now() + Duration::from_secs(later.0.load(Relaxed)))
+    }
+}
+
 struct World {
     files: ClusterFiles,
     meetings: [Meetings; 3],
     stores: [Store; 3],
     nodes: [Arc<Keys>; 3],
+    later: Later,
     _dir: TempDir,
 }
 
@@ -108,7 +125,7 @@ fn exchange() -> ExchangeId {
 }
 
 fn spec() -> KeySpec {
-    KeySpec { enrolment: exchange(), signers: [name("bob")].into(), usage: None }
+    KeySpec { enrolment: exchange(), signers: [name("bob")].into(), usage: None, expires: None }
 }
 
 impl World {
@@ -131,13 +148,14 @@ impl World {
             stores.push(Store::open(&config.store, whose).await.expect("a store"));
         }
         let stores: [Store; 3] = stores.try_into().expect("three");
-        let nodes = nodes_of(&files, &meetings, &stores);
-        Self { files, meetings, stores, nodes, _dir: dir }
+        let later = Later::default();
+        let nodes = nodes_of(&files, &meetings, &stores, &later);
+        Self { files, meetings, stores, nodes, later, _dir: dir }
     }
 
     /// All nodes end and start again with what is in their stores.
     fn restart(&mut self) {
-        self.nodes = nodes_of(&self.files, &self.meetings, &self.stores);
+        self.nodes = nodes_of(&self.files, &self.meetings, &self.stores, &self.later);
     }
 
     /// Does something at all three nodes at the same time.
@@ -195,7 +213,7 @@ impl World {
     }
 }
 
-fn nodes_of(files: &ClusterFiles, meetings: &[Meetings; 3], stores: &[Store; 3]) -> [Arc<Keys>; 3] {
+fn nodes_of(files: &ClusterFiles, meetings: &[Meetings; 3], stores: &[Store; 3], later: &Later) -> [Arc<Keys>; 3] {
     Party::ALL.map(|party| {
         let config = NodeConfig::load(&files.node(party)).expect("a configuration");
         let keys = KeysConfig {
@@ -205,6 +223,7 @@ fn nodes_of(files: &ClusterFiles, meetings: &[Meetings; 3], stores: &[Store; 3])
             sessions: Box::new(meetings[party.index()].clone()),
             signatures: 1000,
             client_keys: 2,
+            clock: later.clock(),
         };
         Keys::new(party, keys).expect("keys")
     })
@@ -474,6 +493,7 @@ async fn one_client_has_so_many_signatures_a_second() {
             sessions: Box::new(world.meetings[0].clone()),
             signatures: 1,
             client_keys: 1,
+            clock: world.later.clock(),
         },
     );
     let slow = slow.expect("keys");

@@ -3,12 +3,12 @@
 use crate::{
     Error,
     auth::{Backing, CredentialSpec, Matching, TemplateKind, Verification},
-    client::{Client, Device, Page, Plain, Probe},
+    client::{Client, Device, KeyTerms, Page, Plain, Probe},
     job::ModeSpec,
 };
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use sha2::{Digest as _, Sha256};
-use std::{collections::BTreeSet, fmt};
+use std::fmt;
 use trefoil_auth::{
     rsa::{EXPONENT, KeySize, PrivateKey, PublicKey, Split, randomness},
     webauthn::{AuthenticationResponse, Bytes, CredentialId, RequestOptions},
@@ -59,7 +59,7 @@ impl LocalUser {
         // Nobody keeps it: the account lives as long as the cluster.
         drop(recovery);
         let (user, key) = (name.parse().map_err(Error::Bug)?, name.parse().map_err(|e| bug(&e))?);
-        client.enrol_key(&key, &BTreeSet::new(), &nodes).await?;
+        client.enrol_key(&key, &KeyTerms::default(), &nodes).await?;
 
         let mut irises = Irises::new(seed);
         let eye = irises.enrol();

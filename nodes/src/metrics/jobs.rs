@@ -3,6 +3,7 @@
 use super::{Histograms, seconds, waits};
 use crate::{
     job::{Accepted, Asked, FailureKind, JobId, JobState, Journal, ModeSpec, ProgramKind},
+    keys::ErasedKey,
     tables::Erased,
 };
 use prometheus_client::{
@@ -134,6 +135,10 @@ impl Journal for Observed {
 
     fn erased(&self, table: &Erased) -> io::Result<()> {
         self.journal.erased(table)
+    }
+
+    fn erased_key(&self, key: &ErasedKey) -> io::Result<()> {
+        self.journal.erased_key(key)
     }
 
     fn running(&self, job: JobId) {

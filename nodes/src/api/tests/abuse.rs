@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     api::audited::Held,
     job::{Accepted, Asked},
+    keys::ErasedKey,
     tables::Erased,
 };
 use futures_util::{StreamExt as _, stream};
@@ -42,6 +43,10 @@ impl Journal for Written {
     }
 
     fn erased(&self, _: &Erased) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn erased_key(&self, _: &ErasedKey) -> io::Result<()> {
         Ok(())
     }
 }

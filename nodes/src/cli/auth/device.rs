@@ -5,11 +5,10 @@ use crate::{
     Error,
     auth::{Backing, CredentialSpec, UserName, Verification},
     cli::{ClusterArgs, Exit, line},
-    client::{Device, Page},
+    client::{Device, KeyTerms, Page},
     pki::{self, ClientName},
 };
 use std::{
-    collections::BTreeSet,
     fs,
     io::Read as _,
     path::{Path, PathBuf},
@@ -108,7 +107,7 @@ pub(super) fn register(args: &RegisterArgs) -> Result<Exit, Error> {
         pki::create_private(path, &recovery_file(&recovery))?;
     }
     let response = called(&args.cluster, async |client| {
-        client.enrol_key(&device.spec().key, &BTreeSet::new(), &nodes).await?;
+        client.enrol_key(&device.spec().key, &KeyTerms::default(), &nodes).await?;
         client.put_credential(device.id(), device.spec()).await?;
         let page = Page { origin: &args.origin };
         client.register(&device, (&options, page), probe.as_ref().map(super::biometric::Biometric::probe)).await

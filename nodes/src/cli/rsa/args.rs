@@ -4,6 +4,7 @@ use crate::{
     cli::{ClusterArgs, OutputArgs, receipts::ReceiptArgs},
     keys::{HashName, KeyName},
     pki::ClientName,
+    tables::Expires,
 };
 use clap::ValueEnum;
 use std::path::PathBuf;
@@ -20,7 +21,7 @@ The nodes have the key between them: any two sign, no one can. Who signs is you,
 const KEYGEN: &str = "\
 Examples:
   trefoil rsa keygen --cluster demo/cluster.toml --name release --public release.pem
-  trefoil rsa keygen --cluster demo/cluster.toml --name invoices --bits 3072 --signer erp --signer backup
+  trefoil rsa keygen --cluster demo/cluster.toml --name invoices --bits 3072 --signer erp --signer backup --expires 365d
 
 The key is made in this process, split, and erased. There is no copy: delete it at two nodes and it is gone.";
 
@@ -116,6 +117,9 @@ pub(super) struct NewArgs {
     /// A client that may sign, beside you; may be given several times
     #[arg(long = "signer", value_name = "CLIENT")]
     pub(super) signers: Vec<ClientName>,
+    /// The nodes do nothing with the key from then on, and erase it: a time from now (`365d`) or a moment (`2030-12-31T00:00:00Z`) [default: it stays until it is deleted]
+    #[arg(long, value_name = "WHEN")]
+    pub(super) expires: Option<Expires>,
     /// Write the public key here, as PEM
     #[arg(long, value_name = "FILE")]
     pub(super) public: Option<PathBuf>,

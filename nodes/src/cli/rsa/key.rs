@@ -4,11 +4,11 @@ use super::{args::NewArgs, rows::Row};
 use crate::{
     Error,
     cli::{Exit, interruptible},
-    client::{Client, credit::NewFile},
+    client::{Client, KeyTerms, credit::NewFile},
     pki::read_private,
 };
 use base64ct::{Base64, Encoding};
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::SystemTime};
 use trefoil_auth::rsa::{KeySize, PrivateKey, PublicKey, randomness};
 
 const BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
@@ -22,14 +22,16 @@ pub(super) fn enrol(args: NewArgs, make: impl FnOnce() -> Result<PrivateKey, Err
     let target = args.own.cluster.resolve()?;
     let file = args.public.as_deref().map(NewFile::create).transpose()?;
     let name = args.own.name;
-    let signers = args.signers.into_iter().collect();
+    let expires = args.expires.map(|expires| expires.resolve(SystemTime::now())).transpose();
+    let expires = expires.map_err(|e| Error::Usage(format!("--expires: {e}")))?;
+    let terms = KeyTerms { signers: args.signers.into_iter().collect(), expires };
     let shares = {
         let key = make()?;
         key.split_among_nodes(&mut randomness()?)
     };
     let report = interruptible(async {
         let client = Client::connect(&target.cluster, &target.identity).await?;
-        client.enrol_key(&name, &signers, &shares).await
+        client.enrol_key(&name, &terms, &shares).await
     })?;
     if let Some(mut file) = file {
         file.fill(&pem(&report.public)?)?;

@@ -6,6 +6,7 @@ use crate::{
     client::{KeyReport, Signature},
     keys::{HashName, KeyName, KeyUse},
     receipt::Receipt,
+    tables::Expiry,
 };
 use serde::Serialize;
 use trefoil_engine::Party;
@@ -23,6 +24,7 @@ pub(super) struct Row {
     odd_node: Option<usize>,
     unsettled: bool,
     issuing: bool,
+    expires: Option<Expiry>,
     public: String,
 }
 
@@ -39,6 +41,7 @@ impl Row {
             odd_node: report.odd.map(Party::index),
             unsettled: report.unsettled,
             issuing: report.issuing,
+            expires: report.expires,
             public: key::pem(&report.public)?,
         })
     }
@@ -54,6 +57,9 @@ impl Row {
         let mut text = format!("{name}: RSA-{bits}, {usage}, epoch {epoch}");
         if !self.signers.is_empty() {
             text = format!("{text}, signers {}", self.signers.join(" "));
+        }
+        if let Some(expires) = self.expires {
+            text = format!("{text}, expires {expires}");
         }
         if let Some(odd) = self.odd_node {
             text = format!("{text}, P{odd} describes ANOTHER enrolment of it: find out what runs there");

@@ -204,6 +204,7 @@ mod tests {
             epoch: 1,
             unsettled: false,
             issuing: false,
+            expires: None,
         }
     }
 

@@ -4,6 +4,7 @@ use crate::{
     Error,
     keys::{KeyName, KeyStatus, KeyUse, public_from_hex},
     pki::ClientName,
+    tables::Expiry,
 };
 use std::collections::BTreeSet;
 use trefoil_auth::rsa::PublicKey;
@@ -22,6 +23,8 @@ pub struct KeyReport {
     pub usage: Option<KeyUse>,
     /// Who may have documents signed, beside the owner.
     pub signers: BTreeSet<ClientName>,
+    /// From when on nothing is done with it, and the nodes erase it.
+    pub expires: Option<Expiry>,
     /// The nodes that describe it so, with the epoch of their shares.
     pub at: Vec<(Party, u64)>,
     /// The node that describes another key, enrolment or other signers than the two: it deviates, or has an old store. The two sign; its operator finds out what runs there.
@@ -49,7 +52,10 @@ impl KeyReport {
     pub(super) fn of_most(answers: &[(Party, KeyStatus)]) -> Result<Self, Error> {
         let alike = |one: &KeyStatus| {
             let same = |other: &KeyStatus| {
-                (&one.public, &one.enrolment, &one.signers) == (&other.public, &other.enrolment, &other.signers)
+                let said = |status: &KeyStatus| {
+                    (status.public.clone(), status.enrolment, status.signers.clone(), status.expires)
+                };
+                said(one) == said(other)
             };
             let (alike, odd): (Vec<_>, Vec<_>) = answers.iter().partition(|(_, other)| same(other));
             (alike, odd)
@@ -66,6 +72,7 @@ impl KeyReport {
             public: public_from_hex(&first.public).ok_or_else(|| apart(&first.name))?,
             usage: alike.iter().find_map(|(_, status)| status.usage),
             signers: first.signers.clone(),
+            expires: first.expires,
             at: alike.iter().map(|(party, status)| (*party, status.epoch)).collect(),
             odd: odd.first().map(|(party, _)| *party),
             unsettled: alike.iter().any(|(_, status)| status.unsettled),
@@ -101,12 +108,14 @@ mod tests {
             epoch: 3,
             unsettled: false,
             issuing: false,
+            expires: None,
         };
         let [real, other] = [(); 2].map(|()| ExchangeId::random().expect("randomness"));
         let honest = status(real);
         let lies = [
             status(other),
             KeyStatus { public: "00".to_owned(), epoch: 9, ..honest.clone() },
+            KeyStatus { expires: Some("2030-12-31T00:00:00Z".parse().expect("a moment")), ..honest.clone() },
             KeyStatus { signers: ["mallory".parse().expect("a name")].into(), unsettled: true, ..honest.clone() },
         ];
         for lie in lies {

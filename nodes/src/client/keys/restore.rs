@@ -29,7 +29,7 @@ impl Client {
     /// # Errors
     /// As [`enrol_key`](Self::enrol_key).
     pub async fn restore_key(&self, name: &KeyName, enrolment: ExchangeId, shares: &[NodeKey; 3]) -> Result<(), Error> {
-        let spec = KeySpec { enrolment, signers: BTreeSet::new(), usage: None };
+        let spec = KeySpec { enrolment, signers: BTreeSet::new(), usage: None, expires: None };
         self.enrol_as(name, spec, shares).await.map(drop)
     }
 
