@@ -74,7 +74,7 @@ use crate::{
     tables::TableStore,
 };
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{DefaultBodyLimit, State},
     middleware, routing,
 };
@@ -86,6 +86,10 @@ pub struct Caller {
     /// The role the certificate names.
     pub role: Role,
 }
+
+/// There is nothing of this path, whoever asks; in the extensions of an answer.
+#[derive(Clone, Copy, Debug)]
+struct NoRoute;
 
 /// What the handlers work on.
 pub struct Api {
@@ -121,8 +125,9 @@ impl Api {
             .route("/readyz", routing::get(ready))
             .merge(more.with_state(()))
             .fallback(async || {
-                ProblemKind::NotFound
-                    .because("this API has /v1/jobs, /v1/jobs/{id}, /v1/jobs/{id}/outputs/{k}, /v1/jobs/{id}/events, /v1/tables, /v1/tables/{name}/{version}, /v1/tables/{name}/{version}/upload, /v1/keys, /v1/keys/{name}, /v1/auth (docs/api.md), /v1/upkeep, /v1/seal-key, /v1/status, /livez and /readyz")
+                let problem = ProblemKind::NotFound
+                    .because("this API has /v1/jobs, /v1/jobs/{id}, /v1/jobs/{id}/outputs/{k}, /v1/jobs/{id}/events, /v1/tables, /v1/tables/{name}/{version}, /v1/tables/{name}/{version}/upload, /v1/keys, /v1/keys/{name}, /v1/auth (docs/api.md), /v1/upkeep, /v1/seal-key, /v1/status, /livez and /readyz");
+                (Extension(NoRoute), problem)
             })
             .method_not_allowed_fallback(async || ProblemKind::Method.because("this resource has other methods"))
             .layer(middleware::from_fn_with_state(self.clone(), sealed::open))

@@ -1,7 +1,7 @@
 //! Connections of clients: accepting, the TLS handshake, time limits, the end.
 
 use super::{
-    Caller, Problem, ProblemKind,
+    Caller, NoRoute, Problem, ProblemKind,
     activity::{Activity, IDLE},
     linger::Lingering,
     newcomers::{Newcomer, Newcomers},
@@ -324,7 +324,7 @@ impl Shared {
                             if let Ok(response) = &answer {
                                 let (status, path) = (response.status(), short(&path));
                                 debug!("{who}: {method} {path}: {status}");
-                                if is_strange(status) {
+                                if is_strange(status) || response.extensions().get::<NoRoute>().is_some() {
                                     shared.strange(&who, format_args!("{method} {path}: {status}"));
                                 }
                             }
@@ -370,7 +370,11 @@ impl Shared {
                 // The sender is in the service of the connection.
                 _ = standing.changed() => match *standing.borrow_and_update() {
                     Standing::Unknown => {}
-                    Standing::Known => newcomer = None,
+                    Standing::Known => {
+                        newcomer = None;
+                        // Its time may have been over while its token was looked at.
+                        end = end.map(|_| Instant::now() + GRACE);
+                    }
                     // The answer is under way. Whoever has another token comes back with it.
                     Standing::Refused => {
                         connection.as_mut().graceful_shutdown();
@@ -527,7 +531,7 @@ async fn displaced(newcomer: &mut Option<Newcomer>) {
 
 /// Answers to requests as no client of ours sends them.
 fn is_strange(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 400 | 404 | 405 | 408 | 411 | 413 | 414 | 415 | 422 | 431)
+    matches!(status.as_u16(), 400 | 405 | 408 | 411 | 413 | 414 | 415 | 422 | 431)
 }
 
 /// Whether a connection ended by what came on it.

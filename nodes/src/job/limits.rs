@@ -77,11 +77,11 @@ pub struct Limits {
     /// How long a whole body may take to arrive. Default 5 min.
     #[serde(with = "span")]
     pub request_deadline: Duration,
-    /// How long a client may take for its TLS handshake, for the headers of a request, and between two parts of a body.
+    /// How long a client may take for its TLS handshake, for its first token if it has no certificate, for the headers of a request, and between two parts of a body.
     /// Default 10 s.
     #[serde(with = "span")]
     pub client_timeout: Duration,
-    /// Connections of clients at the same time. Default 256.
+    /// Connections of clients at the same time; one client has a quarter of them. Those without a certificate, and those that have not said yet who they are, have as many of their own. Default 256.
     #[serde(deserialize_with = "nonzero")]
     pub connections: u32,
     /// How long a node that is to stop lets its jobs go on; it takes no new ones. Default 30 s.

@@ -98,8 +98,15 @@ impl World {
     }
 
     pub(super) fn request(&self, tls: ClientConfig, method: Method, path: &str) -> RequestBuilder {
-        let http = reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build().expect("a client");
-        http.request(method, format!("https://{}{path}", self.cluster.node(Party::P0).api))
+        Self::http(tls).request(method, self.url(path))
+    }
+
+    pub(super) fn http(tls: ClientConfig) -> reqwest::Client {
+        reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build().expect("a client")
+    }
+
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("https://{}{path}", self.cluster.node(Party::P0).api)
     }
 
     pub(super) fn token(&self, changes: &[(&str, Value)]) -> String {

@@ -5,7 +5,10 @@ use crate::{
     job::frame,
     store::{
         Space, Store,
-        tests::home::{Home, Kind},
+        tests::{
+            When,
+            home::{Home, Kind},
+        },
     },
     tables::{ColumnSpec, TABLE_MEDIA_TYPE, TableKey, TableSpec, UploadId, UploadStatus, clock},
 };
@@ -240,4 +243,22 @@ async fn unfinished_uploads_are_few_and_do_not_stay() {
     let Kept { node, store, tables } = kept;
     drop((node, tables));
     assert_eq!(store.list(Space::Tables, "").await.expect("readable").len(), 1, "the head of the table");
+}
+
+/// What could not be removed is there, to be deleted again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unfinished_upload_that_cannot_be_deleted_now_is_deleted_later() {
+    let disk = Disk::of(&Kind::files());
+    let (spec, kept) = (spec(), disk.start().await);
+    let body = body_of(&spec);
+    put(&kept.node, LOANS, body.len(), some(&body, 0..9_000_000, End::Broken)).await;
+    let begun = kept.status(LOANS).await.expect("begun");
+    kept.store.fail_after(0, When::Before);
+    let path = format!("{LOANS}?upload={}", spec.upload);
+    assert_eq!(kept.node.delete(alice(), &path).await.problem(), ProblemKind::Storage);
+    assert!(kept.store.heal());
+    assert_eq!(kept.status(LOANS).await, Ok(begun), "it is not forgotten");
+    assert_eq!(kept.node.delete(alice(), &path).await.status, StatusCode::NO_CONTENT);
+    kept.has_parts(0).await;
+    assert_eq!(kept.status(LOANS).await, Err(ProblemKind::NotFound));
 }
