@@ -325,7 +325,8 @@ async fn who_is_not_named_has_nothing_of_a_key() {
     }
     // A key of the same name of one's own is another one.
     let own = KeyId { owner: mallory.clone(), ..id() };
-    missing(node.sign_document(&mallory, &own, &request).await.map(drop));
+    let none = node.sign_document(&mallory, &own, &request).await;
+    assert!(matches!(none, Err(KeyFault::Missing(_))), "{none:?}");
     let short = SignRequest { digest: "00".repeat(31), ..request };
     let refused = node.sign_document(&name("alice"), &id(), &short).await.expect_err("31 bytes");
     assert!(refused.to_string().contains("32 for SHA-256"), "{refused}");
