@@ -24,7 +24,7 @@ use crate::{
     store::{Location, Store, Whose},
     tables::{Erased, TableStore},
     tls,
-    upkeep::{Upkeep, UpkeepConfig},
+    upkeep::{Comparisons, Upkeep, UpkeepConfig},
 };
 use axum::Router;
 use drain::Drain;
@@ -93,12 +93,24 @@ impl Node {
         // Those who wait for their turn hear of it well before they would take the coordinator for dead.
         let heartbeat = config.transport.stall_deadline / 4;
         let turns = Arc::new(Turns::new(config.party, config.limits.strands(config.threads), heartbeat));
-        let NodeConfig { party, cluster, identity, store, audit, policy: policy_files, oidc, listen, limits, .. } =
-            config;
+        let NodeConfig {
+            party,
+            cluster,
+            identity,
+            store,
+            audit,
+            policy: policy_files,
+            oidc,
+            listen,
+            limits,
+            upkeep,
+            ..
+        } = config;
         let place = store.place.clone();
         tell_of_new(&place, &audit);
         let store = Store::open(&store, Whose { cluster: cluster.id(), party }).await?;
         store.observed_by(metrics.store.clone());
+        let comparisons = Comparisons::open(store.clone()).await?;
         let whose = AuditWhose { cluster: cluster.id(), party };
         let (audit, before) =
             Keeper::open(audit, whose, store.clone(), [limits.retention, limits.job_deadline]).await?;
@@ -117,6 +129,7 @@ impl Node {
             bound,
             draining: drain.begun.clone(),
             store: store_health.clone(),
+            comparisons: comparisons.clone(),
         };
         let status: Arc<dyn Fn() -> NodeStatus + Send + Sync> = Arc::new(move || health.status());
         let listener = bind(&listen.api).await?;
@@ -143,7 +156,9 @@ impl Node {
         let keys = Keys::new(party, keys).map_err(|e| Error::Bug(e.to_string()))?;
         let expect = if oidc.is_some() { tls::Expect::AnyoneOrToken } else { tls::Expect::Anyone };
         let tls = (tls::api_server(&identity, &cluster, expect)?, oidc.map(Tokens::new));
-        let more = services(party, &limits, &keys, (&store, &tables), (sessions, turns));
+        let of = (&store, &tables, &jobs, comparisons);
+        let (more, keeping) = services(party, &limits, &keys, of, (sessions, turns));
+        let regular = (upkeep.compare, cluster.id());
         let router = metrics.api.count(drain.guard(api.router(more)));
         let server = Server::new(listener, tls, cluster, router, &limits).counting(metrics.api.clone());
         let door = (server.door(), expect);
@@ -154,6 +169,9 @@ impl Node {
         // From here on nothing fails, so that no task is left behind.
         let mut tasks =
             vec![tokio::spawn(store_health.keep_trying(store.clone())), tokio::spawn(sweep(jobs.clone(), tables))];
+        if !regular.0.is_zero() {
+            tasks.push(tokio::spawn(keeping.compare_regularly(regular, drain.begun.clone())));
+        }
         let readings = Readings {
             mesh: mesh.clone(),
             jobs: jobs.clone(),
@@ -332,14 +350,14 @@ async fn enforcer(
     Ok(Enforcer::new(policy, store.clone()))
 }
 
-/// The API of keys, of authentication and of upkeep.
+/// The API of keys, of authentication and of upkeep, and the last of these.
 fn services(
     party: Party,
     limits: &Limits,
     keys: &Arc<Keys>,
-    (store, tables): (&Store, &Arc<TableStore>),
+    (store, tables, jobs, comparisons): (&Store, &Arc<TableStore>, &Arc<Jobs>, Arc<Comparisons>),
     (sessions, turns): (Arc<dyn Sessions>, Arc<Turns>),
-) -> Router {
+) -> (Router, Arc<Upkeep>) {
     let bounds = Bounds {
         templates: limits.client_templates,
         credentials: limits.client_credentials,
@@ -357,12 +375,15 @@ fn services(
         me: party,
         store: store.clone(),
         tables: tables.clone(),
+        jobs: jobs.clone(),
         keys: keys.clone(),
         auth: auth.clone(),
         sessions,
+        comparisons,
     });
     let keys = Arc::new(KeysApi { keys: keys.clone(), limits: limits.clone() });
-    keys.router().merge(auth_router(auth, limits.clone())).merge(upkeep_router(upkeep))
+    let router = keys.router().merge(auth_router(auth, limits.clone())).merge(upkeep_router(upkeep.clone()));
+    (router, upkeep)
 }
 
 async fn sweep(jobs: Arc<Jobs>, tables: Arc<TableStore>) {

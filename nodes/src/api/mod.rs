@@ -56,6 +56,7 @@ mod tables;
 mod upkeep;
 
 pub use auth::auth_router;
+pub(crate) use jobs::OUTPUT_EPOCH;
 pub use keys::KeysApi;
 pub use problem::{PROBLEM_TYPE, Problem, ProblemKind};
 pub use server::{Door, Server};

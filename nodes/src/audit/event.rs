@@ -4,6 +4,7 @@ use crate::{
     config::ClusterId,
     job::{Accepted, Asked, JobId, JobState, Sha256Hex},
     tables::Erased,
+    upkeep::UpkeepReport,
 };
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +61,8 @@ pub enum Event {
     },
     /// A table was erased because its time was over.
     TableExpired(Erased),
+    /// The nodes have compared their stores by themselves: what this one has found.
+    StoreCompared(UpkeepReport),
     /// A request that changes something, hands out an output or was refused: all but those that have an entry of their own.
     Request(Asked),
 }

@@ -12,6 +12,7 @@ use crate::{
     job::{Accepted, Asked, Before, JobBefore, JobId, JobState, Journal},
     pki::create_directory,
     tables::Erased,
+    upkeep::UpkeepReport,
 };
 use std::{
     collections::BTreeMap,
@@ -269,6 +270,10 @@ impl Journal for AuditLog {
 
     fn erased(&self, table: &Erased) -> io::Result<()> {
         self.append(&Event::TableExpired(table.clone()))
+    }
+
+    fn compared(&self, report: &UpkeepReport) -> io::Result<()> {
+        self.append(&Event::StoreCompared(report.clone()))
     }
 }
 

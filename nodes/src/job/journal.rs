@@ -4,6 +4,7 @@ use super::{JobId, JobState, ModeSpec, OutputStatus, ProgramKind, Sha256Hex};
 use crate::{
     pki::ClientName,
     tables::{Erased, TableKey, TableName},
+    upkeep::UpkeepReport,
 };
 use serde::{Deserialize, Serialize};
 use std::{fmt, io};
@@ -36,6 +37,12 @@ pub trait Journal: fmt::Debug + Send + Sync {
     /// # Errors
     /// Those of the system.
     fn erased(&self, table: &Erased) -> io::Result<()>;
+
+    /// The nodes have compared their stores by themselves.
+    ///
+    /// # Errors
+    /// Those of the system.
+    fn compared(&self, report: &UpkeepReport) -> io::Result<()>;
 }
 
 /// A request and how it was answered.
@@ -150,6 +157,10 @@ impl Journal for () {
     }
 
     fn erased(&self, _: &Erased) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn compared(&self, _: &UpkeepReport) -> io::Result<()> {
         Ok(())
     }
 }

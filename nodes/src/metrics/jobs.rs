@@ -4,6 +4,7 @@ use super::{Histograms, seconds, waits};
 use crate::{
     job::{Accepted, Asked, FailureKind, JobId, JobState, Journal, ModeSpec, ProgramKind},
     tables::Erased,
+    upkeep::UpkeepReport,
 };
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -134,6 +135,10 @@ impl Journal for Observed {
 
     fn erased(&self, table: &Erased) -> io::Result<()> {
         self.journal.erased(table)
+    }
+
+    fn compared(&self, report: &UpkeepReport) -> io::Result<()> {
+        self.journal.compared(report)
     }
 
     fn running(&self, job: JobId) {

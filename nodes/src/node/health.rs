@@ -7,6 +7,7 @@ use crate::{
     pki::Fingerprint,
     status::{NodeStatus, PeerStatus, SocketBuffers},
     store::{Space, Store, Value},
+    upkeep::Comparisons,
 };
 use std::{
     sync::{
@@ -36,6 +37,7 @@ pub(super) struct Health {
     pub(super) bound: Duration,
     pub(super) draining: Arc<AtomicBool>,
     pub(super) store: Arc<StoreHealth>,
+    pub(super) comparisons: Arc<Comparisons>,
 }
 
 impl Health {
@@ -63,6 +65,7 @@ impl Health {
             certificate,
             draining,
             unready,
+            compared: Some(self.comparisons.status()),
         }
     }
 }
