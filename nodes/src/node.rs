@@ -12,12 +12,13 @@ use crate::{
     audit::{AuditWhose, Keeper},
     auth::{Auth, AuthConfig, Bounds},
     clock::now_unix_ms,
-    config::{Address, Listen, NodeConfig},
+    config::{Address, ClusterId, Listen, NodeConfig},
     job::{Before, Clock, Jobs, Limits, OutputStore, Records, Runner, Sessions, Turns},
     keys::{Keys, KeysConfig},
     mesh::{Mesh, MeshConfig, MeshError},
     metrics::{Metrics, Observed, Readings},
     oidc::Tokens,
+    pki::Identity,
     policy::{self, Enforcer, PolicyFiles},
     seal::SealKey,
     status::NodeStatus,
@@ -93,19 +94,9 @@ impl Node {
         // Those who wait for their turn hear of it well before they would take the coordinator for dead.
         let heartbeat = config.transport.stall_deadline / 4;
         let turns = Arc::new(Turns::new(config.party, config.limits.strands(config.threads), heartbeat));
-        let NodeConfig {
-            party,
-            cluster,
-            identity,
-            store,
-            audit,
-            policy: policy_files,
-            oidc,
-            listen,
-            limits,
-            upkeep,
-            ..
-        } = config;
+        let every = config.upkeep.compare;
+        let NodeConfig { party, cluster, identity, store, audit, policy: policy_files, oidc, listen, limits, .. } =
+            config;
         let place = store.place.clone();
         tell_of_new(&place, &audit);
         let store = Store::open(&store, Whose { cluster: cluster.id(), party }).await?;
@@ -145,20 +136,11 @@ impl Node {
                 Box::new(move || status())
             },
         });
-        let keys = KeysConfig {
-            cluster: cluster.id(),
-            identity: &identity,
-            store: store.clone(),
-            sessions: Box::new(MeshSessions::new(mesh.clone())),
-            signatures: limits.key_signatures,
-            client_keys: limits.client_keys,
-        };
-        let keys = Keys::new(party, keys).map_err(|e| Error::Bug(e.to_string()))?;
+        let keys = signing_keys((party, cluster.id(), &identity), &store, mesh.clone(), &limits)?;
         let expect = if oidc.is_some() { tls::Expect::AnyoneOrToken } else { tls::Expect::Anyone };
         let tls = (tls::api_server(&identity, &cluster, expect)?, oidc.map(Tokens::new));
         let of = (&store, &tables, &jobs, comparisons);
         let (more, keeping) = services(party, &limits, &keys, of, (sessions, turns));
-        let regular = (upkeep.compare, cluster.id());
         let router = metrics.api.count(drain.guard(api.router(more)));
         let server = Server::new(listener, tls, cluster, router, &limits).counting(metrics.api.clone());
         let door = (server.door(), expect);
@@ -167,11 +149,12 @@ impl Node {
         let (stop, stopped) = watch::channel(false);
         let admin_address = admin.as_ref().map(Admin::address).transpose()?;
         // From here on nothing fails, so that no task is left behind.
-        let mut tasks =
-            vec![tokio::spawn(store_health.keep_trying(store.clone())), tokio::spawn(sweep(jobs.clone(), tables))];
-        if !regular.0.is_zero() {
-            tasks.push(tokio::spawn(keeping.compare_regularly(regular, drain.begun.clone())));
-        }
+        let comparing = keeping.compare_regularly((every, whose.cluster), drain.begun.clone());
+        let mut tasks = vec![
+            tokio::spawn(store_health.keep_trying(store.clone())),
+            tokio::spawn(sweep(jobs.clone(), tables)),
+            tokio::spawn(comparing),
+        ];
         let readings = Readings {
             mesh: mesh.clone(),
             jobs: jobs.clone(),
@@ -348,6 +331,23 @@ async fn enforcer(
         None
     };
     Ok(Enforcer::new(policy, store.clone()))
+}
+
+fn signing_keys(
+    (party, cluster, identity): (Party, ClusterId, &Identity),
+    store: &Store,
+    mesh: Arc<Mesh>,
+    limits: &Limits,
+) -> Result<Arc<Keys>, Error> {
+    let keys = KeysConfig {
+        cluster,
+        identity,
+        store: store.clone(),
+        sessions: Box::new(MeshSessions::new(mesh)),
+        signatures: limits.key_signatures,
+        client_keys: limits.client_keys,
+    };
+    Keys::new(party, keys).map_err(|e| Error::Bug(e.to_string()))
 }
 
 /// The API of keys, of authentication and of upkeep, and the last of these.

@@ -129,7 +129,7 @@ impl Seen {
 }
 
 impl Upkeep {
-    /// Compares the stores so often, with the two other nodes that do the same. Never returns.
+    /// Compares the stores so often, with the two other nodes that do the same. Never returns, unless `every` is zero.
     ///
     /// While jobs are under way it waits, but not for longer than half of `every`; when the node is about to stop it begins nothing.
     pub async fn compare_regularly(
@@ -137,6 +137,9 @@ impl Upkeep {
         (every, cluster): (Duration, ClusterId),
         draining: Arc<AtomicBool>,
     ) {
+        if every.is_zero() {
+            return;
+        }
         let every = u64::try_from(every.as_millis()).unwrap_or(u64::MAX / 4).min(u64::MAX / 4);
         let slot = (every / 4).clamp(SHORTEST_SLOT, LONGEST_SLOT);
         loop {
@@ -150,7 +153,7 @@ impl Upkeep {
             }
             // The clocks of the nodes differ by less than half of a slot.
             let number = (now + slot / 2) / slot;
-            self.compare_in(session_of(cluster, number), Duration::from_millis(slot / 4 * 3)).await;
+            Box::pin(self.compare_in(session_of(cluster, number), Duration::from_millis(slot / 4 * 3))).await;
         }
     }
 
@@ -163,7 +166,7 @@ impl Upkeep {
             let Ok(joined) = joined else { return Ok(None) };
             self.together(joined?, Task::Compare, (&spec, None)).await.map(|(report, _)| Some(report))
         };
-        match self.unless_wanted(compared).await {
+        match self.unless_wanted(Box::pin(compared)).await {
             Some(Ok(Some(mut report))) => {
                 report.findings = first(report.findings);
                 info!(

@@ -19,7 +19,8 @@ struct Kept {
 
 /// A table of bank-a of 20,000 rows, which takes several parts on the disk, and a user of bank-b with a key.
 async fn kept() -> Kept {
-    Kept::of(World::start(Limits::default()).await).await
+    let world = World::start(Limits::default()).await;
+    Box::pin(Kept::of(world)).await
 }
 
 fn session(node: Option<u8>) -> UpkeepSpec {
@@ -188,7 +189,8 @@ async fn the_nodes_compare_their_stores_by_themselves() {
     let upkeep = UpkeepSettings { compare: Duration::from_secs(8) };
     let settings = NodeSettings { upkeep, ..NodeSettings::default() };
     let options = LocalOptions { settings, ..LocalOptions::of(env!("CARGO_BIN_EXE_trefoil")) };
-    let kept = Kept::of(World::of(options).await).await;
+    let world = World::of(options).await;
+    let kept = Box::pin(Kept::of(world)).await;
     let until = async |what: &str, holds: &dyn Fn(ComparisonStatus) -> bool| {
         let waiting = async {
             loop {

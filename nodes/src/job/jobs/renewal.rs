@@ -35,6 +35,9 @@ pub(crate) struct KeptOutputs {
 /// The components of one output among those of a job.
 struct Output(Arc<[Zeroizing<Vec<u8>>; 2]>, Range<usize>);
 
+/// Outputs with their places, and how all are described.
+type Split = (Vec<(usize, Arc<Output>)>, Vec<Option<Described>>);
+
 impl DoneJob {
     /// The beginnings of the names of its parts.
     pub(super) fn prefixes(&self) -> Vec<Vec<u8>> {
@@ -83,7 +86,7 @@ impl DoneJob {
     }
 
     /// Each kept output within components of all of them, and how it is described.
-    fn split(&self, components: &Arc<[Zeroizing<Vec<u8>>; 2]>) -> (Vec<(usize, Arc<Output>)>, Vec<Option<Described>>) {
+    fn split(&self, components: &Arc<[Zeroizing<Vec<u8>>; 2]>) -> Split {
         let (mut outputs, mut described, mut start) = (Vec::new(), Vec::with_capacity(self.outputs.len()), 0_usize);
         for (k, output) in self.outputs.iter().enumerate() {
             described.push(output.map(|Described { bytes, .. }| {
