@@ -19,6 +19,7 @@ use crate::{
     },
     policy::{PolicyKey, PolicySigner, default_policy, signature_path},
     store::create_key,
+    upkeep::UpkeepSettings,
 };
 use std::{
     fs,
@@ -48,6 +49,8 @@ pub struct NodeSettings {
     pub limits: Limits,
     /// How its links are tuned.
     pub transport: TransportSettings,
+    /// What they do with their stores by themselves.
+    pub upkeep: UpkeepSettings,
 }
 
 /// The paths of the files of one cluster.
@@ -247,6 +250,7 @@ impl ClusterPlan {
             listen: listen.clone(),
             limits: self.settings.limits.clone(),
             transport: self.settings.transport.clone(),
+            upkeep: self.settings.upkeep.clone(),
             oidc: None,
         }
     }

@@ -13,19 +13,20 @@ use crate::{
     audit::{AuditWhose, Keeper},
     auth::{Auth, AuthConfig, Bounds},
     clock::now_unix_ms,
-    config::{Address, Listen, NodeConfig},
+    config::{Address, ClusterId, Listen, NodeConfig},
     job::{Before, Clock, Jobs, Limits, OutputStore, Records, Runner, Sessions, Turns},
     keys::{Keys, KeysConfig},
     mesh::{Mesh, MeshConfig, MeshError},
     metrics::{Metrics, Observed, Readings},
     oidc::Tokens,
+    pki::Identity,
     policy::{self, Enforcer, PolicyFiles},
     seal::SealKey,
     status::NodeStatus,
     store::{Location, Store, Whose},
     tables::TableStore,
     tls,
-    upkeep::{Upkeep, UpkeepConfig},
+    upkeep::{Comparisons, Upkeep, UpkeepConfig},
 };
 use axum::Router;
 use drain::Drain;
@@ -92,12 +93,14 @@ impl Node {
         // Those who wait for their turn hear of it well before they would take the coordinator for dead.
         let heartbeat = config.transport.stall_deadline / 4;
         let turns = Arc::new(Turns::new(config.party, config.limits.strands(config.threads), heartbeat));
+        let every = config.upkeep.compare;
         let NodeConfig { party, cluster, identity, store, audit, policy: policy_files, oidc, listen, limits, .. } =
             config;
         let place = store.place.clone();
         tell_of_new(&place, &audit);
         let store = Store::open(&store, Whose { cluster: cluster.id(), party }).await?;
         store.observed_by(metrics.store.clone());
+        let comparisons = Comparisons::open(store.clone()).await?;
         let whose = AuditWhose { cluster: cluster.id(), party };
         let (audit, before) =
             Keeper::open(audit, whose, store.clone(), [limits.retention, limits.job_deadline]).await?;
@@ -117,6 +120,7 @@ impl Node {
             draining: drain.begun.clone(),
             store: store_health.clone(),
             audit: audit.log().clone(),
+            comparisons: comparisons.clone(),
         };
         let status: Arc<dyn Fn() -> NodeStatus + Send + Sync> = Arc::new(move || health.status());
         let listener = bind(&listen.api).await?;
@@ -132,19 +136,11 @@ impl Node {
                 Box::new(move || status())
             },
         });
-        let keys = KeysConfig {
-            cluster: cluster.id(),
-            identity: &identity,
-            store: store.clone(),
-            sessions: Box::new(MeshSessions::new(mesh.clone())),
-            signatures: limits.key_signatures,
-            client_keys: limits.client_keys,
-            clock: Arc::new(SystemTime::now),
-        };
-        let keys = Keys::new(party, keys).map_err(|e| Error::Bug(e.to_string()))?;
+        let keys = signing_keys((party, cluster.id(), &identity), &store, mesh.clone(), &limits)?;
         let expect = if oidc.is_some() { tls::Expect::AnyoneOrToken } else { tls::Expect::Anyone };
         let tls = (tls::api_server(&identity, &cluster, expect)?, oidc.map(Tokens::new));
-        let more = services(party, &limits, &keys, (&store, &tables), (sessions, turns));
+        let of = (&store, &tables, &jobs, comparisons);
+        let (more, keeping) = services(party, &limits, &keys, of, (sessions, turns));
         let router = metrics.api.count(drain.guard(api.router(more)));
         let server = Server::new(listener, tls, cluster, router, &limits).counting(metrics.api.clone());
         let door = (server.door(), expect);
@@ -153,8 +149,13 @@ impl Node {
         let (stop, stopped) = watch::channel(false);
         let admin_address = admin.as_ref().map(Admin::address).transpose()?;
         // From here on nothing fails, so that no task is left behind.
+        let comparing = keeping.compare_regularly((every, whose.cluster), drain.begun.clone());
         let sweep = Sweep { jobs: jobs.clone(), tables, keys: keys.clone() };
-        let mut tasks = vec![tokio::spawn(store_health.keep_trying(store.clone())), tokio::spawn(sweep.run())];
+        let mut tasks = vec![
+            tokio::spawn(store_health.keep_trying(store.clone())),
+            tokio::spawn(sweep.run()),
+            tokio::spawn(comparing),
+        ];
         let readings = Readings {
             mesh: mesh.clone(),
             jobs: jobs.clone(),
@@ -332,14 +333,32 @@ async fn enforcer(
     Ok(Enforcer::new(policy, store.clone()))
 }
 
-/// The API of keys, of authentication and of upkeep.
+fn signing_keys(
+    (party, cluster, identity): (Party, ClusterId, &Identity),
+    store: &Store,
+    mesh: Arc<Mesh>,
+    limits: &Limits,
+) -> Result<Arc<Keys>, Error> {
+    let keys = KeysConfig {
+        cluster,
+        identity,
+        store: store.clone(),
+        sessions: Box::new(MeshSessions::new(mesh)),
+        signatures: limits.key_signatures,
+        client_keys: limits.client_keys,
+        clock: Arc::new(SystemTime::now),
+    };
+    Keys::new(party, keys).map_err(|e| Error::Bug(e.to_string()))
+}
+
+/// The API of keys, of authentication and of upkeep, and the last of these.
 fn services(
     party: Party,
     limits: &Limits,
     keys: &Arc<Keys>,
-    (store, tables): (&Store, &Arc<TableStore>),
+    (store, tables, jobs, comparisons): (&Store, &Arc<TableStore>, &Arc<Jobs>, Arc<Comparisons>),
     (sessions, turns): (Arc<dyn Sessions>, Arc<Turns>),
-) -> Router {
+) -> (Router, Arc<Upkeep>) {
     let bounds = Bounds {
         templates: limits.client_templates,
         credentials: limits.client_credentials,
@@ -357,12 +376,16 @@ fn services(
         me: party,
         store: store.clone(),
         tables: tables.clone(),
+        jobs: jobs.clone(),
         keys: keys.clone(),
         auth: auth.clone(),
         sessions,
+        comparisons,
     });
     let keys = Arc::new(KeysApi { keys: keys.clone(), limits: limits.clone() });
-    keys.router().merge(auth_router(auth, limits.clone())).merge(upkeep_router(upkeep, limits.clone()))
+    let router =
+        keys.router().merge(auth_router(auth, limits.clone())).merge(upkeep_router(upkeep.clone(), limits.clone()));
+    (router, upkeep)
 }
 
 async fn bind(address: &Address) -> Result<TcpListener, Error> {

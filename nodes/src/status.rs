@@ -46,6 +46,20 @@ pub struct NodeStatus {
     /// What it lacks to be ready, a sentence each. Nothing if it is.
     #[serde(default)]
     pub unready: Vec<String>,
+    /// When the nodes last compared their stores; absent in a release that does not say.
+    #[serde(default)]
+    pub compared: Option<ComparisonStatus>,
+}
+
+/// When a node has compared its store with those of the others: milliseconds since 1970-01-01 UTC, 0 for never.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ComparisonStatus {
+    /// The last time.
+    pub last_unix_ms: u64,
+    /// The last time that all shares did fit.
+    pub good_unix_ms: u64,
+    /// What did not fit the last time.
+    pub findings: u64,
 }
 
 impl NodeStatus {

@@ -99,7 +99,7 @@ impl Nodes {
             ..TransportSettings::default()
         };
         let limits = Limits { client_timeout: Duration::from_secs(2), ..Limits::default() };
-        let settings = NodeSettings { limits, transport, threads: 1 };
+        let settings = NodeSettings { limits, transport, threads: 1, ..NodeSettings::default() };
         LocalOptions { settings, ..LocalOptions::of(env!("CARGO_BIN_EXE_trefoil")) }
     }
 

@@ -42,6 +42,7 @@ impl Served {
             certificate: CertificateStatus { not_after: 0, sha256: None },
             draining: false,
             unready: missing.lock().expect("no panic").clone(),
+            compared: None,
         };
         let api = AdminApi { metrics: Arc::default(), status: Arc::new(status), filter: Some(filter.clone()) };
         let admin = Admin::bind(&address("127.0.0.1:0")).await.expect("a port");

@@ -134,6 +134,7 @@ pub(super) async fn output(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
     Path((id, output)): Path<(String, String)>,
+    Query(OfEpoch { epoch }): Query<OfEpoch>,
 ) -> Result<Response, Problem> {
     let job = find(&api, &caller, &id)?;
     let name = client(&caller)?;
@@ -149,7 +150,7 @@ pub(super) async fn output(
         None => return Err(ProblemKind::NotFound.because(none())),
     };
     let outputs = match job.state() {
-        JobState::Done { .. } => api.jobs.outputs(&job, k).await?,
+        JobState::Done { .. } => api.jobs.outputs(&job, k, epoch).await?,
         _ => None,
     };
     match (job.state(), outputs) {
@@ -157,9 +158,10 @@ pub(super) async fn output(
             let (_, digest) = outputs.get(k).ok_or_else(|| {
                 ProblemKind::Internal.because(format!("output {k} was promised and is not there; please report this"))
             })?;
+            let epoch = (OUTPUT_EPOCH, HeaderValue::from(outputs.epoch()));
             if let Some(key) = job.terms().outputs.get(k).and_then(|output| output.keys.get(name)) {
                 let of = ShareOf { from: api.seal.party(), job: job.id(), output: k, recipient: name };
-                return sealed_output(outputs, k, (key, &of));
+                return Ok(([epoch], sealed_output(outputs, k, (key, &of))?).into_response());
             }
             let digest = Bytes::copy_from_slice(digest);
             let own = Bytes::from_owner(Own(outputs, k));
@@ -169,14 +171,28 @@ pub(super) async fn output(
                 (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
                 (header::CONTENT_LENGTH, length),
                 (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+                epoch,
             ];
             Ok((headers, body).into_response())
         }
         (JobState::Failed { failure }, _) => Err(ProblemKind::Failed.because(failure.cause)),
+        (JobState::Done { .. }, None) if epoch.is_some() => Err(ProblemKind::Conflict.because(
+            "this node has no shares of that epoch: they are being made anew; ask all three nodes again, without an epoch",
+        )),
         // Between the question and the answer.
         (JobState::Done { .. }, None) => Err(missing(job.id())),
         _ => Err(ProblemKind::Unfinished.because("wait for its end with GET /v1/jobs/{id}?wait=60, then ask again")),
     }
+}
+
+/// How often the shares of an output were made anew, in the answer: those of the three nodes fit if it is the same.
+pub(crate) const OUTPUT_EPOCH: header::HeaderName = header::HeaderName::from_static("trefoil-epoch");
+
+/// Of which epoch shares are asked for: a node may have prepared what is in use at another already.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OfEpoch {
+    epoch: Option<u64>,
 }
 
 /// The share sealed to the recipient's key, chunk by chunk as it is sent.

@@ -60,6 +60,7 @@ mod upkeep;
 
 pub(crate) use audited::Held;
 pub use auth::auth_router;
+pub(crate) use jobs::OUTPUT_EPOCH;
 pub use keys::KeysApi;
 pub use problem::{PROBLEM_TYPE, Problem, ProblemKind};
 pub use server::{Door, Server};

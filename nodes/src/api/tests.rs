@@ -93,6 +93,7 @@ fn status() -> NodeStatus {
         certificate: CertificateStatus { not_after: 0, sha256: None },
         draining: false,
         unready: vec!["no link to P2".to_owned()],
+        compared: None,
     }
 }
 

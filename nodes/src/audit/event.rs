@@ -5,6 +5,7 @@ use crate::{
     job::{Accepted, Asked, JobId, JobState, Sha256Hex},
     keys::ErasedKey,
     tables::Erased,
+    upkeep::UpkeepReport,
 };
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +64,8 @@ pub enum Event {
     TableExpired(Erased),
     /// A key was erased because its time was over.
     KeyExpired(ErasedKey),
+    /// The nodes have compared their stores by themselves: what this one has found.
+    StoreCompared(UpkeepReport),
     /// A request that changes something, hands out an output or was refused: all but those that have an entry of their own.
     Request(Asked),
     /// More requests of a client were refused in a minute than are written down one by one.

@@ -14,6 +14,7 @@ use crate::{
     pki::create_directory,
     ration::Ration,
     tables::Erased,
+    upkeep::UpkeepReport,
 };
 use std::{
     collections::BTreeMap,
@@ -371,6 +372,10 @@ impl Journal for AuditLog {
 
     fn erased_key(&self, key: &ErasedKey) -> io::Result<()> {
         self.append(&Event::KeyExpired(key.clone()))
+    }
+
+    fn compared(&self, report: &UpkeepReport) -> io::Result<()> {
+        self.append(&Event::StoreCompared(report.clone()))
     }
 }
 

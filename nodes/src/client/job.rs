@@ -3,7 +3,7 @@
 use super::{
     Client,
     node::{NodeClient, all},
-    plain::{Contradiction, PlainVector},
+    plain::{Contradiction, Fetched, PlainVector},
 };
 use crate::{
     Error,
@@ -144,17 +144,37 @@ impl JobHandle {
         let shape =
             shape.ok_or_else(|| Error::Usage(format!("the job has {} outputs, no output {k}", self.outputs.len())))?;
         let length = shape.component_bytes();
-        let [a, b, c] = match self.sealed_to_own(k)? {
-            Some((key, recipient)) => {
-                let of = |from| ShareOf { from, job: self.id, output: k, recipient };
-                all(&self.client.nodes, |node| node.sealed_output(of(node.party()), length, key)).await
-            }
-            None => all(&self.client.nodes, |node| node.output(self.id, k, length)).await,
-        };
-        PlainVector::of(shape, &[a?, b?, c?]).map_err(|contradiction| match contradiction {
+        let sealed = self.sealed_to_own(k)?;
+        let [a, b, c] = all(&self.client.nodes, |node| self.share(node, (k, length), sealed, None)).await;
+        let mut shares = [a?, b?, c?];
+        let epochs = shares.each_ref().map(|(_, epoch)| *epoch);
+        let newest = epochs.into_iter().max().unwrap_or(0);
+        if epochs != [newest; 3] {
+            // They are being made anew: whoever has new ones in use knows that the others have them too.
+            let [a, b, c] = all(&self.client.nodes, |node| self.share(node, (k, length), sealed, Some(newest))).await;
+            shares = [a?, b?, c?];
+        }
+        PlainVector::of(shape, &shares.map(|(fetched, _)| fetched)).map_err(|contradiction| match contradiction {
             Contradiction::Between(p) => self.contradiction(p),
             Contradiction::Engine(e) => e.into(),
         })
+    }
+
+    /// A node's share of output `k`, of so many bytes, and its epoch.
+    async fn share(
+        &self,
+        node: &NodeClient,
+        (k, length): (usize, usize),
+        sealed: Option<(&RecipientKey, &ClientName)>,
+        epoch: Option<u64>,
+    ) -> Result<(Fetched, u64), Error> {
+        match sealed {
+            Some((key, recipient)) => {
+                let of = ShareOf { from: node.party(), job: self.id, output: k, recipient };
+                node.sealed_output(of, (length, key), epoch).await
+            }
+            None => node.output((self.id, k), length, epoch).await,
+        }
     }
 
     /// The key that an output is sealed to for this client, if it is.

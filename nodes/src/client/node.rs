@@ -3,7 +3,7 @@
 use super::plain::Fetched;
 use crate::{
     Error,
-    api::{Problem, ProblemKind},
+    api::{OUTPUT_EPOCH, Problem, ProblemKind},
     config::{Address, Cluster},
     job::{JobEntry, JobEvent, JobId, JobStatus, MEDIA_TYPE},
     keys::{ExchangeId, KEY_MEDIA_TYPE, KeyName, KeyStatus, Partials, SignRequest, secret_json},
@@ -180,16 +180,20 @@ impl NodeClient {
         Ok(None)
     }
 
-    /// An output of a job: `own` of so many bytes, and the digest of `next`.
-    pub(super) async fn output(&self, id: JobId, k: usize, length: usize) -> Result<Fetched, Error> {
-        let url = format!("{}/outputs/{k}", self.job(id));
-        let response = self.answer(self.persist(|| self.http.get(&url).timeout(TRANSFER)).await?).await?;
+    /// An output of a job: `own` of so many bytes, and the digest of `next`; and the epoch of these shares, which may be asked for.
+    pub(super) async fn output(
+        &self,
+        (id, k): (JobId, usize),
+        length: usize,
+        epoch: Option<u64>,
+    ) -> Result<(Fetched, u64), Error> {
+        let (response, epoch) = self.output_of((id, k), epoch).await?;
         let mut own = self.body(response, length + 32).await?;
         match own.split_last_chunk() {
             Some((rest, digest)) if rest.len() == length => {
                 let digest = *digest;
                 own.truncate(length);
-                Ok((own, digest))
+                Ok(((own, digest), epoch))
             }
             _ => Err(self.nonsense(&format!("an output of {} bytes where {} are due", own.len(), length + 32))),
         }
@@ -199,11 +203,10 @@ impl NodeClient {
     pub(super) async fn sealed_output(
         &self,
         of: ShareOf<'_>,
-        length: usize,
-        key: &RecipientKey,
-    ) -> Result<Fetched, Error> {
-        let url = format!("{}/outputs/{}", self.job(of.job), of.output);
-        let response = self.answer(self.persist(|| self.http.get(&url).timeout(TRANSFER)).await?).await?;
+        (length, key): (usize, &RecipientKey),
+        epoch: Option<u64>,
+    ) -> Result<(Fetched, u64), Error> {
+        let (response, epoch) = self.output_of((of.job, of.output), epoch).await?;
         if response.headers().get(header::CONTENT_TYPE).is_none_or(|value| value != SEALED_OUTPUT_TYPE) {
             return Err(self.nonsense("an output that is not sealed"));
         }
@@ -214,10 +217,22 @@ impl NodeClient {
             Some((_, digest)) => {
                 let digest = *digest;
                 own.truncate(length);
-                Ok((own, digest))
+                Ok(((own, digest), epoch))
             }
             None => Err(self.nonsense("an output without a digest")),
         }
+    }
+
+    async fn output_of(&self, (id, k): (JobId, usize), epoch: Option<u64>) -> Result<(Response, u64), Error> {
+        let mut url = format!("{}/outputs/{k}", self.job(id));
+        if let Some(epoch) = epoch {
+            url = format!("{url}?epoch={epoch}");
+        }
+        let response = self.answer(self.persist(|| self.http.get(&url).timeout(TRANSFER)).await?).await?;
+        // A node of the version before makes none anew.
+        let epoch = response.headers().get(OUTPUT_EPOCH).map_or(Some(0), |epoch| epoch.to_str().ok()?.parse().ok());
+        let epoch = epoch.ok_or_else(|| self.nonsense("an output of an epoch that is no number"))?;
+        Ok((response, epoch))
     }
 
     /// Stores one share of a table. Where the connection breaks, it goes on with what the node does not have yet, as long as that becomes less.

@@ -111,6 +111,7 @@ fn serve(
         certificate: CertificateStatus { not_after: 0, sha256: None },
         draining: false,
         unready: Vec::new(),
+        compared: None,
     };
     let seal = SealKey::generate(party).expect("randomness");
     let policy = Arc::new(crate::policy::Enforcer::in_memory(Some(crate::policy::tests::permissive())));

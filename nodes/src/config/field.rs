@@ -107,6 +107,35 @@ pub mod span {
     }
 }
 
+/// As [`span`], or zero for what is not to be: `"0s"`, `"0"` or 0; for `#[serde(with = ..)]`.
+pub mod span_or_off {
+    use super::span::parse;
+    pub use super::span::serialize;
+    use serde::{Deserialize, Deserializer, de::Error};
+    use std::time::Duration;
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Given {
+        Number(u64),
+        Text(String),
+    }
+
+    /// Reads a length of time.
+    ///
+    /// # Errors
+    /// A text with the forms accepted, for anything else.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        let form = "write a length of time with its unit, such as \"24h\", or 0 for never";
+        match Given::deserialize(from).map_err(|_| D::Error::custom(form))? {
+            Given::Number(0) => Ok(Duration::ZERO),
+            Given::Text(text) if matches!(text.as_str(), "0" | "0s") => Ok(Duration::ZERO),
+            Given::Text(text) => parse(&text).map_err(D::Error::custom),
+            Given::Number(_) => Err(D::Error::custom(form)),
+        }
+    }
+}
+
 /// A whole number above zero; for `#[serde(deserialize_with = ..)]`.
 ///
 /// # Errors

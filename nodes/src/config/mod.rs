@@ -9,7 +9,7 @@ mod networks;
 mod node;
 
 pub use cluster::{CLUSTER_FORMAT, Cluster, ClusterDigest, ClusterFile, ClusterId, NodeEntry};
-pub use field::{Address, nonzero, span};
+pub use field::{Address, nonzero, span, span_or_off};
 pub use networks::network_profiles;
 pub use node::{AUDIT, Listen, NODE_FORMAT, NodeConfig, NodeFile, POLICY, STORE, STORE_KEY};
 

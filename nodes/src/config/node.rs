@@ -11,6 +11,7 @@ use crate::{
     policy::{PolicyFiles, PolicyKey},
     store::{Location, Postgres, StoreConfig},
     tls,
+    upkeep::UpkeepSettings,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -68,6 +69,9 @@ pub struct NodeFile {
     /// How the links to the other nodes are tuned.
     #[serde(default, skip_serializing_if = "is_default")]
     pub transport: TransportSettings,
+    /// What the nodes do with their stores by themselves.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub upkeep: UpkeepSettings,
     /// Where the node keeps its records instead of in a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store_postgres: Option<Postgres>,
@@ -126,6 +130,8 @@ pub struct NodeConfig {
     pub limits: Limits,
     /// How its links to the other nodes are tuned.
     pub transport: TransportSettings,
+    /// What it does with its store by itself.
+    pub upkeep: UpkeepSettings,
 }
 
 /// What is checked after parsing, with its positions.
@@ -201,6 +207,7 @@ impl NodeConfig {
             listen: file.listen,
             limits: file.limits,
             transport: file.transport,
+            upkeep: file.upkeep,
         })
     }
 }
@@ -308,6 +315,7 @@ mod tests {
             (format!("{GOOD}[limits]\nwaiting_jobs = 0\n"), "line 10", "above zero"),
             (format!("{GOOD}[transport]\nprotocol = 0\n"), "line 10", "from 1 to 2"),
             (format!("{GOOD}[transport]\nprotocol = 3\n"), "line 10", "from 1 to 2"),
+            (format!("{GOOD}[upkeep]\ncompare = 24\n"), "line 10", "or 0 for never"),
             (format!("{GOOD}[limits]\nbody = 1\n"), "line 10", "unknown field `body`"),
             (GOOD.replace("[listen]", "[listen"), "line 6", "[listen"),
             (format!("{GOOD}admin = \"0.0.0.0:3\"\n"), "line 9", "write 127.0.0.1:PORT"),

@@ -14,7 +14,7 @@ use crate::{
     config::Cluster,
     mesh::Versions,
     pki::date,
-    status::{NodeStatus, PeerStatus},
+    status::{ComparisonStatus, NodeStatus, PeerStatus},
 };
 use serde::Serialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -22,6 +22,8 @@ use trefoil_engine::Party;
 
 /// Days of remaining validity below which a certificate is worth a warning.
 const EXPIRY_WARNING: i64 = 30;
+/// Time without a comparison of the stores that is worth a warning: three of the usual daily ones.
+const COMPARISON_WARNING: Duration = Duration::from_hours(3 * 24);
 /// Clock difference that is worth a warning: far less than certificates bear, far more than a kept clock drifts.
 const SKEW_WARNING: Duration = Duration::from_secs(5);
 /// The smallest datagram QUIC works with at all. A path that carries no more has a tunnel or a filter in it.
@@ -141,6 +143,7 @@ fn node(setting: &Setting<'_>, party: Party, probe: &Probe) -> Vec<Finding> {
             "mend that; a node that has just been started needs a moment, and one that is to stop takes no new jobs",
         ));
     }
+    all.extend(status.compared.map(|compared| comparison(party, compared, setting.now)));
     let buffers = status.socket_buffers;
     all.push(if buffers.granted >= buffers.requested {
         fine(party, "buffers", format!("{} KiB for the mesh socket", buffers.granted >> 10))
@@ -154,6 +157,32 @@ fn node(setting: &Setting<'_>, party: Party, probe: &Probe) -> Vec<Finding> {
         ))
     });
     all
+}
+
+/// Whether the stores of the nodes fit, as far as it is known.
+fn comparison(party: Party, compared: ComparisonStatus, now: SystemTime) -> Finding {
+    let ComparisonStatus { last_unix_ms, good_unix_ms, findings } = compared;
+    let ago = |time: u64| {
+        let since = now.duration_since(UNIX_EPOCH + Duration::from_millis(time)).unwrap_or_default();
+        Duration::from_mins(since.as_secs() / 60)
+    };
+    let told = |time: u64| humantime::format_duration(ago(time)).to_string();
+    if findings > 0 {
+        let found =
+            format!("{findings} things did not fit when the nodes compared their stores, {} ago", told(last_unix_ms));
+        let remedy = "trefoil store compare names them (docs/operations/recovery.md)";
+        return bad(Level::Warning, party, "shares", found).remedy(remedy);
+    }
+    let remedy = "the nodes do it by themselves where `[upkeep] compare` of node.toml is the same and not 0; else run trefoil store compare from a timer";
+    match good_unix_ms {
+        // A new cluster has not come to it.
+        0 => fine(party, "shares", "were not compared with the other nodes' yet".to_owned()),
+        time if ago(time) > COMPARISON_WARNING => {
+            let found = format!("were last compared with the other nodes' {} ago", told(time));
+            bad(Level::Warning, party, "shares", found).remedy(remedy)
+        }
+        time => fine(party, "shares", format!("fitted those of the other nodes {} ago", told(time))),
+    }
 }
 
 fn other_pins(status: &NodeStatus, cluster: &Cluster) -> bool {

@@ -3,7 +3,7 @@ use crate::{
     cluster_files::{ClusterPlan, NodeSettings},
     config::{Address, CLUSTER_FORMAT, ClusterDigest, ClusterFile, Listen},
     pki::Fingerprint,
-    status::{CertificateStatus, NodeStatus, SocketBuffers},
+    status::{CertificateStatus, ComparisonStatus, NodeStatus, SocketBuffers},
 };
 
 const NOW: u64 = 1_800_000_000;
@@ -52,6 +52,7 @@ fn healthy(digest: ClusterDigest) -> [Result<Probe, String>; 3] {
             certificate: CertificateStatus { not_after: NOW.cast_signed() + 100 * DAY, sha256: None },
             draining: false,
             unready: Vec::new(),
+            compared: None,
         };
         Ok(Probe { status, sent: now(), round_trip: Duration::from_millis(20) })
     })
@@ -81,6 +82,22 @@ fn one(change: impl FnOnce(&mut [Result<Probe, String>; 3])) -> (Level, String, 
 #[test]
 fn a_healthy_cluster_has_nothing_to_say() {
     assert_eq!(found(|_| ()), []);
+}
+
+#[test]
+fn stores_that_differ_or_were_not_compared_for_days_are_worth_a_warning() {
+    let compared = |hours: u64, findings| {
+        let time = (NOW - hours * 3600) * 1000;
+        Some(ComparisonStatus { last_unix_ms: time, good_unix_ms: time, findings })
+    };
+    for fine in [Some(ComparisonStatus::default()), compared(71, 0)] {
+        assert_eq!(found(|p| status(p, Party::P1).compared = fine), []);
+    }
+    for (bad, hint) in [(compared(2, 3), "3 things did not fit"), (compared(73, 0), "3days 1h ago")] {
+        let (level, place, check, text, remedy) = one(|p| status(p, Party::P1).compared = bad);
+        assert_eq!((level, place.as_str(), check), (Level::Warning, "P1", "shares"));
+        assert!(text.contains(hint) && remedy.contains("trefoil store compare"), "{text} {remedy}");
+    }
 }
 
 #[test]

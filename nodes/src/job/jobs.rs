@@ -7,6 +7,7 @@ mod job;
 mod outputs;
 mod recovery;
 mod refusal;
+mod renewal;
 mod room;
 
 pub use archive::{DoneJob, OutputStore};
@@ -15,6 +16,7 @@ pub use followers::Follower;
 pub use job::Job;
 pub use outputs::{Outputs, Released};
 pub use refusal::Refusal;
+pub(crate) use renewal::KeptOutputs;
 pub use room::Room;
 
 use super::{Failure, FailureKind, Grounds, JobId, JobState, Journal, Limits, RetainSpec, Terms};

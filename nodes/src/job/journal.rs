@@ -5,6 +5,7 @@ use crate::{
     keys::ErasedKey,
     pki::ClientName,
     tables::{Erased, TableKey, TableName},
+    upkeep::UpkeepReport,
 };
 use serde::{Deserialize, Serialize};
 use std::{fmt, io};
@@ -43,6 +44,12 @@ pub trait Journal: fmt::Debug + Send + Sync {
     /// # Errors
     /// Those of the system.
     fn erased_key(&self, key: &ErasedKey) -> io::Result<()>;
+
+    /// The nodes have compared their stores by themselves.
+    ///
+    /// # Errors
+    /// Those of the system.
+    fn compared(&self, report: &UpkeepReport) -> io::Result<()>;
 }
 
 /// A request and how it was answered.
@@ -161,6 +168,10 @@ impl Journal for () {
     }
 
     fn erased_key(&self, _: &ErasedKey) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn compared(&self, _: &UpkeepReport) -> io::Result<()> {
         Ok(())
     }
 }

@@ -22,11 +22,11 @@ pub use body::{BodyFault, Head, MAX_SPEC_BYTES, MEDIA_TYPE, Payload, encode_head
 pub(crate) use body::{Intake, frame, read_spec};
 pub(crate) use id::lower_hex;
 pub use id::{JobId, NotAJobId};
-pub(crate) use jobs::CANCELLED;
 pub use jobs::{
     Admission, Clock, DoneJob, FetchFault, Follower, Job, Jobs, OutputStore, Outputs, Records, Refusal, Released, Room,
     Upload,
 };
+pub(crate) use jobs::{CANCELLED, KeptOutputs};
 pub use journal::{Accepted, Asked, Before, Grounds, JobBefore, Journal, TableRef};
 pub use limits::{Limits, TooLarge};
 pub use prepare::{PrepareFault, Prepared, RunFault};

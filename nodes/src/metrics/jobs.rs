@@ -5,6 +5,7 @@ use crate::{
     job::{Accepted, Asked, FailureKind, JobId, JobState, Journal, ModeSpec, ProgramKind},
     keys::ErasedKey,
     tables::Erased,
+    upkeep::UpkeepReport,
 };
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -139,6 +140,10 @@ impl Journal for Observed {
 
     fn erased_key(&self, key: &ErasedKey) -> io::Result<()> {
         self.journal.erased_key(key)
+    }
+
+    fn compared(&self, report: &UpkeepReport) -> io::Result<()> {
+        self.journal.compared(report)
     }
 
     fn running(&self, job: JobId) {

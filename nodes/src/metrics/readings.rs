@@ -95,6 +95,12 @@ impl Readings {
         )?;
         let help = "When the node's certificate expires, since 1970-01-01 UTC";
         table.gauge("certificate_expiry_timestamp_seconds", help, status.certificate.not_after as f64)?;
+        let compared = status.compared.unwrap_or_default();
+        let help =
+            "When the nodes last compared their stores and all shares did fit, since 1970-01-01 UTC; 0 for never";
+        table.gauge("compared_timestamp_seconds", help, compared.good_unix_ms as f64 / 1e3)?;
+        let help = "What did not fit when the nodes last compared their stores";
+        table.gauge("comparison_findings", help, compared.findings as f64)?;
         let ready = f64::from(u8::from(status.unready.is_empty()));
         table.gauge("ready", "1 if the node is ready: what /readyz says", ready)?;
         table.gauge(

@@ -9,6 +9,7 @@ use crate::{
     pki::Fingerprint,
     status::{NodeStatus, PeerStatus, SocketBuffers},
     store::{Space, Store, Value},
+    upkeep::Comparisons,
 };
 use std::{
     sync::{
@@ -39,6 +40,7 @@ pub(super) struct Health {
     pub(super) draining: Arc<AtomicBool>,
     pub(super) store: Arc<StoreHealth>,
     pub(super) audit: Arc<AuditLog>,
+    pub(super) comparisons: Arc<Comparisons>,
 }
 
 impl Health {
@@ -69,6 +71,7 @@ impl Health {
             certificate,
             draining,
             unready,
+            compared: Some(self.comparisons.status()),
         }
     }
 }

@@ -135,7 +135,7 @@ struct Opened {
 }
 
 impl Space {
-    const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Keys,
         Self::Templates,
         Self::Credentials,

@@ -1,6 +1,6 @@
 //! Epochs: the shares of a table are made anew from time to time, so that those of before are of no use to who has taken them from a node.
 
-use super::{TableSpec, archive::Copy};
+use super::archive::Copy;
 use crate::{job::JobId, store::Components};
 use chacha20::{
     ChaCha20Rng,
@@ -10,11 +10,11 @@ use hkdf::Hkdf;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
-use trefoil_circuits::program::RingKind;
+use trefoil_circuits::program::{RingKind, Shape};
 use trefoil_engine::Party;
 use zeroize::Zeroizing;
 
-/// Which shares of a table a node has: how often they were made anew, and in which session of the nodes the last time. Shares of one epoch fit together, and with no others.
+/// Which shares of a table, or of what a job has computed, a node has: how often they were made anew, and in which session of the nodes the last time. Shares of one epoch fit together, and with no others.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Epoch {
@@ -62,7 +62,7 @@ impl Epoch {
         hash.finalize().into()
     }
 
-    pub(super) fn is_first(&self) -> bool {
+    pub(crate) fn is_first(&self) -> bool {
         *self == Self::default()
     }
 }
@@ -100,7 +100,7 @@ impl Seed {
         Self(Zeroizing::new(hash.finalize().into()))
     }
 
-    /// The stream that a component of a table is changed by.
+    /// The stream that a component of a table, or of outputs, is changed by.
     fn stream(&self, table: &[u8; 32], component: usize) -> ChaCha20Rng {
         let mut key = Zeroizing::new([0; 32]);
         let info = [b"trefoil/v1/refresh".as_slice(), table, &[component as u8]].concat();
@@ -111,9 +111,9 @@ impl Seed {
     }
 }
 
-/// New components of a table, `own` and `next` of a party.
+/// New components of a table, or of the outputs of a job, `own` and `next` of a party.
 ///
-/// **Shape.** As the old ones: the bytes of all columns, one after the other.
+/// **Shape.** As the old ones: the bytes of all columns, or outputs, one after the other.
 ///
 /// **Cost.** Local: nothing is sent.
 ///
@@ -122,8 +122,8 @@ impl Seed {
 /// it is erased when the refresh has ended, at every node.
 ///
 /// **Source.** Herzberg, Jarecki, Krawczyk, Yung, *Proactive Secret Sharing*, CRYPTO 1995, section 3, for replicated shares.
-pub(super) fn renewed(
-    spec: &TableSpec,
+pub(crate) fn renewed(
+    columns: &[Shape],
     (table, me): (&[u8; 32], Party),
     seed: &Seed,
     old: &[Zeroizing<Vec<u8>>; 2],
@@ -131,10 +131,10 @@ pub(super) fn renewed(
     let renew = |old: &Zeroizing<Vec<u8>>, party: Party| {
         let mut new = Zeroizing::new(old.to_vec());
         match party {
-            Party::P0 | Party::P1 => change(spec, &mut new, &mut seed.stream(table, party.index()), Sign::Plus),
+            Party::P0 | Party::P1 => change(columns, &mut new, &mut seed.stream(table, party.index()), Sign::Plus),
             Party::P2 => {
                 for component in 0..2 {
-                    change(spec, &mut new, &mut seed.stream(table, component), Sign::Minus);
+                    change(columns, &mut new, &mut seed.stream(table, component), Sign::Minus);
                 }
             }
         }
@@ -153,11 +153,11 @@ enum Sign {
 const CHUNK: usize = 1 << 14;
 
 /// Adds a stream to a component, or takes it away, each column in its ring.
-fn change(spec: &TableSpec, component: &mut [u8], stream: &mut ChaCha20Rng, sign: Sign) {
+fn change(columns: &[Shape], component: &mut [u8], stream: &mut ChaCha20Rng, sign: Sign) {
     let mut random = Zeroizing::new(vec![0; CHUNK]);
     let mut rest = component;
-    for (k, column) in spec.columns.iter().enumerate() {
-        let (entries, after) = rest.split_at_mut(spec.shape(k).component_bytes().min(rest.len()));
+    for column in columns {
+        let (entries, after) = rest.split_at_mut(column.component_bytes().min(rest.len()));
         rest = after;
         for part in entries.chunks_mut(CHUNK) {
             let random = &mut random[..part.len()];
@@ -198,7 +198,7 @@ impl fmt::Debug for Seed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tables::{ColumnSpec, UploadId};
+    use crate::tables::{ColumnSpec, TableSpec, UploadId};
     use proptest::prelude::*;
 
     fn spec(rows: u64) -> TableSpec {
@@ -243,7 +243,7 @@ mod tests {
             });
             let seed = Seed::new(&[fill, 1, 2].map(|k| Zeroizing::new([k as u8; 32])));
             let held = Party::ALL.map(|me| [me, me.next()].map(|p| Zeroizing::new(old[p.index()].clone())));
-            let new = Party::ALL.map(|me| renewed(&spec, (&[7; 32], me), &seed, &held[me.index()]));
+            let new = Party::ALL.map(|me| renewed(&spec.shapes(), (&[7; 32], me), &seed, &held[me.index()]));
             for me in Party::ALL {
                 prop_assert_eq!(&new[me.index()][1], &new[me.next().index()][0], "both holders have the same");
             }
@@ -254,7 +254,7 @@ mod tests {
                 prop_assert!(same <= bytes / 64 + 8, "{} of {} bytes", same, bytes);
             }
             // Another table, or another seed, changes otherwise.
-            let other = renewed(&spec, (&[8; 32], Party::P0), &seed, &held[0]);
+            let other = renewed(&spec.shapes(), (&[8; 32], Party::P0), &seed, &held[0]);
             prop_assert_ne!(&other[0], &new[0][0]);
         }
     }

@@ -19,6 +19,7 @@ mod unfinished;
 pub use accounts::TableRefusal;
 pub use arriving::{Arriving, TableFault};
 pub use customers::Customers;
+pub(crate) use epoch::renewed;
 pub use epoch::{Content, Epoch, Seed};
 pub use expiry::{Clock, Erased, Expires, Expiry};
 pub use names::{ColumnName, TableName, UploadId};

@@ -274,6 +274,11 @@ impl TableSpec {
         }
     }
 
+    /// Those of all columns.
+    pub(super) fn shapes(&self) -> Vec<Shape> {
+        (0..self.columns.len()).map(|k| self.shape(k)).collect()
+    }
+
     /// The places of columns, by name; of all columns if none is named.
     ///
     /// # Errors

@@ -167,7 +167,7 @@ impl TableStore {
         let (old, copy) = (table.content(), Copy(self.copy.fetch_add(1, Ordering::Relaxed)));
         let (renewing, seed, epoch) = (table.clone(), seed.clone(), old.epoch.after(session));
         let components = tokio::task::spawn_blocking(move || {
-            renewed(renewing.spec(), (renewing.digest(), me), &seed, &old.components)
+            renewed(&renewing.spec().shapes(), (renewing.digest(), me), &seed, &old.components)
         });
         table.prepare(Content { epoch, copy, components: components.await? }).await?;
         Ok(epoch)

@@ -2,13 +2,14 @@
 
 use super::{
     Finding,
+    shares::{Holdings, ShareAt},
     talk::{Broken, Talk},
 };
 use crate::{
-    job::Sha256Hex,
+    job::{JobId, KeptOutputs, Sha256Hex},
     keys::KeyId,
     pki::ClientName,
-    store::{Space, Store},
+    store::Space,
     tables::{Epoch, StoredTable, TableKey, TableName, TableStore},
 };
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,8 @@ const SHARES: &str = "share/";
 #[serde(deny_unknown_fields)]
 pub(super) struct Inventory {
     pub(super) tables: Vec<TableAt>,
+    /// What jobs have computed and nobody has fetched.
+    pub(super) outputs: Vec<OutputsAt>,
     /// Names of records.
     pub(super) templates: Vec<String>,
     pub(super) keys: Vec<KeyId>,
@@ -44,7 +47,19 @@ pub(super) struct TableAt {
     pub(super) pending: Option<Epoch>,
 }
 
-/// What is to be done about new shares of a table that a broken-off refresh has left.
+/// The outputs of a job at a node.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OutputsAt {
+    pub(super) job: JobId,
+    /// Of its specification.
+    pub(super) sha256: Sha256Hex,
+    pub(super) epoch: Epoch,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) pending: Option<Epoch>,
+}
+
+/// What is to be done about new shares that a broken-off refresh has left.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Settlement {
     /// All have the same, and nothing beside them.
@@ -58,16 +73,24 @@ pub(super) enum Settlement {
 }
 
 impl Inventory {
-    pub(super) async fn take(store: &Store, tables: &TableStore, keys: Vec<KeyId>) -> Result<Self, Broken> {
-        let templates = store.list(Space::Templates, SHARES).await.map_err(|e| Broken::Own(e.to_string()))?;
+    /// What there is here. With it how many jobs have outputs of one component, as the version before wrote them.
+    pub(super) async fn take(here: Holdings<'_>, keys: Vec<KeyId>) -> Result<(Self, usize), Broken> {
+        let templates = here.store.list(Space::Templates, SHARES).await.map_err(|e| Broken::Own(e.to_string()))?;
         let templates = templates.into_iter().filter_map(|name| String::from_utf8(name).ok()).collect();
-        let all = tables.all();
+        let all = here.tables.all();
         for table in &all {
             if let Err(fault) = table.reconcile().await {
                 tracing::warn!("{}: {fault}", table.key());
             }
         }
-        Ok(Self { tables: all.iter().map(TableAt::of).collect(), templates, keys })
+        let kept = here.jobs.kept().await.map_err(|e| Broken::Own(e.to_string()))?;
+        let (whole, halves): (Vec<_>, Vec<_>) = kept.into_iter().partition(|kept| kept.is_whole);
+        let outputs = whole.into_iter().map(|kept| {
+            let KeptOutputs { job, sha256, epoch, pending, .. } = kept;
+            OutputsAt { job, sha256, epoch, pending }
+        });
+        let tables = all.iter().map(TableAt::of).collect();
+        Ok((Self { tables, outputs: outputs.collect(), templates, keys }, halves.len()))
     }
 
     /// What each of the nodes has.
@@ -135,6 +158,18 @@ pub(super) fn tables_for(all: &[Inventory; 3], lost: Party) -> (Vec<(TableKey, V
     (common, findings)
 }
 
+/// The outputs that some nodes all have, each with what all say of it that have it. What one of them lacks was deleted there, or is about to be.
+pub(super) fn outputs(all: &[Inventory; 3], of: &[Party]) -> Vec<Vec<ShareAt>> {
+    let mut at: BTreeMap<(JobId, [u8; 32]), BTreeMap<Party, &OutputsAt>> = BTreeMap::new();
+    for party in Party::ALL {
+        for outputs in &all[party.index()].outputs {
+            at.entry((outputs.job, outputs.sha256.0)).or_default().insert(party, outputs);
+        }
+    }
+    at.retain(|_, at| of.iter().all(|party| at.contains_key(party)));
+    at.into_values().map(|at| at.into_values().cloned().map(ShareAt::Outputs).collect()).collect()
+}
+
 /// What some nodes all have of a list of names, in order; the others as findings.
 pub(super) fn names<T: Clone + Ord>(
     lists: [&[T]; 3],
@@ -156,17 +191,17 @@ pub(super) fn names<T: Clone + Ord>(
     (common.into_iter().map(|(name, _)| name.clone()).collect(), rest.into_iter().map(missing).collect())
 }
 
-/// How new shares of a table are settled. All nodes come to the same, out of what they have told each other.
+/// How new shares are settled. All nodes come to the same, out of what they have told each other.
 ///
 /// Nobody honest has shares in use before all have prepared them, and no refresh is under way: a node takes part in one session about its store at a time.
-pub(super) fn settlement(at: &[TableAt]) -> Settlement {
-    let have = |epoch: Epoch| at.iter().all(|table| table.epoch == epoch || table.pending == Some(epoch));
-    let Some(common) = at.iter().map(|table| table.epoch).find(|epoch| have(*epoch)) else {
+pub(super) fn settlement(at: &[ShareAt]) -> Settlement {
+    let have = |epoch: Epoch| at.iter().all(|share| share.epoch() == epoch || share.pending() == Some(epoch));
+    let Some(common) = at.iter().map(ShareAt::epoch).find(|epoch| have(*epoch)) else {
         return Settlement::Apart;
     };
-    if at.iter().any(|table| table.epoch != common) {
+    if at.iter().any(|share| share.epoch() != common) {
         Settlement::Commit(common)
-    } else if at.iter().any(|table| table.pending.is_some()) {
+    } else if at.iter().any(|share| share.pending().is_some()) {
         // In use at nobody: even if all have prepared them, the old ones are as good.
         Settlement::Abandon
     } else {
@@ -209,9 +244,10 @@ mod tests {
             ([&new, &old, &prepared], Settlement::Apart),
             ([&new, &new, &old], Settlement::Apart),
         ] {
-            assert_eq!(settlement(&states.map(Clone::clone)), due, "{states:?}");
+            assert_eq!(settlement(&states.map(|at| ShareAt::Table(at.clone()))), due, "{states:?}");
         }
         // The node that had them in use is gone, and is rebuilt from the others.
+        let prepared = ShareAt::Table(prepared);
         assert_eq!(settlement(&[prepared.clone(), prepared]), Settlement::Abandon);
     }
 

@@ -1,12 +1,13 @@
-//! What has components that two nodes hold: tables and templates, each in one epoch.
+//! What has components that two nodes hold: tables, outputs and templates, each in one epoch.
 
 use super::{
-    inventory::{Inventory, TableAt},
+    inventory::{Inventory, OutputsAt, TableAt},
     talk::Broken,
 };
 use crate::{
+    job::{JobId, Jobs},
     store::{Space, Store, StoreError, Value},
-    tables::{Content, StoredTable, TableStore},
+    tables::{Content, Epoch, StoredTable},
 };
 use sha2::{Digest as _, Sha256};
 use std::{collections::HashSet, fmt, sync::Arc};
@@ -26,6 +27,8 @@ pub(super) struct Item {
 #[derive(Clone)]
 enum Shares {
     Table(Arc<Content>),
+    /// Of a job.
+    Outputs(Arc<Jobs>, JobId, Epoch),
     /// Those of a record.
     Template(String),
 }
@@ -49,6 +52,11 @@ impl Item {
         Self { name, label, shares: Shares::Table(table.content()) }
     }
 
+    pub(super) fn outputs(at: &OutputsAt, jobs: &Arc<Jobs>) -> Self {
+        let (name, label) = about_outputs(at);
+        Self { name, label, shares: Shares::Outputs(jobs.clone(), at.job, at.epoch) }
+    }
+
     pub(super) fn template(record: &str) -> Self {
         let (name, label) = about_template(record);
         Self { name, label, shares: Shares::Template(record.to_owned()) }
@@ -62,10 +70,20 @@ impl Item {
         self.label
     }
 
+    /// Whether those whom it concerns delete it all the time.
+    pub(super) fn is_passing(&self) -> bool {
+        matches!(self.shares, Shares::Outputs(..))
+    }
+
     /// One of the two components, `own` or `next`.
     pub(super) async fn component(&self, store: &Store, k: usize) -> Result<Component, Broken> {
         match &self.shares {
             Shares::Table(content) => Ok(Component::Table(content.clone(), k)),
+            Shares::Outputs(jobs, job, epoch) => {
+                let found = jobs.kept_component(*job, *epoch, k).await.map_err(own)?;
+                let (_, component) = found.ok_or_else(|| Broken::Own(format!("{self} are not there any more")))?;
+                Ok(Component::Outputs(component))
+            }
             Shares::Template(record) => {
                 let value = store.get(Space::Templates, record.as_bytes()).await.map_err(own)?;
                 let value = value.ok_or_else(|| Broken::Own(format!("{self} is not there any more")))?;
@@ -94,6 +112,14 @@ pub(super) fn about_table(at: &TableAt) -> (String, [u8; 32]) {
     (at.key().to_string(), hash.finalize().into())
 }
 
+/// How the outputs of a job are named, and their label.
+pub(super) fn about_outputs(at: &OutputsAt) -> (String, [u8; 32]) {
+    let mut hash = Sha256::new_with_prefix(b"trefoil/v1/witness/outputs");
+    hash.update(at.job.session().0);
+    hash.update(at.epoch.mark(&at.sha256.0));
+    (format!("the outputs of job {}", at.job), hash.finalize().into())
+}
+
 /// How the shares of a template are named, and their label.
 pub(super) fn about_template(record: &str) -> (String, [u8; 32]) {
     let hash = Sha256::new_with_prefix(b"trefoil/v1/witness/template").chain_update(record);
@@ -110,6 +136,7 @@ pub(super) fn mark_of(label: [u8; 32], salt: &Salt, component: &[u8]) -> Mark {
 /// A component, or where it is.
 pub(super) enum Component {
     Table(Arc<Content>, usize),
+    Outputs(Value),
     Template(Value, usize),
 }
 
@@ -117,6 +144,7 @@ impl Component {
     pub(super) fn bytes(&self) -> &[u8] {
         match self {
             Self::Table(content, k) => content.component(*k),
+            Self::Outputs(component) => component,
             Self::Template(value, k) => {
                 let (own, next) = value.split_at(value.len() / 2);
                 [own, next][*k % 2]
@@ -150,7 +178,8 @@ impl Witness {
 pub(super) async fn forget_others(store: &Store, mine: &Inventory) -> Result<(), Broken> {
     let tables = mine.tables.iter().map(|at| about_table(at).1);
     let templates = mine.templates.iter().map(|record| about_template(record).1);
-    let held: HashSet<[u8; 32]> = tables.chain(templates).collect();
+    let outputs = mine.outputs.iter().map(|at| about_outputs(at).1);
+    let held: HashSet<[u8; 32]> = tables.chain(templates).chain(outputs).collect();
     let write = store.write(move |records| {
         for label in records.list(Space::Witnesses, b"")? {
             if !<[u8; 32]>::try_from(label.as_slice()).is_ok_and(|label| held.contains(&label)) {
@@ -160,12 +189,6 @@ pub(super) async fn forget_others(store: &Store, mine: &Inventory) -> Result<(),
         Ok::<_, StoreError>(())
     });
     write.await.map_err(own)
-}
-
-/// The items that all three nodes have.
-pub(super) fn of(tables: &TableStore, at: &[TableAt], templates: &[String]) -> Vec<Item> {
-    let table = |at: &TableAt| at.here(tables).map(|table| Item::table(at, &table));
-    at.iter().filter_map(table).chain(templates.iter().map(|record| Item::template(record))).collect()
 }
 
 /// Of the node's own store.

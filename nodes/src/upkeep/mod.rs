@@ -1,5 +1,6 @@
 //! What the three nodes do with their stores together, when an operator asks for it: compare the shares that two of them hold, make all shares anew, and give a node that has lost its store its shares again.
 
+mod automatic;
 mod compare;
 mod inventory;
 mod items;
@@ -7,9 +8,11 @@ mod rebuild;
 mod records;
 mod refresh;
 mod service;
+mod shares;
 mod spec;
 mod talk;
 
+pub use automatic::{Comparisons, UpkeepSettings};
 pub use service::{Upkeep, UpkeepConfig, UpkeepFault};
 pub use spec::{Finding, Task, Unwitnessed, UpkeepReport, UpkeepSpec};
 

@@ -5,12 +5,13 @@
 
 use super::{
     Finding, Unwitnessed, UpkeepConfig, UpkeepSpec,
-    inventory::TableAt,
-    items::{self, Item, Mark, Salt, Witness, mark_of},
+    items::{self, Mark, Salt, Witness, mark_of},
     records,
+    shares::{Holdings, ShareAt},
     talk::{Broken, PIECE, Talk},
 };
 use crate::{
+    job::DoneJob,
     keys::KeyId,
     store::{Space, Value},
     tables::{StoredTable, TableRecord},
@@ -28,8 +29,8 @@ const LONGEST_TEMPLATE: u64 = 1 << 20;
 /// The longest description of a table.
 const LONGEST: usize = 4 << 20;
 
-/// What was rebuilt: tables, templates and keys.
-pub(super) type Rebuilt = (Vec<TableAt>, Vec<String>, Vec<KeyId>);
+/// What was rebuilt: tables and outputs, templates, and keys.
+pub(super) type Rebuilt = (Vec<ShareAt>, Vec<String>, Vec<KeyId>);
 
 /// What a node that has its store says of an item before it sends its component.
 #[derive(Debug, Deserialize, Serialize)]
@@ -38,7 +39,11 @@ struct Described {
     /// Bytes of the component; `None` if the item is not there any more.
     bytes: Option<u64>,
     /// Of a table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     table: Option<TableRecord>,
+    /// Of a job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    job: Option<DoneJob>,
 }
 
 /// What a node remembers of an item: the salt of the component that it sends, and the mark of the one that the other sends.
@@ -49,7 +54,7 @@ struct Remembered {
 
 /// One thing to rebuild.
 enum Piece<'a> {
-    Table(&'a TableAt),
+    Share(&'a ShareAt),
     Template(&'a str),
 }
 
@@ -61,13 +66,13 @@ enum Piece<'a> {
 pub(super) async fn rebuild(
     talk: &mut Talk,
     (config, spec, lost): (&UpkeepConfig, &UpkeepSpec, Party),
-    tables: &[TableAt],
+    shares: &[ShareAt],
     (templates, keys): (&[String], &[KeyId]),
 ) -> Result<(Rebuilt, Vec<Finding>), Broken> {
     let (mut rebuilt, mut findings) = ((Vec::new(), Vec::new(), Vec::new()), Vec::new());
     // Who has templates needs the lists of them, and what counts them.
     findings.extend(records::rebuild(talk, &config.store, lost).await?);
-    let pieces = tables.iter().map(Piece::Table).chain(templates.iter().map(|record| Piece::Template(record)));
+    let pieces = shares.iter().map(Piece::Share).chain(templates.iter().map(|record| Piece::Template(record)));
     for piece in pieces {
         let outcome = if talk.me() == lost {
             let outcome = receive(talk, (config, spec), &piece).await?;
@@ -87,7 +92,7 @@ pub(super) async fn rebuild(
             }
         };
         match (outcome, &piece) {
-            (Ok(()), Piece::Table(at)) => rebuilt.0.push((*at).clone()),
+            (Ok(()), Piece::Share(at)) => rebuilt.0.push((*at).clone()),
             (Ok(()), Piece::Template(record)) => rebuilt.1.push((*record).to_owned()),
             (Err(finding), _) => findings.push(finding),
         }
@@ -123,7 +128,7 @@ pub(super) async fn rebuild(
 impl Piece<'_> {
     fn about(&self) -> (String, [u8; 32]) {
         match self {
-            Self::Table(at) => items::about_table(at),
+            Self::Share(at) => at.about(),
             Self::Template(record) => items::about_template(record),
         }
     }
@@ -133,12 +138,21 @@ impl Piece<'_> {
 async fn send(talk: &mut Talk, (config, lost): (&UpkeepConfig, Party), piece: &Piece<'_>) -> Result<(), Broken> {
     // The node before the lost one has the component as its next, the node after it as its own.
     let k = usize::from(talk.me() == lost.prev());
-    let (item, table) = match piece {
-        Piece::Table(at) => match at.here(&config.tables) {
-            Some(table) => (Some(Item::table(at, &table)), Some(TableRecord::of(&table))),
-            None => (None, None),
-        },
-        Piece::Template(record) => (Some(Item::template(record)), None),
+    let here = Holdings { store: &config.store, tables: &config.tables, jobs: &config.jobs };
+    let item = match piece {
+        Piece::Share(at) => here.items(std::slice::from_ref(*at), &[]).pop(),
+        Piece::Template(record) => here.items(&[], &[(*record).to_owned()]).pop(),
+    };
+    let table = match piece {
+        Piece::Share(ShareAt::Table(at)) => at.here(&config.tables).map(|table| TableRecord::of(&table)),
+        _ => None,
+    };
+    let job = match piece {
+        Piece::Share(ShareAt::Outputs(at)) => {
+            let found = config.jobs.kept_component(at.job, at.epoch, k).await.map_err(items::own)?;
+            found.map(|(job, _)| job)
+        }
+        _ => None,
     };
     let component = match &item {
         Some(item) => item.component(&config.store, k).await.ok(),
@@ -150,7 +164,7 @@ async fn send(talk: &mut Talk, (config, lost): (&UpkeepConfig, Party), piece: &P
     };
     let bytes = component.as_ref().map(|component| component.bytes().len() as u64);
     let remembered = witness.map(|witness| [*witness.salts[k], witness.third].concat()).unwrap_or_default();
-    let text = serde_json::to_vec(&Described { bytes, table }).map_err(|e| Broken::Own(e.to_string()))?;
+    let text = serde_json::to_vec(&Described { bytes, table, job }).map_err(|e| Broken::Own(e.to_string()))?;
     talk.tell(lost, text.into()).await?;
     talk.tell(lost, Bytes::from_owner(Zeroizing::new(remembered))).await?;
     if talk.hear(lost, 1).await?[..] == [1]
@@ -182,7 +196,7 @@ async fn receive(
     }
     let [before, after]: [Described; 2] =
         described.try_into().map_err(|_| Broken::Own("two descriptions".to_owned()))?;
-    let expected = expected(piece, [&before, &after]);
+    let expected = expected(piece, [&before, &after], config.jobs.limits().all_output_bytes);
     let mut suspects = Vec::new();
     let wanted = match (&expected, &remembered[0], &remembered[1]) {
         (Err(cause), ..) => Err(cause.clone()),
@@ -231,8 +245,12 @@ async fn receive(
             return Ok(Err(Finding::new(name, cause).suspecting(from)));
         }
     }
-    let table = before.table.zip(after.table).map(|(one, other)| one.with_uses_of(&other));
-    let kept = keep(config, piece, table, components);
+    let described = Described {
+        bytes: None,
+        table: before.table.zip(after.table).map(|(one, other)| one.with_uses_of(&other)),
+        job: before.job,
+    };
+    let kept = keep(config, piece, described, components);
     Ok(talk.working(kept).await?.map_err(|cause| Finding::new(name, cause)))
 }
 
@@ -261,19 +279,33 @@ fn is_as_remembered(
 }
 
 /// The bytes of each component, if both nodes describe the same.
-fn expected(piece: &Piece<'_>, said: [&Described; 2]) -> Result<usize, String> {
+fn expected(piece: &Piece<'_>, said: [&Described; 2], most: u64) -> Result<usize, String> {
     let [Some(bytes), Some(other)] = said.map(|said| said.bytes) else {
         return Err("it was deleted meanwhile".to_owned());
     };
     let differ = || "the two nodes describe it otherwise, so that one of them deviates; nothing was taken".to_owned();
     match (piece, &said[0].table, &said[1].table) {
-        (Piece::Table(at), Some(one), Some(two)) => {
+        (Piece::Share(ShareAt::Table(at)), Some(one), Some(two)) => {
             if !one.is_same(two) || one.spec.digest(&at.key()) != at.sha256.0 {
                 return Err(differ());
             }
             let due = one.spec.component_bytes()?;
             if [bytes, other] != [due as u64; 2] {
                 return Err(differ());
+            }
+            Ok(due)
+        }
+        (Piece::Share(ShareAt::Outputs(at)), None, None) => {
+            let (Some(one), Some(two)) = (&said[0].job, &said[1].job) else { return Err(differ()) };
+            let is_due = one.accepted.job == at.job && one.accepted.digest == at.sha256 && one.epoch() == at.epoch;
+            let due = one.component_bytes()?;
+            if !one.is_same(two) || !is_due || [bytes, other] != [due as u64; 2] {
+                return Err(differ());
+            }
+            if bytes > most {
+                return Err(format!(
+                    "its outputs have {bytes} bytes, more than limits.all_output_bytes of this node ({most})"
+                ));
             }
             Ok(due)
         }
@@ -288,17 +320,19 @@ fn expected(piece: &Piece<'_>, said: [&Described; 2]) -> Result<usize, String> {
 async fn keep(
     config: &UpkeepConfig,
     piece: &Piece<'_>,
-    table: Option<TableRecord>,
+    described: Described,
     components: [Zeroizing<Vec<u8>>; 2],
 ) -> Result<(), String> {
-    match (piece, table) {
-        (Piece::Table(at), Some(record)) => config
-            .tables
-            .restore((at.key(), at.epoch), record, components)
-            .await
-            .map(|_: Arc<StoredTable>| ())
-            .map_err(|fault| fault.to_string()),
-        (Piece::Template(record), _) => {
+    match piece {
+        Piece::Share(ShareAt::Table(at)) => {
+            let record = described.table.ok_or("it was not described")?;
+            let restored = config.tables.restore((at.key(), at.epoch), record, components).await;
+            restored.map(|_: Arc<StoredTable>| ()).map_err(|fault| fault.to_string())
+        }
+        Piece::Share(ShareAt::Outputs(_)) => {
+            config.jobs.take_back(described.job.ok_or("it was not described")?, components).await
+        }
+        Piece::Template(record) => {
             let value = Value::new([components[0].as_slice(), components[1].as_slice()].concat());
             let (store, record) = (&config.store, record.as_bytes().to_vec());
             let write = store.write(move |records| match records.get(Space::Templates, &record)? {
@@ -307,7 +341,6 @@ async fn keep(
             });
             write.await.map_err(|e| e.to_string())
         }
-        (Piece::Table(_), None) => Err("it was not described".to_owned()),
     }
 }
 

@@ -1,23 +1,34 @@
 //! A node's part in the upkeep of the stores.
 
 use super::{
-    Finding, Task, UpkeepReport, UpkeepSpec,
+    Comparisons, Finding, Task, UpkeepReport, UpkeepSpec,
     compare::compare,
-    inventory::{Inventory, TableAt, names, tables, tables_for},
+    inventory::{Inventory, names, outputs, tables, tables_for},
     items::{self, Item},
     rebuild::rebuild,
     refresh::{refresh, settle},
+    shares::{Holdings, ShareAt},
     spec::first,
     talk::{Broken, Talk, path},
 };
 use crate::{
     auth::{Auth, RefreshSpec, user_of_shares},
-    job::{Failure, FailureKind, JobId, Sessions, failure},
+    job::{Failure, FailureKind, JobId, Jobs, Journal, Session, Sessions, failure},
     keys::{KeyFault, KeyId, Keys},
     store::Store,
-    tables::{TableKey, TableStore, UploadId},
+    tables::{TableStore, UploadId},
 };
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::{MutexGuard, Notify};
 use tracing::{error, info, warn};
 use trefoil_engine::Party;
 
@@ -29,12 +40,16 @@ pub struct UpkeepConfig {
     pub store: Store,
     /// The tables.
     pub tables: Arc<TableStore>,
+    /// What jobs have computed.
+    pub jobs: Arc<Jobs>,
     /// The signing keys.
     pub keys: Arc<Keys>,
     /// The templates.
     pub auth: Arc<Auth>,
     /// How the node meets the others.
     pub sessions: Arc<dyn Sessions>,
+    /// What is remembered of comparisons.
+    pub comparisons: Arc<Comparisons>,
 }
 
 /// The upkeep of a node's stores.
@@ -42,7 +57,14 @@ pub struct Upkeep {
     config: UpkeepConfig,
     /// One at a time: what is prepared and not in use is left by one that has ended.
     turn: tokio::sync::Mutex<()>,
+    /// Whether that one is a comparison that nobody has asked for.
+    automatic: AtomicBool,
+    /// An operator wants its turn.
+    wanted: Notify,
 }
+
+/// How long an operator waits for the end of a comparison that nobody has asked for.
+const YIELD: Duration = Duration::from_secs(10);
 
 /// Why there was no upkeep.
 #[derive(Debug, thiserror::Error)]
@@ -59,17 +81,20 @@ pub enum UpkeepFault {
 }
 
 /// What all three nodes have, whose shares fit.
-struct Common {
-    tables: Vec<TableAt>,
+pub(super) struct Common {
+    shares: Vec<ShareAt>,
     templates: Vec<String>,
     keys: Vec<KeyId>,
     findings: Vec<Finding>,
+    /// Jobs of which this node has one component of the outputs.
+    halves: usize,
 }
 
 impl Upkeep {
     /// With these stores.
     pub fn new(config: UpkeepConfig) -> Arc<Self> {
-        Arc::new(Self { config, turn: tokio::sync::Mutex::default() })
+        let (turn, automatic, wanted) = (tokio::sync::Mutex::default(), AtomicBool::new(false), Notify::new());
+        Arc::new(Self { config, turn, automatic, wanted })
     }
 
     /// Takes this node's part, when the others take theirs. Who may ask for it the node's policy says. Goes on if it is dropped.
@@ -80,14 +105,19 @@ impl Upkeep {
         let lost = spec.lost(task).map_err(UpkeepFault::Invalid)?;
         let this = self.clone();
         let run = tokio::spawn(async move {
-            let _turn = this.turn.try_lock().map_err(|_| UpkeepFault::UnderWay)?;
+            let _turn = this.turn().await?;
             info!("{task} of the store begins, in session {}", spec.session);
-            let (mut report, common) = this.together(task, &spec, lost).await?;
+            let session = this.join(task, &spec).await?;
+            let (mut report, common) = this.together(session, task, (&spec, lost)).await?;
             if task == Task::Refresh {
                 this.renew(&spec, &common, &mut report).await;
                 // New shares are remembered as those before them were.
                 let after = UpkeepSpec { session: JobId::from(spec.part("compare")), ..spec };
-                match this.together(Task::Compare, &after, None).await {
+                let compared = async {
+                    let session = this.join(Task::Compare, &after).await?;
+                    this.together(session, Task::Compare, (&after, None)).await
+                };
+                match compared.await {
                     Ok((compared, _)) => {
                         report.bytes = compared.bytes;
                         report.findings.extend(compared.findings);
@@ -102,8 +132,9 @@ impl Upkeep {
             }
             report.findings = first(report.findings);
             info!(
-                "{task} of the store is done: {} tables, {} templates, {} keys, {} findings",
+                "{task} of the store is done: {} tables, {} jobs with outputs, {} templates, {} keys, {} findings",
                 report.tables,
+                report.outputs,
                 report.templates,
                 report.keys,
                 report.findings.len()
@@ -117,15 +148,63 @@ impl Upkeep {
         })
     }
 
+    fn holdings(&self) -> Holdings<'_> {
+        let UpkeepConfig { store, tables, jobs, .. } = &self.config;
+        Holdings { store, tables, jobs }
+    }
+
+    /// This node's turn: one at a time, and what nobody has asked for makes room.
+    async fn turn(&self) -> Result<MutexGuard<'_, ()>, UpkeepFault> {
+        if let Ok(turn) = self.turn.try_lock() {
+            return Ok(turn);
+        }
+        if !self.automatic.load(Ordering::Acquire) {
+            return Err(UpkeepFault::UnderWay);
+        }
+        self.wanted.notify_one();
+        tokio::time::timeout(YIELD, self.turn.lock()).await.map_err(|_| UpkeepFault::UnderWay)
+    }
+
+    /// Does what nobody has asked for, until an operator wants something. `None` if there is no turn, or not to its end.
+    pub(super) async fn unless_wanted<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let _turn = self.turn.try_lock().ok()?;
+        self.automatic.store(true, Ordering::Release);
+        let done = tokio::select! {
+            biased;
+            () = self.wanted.notified() => None,
+            done = work => Some(done),
+        };
+        self.automatic.store(false, Ordering::Release);
+        done
+    }
+
+    /// Whether jobs are under way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.config.jobs.load().0 > 0
+    }
+
+    pub(super) fn journal(&self) -> &dyn Journal {
+        self.config.jobs.journal()
+    }
+
+    pub(super) fn comparisons(&self) -> &Comparisons {
+        &self.config.comparisons
+    }
+
+    /// Waits until the others have come too.
+    pub(super) async fn join(&self, task: Task, spec: &UpkeepSpec) -> Result<Box<dyn Session>, UpkeepFault> {
+        let joined = self.config.sessions.join(spec.session.session(), spec.digest(task)).await;
+        joined.map_err(UpkeepFault::Together)
+    }
+
     /// What the nodes do in one session.
-    async fn together(
+    pub(super) async fn together(
         &self,
+        session: Box<dyn Session>,
         task: Task,
-        spec: &UpkeepSpec,
-        lost: Option<Party>,
+        (spec, lost): (&UpkeepSpec, Option<Party>),
     ) -> Result<(UpkeepReport, Common), UpkeepFault> {
         let (me, id) = (self.config.me, spec.session.session());
-        let session = self.config.sessions.join(id, spec.digest(task)).await.map_err(UpkeepFault::Together)?;
         let net = session.network();
         let result = async {
             let mut talk = Talk::new(me, net.open(id, path()).await?);
@@ -146,7 +225,12 @@ impl Upkeep {
         });
         session.end(broken.as_ref());
         match (result, broken) {
-            (Ok(report), _) => Ok(report),
+            (Ok(done), _) => {
+                if task == Task::Compare {
+                    self.comparisons().record(&done.0).await;
+                }
+                Ok(done)
+            }
             (Err(_), failure) => Err(UpkeepFault::Together(failure.unwrap_or_else(|| {
                 Failure::new(FailureKind::Internal, "it has failed without a cause; please report this")
             }))),
@@ -157,15 +241,22 @@ impl Upkeep {
     async fn keep_up(&self, talk: &mut Talk, task: Task, spec: &UpkeepSpec) -> Result<(UpkeepReport, Common), Broken> {
         let mut common = self.common(talk, None).await?;
         if task == Task::Refresh {
-            let (fresh, findings) = refresh(talk, (&self.config.tables, spec), common.tables).await?;
+            let (fresh, mut findings) = refresh(talk, (self.holdings(), spec), common.shares).await?;
+            if common.halves > 0 {
+                let cause = format!(
+                    "{} wrote them before it was of this version, with one of their two components, so that they could not be made anew; their clients fetch and delete them, or they go when limits.retention is over",
+                    self.config.me
+                );
+                findings.push(Finding::new(format!("the outputs of {} jobs", common.halves), cause));
+            }
             // What the nodes do not have in common is told by the comparison that follows.
-            common = Common { tables: fresh, findings, ..common };
+            common = Common { shares: fresh, findings, ..common };
             return self.report(&[], common, task).await;
         }
         let items = self.items(talk, &mut common).await?;
         let found = compare(talk, &self.config.store, &items).await?;
         let forgetting = async {
-            let mine = Inventory::take(&self.config.store, &self.config.tables, Vec::new()).await?;
+            let (mine, _) = Inventory::take(self.holdings(), Vec::new()).await?;
             items::forget_others(&self.config.store, &mine).await
         };
         talk.working(forgetting).await??;
@@ -177,15 +268,17 @@ impl Upkeep {
     async fn common(&self, talk: &mut Talk, lost: Option<Party>) -> Result<Common, Broken> {
         let taking = async {
             let keys = self.config.keys.all().await.map_err(|e| Broken::Own(e.to_string()))?;
-            Inventory::take(&self.config.store, &self.config.tables, keys).await
+            Inventory::take(self.holdings(), keys).await
         };
-        let mine = talk.working(taking).await??;
+        let (mine, halves) = talk.working(taking).await??;
         let all = mine.share(talk).await?;
         let peers = lost.map(Party::peers);
         let of: &[Party] = peers.as_ref().map_or(&Party::ALL, |peers| peers);
         let (at, mut findings) = lost.map_or_else(|| tables(&all, of), |lost| tables_for(&all, lost));
-        let held: BTreeSet<TableKey> = at.iter().filter(|(_, at)| at.len() == 3).map(|(key, _)| key.clone()).collect();
-        let (mut tables, more) = settle(talk, &self.config.tables, at).await?;
+        let at = at.into_iter().map(|(_, at)| at.into_iter().map(ShareAt::Table).collect());
+        let at: Vec<Vec<ShareAt>> = at.chain(outputs(&all, of)).collect();
+        let held: BTreeSet<String> = at.iter().filter(|at| at.len() == 3).map(|at| at[0].name()).collect();
+        let (mut shares, more) = settle(talk, self.holdings(), at).await?;
         findings.extend(more);
         let (templates, more) =
             names(all.each_ref().map(|x| &x.templates[..]), of, |name| items::about_template(name).0);
@@ -196,16 +289,16 @@ impl Upkeep {
         if let Some(lost) = lost {
             // What it has it keeps.
             let all = &all[lost.index()];
-            tables.retain(|at| !held.contains(&at.key()));
+            shares.retain(|at| !held.contains(&at.name()));
             templates.retain(|name| !all.templates.contains(name));
             keys.retain(|id| !all.keys.contains(id));
         }
-        Ok(Common { tables, templates, keys, findings })
+        Ok(Common { shares, templates, keys, findings, halves })
     }
 
     /// What is there to be compared at all three nodes: one may have been deleted meanwhile.
     async fn items(&self, talk: &mut Talk, common: &mut Common) -> Result<Vec<Item>, Broken> {
-        let items = items::of(&self.config.tables, &common.tables, &common.templates);
+        let items = self.holdings().items(&common.shares, &common.templates);
         let mine: Vec<String> = items.iter().map(|item| hex::encode(item.label())).collect();
         let all = talk.share(&mine).await?;
         let sets = all.map(|labels| labels.into_iter().collect::<BTreeSet<_>>());
@@ -218,9 +311,11 @@ impl Upkeep {
             bytes += item.component(&self.config.store, 0).await.map_or(0, |component| component.bytes().len() as u64);
         }
         let keys = if task == Task::Rebuild { common.keys.len() as u64 } else { 0 };
+        let outputs = common.shares.iter().filter(|at| at.is_passing()).count() as u64;
         let report = UpkeepReport {
             node: self.config.me.index() as u8,
-            tables: common.tables.len() as u64,
+            tables: common.shares.len() as u64 - outputs,
+            outputs,
             templates: common.templates.len() as u64,
             keys,
             bytes,
@@ -234,9 +329,9 @@ impl Upkeep {
         let mut common = self.common(talk, Some(lost)).await?;
         let config = &self.config;
         let (kept, more) =
-            rebuild(talk, (config, spec, lost), &common.tables, (&common.templates, &common.keys)).await?;
+            rebuild(talk, (config, spec, lost), &common.shares, (&common.templates, &common.keys)).await?;
         common.findings.extend(more);
-        (common.tables, common.templates, common.keys) = kept;
+        (common.shares, common.templates, common.keys) = kept;
         let items = self.items(talk, &mut common).await?;
         self.report(&items, common, Task::Rebuild).await
     }

@@ -52,6 +52,9 @@ pub struct UpkeepReport {
     pub node: u8,
     /// Tables that were compared, made anew or rebuilt.
     pub tables: u64,
+    /// Jobs whose outputs are kept.
+    #[serde(default)]
+    pub outputs: u64,
     /// Templates.
     pub templates: u64,
     /// Signing keys.
@@ -106,7 +109,7 @@ impl UpkeepSpec {
 
     /// What the nodes compare before they talk.
     pub(super) fn digest(&self, task: Task) -> [u8; 32] {
-        let mut hash = Sha256::new_with_prefix(b"trefoil upkeep v1\0");
+        let mut hash = Sha256::new_with_prefix(b"trefoil upkeep v2\0");
         hash.update(task.name());
         hash.update([0, self.node.map_or(u8::MAX, |node| node), self.unwitnessed as u8]);
         hash.update(self.session.session().0);

@@ -2,9 +2,10 @@
 
 use super::*;
 use trefoil_nodes::{
-    config::STORE,
+    config::{AUDIT, STORE},
     local::{LocalUser, Seen},
-    upkeep::{Task, Unwitnessed, UpkeepReport, UpkeepSpec},
+    status::ComparisonStatus,
+    upkeep::{Task, Unwitnessed, UpkeepReport, UpkeepSettings, UpkeepSpec},
 };
 
 struct Kept {
@@ -12,18 +13,14 @@ struct Kept {
     operator: Client,
     values: [Vec<Z64>; 3],
     alice: LocalUser,
+    /// Jobs that are done, whose outputs the auditor leaves at the nodes.
+    done: Vec<JobId>,
 }
 
 /// A table of bank-a of 20,000 rows, which takes several parts on the disk, and a user of bank-b with a key.
 async fn kept() -> Kept {
     let world = World::start(Limits::default()).await;
-    let path = world.cluster.files().add_client(&name("operator"), Lifetime::days(1)).expect("a certificate");
-    let identity = Identity::named(&path).expect("an identity");
-    let operator = Client::connect(&world.file, &identity).await.expect("a client");
-    let values = numbers(60_000, 1);
-    world.client("bank-a").put_table(&table("income", 1, &values)).await.expect("stored");
-    let alice = LocalUser::enrol(world.client("bank-b"), "alice", 7, ModeSpec::Malicious).await.expect("enrolled");
-    Kept { world, operator, values, alice }
+    Box::pin(Kept::of(world)).await
 }
 
 fn session(node: Option<u8>) -> UpkeepSpec {
@@ -32,6 +29,16 @@ fn session(node: Option<u8>) -> UpkeepSpec {
 }
 
 impl Kept {
+    async fn of(world: World) -> Self {
+        let path = world.cluster.files().add_client(&name("operator"), Lifetime::days(1)).expect("a certificate");
+        let identity = Identity::named(&path).expect("an identity");
+        let operator = Client::connect(&world.file, &identity).await.expect("a client");
+        let values = numbers(60_000, 1);
+        world.client("bank-a").put_table(&table("income", 1, &values)).await.expect("stored");
+        let alice = LocalUser::enrol(world.client("bank-b"), "alice", 7, ModeSpec::Malicious).await.expect("enrolled");
+        Self { world, operator, values, alice, done: Vec::new() }
+    }
+
     async fn upkeep(&self, task: Task, node: Option<u8>) -> [UpkeepReport; 3] {
         self.operator.upkeep(task, &session(node)).await.expect("done")
     }
@@ -50,10 +57,20 @@ impl Kept {
         job.wait().await.expect("done");
         let outcome = self.world.client("auditor").job(id).await.expect("there").outcome().await.expect("done");
         assert_eq!(outcome.z64(0).expect("sums"), expected([&self.values, &numbers(0, 1)], |x| x));
+        self.done.push(id);
+        self.fetches().await;
         let bank = self.world.client("bank-b").clone();
         self.alice.log_in(&bank, Seen::Own).await.expect("her eye");
         self.alice.log_in(&bank, Seen::Another).await.expect_err("another eye");
         self.alice.log_in(&bank, Seen::Own).await.expect("her eye again");
+    }
+
+    /// What was computed at any time is handed out, and fits.
+    async fn fetches(&self) {
+        for id in &self.done {
+            let outcome = self.world.client("auditor").job(*id).await.expect("there").outcome().await.expect("done");
+            assert_eq!(outcome.z64(0).expect("sums"), expected([&self.values, &numbers(0, 1)], |x| x));
+        }
     }
 
     async fn epochs(&self) -> [u64; 3] {
@@ -85,10 +102,13 @@ async fn a_node_that_has_lost_its_store_gets_its_shares_again_and_those_of_befor
     }
     assert_eq!(kept.epochs().await, [1; 3]);
     kept.computes().await;
-    kept.sound(Task::Refresh, None).await;
+    let refreshed = kept.sound(Task::Refresh, None).await;
+    assert_eq!(refreshed.map(|report| report.outputs), [1; 3]);
+    kept.fetches().await;
     kept.world.kill_all().await;
     assert_eq!(kept.epochs().await, [2; 3]);
     kept.computes().await;
+    assert_eq!(kept.sound(Task::Compare, None).await.map(|report| report.outputs), [2; 3]);
 
     // Shares of before are of no use.
     kept.world.cluster.kill(Party::P1).await;
@@ -108,6 +128,8 @@ async fn a_node_that_has_lost_its_store_gets_its_shares_again_and_those_of_befor
     kept.world.cluster.restart(Party::P1, &options).await.expect("it starts");
     let rebuilt = kept.sound(Task::Rebuild, Some(1)).await;
     assert!(rebuilt.iter().all(|report| (report.tables, report.templates, report.keys) == (1, 1, 1)), "{rebuilt:?}");
+    assert!(rebuilt.iter().all(|report| report.outputs == 2), "{rebuilt:?}");
+    kept.fetches().await;
     kept.computes().await;
     kept.sound(Task::Refresh, None).await;
     assert_eq!(kept.epochs().await, [3; 3]);
@@ -115,6 +137,7 @@ async fn a_node_that_has_lost_its_store_gets_its_shares_again_and_those_of_befor
     // A second time there is nothing to do.
     let again = kept.sound(Task::Rebuild, Some(1)).await;
     assert!(again.iter().all(|report| (report.tables, report.templates, report.keys) == (0, 0, 0)), "{again:?}");
+    assert!(again.iter().all(|report| report.outputs == 0), "{again:?}");
     kept.world.kill_all().await;
     kept.computes().await;
     kept.world.cluster.shutdown().await;
@@ -157,5 +180,49 @@ async fn shares_that_do_not_fit_are_found_and_those_never_compared_are_not_taken
     job.wait().await.expect("done");
     let outcome = kept.world.client("auditor").job(id).await.expect("there").outcome().await.expect("done");
     assert_eq!(outcome.z64(0).expect("sums"), expected([&second, &numbers(0, 1)], |x| x));
+    kept.world.cluster.shutdown().await;
+}
+
+/// Nobody asks for it: the nodes find out by themselves that their shares do not fit, and say so wherever somebody looks.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_nodes_compare_their_stores_by_themselves() {
+    let upkeep = UpkeepSettings { compare: Duration::from_secs(8) };
+    let settings = NodeSettings { upkeep, ..NodeSettings::default() };
+    let options = LocalOptions { settings, ..LocalOptions::of(env!("CARGO_BIN_EXE_trefoil")) };
+    let world = World::of(options).await;
+    let kept = Box::pin(Kept::of(world)).await;
+    let until = async |what: &str, holds: &dyn Fn(ComparisonStatus) -> bool| {
+        let waiting = async {
+            loop {
+                let all = kept.operator.status().await.map(|status| status.expect("it answers").compared);
+                if all.iter().all(|compared| compared.is_some_and(holds)) {
+                    return all.map(|compared| compared.expect("it is there"));
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_mins(2), waiting).await.unwrap_or_else(|_| panic!("not {what}"))
+    };
+    until("compared", &|compared| compared.good_unix_ms > 0 && compared.findings == 0).await;
+    // What P2 has of it does not fit to what P1 has.
+    let (described, values) = (spec_of(100), numbers(100, 1).concat());
+    for (party, share) in Party::ALL.into_iter().zip(split(&values).expect("randomness")) {
+        let mut components = share.as_bytes().concat();
+        components[77] ^= u8::from(party == Party::P2);
+        kept.world.put_at(party, 3, &described, &components).await;
+    }
+    let found = until("found", &|compared| compared.findings > 0).await;
+    assert!(found.iter().all(|compared| compared.good_unix_ms < compared.last_unix_ms), "{found:?}");
+    for party in Party::ALL {
+        let log = kept.world.cluster.files().node_dir(party).join(AUDIT);
+        let told =
+            |text: String| text.lines().any(|line| line.contains("store-compared") && line.contains("version 3"));
+        let files = std::fs::read_dir(log).expect("a directory").map(|file| file.expect("a file").path());
+        assert!(files.into_iter().any(|file| told(std::fs::read_to_string(file).unwrap_or_default())), "{party}");
+    }
+    // An operator goes before.
+    kept.world.client("bank-a").delete_table(&name("income"), 3).await.expect("deleted");
+    kept.sound(Task::Refresh, None).await;
+    until("sound again", &|compared| compared.findings == 0).await;
     kept.world.cluster.shutdown().await;
 }

@@ -6,6 +6,7 @@ use crate::{
     job::{Accepted, Asked},
     keys::ErasedKey,
     tables::Erased,
+    upkeep::UpkeepReport,
 };
 use futures_util::{StreamExt as _, stream};
 use std::{
@@ -47,6 +48,10 @@ impl Journal for Written {
     }
 
     fn erased_key(&self, _: &ErasedKey) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn compared(&self, _: &UpkeepReport) -> io::Result<()> {
         Ok(())
     }
 }

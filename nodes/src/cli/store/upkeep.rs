@@ -93,12 +93,14 @@ fn run(
 }
 
 fn text(task: Task, node: Option<u8>, reports: &[UpkeepReport; 3]) -> String {
-    let UpkeepReport { tables, templates, keys, bytes, .. } = &reports[usize::from(node.unwrap_or(0)) % 3];
+    let UpkeepReport { tables, outputs, templates, keys, bytes, .. } = &reports[usize::from(node.unwrap_or(0)) % 3];
     let findings: usize = reports.iter().map(|report| report.findings.len()).sum();
     let mut text = match task {
-        Task::Compare => format!("compared {tables} tables and {templates} templates, of {bytes} bytes a component"),
+        Task::Compare => format!(
+            "compared {tables} tables, the outputs of {outputs} jobs and {templates} templates, of {bytes} bytes a component"
+        ),
         Task::Refresh => format!(
-            "{tables} tables, {templates} templates and {keys} keys have new shares; those of before are of no use"
+            "{tables} tables, the outputs of {outputs} jobs, {templates} templates and {keys} keys have new shares; those of before are of no use"
         ),
         Task::Rebuild => {
             let then = if findings == 0 {
@@ -107,7 +109,7 @@ fn text(task: Task, node: Option<u8>, reports: &[UpkeepReport; 3]) -> String {
                 "what follows it does not have again: mend that, and run it again"
             };
             format!(
-                "P{} was sent its shares of {tables} tables, {templates} templates and {keys} keys; {then}",
+                "P{} was sent its shares of {tables} tables, the outputs of {outputs} jobs, {templates} templates and {keys} keys; {then}",
                 node.unwrap_or(0)
             )
         }

@@ -1,12 +1,13 @@
 //! Jobs that are done, in the node's store, for a node that starts again.
 //!
-//! Such a job is a record, which says what it was and how its outputs are described, and the entries of its outputs in parts. Large outputs are written first; the record is written last, with small
+//! Such a job is a record, which says what it was and how its outputs are described, and the entries of both components of its outputs in parts: `own` is handed out, and with `next` the three nodes compare them, make them anew and rebuild them ([`renewal`](super::renewal)). Large outputs are written first; the record is written last, with small
 //! outputs in the same transaction: a job is done once its record is there. Jobs that end at the same time share a transaction, since each waits for the disk.
 
 use super::Outputs;
 use crate::{
     job::{Accepted, JobCost, JobId, Sha256Hex},
     store::{Components, Parts, Space, Store, StoreError, Tables, Transaction, Value, WriteTransaction},
+    tables::Epoch,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -17,7 +18,10 @@ use std::{
 use tokio::sync::{Semaphore, oneshot};
 
 /// The version of the form of a record.
-const FORMAT: u8 = 1;
+pub(super) const FORMAT: u8 = 2;
+
+/// That of the version before, which wrote the component `own` alone. It is handed out.
+const HALF: u8 = 1;
 
 /// Outputs of so many bytes are written with their record.
 const SMALL: u64 = 256 << 10;
@@ -25,8 +29,10 @@ const SMALL: u64 = 256 << 10;
 /// The jobs of a node that are done, as far as they are in its store.
 #[derive(Debug)]
 pub struct OutputStore {
-    store: Store,
-    parts: Parts,
+    pub(super) store: Store,
+    pub(super) parts: Parts,
+    /// Held while outputs are made anew.
+    pub(super) changing: Arc<tokio::sync::Mutex<()>>,
     waiting: Mutex<Vec<Waiting>>,
     turn: Semaphore,
 }
@@ -35,7 +41,7 @@ pub struct OutputStore {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct DoneJob {
-    format: u8,
+    pub(super) format: u8,
     /// What was taken on.
     pub accepted: Accepted,
     /// When: milliseconds since 1970-01-01 UTC.
@@ -44,17 +50,31 @@ pub struct DoneJob {
     pub ended_unix_ms: u64,
     /// What it cost this node.
     pub cost: JobCost,
-    outputs: Vec<Option<Described>>,
+    pub(super) outputs: Vec<Option<Described>>,
+    /// Of the shares in use.
+    #[serde(default, skip_serializing_if = "Epoch::is_first")]
+    pub(super) epoch: Epoch,
+    /// Of those that are prepared beside them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) pending: Option<Prepared>,
+}
+
+/// New shares, which are there and not in use.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Prepared {
+    pub(super) epoch: Epoch,
+    pub(super) outputs: Vec<Option<Described>>,
 }
 
 /// An output without its entries.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Described {
-    /// Bytes of the component `own`.
-    bytes: u64,
+pub(super) struct Described {
+    /// Bytes of a component.
+    pub(super) bytes: u64,
     /// The digest of the component `next`.
-    next: Sha256Hex,
+    pub(super) next: Sha256Hex,
 }
 
 /// A job whose record is to be written in the next transaction.
@@ -70,8 +90,8 @@ struct Waiting {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct NotWritten;
 
-/// The component of one output.
-struct Own(Arc<Outputs>, usize);
+/// The components of one output.
+struct Output(Arc<Outputs>, usize);
 
 impl DoneJob {
     pub(super) fn new(accepted: Accepted, times: [u64; 2], cost: JobCost, outputs: &Outputs) -> Self {
@@ -81,10 +101,23 @@ impl DoneJob {
             Some(Described { bytes: own.len() as u64, next: Sha256Hex(*next) })
         };
         let outputs = (0..outputs.len()).map(described).collect();
-        Self { format: FORMAT, accepted, accepted_unix_ms, ended_unix_ms, cost, outputs }
+        let epoch = Epoch::default();
+        Self { format: FORMAT, accepted, accepted_unix_ms, ended_unix_ms, cost, outputs, epoch, pending: None }
     }
 
-    /// Bytes of its outputs in the store.
+    /// Whether the node has both components of its outputs.
+    pub(super) fn is_whole(&self) -> bool {
+        self.format == FORMAT
+    }
+
+    /// The outputs of an epoch, if they are in use or prepared; those in use if none is named.
+    fn of_epoch(&self, wanted: Option<u64>) -> Option<(Epoch, &[Option<Described>])> {
+        let prepared = self.pending.as_ref().map(|pending| (pending.epoch, &pending.outputs[..]));
+        let all = [Some((self.epoch, &self.outputs[..])), prepared];
+        all.into_iter().flatten().find(|(epoch, _)| wanted.is_none_or(|wanted| wanted == epoch.number))
+    }
+
+    /// Bytes of a component of its outputs in the store.
     pub(super) fn bytes(&self) -> u64 {
         self.outputs.iter().flatten().map(|output| output.bytes).sum()
     }
@@ -104,12 +137,13 @@ impl OutputStore {
             found.collect::<Result<Vec<_>, StoreError>>()
         });
         let found = found.await?;
-        let whole: BTreeSet<_> = found.iter().map(|record| record.accepted.job).map(bytes).collect();
-        let rest = parts.remove_rest(|prefix| prefix.first_chunk().is_some_and(|job| whole.contains(job))).await?;
+        let whole: BTreeSet<Vec<u8>> = found.iter().flat_map(DoneJob::prefixes).collect();
+        let rest = parts.remove_rest(|prefix| whole.contains(prefix)).await?;
         if rest > 0 {
             tracing::info!("{rest} parts of outputs of jobs that were not done were removed");
         }
-        let this = Self { store, parts, waiting: Mutex::default(), turn: Semaphore::new(1) };
+        let (changing, waiting, turn) = (Arc::default(), Mutex::default(), Semaphore::new(1));
+        let this = Self { store, parts, changing, waiting, turn };
         Ok((Arc::new(this), found))
     }
 
@@ -122,8 +156,9 @@ impl OutputStore {
             && let Some(outputs) = small.take()
         {
             for k in (0..outputs.len()).filter(|k| outputs.get(*k).is_some()) {
-                let own = Arc::new(Own(outputs.clone(), k));
-                self.parts.write(&prefix(record.accepted.job, k), (&own, 0)).await.map_err(|e| not_written(&e))?;
+                let output = Arc::new(Output(outputs.clone(), k));
+                let prefix = prefix(record.accepted.job, k, record.epoch);
+                self.parts.write(&prefix, (&output, 0)).await.map_err(|e| not_written(&e))?;
             }
         }
         let (told, written) = oneshot::channel();
@@ -153,15 +188,17 @@ impl OutputStore {
         }
     }
 
-    /// One output of a job; `None` if the store has none.
-    pub(super) async fn read(&self, job: JobId, k: usize) -> Result<Option<Outputs>, StoreError> {
+    /// One output of a job, of an epoch or of that in use; `None` if the store has none.
+    pub(super) async fn read(&self, job: JobId, k: usize, wanted: Option<u64>) -> Result<Option<Outputs>, StoreError> {
         let (store, parts) = (self.store.clone(), self.parts.clone());
         let read = self.store.read(move |records| {
             let Some(record) = record(&store, records, &bytes(job))? else { return Ok(None) };
-            let Some(Some(Described { bytes, next })) = record.outputs.get(k).copied() else { return Ok(None) };
-            let own = parts.read(records, &prefix(job, k), (0, usize::try_from(bytes).unwrap_or(usize::MAX)))?;
+            let Some((epoch, outputs)) = record.of_epoch(wanted) else { return Ok(None) };
+            let Some(Some(Described { bytes, next })) = outputs.get(k).copied() else { return Ok(None) };
+            let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+            let own = parts.read(records, &prefix(job, k, epoch), (0, bytes))?;
             let own = own.map_err(|fault| store.damaged(format!("output {k} of job {job} {fault}")))?;
-            Ok(Some(Outputs::read(k, own, next.0)))
+            Ok(Some(Outputs::read(k, own, (next.0, epoch.number))))
         });
         read.await
     }
@@ -198,39 +235,49 @@ fn put(
     let job = record.accepted.job;
     if let Some(outputs) = small {
         for k in (0..outputs.len()).filter(|k| outputs.get(*k).is_some()) {
-            parts.put(records, &prefix(job, k), &Own(outputs.clone(), k))?;
+            parts.put(records, &prefix(job, k, record.epoch), &Output(outputs.clone(), k))?;
         }
     }
-    let text = serde_json::to_vec(record).map(Value::new).map_err(|e| StoreError::Bug(e.to_string()))?;
-    records.put(Space::Outputs, &bytes(job), &text)
+    put_record(records, record)
 }
 
-fn record<T: Tables>(store: &Store, records: &Transaction<'_, T>, name: &[u8]) -> Result<Option<DoneJob>, StoreError> {
+pub(super) fn put_record(records: &mut WriteTransaction<'_>, record: &DoneJob) -> Result<(), StoreError> {
+    let text = serde_json::to_vec(record).map(Value::new).map_err(|e| StoreError::Bug(e.to_string()))?;
+    records.put(Space::Outputs, &bytes(record.accepted.job), &text)
+}
+
+pub(super) fn record<T: Tables>(
+    store: &Store,
+    records: &Transaction<'_, T>,
+    name: &[u8],
+) -> Result<Option<DoneJob>, StoreError> {
     let Some(text) = records.get(Space::Outputs, name)? else { return Ok(None) };
     let damaged = |what: &str| store.damaged(format!("the record of job {} {what}", hex::encode(name)));
     let record: DoneJob = serde_json::from_slice(&text).map_err(|e| damaged(&format!("cannot be read: {e}")))?;
     match record.format {
-        FORMAT if bytes(record.accepted.job) == *name => Ok(Some(record)),
-        FORMAT => Err(damaged("is of another job")),
+        FORMAT | HALF if bytes(record.accepted.job) == *name => Ok(Some(record)),
+        FORMAT | HALF => Err(damaged("is of another job")),
         _ => Err(damaged("is of another version")),
     }
 }
 
 /// The name of a job's record, and the beginning of those of its parts.
-fn bytes(job: JobId) -> [u8; 16] {
+pub(super) fn bytes(job: JobId) -> [u8; 16] {
     job.session().0
 }
 
-fn prefix(job: JobId, output: usize) -> Vec<u8> {
-    [&bytes(job)[..], &(output as u32).to_be_bytes()].concat()
+/// New shares lie beside those in use, whose epoch is the one before.
+pub(super) fn prefix(job: JobId, output: usize, epoch: Epoch) -> Vec<u8> {
+    let place = output as u32 | u32::from(epoch.number % 2 == 1) << 31;
+    [&bytes(job)[..], &place.to_be_bytes()].concat()
 }
 
-impl Components for Own {
+impl Components for Output {
     fn count(&self) -> usize {
-        1
+        2
     }
 
-    fn component(&self, _: usize) -> &[u8] {
-        self.0.get(self.1).map_or(&[], |(own, _)| own)
+    fn component(&self, c: usize) -> &[u8] {
+        self.0.component(self.1, c)
     }
 }

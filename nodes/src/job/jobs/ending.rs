@@ -83,20 +83,23 @@ impl Jobs {
         }
     }
 
-    /// The outputs of a job that is done, or at least output `k`, from where they are; `None` if it has none.
+    /// The outputs of a job that is done, or at least output `k`, from where they are: shares of an epoch, or those in use. `None` if it has none.
     ///
     /// # Errors
     /// [`FetchFault`].
-    pub async fn outputs(&self, job: &Job, k: usize) -> Result<Option<Arc<Outputs>>, FetchFault> {
-        let Some(store) = self.outputs.as_ref().filter(|_| job.is_stored()) else { return Ok(job.outputs()) };
+    pub async fn outputs(&self, job: &Job, k: usize, epoch: Option<u64>) -> Result<Option<Arc<Outputs>>, FetchFault> {
+        let is_due = |outputs: &Arc<Outputs>| epoch.is_none_or(|epoch| epoch == outputs.epoch());
+        let Some(store) = self.outputs.as_ref().filter(|_| job.is_stored()) else {
+            return Ok(job.outputs().filter(is_due));
+        };
         // Who asks for one output at the same time is handed one copy of it.
         let mut loaded = job.loaded.lock().await;
-        if let Some(outputs) = loaded.get(&k).and_then(Weak::upgrade) {
+        if let Some(outputs) = loaded.get(&k).and_then(Weak::upgrade).filter(is_due) {
             return Ok(Some(outputs));
         }
         let bytes = job.terms().outputs.get(k).map_or(0, |output| output.shape.component_bytes() as u64);
         let room = self.accounts.load_room(&self.limits, job.owner(), bytes)?;
-        let Some(mut outputs) = store.read(job.id(), k).await? else { return Ok(None) };
+        let Some(mut outputs) = store.read(job.id(), k, epoch).await? else { return Ok(None) };
         outputs.room = Some(room);
         let outputs = Arc::new(outputs);
         loaded.insert(k, Arc::downgrade(&outputs));

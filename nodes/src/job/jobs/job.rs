@@ -158,6 +158,11 @@ impl Job {
         kept.dismissed.contains(&self.owner) && (!done || self.concerns().all(|name| kept.dismissed.contains(name)))
     }
 
+    /// Who needs it no longer, as the log names them.
+    pub(super) fn dismissed_by(&self) -> Vec<String> {
+        self.kept().dismissed.iter().map(|name| Role::Client(name.clone()).to_string()).collect()
+    }
+
     pub(super) fn concerns(&self) -> impl Iterator<Item = &ClientName> {
         self.terms.outputs.iter().flat_map(|output| &output.recipients).chain([&self.owner])
     }

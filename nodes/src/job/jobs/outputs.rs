@@ -10,6 +10,8 @@ use zeroize::Zeroizing;
 #[derive(Debug)]
 pub struct Outputs {
     vectors: Vec<Option<(Vector, [u8; 32])>>,
+    /// How often these shares were made anew.
+    epoch: u64,
     /// Counted as held until then.
     pub(super) room: Option<Room>,
 }
@@ -37,20 +39,30 @@ impl Outputs {
             let digest = Sha256::digest(vector.as_bytes()[1]).into();
             Some((Vector::Computed(vector), digest))
         });
-        Self { vectors: hashed.collect(), room: None }
+        Self { vectors: hashed.collect(), epoch: 0, room: None }
     }
 
-    /// Output `k` alone, as it was in the store.
-    pub(super) fn read(k: usize, own: Zeroizing<Vec<u8>>, digest: [u8; 32]) -> Self {
+    /// Output `k` alone, as it was in the store, of an epoch.
+    pub(super) fn read(k: usize, own: Zeroizing<Vec<u8>>, (digest, epoch): ([u8; 32], u64)) -> Self {
         let mut vectors: Vec<_> = (0..k).map(|_| None).collect();
         vectors.push(Some((Vector::Read(own), digest)));
-        Self { vectors, room: None }
+        Self { vectors, epoch, room: None }
     }
 
     /// The component `own` of an output, and the SHA-256 of its component `next`.
     pub fn get(&self, k: usize) -> Option<(&[u8], &[u8; 32])> {
         let (vector, digest) = self.vectors.get(k)?.as_ref()?;
         Some((vector.own(), digest))
+    }
+
+    /// `own` or `next` of an output, as far as they are here.
+    pub(super) fn component(&self, k: usize, c: usize) -> &[u8] {
+        self.vectors.get(k).and_then(Option::as_ref).map_or(&[], |(vector, _)| vector.component(c))
+    }
+
+    /// How often its shares were made anew: those of one epoch fit together.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// How many a job has, those that nobody fetches among them.
@@ -66,9 +78,14 @@ impl Outputs {
 
 impl Vector {
     fn own(&self) -> &[u8] {
+        self.component(0)
+    }
+
+    fn component(&self, c: usize) -> &[u8] {
         match self {
-            Self::Computed(vector) => vector.as_bytes()[0],
-            Self::Read(own) => own,
+            Self::Computed(vector) => vector.as_bytes().get(c).copied().unwrap_or_default(),
+            Self::Read(own) if c == 0 => own,
+            Self::Read(_) => &[],
         }
     }
 

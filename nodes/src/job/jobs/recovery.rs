@@ -41,6 +41,45 @@ impl Jobs {
         Ok(())
     }
 
+    /// Whether a job that was done before this node has lost its store is to be taken back.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(super) fn may_take_back(&self, done: &DoneJob) -> Result<(), String> {
+        let (inner, id) = (self.lock(), done.accepted.job);
+        match inner.jobs.get(&id).map(|job| job.state()) {
+            Some(state) if !is_without_outputs(&state) => {
+                Err("this node has it already, or says that it has failed".to_owned())
+            }
+            None if inner.used.names.contains(&id) => Err("it was deleted here".to_owned()),
+            _ if self.is_over(done.ended_unix_ms, (self.clock)()) => Err("its time is over".to_owned()),
+            _ => Ok(()),
+        }
+    }
+
+    /// A job is in the store again.
+    ///
+    /// # Errors
+    /// As [`may_take_back`](Self::may_take_back).
+    pub(super) fn taken_back(&self, done: DoneJob) -> Result<(), String> {
+        self.may_take_back(&done)?;
+        let (mut inner, id) = (self.lock(), done.accepted.job);
+        let failed = |error: io::Error| format!("the audit log cannot be written: {error}");
+        let known = inner.jobs.remove(&id);
+        inner.ended.retain(|(_, ended)| *ended != id);
+        let (accepted, accepted_unix_ms) = (done.accepted.clone(), done.accepted_unix_ms);
+        // The log has its end, if it knows the job.
+        let end = known.as_ref().map(|_| (JobState::Done { cost: done.cost }, done.ended_unix_ms));
+        let deleted = known.as_ref().map(|job| job.dismissed_by()).unwrap_or_default();
+        if known.is_none() {
+            self.journal.accepted(&accepted).map_err(failed)?;
+        }
+        let before = JobBefore { accepted, accepted_unix_ms, end, deleted };
+        self.recover_one(&mut inner, before, Some(done)).map_err(failed)?;
+        inner.ended.make_contiguous().sort_by_key(|(ended, _)| *ended);
+        Ok(())
+    }
+
     fn recover_one(&self, inner: &mut Inner, before: JobBefore, done: Option<DoneJob>) -> io::Result<()> {
         let id = before.accepted.job;
         let stopped = |cause: &str| JobState::Failed { failure: Failure::new(FailureKind::Stopped, cause) };
@@ -72,4 +111,9 @@ impl Jobs {
         }
         Ok(())
     }
+}
+
+/// Whether a job was done and its outputs are gone with the node's store.
+fn is_without_outputs(state: &JobState) -> bool {
+    matches!(state, JobState::Failed { failure } if failure.cause == OUTPUTS_GONE)
 }

@@ -111,7 +111,7 @@ async fn run(jobs: &Arc<Jobs>, n: u8, words: usize) -> Arc<Job> {
 /// Whether the output of a job is handed out, whole.
 async fn is_there(jobs: &Jobs, n: u8, words: usize) -> bool {
     let Some(job) = jobs.get(id(n), &ALICE) else { return false };
-    let outputs = jobs.outputs(&job, 0).await.expect("readable");
+    let outputs = jobs.outputs(&job, 0, None).await.expect("readable");
     outputs.is_some_and(|outputs| outputs.get(0).expect("one").0 == component(words))
 }
 
@@ -198,7 +198,7 @@ async fn a_killed_node_knows_how_far_it_was() {
         assert!(jobs.delete(id(3), client));
         log.asked(&deletion(3, client)).expect("room");
     }
-    assert_eq!(disk.entries().await, [1, 10]);
+    assert_eq!(disk.entries().await, [1, 20]);
     drop((jobs, log));
     let disk = disk.reopened().await;
     let (jobs, _log) = disk.start(Duration::ZERO).await;
@@ -283,8 +283,8 @@ async fn outputs_are_erased_when_their_time_is_over_and_bounded_until_then() {
     // In memory it is held while it is read.
     assert_eq!(jobs.load(), (0, 0));
     let job = jobs.get(id(1), &ALICE).expect("there");
-    let reader = jobs.outputs(&job, 0).await.expect("readable").expect("there");
-    let other = jobs.outputs(&job, 0).await.expect("readable").expect("there");
+    let reader = jobs.outputs(&job, 0, None).await.expect("readable").expect("there");
+    let other = jobs.outputs(&job, 0, None).await.expect("readable").expect("there");
     assert!(Arc::ptr_eq(&reader, &other));
     assert_eq!(jobs.load(), (0, 8 * LARGE as u64));
     drop((reader, other));

@@ -50,7 +50,7 @@ async fn come_in_use(kind: &Kind) {
     assert!(is_as_uploaded(&table, &spec, 1) && table.pending() == Some(epoch));
     assert_eq!(parts, 2 * parts_of(&spec));
     table.commit(Epoch::default().after(JobId::from([8; 16]))).await.expect_err("of another session");
-    let expected = renewed(&spec, (table.digest(), Party::P0), &seed(), &components(&spec, 1));
+    let expected = renewed(&spec.shapes(), (table.digest(), Party::P0), &seed(), &components(&spec, 1));
     table.commit(epoch).await.expect("prepared");
     table.commit(epoch).await.expect("once more");
     let is_new = |table: &StoredTable| {
@@ -98,7 +98,7 @@ async fn a_crash_leaves_the_shares_of_one_epoch_whole() {
             let table = tables.get(&key("alice", 1)).expect("there");
             let expected = match table.content().epoch().number {
                 0 => components(&spec, 1),
-                _ => renewed(&spec, (table.digest(), Party::P0), &seed(), &components(&spec, 1)),
+                _ => renewed(&spec.shapes(), (table.digest(), Party::P0), &seed(), &components(&spec, 1)),
             };
             assert!((0..2).all(|k| table.content().component(k) == &expected[k][..]), "{when:?} {commits}");
             let copies = if table.pending().is_some() { 2 } else { 1 };
