@@ -2,6 +2,8 @@
 
 #[path = "identity/intruders.rs"]
 mod intruders;
+#[path = "identity/tokens.rs"]
+mod tokens;
 
 use bytes::Bytes;
 use nix::{

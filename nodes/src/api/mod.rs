@@ -7,6 +7,8 @@
 //! | `GET /v1/jobs/{id}/outputs/{k}` | this node's share of an output: the component `own`, then 32 bytes, the SHA-256 of the component `next` |
 //! | `DELETE /v1/jobs/{id}` | 204; the caller is done with the job; its submitter cancels it if it has not ended |
 //! | `GET /v1/jobs/{id}/events` | where the job stands, as it changes: a stream of [`JobEvent`](crate::job::JobEvent) |
+//! | `GET /v1/jobs/{id}/spec` | the [`JobSpec`](crate::job::JobSpec) of a job of the caller that was interrupted and can be run again |
+//! | `PUT /v1/jobs/{id}?repeats=ID` | submits a job of the caller again that was interrupted |
 //! | `GET /v1/jobs?limit=N` | the caller's jobs, a list of [`JobEntry`](crate::job::JobEntry), the newest first |
 //! | `PUT /v1/tables/{name}/{version}` | stores this node's share of a table: [`TableSpec`](crate::tables::TableSpec) as JSON with its length before it, then `own` and `next` of all columns. 201 and [`TableStatus`](crate::tables::TableStatus); 200 if this upload is complete |
 //! | `PUT /v1/tables/{name}/{version}?upload=ID` | with `Content-Range`, the rest of the body of an upload that was broken off |
@@ -42,12 +44,14 @@
 //! Everything else is a [`Problem`]. A job is there for the client that has submitted it and for those whom it names as recipients: for others it does not exist. A client is known
 //! by the name in its certificate.
 
+mod again;
 mod audited;
 mod auth;
 mod events;
 mod jobs;
 mod keys;
 mod linger;
+mod links;
 mod policed;
 mod problem;
 mod sealed;
@@ -70,7 +74,7 @@ use crate::{
     tables::TableStore,
 };
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{DefaultBodyLimit, State},
     middleware, routing,
 };
@@ -108,6 +112,7 @@ impl Api {
             .route("/v1/jobs/{id}", job)
             .route("/v1/jobs/{id}/outputs/{k}", routing::get(jobs::output))
             .route("/v1/jobs/{id}/events", routing::get(events::events))
+            .route("/v1/jobs/{id}/spec", routing::get(again::spec))
             .route("/v1/tables", routing::get(tables::list))
             .route("/v1/tables/{name}/{version}", routing::put(tables::put).delete(tables::delete))
             .route("/v1/tables/{name}/{version}/upload", routing::get(tables::unfinished))
@@ -118,12 +123,13 @@ impl Api {
             .merge(more.with_state(()))
             .fallback(async || {
                 ProblemKind::NotFound
-                    .because("this API has /v1/jobs, /v1/jobs/{id}, /v1/jobs/{id}/outputs/{k}, /v1/jobs/{id}/events, /v1/tables, /v1/tables/{name}/{version}, /v1/tables/{name}/{version}/upload, /v1/keys, /v1/keys/{name}, /v1/auth (docs/api.md), /v1/upkeep, /v1/seal-key, /v1/status, /livez and /readyz")
+                    .because("this API has /v1/jobs, /v1/jobs/{id}, /v1/jobs/{id}/outputs/{k}, /v1/jobs/{id}/events, /v1/jobs/{id}/spec, /v1/tables, /v1/tables/{name}/{version}, /v1/tables/{name}/{version}/upload, /v1/keys, /v1/keys/{name}, /v1/auth (docs/api.md), /v1/upkeep, /v1/seal-key, /v1/status, /livez and /readyz")
             })
             .method_not_allowed_fallback(async || ProblemKind::Method.because("this resource has other methods"))
             .layer(middleware::from_fn_with_state(self.clone(), sealed::open))
             .layer(middleware::from_fn_with_state(self.clone(), policed::check))
             .layer(middleware::from_fn_with_state(self.clone(), audited::record))
+            .layer(Extension(links::Links::of(&self)))
             // Bodies are read by a reader of our own, which knows how long each may be.
             .layer(DefaultBodyLimit::disable())
             .with_state(self)

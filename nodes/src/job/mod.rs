@@ -24,8 +24,8 @@ pub(crate) use id::lower_hex;
 pub use id::{JobId, NotAJobId};
 pub(crate) use jobs::CANCELLED;
 pub use jobs::{
-    Admission, Clock, DoneJob, FetchFault, Follower, Job, Jobs, OutputStore, Outputs, Records, Refusal, Released, Room,
-    Upload,
+    Admission, Clock, DoneJob, FetchFault, Follower, Job, Jobs, OutputStore, Outputs, Records, Refusal, Released,
+    RepeatFault, Room, Upload,
 };
 pub use journal::{Accepted, Asked, Before, Grounds, JobBefore, Journal, TableRef};
 pub use limits::{Limits, TooLarge};
