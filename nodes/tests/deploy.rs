@@ -199,7 +199,8 @@ fn is(samples: &[Sample], (name, labels): (&str, &[(&str, &str)]), count: f64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn dashboard_and_alerts_speak_of_what_a_node_serves() {
     let cluster = LocalCluster::start(&LocalOptions::of(env!("CARGO_BIN_EXE_trefoil"))).await.expect("a cluster");
-    let target = ClusterArgs { cluster: cluster.cluster_file(), identity: None }.resolve().expect("a target");
+    let target =
+        ClusterArgs { cluster: cluster.cluster_file(), identity: None, token: None }.resolve().expect("a target");
     let client = Client::connect(&target.cluster, &target.identity).await.expect("a client");
     let before = metrics(&cluster, Party::P1).await;
     let moments = MomentsSpec { columns: 1, rows: vec![3], limit: None };

@@ -38,7 +38,7 @@ use trefoil_nodes::{
     },
     local::{LocalCluster, LocalOptions},
     mesh::{ALPN, Mesh, MeshConfig, TransportSettings},
-    pki::{ClientName, Role},
+    pki::{ClientAuth, ClientName, Role},
     tls,
 };
 
@@ -83,7 +83,8 @@ struct Nodes {
 impl Nodes {
     async fn start(options: LocalOptions) -> Self {
         let cluster = LocalCluster::start(&options).await.expect("a cluster");
-        let target = ClusterArgs { cluster: cluster.cluster_file(), identity: None }.resolve().expect("a target");
+        let target =
+            ClusterArgs { cluster: cluster.cluster_file(), identity: None, token: None }.resolve().expect("a target");
         let http = Party::ALL.map(|p| {
             let tls = tls::api_client(&target.identity, &target.cluster, p).expect("TLS");
             reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build().expect("a client")
@@ -270,7 +271,8 @@ fn pester_api(address: SocketAddr) {
 /// Calls that never finish their handshake: the client shows no certificate it could be let in with, or hangs up.
 async fn pester_handshakes(nodes: &Nodes, party: Party) {
     let target = &nodes.target;
-    let tls = tls::mesh_client(&target.identity, &target.cluster, party, ALPN).expect("a configuration");
+    let ClientAuth::Certificate(identity) = &target.identity else { panic!("a client without a certificate") };
+    let tls = tls::mesh_client(identity, &target.cluster, party, ALPN).expect("a configuration");
     let tls = quinn::crypto::rustls::QuicClientConfig::try_from(tls).expect("fit for QUIC");
     let mut endpoint = quinn::Endpoint::client(([127, 0, 0, 1], 0).into()).expect("a socket");
     endpoint.set_default_client_config(quinn::ClientConfig::new(Arc::new(tls)));

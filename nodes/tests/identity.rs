@@ -4,6 +4,8 @@
 mod floods;
 #[path = "identity/intruders.rs"]
 mod intruders;
+#[path = "identity/tokens.rs"]
+mod tokens;
 
 use bytes::Bytes;
 use nix::{

@@ -157,7 +157,8 @@ fn matching(kind: TemplateKind) -> Matching {
 async fn no_node_ever_has_a_key_or_a_template() {
     let options = LocalOptions::of(env!("CARGO_BIN_EXE_trefoil"));
     let cluster = LocalCluster::start(&options).await.expect("a cluster");
-    let target = ClusterArgs { cluster: cluster.cluster_file(), identity: None }.resolve().expect("a target");
+    let target =
+        ClusterArgs { cluster: cluster.cluster_file(), identity: None, token: None }.resolve().expect("a target");
     let client = Client::connect(&target.cluster, &target.identity).await.expect("a client");
     let directory = cluster.cluster_file().parent().expect("a directory").to_owned();
     let mut rng = randomness().expect("the system's");

@@ -57,7 +57,8 @@ impl Faulty {
         let settings = NodeSettings { limits, transport, ..NodeSettings::default() };
         let options = LocalOptions { settings, ..LocalOptions::of(env!("CARGO_BIN_EXE_trefoil")) };
         let cluster = LocalCluster::start(&options).await.expect("a cluster");
-        let target = ClusterArgs { cluster: cluster.cluster_file(), identity: None }.resolve().expect("a target");
+        let target =
+            ClusterArgs { cluster: cluster.cluster_file(), identity: None, token: None }.resolve().expect("a target");
         let client = Client::connect(&target.cluster, &target.identity).await.expect("a client");
         Self { cluster, options, target, client }
     }

@@ -28,7 +28,7 @@ async fn start() -> (LocalCluster, Client) {
 }
 
 async fn connect(cluster: &Path) -> Result<Client, Error> {
-    let target = ClusterArgs { cluster: cluster.to_owned(), identity: None }.resolve()?;
+    let target = ClusterArgs { cluster: cluster.to_owned(), identity: None, token: None }.resolve()?;
     Client::connect(&target.cluster, &target.identity).await
 }
 
@@ -171,7 +171,8 @@ async fn a_job_cancelled_at_one_node_or_late_ends_at_all_three() {
     let (tell, mut runs) = tokio::sync::mpsc::unbounded_channel();
     let follow = async |party: Party| {
         let end = client.follow(handle.id(), party, |event| {
-            if matches!(event, JobEvent::Running { bytes_sent } if *bytes_sent > 0) {
+            if let JobEvent::Running { bytes_sent: 1.., progress } = event {
+                assert!(progress.is_some_and(|part| (0.0..1.0).contains(&part)), "{event:?}");
                 // Told once is enough.
                 let _ = tell.send(());
             }

@@ -110,7 +110,7 @@ impl Sent {
 
 impl Logged {
     fn target(&self) -> Target {
-        ClusterArgs { cluster: self.0.cluster_file(), identity: None }.resolve().expect("a target")
+        ClusterArgs { cluster: self.0.cluster_file(), identity: None, token: None }.resolve().expect("a target")
     }
 
     async fn ask(&self, party: Party, request: (Method, String), body: Option<Vec<u8>>) -> reqwest::Response {

@@ -6,6 +6,7 @@ use super::{
     Caller, Problem, ProblemKind,
     jobs::{announced_as, client},
     json::Form,
+    links::Links,
 };
 use crate::{
     auth::{
@@ -78,12 +79,13 @@ pub fn auth_router(auth: Arc<Auth>, limits: Limits) -> Router {
 /// `PUT /v1/auth/users/{user}/templates/{name}`: enrols a template with the other nodes.
 async fn enrol(
     State(api): State<Arc<AuthApi>>,
-    Extension(caller): Extension<Caller>,
+    (Extension(caller), Extension(links)): (Extension<Caller>, Extension<Links>),
     Path((user, name)): Path<(String, String)>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let (owner, user, name): (_, UserName, TemplateName) = (client(&caller)?.clone(), parse(&user)?, parse(&name)?);
+    links.are_up()?;
     let (spec, rest): (EnrolSpec, _) = read(&api, &headers, body).await?;
     let sent = vector(rest, Some(spec.matching.kind)).await?.ok_or_else(missing)?;
     let told = format!("{user}/{name} of {owner}");
@@ -169,13 +171,17 @@ async fn delete_credential(
 /// `PUT /v1/auth/logins/{id}`: a login with the other nodes. The answer comes when it has ended.
 async fn login(
     State(api): State<Arc<AuthApi>>,
-    Extension(caller): Extension<Caller>,
+    (Extension(caller), Extension(links)): (Extension<Caller>, Extension<Links>),
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let (caller, id) = of_session(&caller, &id)?;
     let (spec, rest): (LoginSpec, _) = read(&api, &headers, body).await?;
+    if spec.probe.is_some() {
+        // Without one, two nodes are enough.
+        links.are_up()?;
+    }
     let probe = vector(rest, spec.probe).await?;
     let parts: Answer = apart(&api, async move |auth| auth.login(&caller, id, spec, probe).await).await?;
     Ok(answer(StatusCode::OK, &parts))
@@ -184,12 +190,13 @@ async fn login(
 /// `PUT /v1/auth/searches/{id}`: who of the caller's users a probe is of, with the other nodes.
 async fn search(
     State(api): State<Arc<AuthApi>>,
-    Extension(caller): Extension<Caller>,
+    (Extension(caller), Extension(links)): (Extension<Caller>, Extension<Links>),
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let (owner, id) = of_session(&caller, &id)?;
+    links.are_up()?;
     let (spec, rest): (SearchSpec, _) = read(&api, &headers, body).await?;
     let probe = vector(rest, Some(spec.probe)).await?.ok_or_else(missing)?;
     let found: Found = apart(&api, async move |auth| auth.identify(&owner, id, spec, probe).await).await?;

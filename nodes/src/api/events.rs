@@ -64,7 +64,7 @@ pub(super) async fn events(
 }
 
 fn event(api: &Api, job: &Job) -> JobEvent {
-    JobEvent::new(job.state(), api.runner.before(job), job.bytes_sent())
+    JobEvent::new(job.state(), api.runner.before(job), (job.bytes_sent(), job.progress()))
 }
 
 impl Following {

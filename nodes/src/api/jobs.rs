@@ -1,6 +1,6 @@
 //! The handlers of `/v1/jobs`.
 
-use super::{Api, Caller, Problem, ProblemKind};
+use super::{Api, Caller, Problem, ProblemKind, again::Repeat, links::Links};
 use crate::{
     job::{
         Admission, BodyFault, FetchFault, Grounds, Head, Job, JobEntry, JobId, JobState, KeepFault, MEDIA_TYPE,
@@ -49,12 +49,12 @@ pub(super) struct Page {
 /// `PUT /v1/jobs/{id}`: submits a job with this node's shares of the inputs that come with it.
 pub(super) async fn put(
     State(api): State<Arc<Api>>,
-    Extension(caller): Extension<Caller>,
+    (Extension(caller), Extension(links)): (Extension<Caller>, Extension<Links>),
     Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Body,
+    repeat: Result<Query<Repeat>, axum::extract::rejection::QueryRejection>,
+    (headers, body): (HeaderMap, Body),
 ) -> Result<Response, Problem> {
-    let (id, owner) = (job_id(&id)?, client(&caller)?);
+    let (id, owner, repeats) = (job_id(&id)?, client(&caller)?, Repeat::read(repeat)?);
     let limits = api.jobs.limits();
     let length = announced_as(&headers, MEDIA_TYPE)?;
     let head = Head::read(body.into_data_stream(), length, limits).await?;
@@ -66,6 +66,11 @@ pub(super) async fn put(
         Admission::New(upload) => upload,
         Admission::Known(job) => return Ok(state(StatusCode::OK, &job)),
     };
+    links.are_up()?;
+    if let Some(old) = repeats {
+        api.jobs.may_repeat(old, owner, digest)?;
+    }
+    let again = spec.can_run_again().then(|| Box::new(spec.clone()));
     let question = JobQuestion::of(&spec, owner);
     let declined = |why: Unpermitted| {
         if let Unpermitted::Denied(denial) = &why {
@@ -87,7 +92,7 @@ pub(super) async fn put(
     let Grant { rule } = api.policy.take(&question).await.map_err(declined)?;
     let counted = spend(&inputs, owner)?;
     api.tables.keep_uses(counted).await?;
-    let grounds = Grounds { program: kind, tables: tables_of(&inputs), rule };
+    let grounds = Grounds { program: kind, tables: tables_of(&inputs), rule, repeats, spec: again };
     let job = upload.accept(grounds).map_err(|e| super::audited::unwritten(&e))?;
     let job = job.ok_or_else(|| ProblemKind::Conflict.because("the job was deleted while it arrived"))?;
     api.runner.start(job.clone(), prepared, (inputs, kept));
@@ -256,7 +261,7 @@ fn absent(api: &Api, id: JobId, client: &ClientName) -> Problem {
     if api.jobs.is_of_others(id, client) { ProblemKind::of_another(no_job(id)) } else { missing(id) }
 }
 
-fn missing(id: JobId) -> Problem {
+pub(super) fn missing(id: JobId) -> Problem {
     ProblemKind::NotFound.because(no_job(id))
 }
 
@@ -266,7 +271,7 @@ fn no_job(id: JobId) -> String {
     )
 }
 
-fn job_id(text: &str) -> Result<JobId, Problem> {
+pub(super) fn job_id(text: &str) -> Result<JobId, Problem> {
     text.parse().map_err(|e: NotAJobId| ProblemKind::BadRequest.because(e.to_string()))
 }
 

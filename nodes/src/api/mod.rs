@@ -7,6 +7,8 @@
 //! | `GET /v1/jobs/{id}/outputs/{k}` | this node's share of an output: the component `own`, then 32 bytes, the SHA-256 of the component `next` |
 //! | `DELETE /v1/jobs/{id}` | 204; the caller is done with the job; its submitter cancels it if it has not ended |
 //! | `GET /v1/jobs/{id}/events` | where the job stands, as it changes: a stream of [`JobEvent`](crate::job::JobEvent) |
+//! | `GET /v1/jobs/{id}/spec` | the [`JobSpec`](crate::job::JobSpec) of a job of the caller that was interrupted and can be run again |
+//! | `PUT /v1/jobs/{id}?repeats=ID` | submits a job of the caller again that was interrupted |
 //! | `GET /v1/jobs?limit=N` | the caller's jobs, a list of [`JobEntry`](crate::job::JobEntry), the newest first |
 //! | `PUT /v1/tables/{name}/{version}` | stores this node's share of a table: [`TableSpec`](crate::tables::TableSpec) as JSON with its length before it, then `own` and `next` of all columns. 201 and [`TableStatus`](crate::tables::TableStatus); 200 if this upload is complete |
 //! | `PUT /v1/tables/{name}/{version}?upload=ID` | with `Content-Range`, the rest of the body of an upload that was broken off |
@@ -43,6 +45,7 @@
 //! by the name in its certificate.
 
 mod activity;
+mod again;
 mod audited;
 mod auth;
 mod events;
@@ -50,6 +53,7 @@ mod jobs;
 mod json;
 mod keys;
 mod linger;
+mod links;
 mod newcomers;
 mod policed;
 mod problem;
@@ -117,6 +121,7 @@ impl Api {
             .route("/v1/jobs/{id}", job)
             .route("/v1/jobs/{id}/outputs/{k}", routing::get(jobs::output))
             .route("/v1/jobs/{id}/events", routing::get(events::events))
+            .route("/v1/jobs/{id}/spec", routing::get(again::spec))
             .route("/v1/tables", routing::get(tables::list))
             .route("/v1/tables/{name}/{version}", routing::put(tables::put).delete(tables::delete))
             .route("/v1/tables/{name}/{version}/upload", routing::get(tables::unfinished))
@@ -127,13 +132,14 @@ impl Api {
             .merge(more.with_state(()))
             .fallback(async || {
                 let problem = ProblemKind::NotFound
-                    .because("this API has /v1/jobs, /v1/jobs/{id}, /v1/jobs/{id}/outputs/{k}, /v1/jobs/{id}/events, /v1/tables, /v1/tables/{name}/{version}, /v1/tables/{name}/{version}/upload, /v1/keys, /v1/keys/{name}, /v1/auth (docs/api.md), /v1/upkeep, /v1/seal-key, /v1/status, /livez and /readyz");
+                    .because("this API has /v1/jobs, /v1/jobs/{id}, /v1/jobs/{id}/outputs/{k}, /v1/jobs/{id}/events, /v1/jobs/{id}/spec, /v1/tables, /v1/tables/{name}/{version}, /v1/tables/{name}/{version}/upload, /v1/keys, /v1/keys/{name}, /v1/auth (docs/api.md), /v1/upkeep, /v1/seal-key, /v1/status, /livez and /readyz");
                 (Extension(NoRoute), problem)
             })
             .method_not_allowed_fallback(async || ProblemKind::Method.because("this resource has other methods"))
             .layer(middleware::from_fn_with_state(self.clone(), sealed::open))
             .layer(middleware::from_fn_with_state(self.clone(), policed::check))
             .layer(middleware::from_fn_with_state(self.clone(), audited::record))
+            .layer(Extension(links::Links::of(&self)))
             // Bodies are read by a reader of our own, which knows how long each may be.
             .layer(DefaultBodyLimit::disable())
             .with_state(self)

@@ -24,7 +24,11 @@ use axum::{
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use sha2::{Digest, Sha256};
-use std::{num::NonZeroU32, time::Duration};
+use std::{
+    num::NonZeroU32,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
+};
 use trefoil_circuits::aes::KeySize;
 use trefoil_engine::{
     Lanes, Party,
@@ -43,6 +47,8 @@ impl Sessions for Alone {
 
 struct Node {
     jobs: Arc<Jobs>,
+    /// Whether it has a link to P2.
+    linked: Arc<AtomicBool>,
     router: Router,
 }
 
@@ -75,7 +81,7 @@ fn status() -> NodeStatus {
         party: 0,
         cluster_digest: ClusterDigest::try_from("00".repeat(32)).expect("a digest"),
         time_unix_ms: 0,
-        peers: [(1, true), (2, false)]
+        peers: [(1, true), (2, true)]
             .map(|(party, connected)| PeerStatus {
                 party,
                 connected,
@@ -130,6 +136,13 @@ impl Node {
         let jobs = Jobs::new(limits, journal);
         let runner =
             Runner::new(jobs.clone(), Arc::new(Alone), Arc::new(Turns::new(Party::P0, 1, Duration::from_mins(1))));
+        let linked = Arc::new(AtomicBool::new(true));
+        let at = linked.clone();
+        let status = move || {
+            let mut status = status();
+            status.peers[1].connected = at.load(Relaxed);
+            status
+        };
         let api = Api {
             jobs: jobs.clone(),
             runner,
@@ -138,7 +151,7 @@ impl Node {
             seal: SealKey::generate(Party::P0).expect("randomness"),
             status: Box::new(status),
         };
-        Self { jobs, router: Arc::new(api).router(Router::new()) }
+        Self { jobs, linked, router: Arc::new(api).router(Router::new()) }
     }
 
     async fn call(&self, caller: Caller, request: axum::http::request::Builder, body: impl Into<Body>) -> Answer {
@@ -176,6 +189,20 @@ fn aes(blocks: u64) -> JobSpec {
 fn body(spec: &JobSpec, attachment: &[u8]) -> Vec<u8> {
     let shares = vec![0x3c; spec.sizes().expect("small").upload_bytes() as usize];
     [&encode_head(spec)[..], attachment, &shares].concat()
+}
+
+#[tokio::test]
+async fn while_a_link_is_down_no_job_is_taken_and_those_that_are_there_are_known() {
+    let node = Node::new(Limits::default());
+    let body = body(&aes(1), b"");
+    assert_eq!(node.put(alice(), &path(1), body.clone()).await.status, StatusCode::ACCEPTED);
+    node.linked.store(false, Relaxed);
+    let refused = node.put(alice(), &path(2), body.clone()).await;
+    assert_eq!((refused.status, refused.problem()), (StatusCode::SERVICE_UNAVAILABLE, ProblemKind::Unready));
+    assert!(String::from_utf8_lossy(&refused.body).contains("P0 has no link to P2"), "it says which");
+    assert_eq!(node.put(alice(), &path(1), body.clone()).await.status, StatusCode::OK);
+    node.linked.store(true, Relaxed);
+    assert_eq!(node.put(alice(), &path(2), body).await.status, StatusCode::ACCEPTED, "nothing was left of it");
 }
 
 #[tokio::test]

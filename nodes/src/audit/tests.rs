@@ -34,6 +34,8 @@ fn accepted(n: u8) -> Accepted {
         outputs: Vec::new(),
         tables: Vec::new(),
         rule: None,
+        repeats: None,
+        spec: None,
     }
 }
 

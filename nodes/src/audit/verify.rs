@@ -242,8 +242,8 @@ impl LogReport {
             },
             Event::Lost { entries, .. } => self.lost = Some((entry.time_unix_ms, entries)),
             Event::JobAccepted(job) => {
-                // Each node has a policy of its own.
-                let job = Accepted { rule: None, ..job };
+                // Each node has a policy of its own; the digest stands for the specification, and what a job repeats the client alone says.
+                let job = Accepted { rule: None, repeats: None, spec: None, ..job };
                 let whole = Sha256Hex::of(&serde_json::to_vec(&job).map_err(|e| e.to_string())?);
                 let record = JobRecord { digest: job.digest, whole, done: false, time: entry.time_unix_ms };
                 self.jobs.insert(job.job, record);

@@ -45,7 +45,7 @@ pub async fn measure(services: &[Service], modes: &[ModeSpec], runs: usize) -> R
     }
     let options = LocalOptions::new()?;
     let cluster = LocalCluster::start(&options).await?;
-    let target = ClusterArgs { cluster: cluster.cluster_file(), identity: None }.resolve()?;
+    let target = ClusterArgs { cluster: cluster.cluster_file(), identity: None, token: None }.resolve()?;
     let client = Client::connect(&target.cluster, &target.identity).await?;
     let mut rows = Vec::new();
     for service in services {

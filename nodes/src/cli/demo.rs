@@ -91,7 +91,7 @@ async fn demonstrate(output: Output, mode: ModeSpec) -> Result<Vec<Row>, Error> 
 }
 
 async fn connect(cluster: &Path) -> Result<Client, Error> {
-    let target = ClusterArgs { cluster: cluster.to_owned(), identity: None }.resolve()?;
+    let target = ClusterArgs { cluster: cluster.to_owned(), identity: None, token: None }.resolve()?;
     Client::connect(&target.cluster, &target.identity).await
 }
 

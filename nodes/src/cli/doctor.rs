@@ -5,7 +5,7 @@ use crate::{
     Error,
     config::{Cluster, NodeConfig},
     doctor::{Finding, Level, Setting, diagnose, exit, local, probe, unusable, works},
-    pki::Identity,
+    pki::ClientAuthRef,
 };
 use serde::Serialize;
 use std::{fmt, path::PathBuf, time::SystemTime};
@@ -29,7 +29,7 @@ pub struct DoctorArgs {
     #[command(flatten)]
     target: Option<ClusterArgs>,
     /// The configuration of a node of this machine, in place of --cluster: asks the cluster as that node, and looks at the machine too
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["cluster", "identity"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["cluster", "identity", "token"])]
     config: Option<PathBuf>,
     #[command(flatten)]
     output: OutputArgs,
@@ -43,12 +43,13 @@ pub fn run(args: &DoctorArgs) -> Result<Exit, Error> {
     let findings = match (&args.target, &args.config) {
         (Some(target), _) => {
             let Target { cluster, identity } = target.resolve()?;
-            block_on(ask(&cluster, &identity))?
+            block_on(ask(&cluster, (&identity).into(), identity.not_after()))?
         }
         (None, Some(file)) => match NodeConfig::load(file) {
             Ok(config) => block_on(async {
                 let mut findings = local(&config, file).await;
-                findings.extend(ask(&config.cluster, &config.identity).await?);
+                let identity = &config.identity;
+                findings.extend(ask(&config.cluster, identity.into(), Some(identity.facts().not_after)).await?);
                 Ok(findings)
             })?,
             Err(error) => vec![unusable(&error)],
@@ -63,14 +64,13 @@ pub fn run(args: &DoctorArgs) -> Result<Exit, Error> {
     Ok(exit(&report.findings))
 }
 
-async fn ask(cluster: &Cluster, identity: &Identity) -> Result<Vec<Finding>, Error> {
-    let probes = probe(cluster, identity).await?;
-    let setting = Setting {
-        cluster,
-        version: env!("CARGO_PKG_VERSION"),
-        identity_not_after: identity.facts().not_after,
-        now: SystemTime::now(),
-    };
+async fn ask(
+    cluster: &Cluster,
+    auth: ClientAuthRef<'_>,
+    identity_not_after: Option<i64>,
+) -> Result<Vec<Finding>, Error> {
+    let probes = probe(cluster, auth).await?;
+    let setting = Setting { cluster, version: env!("CARGO_PKG_VERSION"), identity_not_after, now: SystemTime::now() };
     Ok(diagnose(&setting, &probes))
 }
 

@@ -25,17 +25,21 @@ pub enum JobCommand {
     Cancel(OneArgs),
     /// Fetch the outputs of a job that are for this client, and print them
     Outputs(OneArgs),
+    /// Run a job again that was interrupted, under a new id
+    Rerun(OneArgs),
 }
 
 const EXAMPLES: &str = "\
 The outputs of a job stay at the nodes until its submitter and all recipients have deleted it (`trefoil job cancel`), or
 its time is over (`limits.retention`); they outlive a restart, unless the job said that memory is enough. A job that was
-under way when a node ended has failed and is not resumed: submit it again, with the command that submitted it. Nodes keep
-nothing of what came with it.
+under way when a node ended has failed and is not resumed. `trefoil job rerun` has it run again, under a new id and with new
+randomness, if all its inputs are tables at the nodes. Nodes keep nothing of what came with a job: where inputs, a circuit or a
+model did, submit it again with the command that submitted it.
 
 Examples:
   trefoil job list --cluster demo/cluster.toml
   trefoil job watch --cluster demo/cluster.toml 00112233445566778899aabbccddeeff
+  trefoil job rerun --cluster demo/cluster.toml 00112233445566778899aabbccddeeff
   trefoil job outputs --cluster demo/cluster.toml --identity demo/auditor.crt 00112233445566778899aabbccddeeff";
 
 /// Arguments of `trefoil job list`, as typed.
@@ -110,6 +114,7 @@ pub fn run(command: &JobCommand) -> Result<Exit, Error> {
         JobCommand::Watch(args) => watch(args),
         JobCommand::Cancel(args) => cancel(args),
         JobCommand::Outputs(args) => outputs(args),
+        JobCommand::Rerun(args) => rerun(args),
     }
 }
 
@@ -194,6 +199,15 @@ fn outputs(args: &OneArgs) -> Result<Exit, Error> {
     for (k, values) in mine {
         print(output, k, values)?;
     }
+    Ok(Exit::Ok)
+}
+
+fn rerun(args: &OneArgs) -> Result<Exit, Error> {
+    let target = args.cluster.resolve()?;
+    let job =
+        interruptible(async { Ok(Client::new(&target.cluster, &target.identity)?.rerun(args.id).await?.leave()) })?;
+    let text = format!("job {} is run again as {job}; `trefoil job watch` follows it", args.id);
+    args.output.resolve().print(&serde_json::json!({ "job": job, "repeats": args.id }), text)?;
     Ok(Exit::Ok)
 }
 
@@ -299,7 +313,10 @@ fn told(event: &JobEvent) -> String {
         JobEvent::Receiving => "the input is arriving".to_owned(),
         JobEvent::Accepted => "accepted, waiting for the other nodes or for its turn".to_owned(),
         JobEvent::Queued { before } => format!("in the queue, {before} before it"),
-        JobEvent::Running { bytes_sent } => format!("running, {} sent by P0", indicatif::HumanBytes(*bytes_sent)),
+        JobEvent::Running { bytes_sent, progress } => {
+            let part = progress.map_or_else(String::new, |part| format!("{:.1} % done, ", part * 100.0));
+            format!("running, {part}{} sent by P0", indicatif::HumanBytes(*bytes_sent))
+        }
         JobEvent::Done { cost } => format!("done in {:.3} s, {} rounds", cost.seconds, cost.rounds),
         JobEvent::Failed { failure } => format!("failed: {}", failure.cause),
     }

@@ -3,14 +3,17 @@
 use crate::{
     Error,
     config::Cluster,
-    pki::{CertificateFault, ClientName, Identity, Role},
+    oidc::TokenSet,
+    pki::{CertificateFault, ClientAuth, ClientName, Identity, Role},
     tls,
 };
 use std::{
     collections::BTreeSet,
+    ffi::OsString,
     fs,
     io::ErrorKind,
     path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
 };
 
 /// The client that every cluster begins with.
@@ -25,15 +28,41 @@ pub struct ClusterArgs {
     /// The client certificate NAME.crt, with its key NAME.key beside it [default: `client.crt` beside the cluster file]
     #[arg(long, value_name = "NAME.crt")]
     pub identity: Option<PathBuf>,
+    /// In place of a certificate, tokens of an issuer that the nodes take tokens of: a file with a line `P0 = TOKEN` for each of P0, P1 and P2, which only its owner can read; `-` is standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "identity")]
+    pub token: Option<TokenArg>,
 }
 
-/// A cluster and the identity with which to call its nodes.
+/// The file that `--token` names. It is read once, as standard input and pipes can be.
+#[derive(Clone, Debug)]
+pub struct TokenArg {
+    path: PathBuf,
+    read: Arc<OnceLock<Arc<TokenSet>>>,
+}
+
+impl From<OsString> for TokenArg {
+    fn from(path: OsString) -> Self {
+        Self { path: path.into(), read: Arc::default() }
+    }
+}
+
+impl TokenArg {
+    fn tokens(&self) -> Result<Arc<TokenSet>, Error> {
+        if let Some(tokens) = self.read.get() {
+            return Ok(tokens.clone());
+        }
+        let tokens = Arc::new(TokenSet::read(&self.path)?);
+        Ok(self.read.get_or_init(|| tokens).clone())
+    }
+}
+
+/// A cluster and what to show when its nodes are called.
 #[derive(Debug)]
 pub struct Target {
     /// The cluster.
     pub cluster: Cluster,
-    /// Our own certificate and key.
-    pub identity: Identity,
+    /// Our own certificate and key, or tokens.
+    pub identity: ClientAuth,
 }
 
 impl ClusterArgs {
@@ -43,6 +72,9 @@ impl ClusterArgs {
     /// [`Error::Config`], [`Error::Certificate`] or [`Error::System`], each with its file and remedy.
     pub fn resolve(&self) -> Result<Target, Error> {
         let cluster = Cluster::load(&self.cluster)?;
+        if let Some(token) = &self.token {
+            return Ok(Target { cluster, identity: ClientAuth::Tokens(token.tokens()?) });
+        }
         let identity = self.identity()?;
         let fault = |fault| Error::Certificate { path: identity.path().to_owned(), fault };
         if let Role::Node(_) = identity.role() {
@@ -50,7 +82,7 @@ impl ClusterArgs {
             return Err(fault(CertificateFault::WrongRole { expected, got }));
         }
         tls::check_identity(&identity, &cluster).map_err(fault)?;
-        Ok(Target { cluster, identity })
+        Ok(Target { cluster, identity: ClientAuth::Certificate(identity) })
     }
 
     /// Reads the certificate, and says what to do if there is none.
@@ -72,8 +104,14 @@ impl ClusterArgs {
         })
     }
 
-    /// The name that the file of the certificate has, which is that of the client if nobody has renamed it.
+    /// The name that the file of the certificate has, which is that of the client if nobody has renamed it; or that of the tokens.
     pub(super) fn own_name(&self) -> Option<ClientName> {
+        if let Some(token) = &self.token {
+            return match token.tokens().ok()?.role() {
+                Role::Client(name) => Some(name.clone()),
+                Role::Node(_) => None,
+            };
+        }
         self.identity_path().file_stem()?.to_str()?.parse().ok()
     }
 

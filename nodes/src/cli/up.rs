@@ -52,7 +52,7 @@ pub fn run(args: UpArgs, filter: &str) -> Result<Exit, Error> {
             _ = signal.received() => return Ok(Exit::Ok),
         };
         let files = cluster.files();
-        let target = ClusterArgs { cluster: files.cluster(), identity: None }.resolve()?;
+        let target = ClusterArgs { cluster: files.cluster(), identity: None, token: None }.resolve()?;
         let client = Client::new(&target.cluster, &target.identity)?;
         let page = Page::bind(client, args.page).await?;
         let up = Up {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Error,
-    job::{FailureKind, JobCost, JobId, JobState, JobStatus, OutputTerms},
+    job::{FailureKind, JobCost, JobId, JobSpec, JobState, JobStatus, OutputTerms},
     pki::ClientName,
     seal::{RecipientKey, ShareOf},
 };
@@ -69,7 +69,7 @@ enum OnDrop {
 const POLL: Duration = Duration::from_secs(20);
 
 /// When one node reports a failure, so long the others are waited for: theirs may be the better explanation.
-const SECOND_OPINION: Duration = Duration::from_secs(3);
+pub(super) const SECOND_OPINION: Duration = Duration::from_secs(3);
 
 impl JobHandle {
     pub(super) fn new(client: Client, id: JobId, outputs: Arc<[OutputTerms]>) -> Self {
@@ -194,6 +194,22 @@ impl JobHandle {
     pub async fn delete(mut self) {
         self.drop = OnDrop::Leave;
         delete(&self.client, self.id).await;
+    }
+
+    /// Leaves the job with the nodes, and gives its name.
+    pub fn leave(mut self) -> JobId {
+        self.drop = OnDrop::Leave;
+        self.id
+    }
+
+    /// Deletes it after its end, unless it was interrupted and can be [run again](Client::rerun).
+    pub(super) async fn conclude(self, spec: &JobSpec, outcome: &Result<Outcome, Error>) {
+        match outcome {
+            Err(Error::Job { failure, .. }) if failure.is_interruption() && spec.can_run_again() => {
+                tracing::warn!("the job was interrupted; `trefoil job rerun {}` has it run again", self.leave());
+            }
+            _ => self.delete().await,
+        }
     }
 
     /// Waits for its end and fetches those of its outputs that are for this client. Cancel safe.

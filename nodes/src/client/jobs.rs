@@ -1,13 +1,15 @@
 //! The jobs of a client, as the three nodes have them.
 
 use super::{
-    Client,
+    Client, JobHandle,
     node::{NodeClient, all},
+    upload,
 };
 use crate::{
     Error,
     job::{JobEntry, JobEvent, JobId, JobStatus},
 };
+use bytes::Bytes;
 use std::time::Duration;
 use trefoil_engine::Party;
 
@@ -31,6 +33,25 @@ impl Client {
     /// Tells the nodes that this client is done with a job; if it has submitted it, and it has not ended, cancels it. What each has answered: one that knows no such job is content. Cancel safe.
     pub async fn delete_job(&self, id: JobId) -> [Result<(), Error>; 3] {
         all(&self.nodes, |node| node.delete(id)).await
+    }
+
+    /// Runs a job of this client again that was interrupted and of which nothing had come with it: under a new name, with new randomness, and asked for as any other. Not cancel safe: it may leave the new job at some nodes.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if a node has no such job of this client, or it is done, goes on, has failed by itself, or needs what came with it; [`Error::Integrity`] if the nodes have different specifications of it; those of [`submit`](Self::submit).
+    pub async fn rerun(&self, id: JobId) -> Result<JobHandle, Error> {
+        let [a, b, c] = all(&self.nodes, |node| node.job_spec(id)).await;
+        let [spec, b, c] = [a?, b?, c?];
+        for (node, other) in self.nodes[1..].iter().zip([b, c]) {
+            if other.canonical() != spec.canonical() {
+                return Err(Error::Integrity(format!(
+                    "{} and {} have different specifications of job {id}; submit it again with the command that submitted it",
+                    self.nodes[0].name(),
+                    node.name()
+                )));
+            }
+        }
+        upload::submit(self, (&spec, Some(id)), Bytes::new(), &[]).await
     }
 
     /// Calls `each` with what becomes of a job at one node until it has ended there, and gives the last event. A stream that breaks off is opened again. Cancel safe.

@@ -37,7 +37,7 @@ use crate::{
     Error,
     config::{Cluster, ClusterDigest},
     job::{JobId, JobSpec},
-    pki::{ClientName, Identity, Role},
+    pki::{ClientAuthRef, ClientName, Role},
     seal::RecipientKey,
     status::NodeStatus,
 };
@@ -64,10 +64,11 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Certificate`] if the identity cannot be used.
-    pub fn new(cluster: &Cluster, identity: &Identity) -> Result<Self, Error> {
-        let node = |party| NodeClient::new(cluster, identity, party);
+    pub fn new<'a>(cluster: &Cluster, auth: impl Into<ClientAuthRef<'a>>) -> Result<Self, Error> {
+        let auth = auth.into();
+        let node = |party| NodeClient::new(cluster, auth, party);
         let nodes = Arc::new([node(Party::P0)?, node(Party::P1)?, node(Party::P2)?]);
-        let name = match identity.role() {
+        let name = match auth.role() {
             Role::Client(name) => Some(name.clone()),
             Role::Node(_) => None,
         };
@@ -87,8 +88,8 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Unreachable`] or [`Error::Refused`] names the first node that is not, and the remedy.
-    pub async fn connect(cluster: &Cluster, identity: &Identity) -> Result<Self, Error> {
-        let client = Self::new(cluster, identity)?;
+    pub async fn connect<'a>(cluster: &Cluster, auth: impl Into<ClientAuthRef<'a>>) -> Result<Self, Error> {
+        let client = Self::new(cluster, auth)?;
         for (node, status) in client.nodes.iter().zip(client.status().await) {
             let status = status?;
             let down = |cause: String| Error::Unreachable { node: node.name().to_owned(), cause };
@@ -123,12 +124,12 @@ impl Client {
         self.nodes[party.index()].status().await
     }
 
-    /// The name in the certificate, if it is a client's.
+    /// The name in the certificate, if it is a client's, or in the tokens.
     pub fn name(&self) -> Option<&ClientName> {
         self.name.as_ref()
     }
 
-    /// Splits the inputs that come with the job, in their order, and submits it to the three nodes. While a node is busy, comes back for two minutes.
+    /// Splits the inputs that come with the job, in their order, and submits it to the three nodes. While a node is busy, comes back for two minutes; while one has no link to another, for three seconds.
     ///
     /// If a node refuses, the job is deleted at the others. Cancelled, it may leave a job at some nodes, which fails there
     /// when the others do not come.
@@ -137,7 +138,7 @@ impl Client {
     /// [`Error::Refused`] or [`Error::Unreachable`] names the node and the remedy; [`Error::Usage`] if the inputs are not
     /// what the specification says.
     pub async fn submit(&self, spec: &JobSpec, attachment: Bytes, inputs: &[Plain<'_>]) -> Result<JobHandle, Error> {
-        upload::submit(self, spec, attachment, inputs).await
+        upload::submit(self, (spec, None), attachment, inputs).await
     }
 
     /// A job that this client or another has submitted, and of which this one may fetch outputs. Cancel safe.
@@ -149,7 +150,7 @@ impl Client {
     }
 
     /// Submits a job, waits for its end, fetches its outputs for this client and deletes it. Outputs for others stay until these have
-    /// fetched them.
+    /// fetched them, and one that was interrupted stays if it can be [run again](Self::rerun).
     ///
     /// Cancelled, it deletes the job in the background.
     ///
@@ -158,7 +159,7 @@ impl Client {
     pub async fn run(&self, spec: &JobSpec, attachment: Bytes, inputs: &[Plain<'_>]) -> Result<Outcome, Error> {
         let job = self.submit(spec, attachment, inputs).await?;
         let outcome = job.outcome().await;
-        job.delete().await;
+        job.conclude(spec, &outcome).await;
         outcome
     }
 

@@ -1,13 +1,13 @@
 //! Requests to one node.
 
-use super::plain::Fetched;
+use super::{job::SECOND_OPINION, plain::Fetched};
 use crate::{
     Error,
     api::{OUTPUT_EPOCH, Problem, ProblemKind},
     config::{Address, Cluster},
-    job::{JobEntry, JobEvent, JobId, JobStatus, MEDIA_TYPE},
+    job::{JobEntry, JobEvent, JobId, JobSpec, JobStatus, MEDIA_TYPE},
     keys::{ExchangeId, KEY_MEDIA_TYPE, KeyName, KeyStatus, Partials, SignRequest, secret_json},
-    pki::Identity,
+    pki::ClientAuthRef,
     receipt::{Nonce, Receipt},
     seal::{RecipientKey, SEALED_OUTPUT_TYPE, ShareOf, sealed_output_bytes},
     status::NodeStatus,
@@ -16,7 +16,10 @@ use crate::{
     upkeep::{Task, UpkeepReport, UpkeepSpec},
 };
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use futures_util::{
+    StreamExt,
+    stream::{self, FuturesUnordered},
+};
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode, header, header::HeaderValue};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
@@ -77,10 +80,17 @@ pub(super) struct NodeClient {
 }
 
 impl NodeClient {
-    pub(super) fn new(cluster: &Cluster, identity: &Identity, party: Party) -> Result<Self, Error> {
-        let mut tls = tls::api_client(identity, cluster, party)?;
+    pub(super) fn new(cluster: &Cluster, auth: ClientAuthRef<'_>, party: Party) -> Result<Self, Error> {
+        let mut tls = tls::api_client(auth, cluster, party)?;
         tls.alpn_protocols = API_ALPN.map(<[u8]>::to_vec).to_vec();
-        let http = reqwest::Client::builder()
+        let mut http = reqwest::Client::builder();
+        if let ClientAuthRef::Tokens(tokens) = auth {
+            // A token changes something on one connection only: all requests go over one.
+            tls.alpn_protocols.truncate(1);
+            let headers = [(header::AUTHORIZATION, tokens.header(party)?)].into_iter().collect();
+            http = http.http2_prior_knowledge().default_headers(headers);
+        }
+        let http = http
             .tls_backend_preconfigured(tls.clone())
             .https_only(true)
             // A node is what the cluster file says, reached directly.
@@ -113,13 +123,14 @@ impl NodeClient {
         self.json(self.answer(self.persist(request).await?).await?).await
     }
 
-    /// Submits one share. The parts can be sent more than once: the node takes the job once.
-    pub(super) async fn put(&self, id: JobId, parts: &[Bytes]) -> Result<JobStatus, Error> {
+    /// Submits one share, of a job that may repeat another. The parts can be sent more than once: the node takes the job once.
+    pub(super) async fn put(&self, (id, repeats): (JobId, Option<JobId>), parts: &[Bytes]) -> Result<JobStatus, Error> {
         let length: usize = parts.iter().map(Bytes::len).sum();
+        let url = repeats.map_or_else(|| self.job(id), |old| format!("{}?repeats={old}", self.job(id)));
         let request = || {
             let parts = stream::iter(parts.to_vec()).map(Ok::<_, Infallible>);
             self.http
-                .put(self.job(id))
+                .put(&url)
                 .timeout(TRANSFER)
                 .header(header::CONTENT_TYPE, MEDIA_TYPE)
                 .header(header::CONTENT_LENGTH, length)
@@ -132,6 +143,13 @@ impl NodeClient {
     pub(super) async fn job_status(&self, id: JobId, wait: Duration) -> Result<JobStatus, Error> {
         let url = format!("{}?wait={}", self.job(id), wait.as_secs());
         let request = || self.http.get(&url).timeout(wait + ANSWER);
+        self.json(self.answer(self.persist(request).await?).await?).await
+    }
+
+    /// The specification by which a job can be run again.
+    pub(super) async fn job_spec(&self, id: JobId) -> Result<JobSpec, Error> {
+        let url = format!("{}/spec", self.job(id));
+        let request = || self.http.get(&url).timeout(ANSWER);
         self.json(self.answer(self.persist(request).await?).await?).await
     }
 
@@ -528,6 +546,12 @@ impl NodeClient {
         }
     }
 
+    /// Another node has failed, and this one has not said what it makes of it.
+    fn given_up<T>(&self) -> Result<T, Error> {
+        let cause = format!("another node has failed, and it has not answered within {SECOND_OPINION:?} after that");
+        Err(Error::Unreachable { node: self.name.clone(), cause })
+    }
+
     /// Whether the node refuses our certificate, and why.
     async fn refusal(&self) -> Option<String> {
         tokio::time::timeout(REFUSAL, tls::refusal(&self.address, self.tls.clone())).await.ok().flatten()
@@ -591,6 +615,37 @@ pub(super) async fn all<'a, T, F: Future<Output = T>>(
     let [a, b, c] = nodes;
     let (a, b, c) = tokio::join!(request(a), request(b), request(c));
     [a, b, c]
+}
+
+/// The same for what all three have to take part in: when one has failed, the others wait for it in vain, and are waited for no longer than [`SECOND_OPINION`].
+///
+/// Where they only see another signature counter they do not wait for each other, and the attempt after it must not meet this one.
+pub(super) async fn together<'a, T, F: Future<Output = Result<T, Error>>>(
+    nodes: &'a [NodeClient; 3],
+    request: impl Fn(&'a NodeClient) -> F,
+) -> [Result<T, Error>; 3] {
+    let request = &request;
+    let asked = nodes.iter().map(|node| async move { (node.party(), request(node).await) });
+    let mut waiting: FuturesUnordered<_> = asked.collect();
+    let (mut answers, mut end) = ([const { None }; 3], None);
+    loop {
+        let next = match end {
+            Some(end) => tokio::time::timeout_at(end, waiting.next()).await.unwrap_or(None),
+            None => waiting.next().await,
+        };
+        let Some((party, answer)) = next else { break };
+        if answer.as_ref().is_err_and(|error| !is_counter(error)) {
+            end = end.or_else(|| Some(tokio::time::Instant::now() + SECOND_OPINION));
+        }
+        answers[party.index()] = Some(answer);
+    }
+    let [a, b, c] = answers;
+    let [of_a, of_b, of_c] = nodes;
+    [a.unwrap_or_else(|| of_a.given_up()), b.unwrap_or_else(|| of_b.given_up()), c.unwrap_or_else(|| of_c.given_up())]
+}
+
+fn is_counter(error: &Error) -> bool {
+    matches!(error, Error::Refused { problem, .. } if problem.kind() == Some(ProblemKind::Counter))
 }
 
 /// What comes after so many bytes. Nothing is copied.

@@ -2,7 +2,7 @@
 
 mod broken;
 
-use super::{tables::Uploads, *};
+use super::{node::together, tables::Uploads, *};
 use crate::{
     api::{Api, Server},
     cli::{ClusterArgs, Exit},
@@ -67,7 +67,7 @@ async fn world(limits: [Limits; 3]) -> World {
         let tables = TableStore::in_memory(limits.clone());
         nodes.push(serve(&files, party, listener, (&limits, tables)));
     }
-    let target = ClusterArgs { cluster: files.cluster(), identity: None }.resolve().expect("a target");
+    let target = ClusterArgs { cluster: files.cluster(), identity: None, token: None }.resolve().expect("a target");
     let client = Client::connect(&target.cluster, &target.identity).await.expect("three nodes");
     let Ok(nodes) = nodes.try_into() else { panic!("three nodes") };
     World { nodes, client, _dir: dir }
@@ -215,6 +215,22 @@ async fn a_node_that_is_gone_is_named_and_the_job_deleted_at_the_others() {
     assert!(matches!(&error, Error::Unreachable { node, .. } if node.starts_with("P1 (")), "{error}");
     assert_eq!(error.exit(), Exit::Unreachable);
     wait_until(|| world.loads() == [(0, 0); 3]).await;
+}
+
+#[tokio::test]
+async fn what_takes_all_three_is_given_up_soon_after_one_has_failed() {
+    let world = World::usual().await;
+    let ask = async |node: &NodeClient| match node.party() {
+        Party::P0 => std::future::pending().await,
+        Party::P1 => Err(Error::Usage("no".to_owned())),
+        Party::P2 => Ok(2),
+    };
+    let asked = tokio::time::timeout(Duration::from_mins(1), together(&world.client.nodes, ask));
+    let [first, second, third] = asked.await.expect("P0 is not waited for");
+    assert!(
+        matches!(&first, Err(Error::Unreachable { node, cause }) if node.starts_with("P0 (") && cause.contains("another node has failed"))
+    );
+    assert!(matches!(second, Err(Error::Usage(_))) && matches!(third, Ok(2)));
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     Error,
+    api::ProblemKind,
     job::{JobId, JobSpec, Sizes, SpecFault, encode_head},
 };
 use bytes::Bytes;
@@ -19,9 +20,12 @@ use trefoil_circuits::program::InputVector;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(2);
 
+/// How long nodes are asked again that have no link to each other: it may be about to be there.
+const LINKS: Duration = Duration::from_secs(3);
+
 pub(super) async fn submit(
     client: &Client,
-    spec: &JobSpec,
+    (spec, repeats): (&JobSpec, Option<JobId>),
     attachment: Bytes,
     inputs: &[Plain<'_>],
 ) -> Result<JobHandle, Error> {
@@ -33,7 +37,7 @@ pub(super) async fn submit(
     let terms = spec.terms(name).map_err(usage)?;
     check(&sizes, attachment.len(), inputs)?;
     let head = encode_head(spec);
-    let end = Instant::now() + client.patience;
+    let (end, links) = (Instant::now() + client.patience, Instant::now() + LINKS);
     let mut pause = FIRST_PAUSE;
     loop {
         // A new name and new shares each time: what was refused is not used again.
@@ -43,7 +47,7 @@ pub(super) async fn submit(
             bodies.iter_mut().zip(input.split()?).for_each(|(body, share)| body.extend(components(share)));
         }
         let job = JobHandle::new(client.clone(), id, terms.outputs.clone());
-        let results = all(&client.nodes, |node| node.put(id, &bodies[node.party().index()])).await;
+        let results = all(&client.nodes, |node| node.put((id, repeats), &bodies[node.party().index()])).await;
         let errors: Vec<Error> = results.into_iter().filter_map(Result::err).collect();
         if errors.is_empty() {
             return Ok(job);
@@ -51,14 +55,21 @@ pub(super) async fn submit(
         // At all three: a node that did not answer may have the job nevertheless.
         job.delete().await;
         let busy = errors.iter().all(is_busy);
-        if !busy || Instant::now() + pause > end {
-            let worst = errors.into_iter().min_by_key(|e| u8::from(is_busy(e)));
+        let unready = errors.iter().all(|e| is_busy(e) || is_unready(e));
+        let end = if busy { end } else { links };
+        if !(busy || unready) || Instant::now() + pause > end {
+            let worst = errors.into_iter().min_by_key(|e| (is_busy(e), is_unready(e)));
             return Err(worst.unwrap_or_else(|| Error::Bug("a refusal without a cause".to_owned())));
         }
         // Clients that came together shall not come back together.
         tokio::time::sleep(pause.mul_f64(jitter()?)).await;
         pause = (2 * pause).min(LAST_PAUSE);
     }
+}
+
+/// That a node misses another is a consequence.
+fn is_unready(error: &Error) -> bool {
+    matches!(error, Error::Refused { problem, .. } if problem.kind() == Some(ProblemKind::Unready))
 }
 
 /// A factor between 0.5 and 1.5.

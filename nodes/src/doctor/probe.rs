@@ -1,6 +1,6 @@
 //! Asking the nodes.
 
-use crate::{Error, client::Client, config::Cluster, pki::Identity, status::NodeStatus};
+use crate::{Error, client::Client, config::Cluster, pki::ClientAuthRef, status::NodeStatus};
 use futures_util::future::join_all;
 use std::time::{Duration, Instant, SystemTime};
 use trefoil_engine::Party;
@@ -25,8 +25,8 @@ pub struct Probe {
 ///
 /// # Errors
 /// [`Error::Certificate`] if our own identity cannot be used.
-pub async fn probe(cluster: &Cluster, identity: &Identity) -> Result<[Result<Probe, String>; 3], Error> {
-    let client = Client::new(cluster, identity)?;
+pub async fn probe(cluster: &Cluster, auth: ClientAuthRef<'_>) -> Result<[Result<Probe, String>; 3], Error> {
+    let client = Client::new(cluster, auth)?;
     let asked = Party::ALL.map(async |party| {
         let answer = tokio::time::timeout(DEADLINE, ask(&client, party)).await;
         answer.unwrap_or_else(|_| Err(format!("no answer within {DEADLINE:?}")))

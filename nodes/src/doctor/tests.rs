@@ -63,8 +63,12 @@ fn found(change: impl FnOnce(&mut [Result<Probe, String>; 3])) -> Vec<Finding> {
     let cluster = cluster();
     let mut probes = healthy(cluster.pinned_digest());
     change(&mut probes);
-    let setting =
-        Setting { cluster: &cluster, version: "1.2.3", identity_not_after: NOW.cast_signed() + 100 * DAY, now: now() };
+    let setting = Setting {
+        cluster: &cluster,
+        version: "1.2.3",
+        identity_not_after: Some(NOW.cast_signed() + 100 * DAY),
+        now: now(),
+    };
     diagnose(&setting, &probes).into_iter().filter(|f| f.level != Level::Ok).collect()
 }
 
@@ -154,7 +158,7 @@ fn other_certificates_in_the_cluster_file_and_a_renewal_under_way_are_warnings()
     }
     let warnings = |cluster: &Cluster, probes: &[Result<Probe, String>; 3]| {
         let not_after = NOW.cast_signed() + 100 * DAY;
-        let setting = Setting { cluster, version: "1.2.3", identity_not_after: not_after, now: now() };
+        let setting = Setting { cluster, version: "1.2.3", identity_not_after: Some(not_after), now: now() };
         let all = diagnose(&setting, probes);
         assert!(works(&all), "{all:?}");
         all.into_iter().filter(|f| f.level == Level::Warning).map(|f| (f.place, f.check, f.found)).collect::<Vec<_>>()

@@ -1,5 +1,6 @@
 //! The jobs a node knows: who owns them, where they stand, what they hold.
 
+mod again;
 mod archive;
 mod ending;
 mod followers;
@@ -10,6 +11,7 @@ mod refusal;
 mod renewal;
 mod room;
 
+pub use again::RepeatFault;
 pub use archive::{DoneJob, OutputStore};
 pub use ending::FetchFault;
 pub use followers::Follower;
@@ -336,7 +338,7 @@ impl Upload {
     /// Those of the journal; there is no trace of the job.
     pub fn accept(mut self, grounds: Grounds) -> io::Result<Option<Arc<Job>>> {
         let Some(job) = &self.job else { return Ok(None) };
-        self.jobs.journal.accepted(job.accepted_as(grounds))?;
+        self.jobs.journal.accepted(&job.accepted_as(grounds))?;
         let Some(job) = self.job.take() else { return Ok(None) };
         if self.jobs.lock().jobs.contains_key(&job.id()) {
             job.accepted();

@@ -1,6 +1,6 @@
 //! What is written down of jobs, so that they are known after a restart, and of other requests.
 
-use super::{JobId, JobState, ModeSpec, OutputStatus, ProgramKind, Sha256Hex};
+use super::{JobId, JobSpec, JobState, ModeSpec, OutputStatus, ProgramKind, Sha256Hex};
 use crate::{
     keys::ErasedKey,
     pki::ClientName,
@@ -92,6 +92,12 @@ pub struct Accepted {
     /// The rule of the node's policy that permits it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
+    /// The job that it repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<JobId>,
+    /// Its specification, if it can be run again by that alone: nothing has come with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec: Option<Box<JobSpec>>,
 }
 
 /// On what grounds a job is taken on.
@@ -103,6 +109,10 @@ pub struct Grounds {
     pub tables: Vec<TableRef>,
     /// The rule of the node's policy that permits it.
     pub rule: String,
+    /// The job that it repeats.
+    pub repeats: Option<JobId>,
+    /// Its specification, if it can be run again by that alone.
+    pub spec: Option<Box<JobSpec>>,
 }
 
 /// What a node that starts finds of the jobs of the process before it.

@@ -23,8 +23,8 @@ pub(crate) use body::{Intake, frame, read_spec};
 pub(crate) use id::lower_hex;
 pub use id::{JobId, NotAJobId};
 pub use jobs::{
-    Admission, Clock, DoneJob, FetchFault, Follower, Job, Jobs, OutputStore, Outputs, Records, Refusal, Released, Room,
-    Upload,
+    Admission, Clock, DoneJob, FetchFault, Follower, Job, Jobs, OutputStore, Outputs, Records, Refusal, Released,
+    RepeatFault, Room, Upload,
 };
 pub(crate) use jobs::{CANCELLED, KeptOutputs};
 pub use journal::{Accepted, Asked, Before, Grounds, JobBefore, Journal, TableRef};

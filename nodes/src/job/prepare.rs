@@ -8,6 +8,7 @@ use trefoil_circuits::{
     aes::SboxForm,
     bristol::{self, Circuit, Evaluation, Schedule},
     credit::{Auc, Counts, Join, JoinFault, Score, WEIGHT_LIMIT},
+    plan::Plan,
     program::{
         AesCtr, Compiled, Executor, InputVector, Inputs, Limited, Moments, OutputVector, Program, Released, Tiling,
         Vector,
@@ -170,6 +171,20 @@ impl Prepared {
             Work::Moments(_) | Work::Train(_) | Work::Counts(_) | Work::Auc(_) | Work::Join(_) => 1,
         };
         u32::try_from(strands).unwrap_or(u32::MAX).max(1)
+    }
+
+    /// The bytes that P0 sends for it, others about as many, in semi-honest mode and without what its inputs are checked for: the rest is little beside it. `None` where the program does not say.
+    pub fn bytes(&self) -> Option<u64> {
+        let cost = match &self.work {
+            Work::AesCtr(program) => Plan::of_aes(program).cost,
+            Work::Circuit(program) => program.cost(),
+            Work::Train(Trainer::Newton(program)) => program.cost(),
+            Work::Train(Trainer::Descent(program)) => program.cost(),
+            Work::Counts(program) => program.cost(),
+            Work::Auc(program) => program.cost(),
+            Work::Moments(_) | Work::Score(_) | Work::Join(_) => return None,
+        };
+        Some(cost.bytes_sent)
     }
 
     /// Runs on the root strand of a session. Inputs with a limit are first checked on shares to be within it. What comes back has been verified.

@@ -6,7 +6,7 @@ use super::{Failure, JobCost, JobState};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 use trefoil_engine::{
@@ -33,6 +33,9 @@ pub enum JobEvent {
     Running {
         /// Payload bytes that this node has sent to its peers so far.
         bytes_sent: u64,
+        /// How much of all that is: from 0 to 1, and never less than before; `None` if it is not known beforehand.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        progress: Option<f64>,
     },
     /// Outputs can be fetched.
     Done {
@@ -48,12 +51,12 @@ pub enum JobEvent {
 
 impl JobEvent {
     /// Of a state, with what is known beyond it.
-    pub fn new(state: JobState, before: Option<usize>, bytes_sent: u64) -> Self {
+    pub fn new(state: JobState, before: Option<usize>, (bytes_sent, progress): (u64, Option<f64>)) -> Self {
         match (state, before) {
             (JobState::Receiving, _) => Self::Receiving,
             (JobState::Accepted, None) => Self::Accepted,
             (JobState::Accepted, Some(before)) => Self::Queued { before: before as u64 },
-            (JobState::Running, _) => Self::Running { bytes_sent },
+            (JobState::Running, _) => Self::Running { bytes_sent, progress },
             (JobState::Done { cost }, _) => Self::Done { cost },
             (JobState::Failed { failure }, _) => Self::Failed { failure },
         }
@@ -65,7 +68,7 @@ impl JobEvent {
             Self::Receiving => "receiving".to_owned(),
             Self::Accepted => "accepted".to_owned(),
             Self::Queued { before } => format!("queued-{before}"),
-            Self::Running { bytes_sent } => format!("running-{bytes_sent}"),
+            Self::Running { bytes_sent, .. } => format!("running-{bytes_sent}"),
             Self::Done { .. } => "done".to_owned(),
             Self::Failed { .. } => "failed".to_owned(),
         }
@@ -74,6 +77,26 @@ impl JobEvent {
     /// Whether none follows.
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Done { .. } | Self::Failed { .. })
+    }
+}
+
+/// How many bytes a job is to send, once that is known.
+#[derive(Debug, Default)]
+pub(super) struct Progress(OnceLock<u64>);
+
+impl Progress {
+    /// The first number stays.
+    pub(super) fn expect(&self, bytes: Option<u64>) {
+        if let Some(bytes) = bytes.filter(|bytes| *bytes > 0) {
+            self.0.get_or_init(|| bytes);
+        }
+    }
+
+    /// In steps of a thousandth. Checks of the malicious mode are not counted on, and a training may stop early, so it is not 1 before the end.
+    pub(super) fn of(&self, sent: u64) -> Option<f64> {
+        let all = u128::from(*self.0.get()?);
+        let thousandths = (u128::from(sent) * 1000 / all).min(999);
+        Some(thousandths as f64 / 1000.0)
     }
 }
 
@@ -120,5 +143,27 @@ impl Link for CountedLink {
 
     fn pause(&mut self) -> BoxFuture<'_, ()> {
         self.link.pause()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_rises_from_nothing_and_is_not_whole_before_the_end() {
+        let progress = Progress::default();
+        assert_eq!(progress.of(7), None, "nothing is known");
+        progress.expect(None);
+        progress.expect(Some(0));
+        assert_eq!(progress.of(7), None);
+        progress.expect(Some(2000));
+        progress.expect(Some(1));
+        assert_eq!(
+            [0, 1, 2, 1000, 1999, 2000, u64::MAX].map(|sent| progress.of(sent).expect("known")),
+            [0.0, 0.0, 0.001, 0.5, 0.999, 0.999, 0.999]
+        );
+        let all: Vec<_> = (0..=3000).map(|sent| progress.of(sent)).collect();
+        assert!(all.is_sorted(), "{all:?}");
     }
 }

@@ -187,6 +187,7 @@ impl Runner {
         let names: Vec<String> = inputs.iter().enumerate().map(|(k, input)| name(k, input)).collect();
         let flow = Flow::Client(job.owner().clone());
         let turn = self.turns.wait(job.id().session(), &*net, (flow, prepared.strands())).await.map_err(failed)?;
+        job.expects(prepared.bytes());
         job.running();
         self.jobs.journal().running(job.id());
         let start = Instant::now();

@@ -23,6 +23,9 @@ pub struct JobStatus {
     /// Where it stands.
     #[serde(flatten)]
     pub state: JobState,
+    /// While it runs, how much of it is done: from 0 to 1, and never less than before. It follows from the public sizes alone. `None` if what the program takes is not known beforehand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<f64>,
 }
 
 /// One job of a client's list.
@@ -102,6 +105,11 @@ impl JobState {
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Done { .. } | Self::Failed { .. })
     }
+
+    /// Whether it has failed by an interruption.
+    pub fn is_interrupted(&self) -> bool {
+        matches!(self, Self::Failed { failure } if failure.is_interruption())
+    }
 }
 
 /// What a job has cost one node.
@@ -142,6 +150,11 @@ impl Failure {
     /// A failure that points at no node.
     pub fn new(kind: FailureKind, cause: impl Into<String>) -> Self {
         Self { kind, cause: cause.into(), blamed: None, suspects: Vec::new() }
+    }
+
+    /// Whether a node ended or was not reached, which may be otherwise the next time.
+    pub fn is_interruption(&self) -> bool {
+        matches!(self.kind, FailureKind::Missing | FailureKind::Link | FailureKind::Stopped)
     }
 
     /// Says what it concerns.
@@ -234,8 +247,14 @@ mod tests {
                 ),
             ),
         ] {
-            let status =
-                JobStatus { id, owner: owner.clone(), mode: ModeSpec::Malicious, outputs: outputs.clone(), state };
+            let status = JobStatus {
+                id,
+                owner: owner.clone(),
+                mode: ModeSpec::Malicious,
+                outputs: outputs.clone(),
+                state,
+                progress: None,
+            };
             assert_eq!(serde_json::to_string(&status).unwrap(), text);
             assert_eq!(serde_json::from_str::<JobStatus>(&text).unwrap(), status);
         }

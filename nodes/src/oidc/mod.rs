@@ -10,9 +10,11 @@ mod file;
 mod jwks;
 mod jws;
 mod seen;
+mod shown;
 
 pub use file::{JwkSource, OidcConfig, OidcFile};
 pub use jwks::{JwkSet, Keys, KeysFault};
+pub use shown::TokenSet;
 
 use crate::{clock::now_unix_s, pki::ClientName};
 use jws::{Claims, Jws};

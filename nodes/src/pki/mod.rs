@@ -6,11 +6,13 @@
 //! fingerprint of its certificate in the cluster file, so that the authority alone cannot replace one.
 
 mod authority;
+mod client_auth;
 mod facts;
 mod files;
 mod identity;
 
 pub use authority::{Authority, Issued, Lifetime};
+pub use client_auth::{ClientAuth, ClientAuthRef};
 pub use facts::{CertificateFacts, ClientName, Fingerprint, Role};
 pub use files::{create_directory, create_private, create_public, read_private, replace_public};
 pub use identity::Identity;

@@ -112,6 +112,19 @@ pub enum StoreError {
     /// Another request has just tried to open the store again, and failed.
     #[error("{0}")]
     Again(String),
+    /// Too many uses wait for a disk or a server that does not get on. The operator acts; the node goes on when it does.
+    #[error(
+        "{place} has not got on for half a minute with those who wait for it, and nothing was changed; find out why its disk or server is slow, and ask again"
+    )]
+    Crowded {
+        /// Where it is.
+        place: Location,
+    },
+    /// The environment says what only the configuration is to say. The operator acts.
+    #[error(
+        "the environment variable {0} would change whom the node trusts as its database server, or what it sends to it; unset it for the node (`UnsetEnvironment={0}` in a systemd unit), and write into [store_postgres] what is meant: `ca`, `password_file`"
+    )]
+    Variable(&'static str),
     /// The node is ending.
     #[error("the node is ending; ask again when it is back")]
     Stopping,
@@ -126,6 +139,7 @@ impl StoreError {
         match self {
             Self::Key { .. }
             | Self::Password { .. }
+            | Self::Variable(_)
             | Self::WrongKey { .. }
             | Self::Foreign { .. }
             | Self::Format { .. }
@@ -135,6 +149,7 @@ impl StoreError {
             | Self::Full { .. }
             | Self::System { .. }
             | Self::Server { .. }
+            | Self::Crowded { .. }
             | Self::Again(_) => Exit::System,
             Self::Stopping | Self::Bug(_) => Exit::Failed,
         }

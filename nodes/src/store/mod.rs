@@ -59,8 +59,9 @@ use std::{
         Arc, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use trefoil_engine::Party;
 use zeroize::Zeroizing;
 
@@ -121,10 +122,18 @@ struct Inner {
     opened: RwLock<Opened>,
     /// Disk or server have failed, and the records have to be opened again.
     broken: AtomicBool,
+    /// Uses that are under way, each on a thread of its own.
+    uses: Arc<Semaphore>,
     metrics: OnceLock<StoreMetrics>,
     #[cfg(test)]
     faults: tests::Faults,
 }
+
+/// Uses that are under way at the same time.
+const USES: usize = 32;
+
+/// How long one waits for those before it.
+const TURN: Duration = Duration::from_secs(30);
 
 #[derive(Default)]
 struct Opened {
@@ -184,6 +193,7 @@ impl Store {
                 sealer,
                 opened: RwLock::new(Opened { backend, failed: None }),
                 broken: AtomicBool::new(false),
+                uses: Arc::new(Semaphore::new(USES)),
                 metrics: OnceLock::new(),
                 #[cfg(test)]
                 faults: tests::Faults::default(),
@@ -288,7 +298,13 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         let inner = self.0.clone();
-        tokio::task::spawn_blocking(move || work(&inner)).await.unwrap_or_else(|ended| {
+        // Threads that may block are few, and files and names are looked up on them too: a server that is silent does not get them all.
+        let place = self.0.turn(TURN).await?;
+        let blocking = move || {
+            let _place = place;
+            work(&inner)
+        };
+        tokio::task::spawn_blocking(blocking).await.unwrap_or_else(|ended| {
             self.0.broken.store(true, Ordering::Release);
             Err(StoreError::of_task(&self.0.place, &ended).into())
         })
@@ -296,6 +312,13 @@ impl Store {
 }
 
 impl Inner {
+    /// A place among the uses that are under way, if there is one in time.
+    async fn turn(&self, most: Duration) -> Result<OwnedSemaphorePermit, StoreError> {
+        let place = tokio::time::timeout(most, self.uses.clone().acquire_owned()).await;
+        let place = place.map_err(|_| StoreError::Crowded { place: self.place.clone() })?;
+        place.map_err(|_| StoreError::Stopping)
+    }
+
     fn read<T, E: From<StoreError>>(&self, work: impl FnOnce(&ReadTransaction<'_>) -> Result<T, E>) -> Result<T, E> {
         self.with(|backend| work(&ReadTransaction::begin(self, backend)?))
     }

@@ -434,3 +434,42 @@ async fn rekeyed(kind: Kind) {
     let store = home.open().await.expect("nothing was replaced");
     assert_eq!(store.get(Space::Keys, "alice").await.expect("readable"), Some(value("hers")));
 }
+
+/// Uses that do not get on take no more than their threads, and who waits too long is told.
+#[tokio::test]
+async fn who_waits_for_a_store_that_does_not_get_on_is_told_in_time() {
+    let (store, _dir) = temporary(Party::P0).await;
+    let (shut, gate) = std::sync::mpsc::channel::<()>();
+    let gate = Arc::new(Mutex::new(gate));
+    let stuck: Vec<_> = (0..USES)
+        .map(|_| {
+            let (store, gate) = (store.clone(), gate.clone());
+            tokio::spawn(async move {
+                let read = store.read(move |_| {
+                    // Until nobody is there who could send.
+                    let _ = gate.lock().expect("not poisoned").recv();
+                    Ok::<_, StoreError>(())
+                });
+                read.await
+            })
+        })
+        .collect();
+    while store.0.uses.available_permits() > 0 {
+        tokio::task::yield_now().await;
+    }
+    let error = store.0.turn(Duration::from_millis(1)).await.expect_err("nobody gets on");
+    assert!(
+        matches!(error, StoreError::Crowded { .. }) && error.to_string().contains("nothing was changed"),
+        "{error}"
+    );
+    let late = tokio::spawn({
+        let store = store.clone();
+        async move { store.get(Space::Keys, "a").await }
+    });
+    drop(shut);
+    for read in stuck {
+        read.await.expect("no panic").expect("read");
+    }
+    assert_eq!(late.await.expect("no panic").expect("it goes on"), None);
+    assert_eq!(store.0.uses.available_permits(), USES);
+}

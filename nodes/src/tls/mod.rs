@@ -18,7 +18,7 @@ pub use verify::{Expect, Verifier};
 use crate::{
     Error,
     config::Cluster,
-    pki::{CertificateFault, Identity, Role},
+    pki::{CertificateFault, ClientAuthRef, Identity, Role},
 };
 use rustls::{
     ClientConfig, ServerConfig,
@@ -69,9 +69,16 @@ pub fn api_server(identity: &Identity, cluster: &Cluster, expect: Expect) -> Res
 ///
 /// # Errors
 /// [`Error::Certificate`] if the identity cannot be used.
-pub fn api_client(identity: &Identity, cluster: &Cluster, party: Party) -> Result<ClientConfig, Error> {
+pub fn api_client<'a>(
+    auth: impl Into<ClientAuthRef<'a>>,
+    cluster: &Cluster,
+    party: Party,
+) -> Result<ClientConfig, Error> {
     let verifier = Verifier::new(cluster, Expect::Node(party), api_provider())?;
-    client(identity, verifier, &[])
+    match auth.into() {
+        ClientAuthRef::Certificate(identity) => client(identity, verifier, &[]),
+        ClientAuthRef::Tokens(_) => nobody(verifier),
+    }
 }
 
 /// The role of the other end of an established connection, from the certificates it presented.
@@ -136,6 +143,18 @@ fn client(identity: &Identity, verifier: Verifier, alpn: &[&[u8]]) -> Result<Cli
         .with_client_auth_cert(identity.chain().to_vec(), identity.key())
         .map_err(unusable(identity))?;
     config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+/// A client that shows no certificate.
+fn nobody(verifier: Verifier) -> Result<ClientConfig, Error> {
+    let mut config = ClientConfig::builder_with_provider(verifier.provider().clone())
+        .with_protocol_versions(&[&TLS13])
+        .map_err(|e| Error::Bug(format!("TLS 1.3: {e}")))?
+        .dangerous() // as for those with a certificate
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
     config.resumption = Resumption::disabled();
     Ok(config)
 }

@@ -43,7 +43,7 @@ async fn floods_shut_nobody_out() {
     // Nothing ends by itself while the test runs.
     let limits =
         Limits { connections: CONNECTIONS as u32, client_timeout: Duration::from_mins(10), ..Limits::default() };
-    let world = World::start(limits).await;
+    let world = World::start(limits, "").await;
 
     let mut silent = Vec::new();
     for _ in 0..2 * CONNECTIONS {

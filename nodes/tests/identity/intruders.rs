@@ -37,10 +37,10 @@ pub(super) struct World {
     pub(super) local: LocalCluster,
     pub(super) cluster: Cluster,
     key: EcdsaKeyPair,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs()
 }
 
@@ -49,7 +49,8 @@ fn text(bytes: impl AsRef<[u8]>) -> String {
 }
 
 impl World {
-    pub(super) async fn start(limits: Limits) -> Self {
+    /// With these limits, and more rules in the nodes' policies.
+    pub(super) async fn start(limits: Limits, rules: &str) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let mut options = LocalOptions { dir: Some(dir.path().to_owned()), ..LocalOptions::of(PROGRAM) };
         options.settings.limits = limits;
@@ -70,10 +71,21 @@ impl World {
             let oidc =
                 format!("\n[oidc]\nissuer = \"{ISSUER}\"\naudience = \"trefoil-{party}\"\njwks = \"jwks.json\"\n");
             fs::write(&node, fs::read_to_string(&node).expect("readable") + &oidc).expect("written");
+            let policy = files.policy(party);
+            let text = fs::read_to_string(&policy).expect("readable").replace("serial = 1", "serial = 2");
+            fs::write(&policy, text + rules).expect("written");
+            let mut sign = std::process::Command::new(PROGRAM);
+            let signed = sign.args(["policy", "sign"]).arg(&policy).arg("--key").arg(files.policy_key()).output();
+            assert!(signed.expect("it runs").status.success());
         }
         let local = LocalCluster::start(&options).await.expect("the same cluster");
         let cluster = Cluster::load(&files.cluster()).expect("good");
-        Self { local, cluster, key, _dir: dir }
+        Self { local, cluster, key, dir }
+    }
+
+    /// Where its files are.
+    pub(super) fn dir(&self) -> &std::path::Path {
+        self.dir.path()
     }
 
     pub(super) fn files(&self) -> &ClusterFiles {
@@ -161,7 +173,7 @@ pub(super) fn table() -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn intruders_are_refused_named_in_a_log_and_without_effect() {
-    let world = World::start(Limits::default()).await;
+    let world = World::start(Limits::default(), "").await;
     let unauthorized = (StatusCode::UNAUTHORIZED, Some(ProblemKind::Token));
 
     // Nobody: neither a certificate nor a token.

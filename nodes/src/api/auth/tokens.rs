@@ -2,7 +2,7 @@
 
 use super::{AuthApi, SPEC, answer, apart, missing, of_session, parse, read, vector};
 use crate::{
-    api::{Caller, Problem, ProblemKind, jobs::client},
+    api::{Caller, Problem, ProblemKind, jobs::client, links::Links},
     auth::{Answer, AuthFault, IssuerName, IssuerSpec, IssuerStatus, TokenSpec},
     pki::{ClientName, Role},
 };
@@ -94,11 +94,12 @@ pub(super) async fn jwks(
 /// `PUT /v1/auth/tokens/{id}`: a token, with the other nodes. The answer comes when the session has ended.
 pub(super) async fn token(
     State(api): State<Arc<AuthApi>>,
-    Extension(caller): Extension<Caller>,
+    (Extension(caller), Extension(links)): (Extension<Caller>, Extension<Links>),
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
+    links.are_up()?;
     let (caller, id) = of_session(&caller, &id)?;
     let (spec, rest): (TokenSpec, _) = read(&api, &headers, body).await?;
     let probe = vector(rest, Some(spec.probe)).await?.ok_or_else(missing)?;

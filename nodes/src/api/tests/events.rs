@@ -30,7 +30,7 @@ async fn a_job_is_followed_to_its_end_and_from_where_the_client_was() {
     let mut next = async || told.next().await.map(|chunk| events(&chunk.expect("memory")));
     assert_eq!(next().await, Some(vec![("accepted".to_owned(), JobEvent::Accepted)]));
     job.running();
-    assert_eq!(next().await, Some(vec![("running-0".to_owned(), JobEvent::Running { bytes_sent: 0 })]));
+    assert_eq!(next().await, Some(vec![("running-0".to_owned(), JobEvent::Running { bytes_sent: 0, progress: None })]));
     node.jobs.finish(&job, Ok((Outputs::new(vec![None]), COST)));
     assert_eq!(next().await, Some(vec![("done".to_owned(), JobEvent::Done { cost: COST })]));
     assert_eq!(next().await, None);

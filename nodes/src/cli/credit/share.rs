@@ -187,7 +187,7 @@ impl ShareArgs {
         let Some(me) = self.cluster.own_name() else { return };
         // Results go to standard output; this is for people.
         let mut to = std::io::stderr();
-        if self.cluster.identity.is_none() {
+        if self.cluster.identity.is_none() && self.cluster.token.is_none() {
             let _ = writeln!(
                 to,
                 "no --identity is given: the owner is {me}, by the certificate {me}.crt beside {}",

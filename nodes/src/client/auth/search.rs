@@ -4,7 +4,7 @@ use super::{LOGIN_MS, Probe, bodies, check, worst};
 use crate::{
     Error,
     auth::{AUTH_MEDIA_TYPE, Found, SearchSpec, Unsettled, UserName},
-    client::{Client, node::all, plain::PlainVector},
+    client::{Client, node::together, plain::PlainVector},
     clock::now_unix_ms,
     job::JobId,
 };
@@ -24,7 +24,7 @@ impl Client {
         check(probe.kind, probe.plain)?;
         let spec = SearchSpec { expires_ms: now_unix_ms().saturating_add(LOGIN_MS), probe: probe.kind, unsettled };
         let (path, bodies) = (format!("auth/searches/{}", JobId::random()?), bodies(&spec, Some(probe.plain))?);
-        let answers = all(&self.nodes, async |node| {
+        let answers = together(&self.nodes, async |node| {
             let body = &bodies[node.party().index()];
             node.call::<Found>(Method::PUT, &path, Some((AUTH_MEDIA_TYPE, body))).await
         });

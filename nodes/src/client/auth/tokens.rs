@@ -4,7 +4,10 @@ use super::{JSON, LOGIN_MS, Probe, bodies, broken, check, json, put_together, ru
 use crate::{
     Error,
     auth::{AUTH_MEDIA_TYPE, Answer, IssuerName, IssuerSpec, IssuerStatus, TokenSpec, UserName},
-    client::{Client, node::all},
+    client::{
+        Client,
+        node::{all, together},
+    },
     clock::now_unix_ms,
     job::JobId,
     pki::ClientName,
@@ -110,7 +113,7 @@ impl Client {
         };
         let claims = of.claims(id, &spec).map_err(rule)?;
         let (path, bodies) = (format!("auth/tokens/{id}"), bodies(&spec, Some(probe.plain))?);
-        let answers = all(&self.nodes, async |node| {
+        let answers = together(&self.nodes, async |node| {
             let body = &bodies[node.party().index()];
             node.call::<Answer>(Method::PUT, &path, Some((AUTH_MEDIA_TYPE, body))).await
         });

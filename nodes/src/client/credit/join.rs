@@ -91,7 +91,7 @@ pub async fn join(
     let spec = JobSpec { inputs, outputs, ..JobSpec::new(program, joining.mode) };
     let job = client.submit(&spec, Bytes::new(), &[]).await?;
     let (id, outcome) = (job.id(), job.outcome().await);
-    job.delete().await;
+    job.conclude(&spec, &outcome).await;
     if outcome.is_err() {
         // A node that was done before another failed has the table.
         client.forget(&joining.name, joining.version, UploadId::from(id)).await;

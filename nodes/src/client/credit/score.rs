@@ -124,7 +124,7 @@ pub async fn score(
     let inputs: Vec<Plain<'_>> = rows.iter().map(|rows| Plain::Z64(rows)).collect();
     let job = client.submit(&spec, Bytes::new(), &inputs).await?;
     let (id, outcome) = (job.id(), job.outcome().await);
-    job.delete().await;
+    job.conclude(&spec, &outcome).await;
     let outcome = outcome?;
     Ok(Scored { job: id, scores: scores(&outcome, &scoring.tell, (count, scoring.reasons))?, costs: outcome.costs })
 }

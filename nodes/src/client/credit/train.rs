@@ -209,7 +209,7 @@ pub async fn train(
     let spec = JobSpec { inputs, outputs: vec![output], ..JobSpec::new(program, training.mode) };
     let job = client.submit(&spec, Bytes::new(), &[]).await?;
     let (id, outcome) = (job.id(), job.outcome().await);
-    job.delete().await;
+    job.conclude(&spec, &outcome).await;
     if outcome.is_err() {
         // A node that was done before another failed has the model.
         for table in spec.kept() {

@@ -80,7 +80,7 @@ async fn a_large_table_goes_on_where_the_connection_broke() {
             if party == Party::P1 { line.clone() } else { Arc::new(Line { cut: true.into(), ..Line::default() }) };
         passing.push(tokio::spawn(pass(line, outside, inside)));
     }
-    let target = ClusterArgs { cluster: files.cluster(), identity: None }.resolve().expect("a target");
+    let target = ClusterArgs { cluster: files.cluster(), identity: None, token: None }.resolve().expect("a target");
     let client = Client::connect(&target.cluster, &target.identity).await.expect("three nodes");
 
     let values: Vec<Z64> = (0..ROWS as u64).map(Z64).collect();

@@ -3,8 +3,8 @@
 use super::{Outputs, Released, Room};
 use crate::{
     job::{
-        Accepted, Failure, Grounds, JobBefore, JobCost, JobEntry, JobId, JobState, JobStatus, OutputStatus,
-        OutputTerms, RetainSpec, Sha256Hex, Terms,
+        Accepted, Failure, Grounds, JobBefore, JobCost, JobEntry, JobId, JobSpec, JobState, JobStatus, OutputStatus,
+        OutputTerms, RetainSpec, Sha256Hex, Terms, progress::Progress,
     },
     pki::{ClientName, Role},
 };
@@ -33,6 +33,7 @@ pub struct Job {
     kept: Mutex<Kept>,
     pub(super) loaded: tokio::sync::Mutex<Loaded>,
     sent: Arc<AtomicU64>,
+    progress: Progress,
 }
 
 #[derive(Default)]
@@ -44,6 +45,8 @@ struct Kept {
     ended_unix_ms: Option<u64>,
     /// Those who need the job no longer.
     dismissed: Vec<ClientName>,
+    /// By which it can be run again, until it has ended in a way that is its own.
+    spec: Option<Box<JobSpec>>,
 }
 
 /// Outputs that are read from the store now, or being handed out.
@@ -64,12 +67,14 @@ impl Job {
             kept: Mutex::new(kept),
             loaded: tokio::sync::Mutex::default(),
             sent: Arc::default(),
+            progress: Progress::default(),
         }
     }
 
     /// A job of the process before this one, which has ended, and what it takes up in the store.
     pub(super) fn recovered(before: JobBefore, state: JobState, ended_unix_ms: u64, stored: Option<Room>) -> Self {
-        let JobBefore { accepted, accepted_unix_ms, deleted, .. } = before;
+        let JobBefore { mut accepted, accepted_unix_ms, deleted, .. } = before;
+        let spec = accepted.spec.take().filter(|_| state.is_interrupted());
         let outputs = accepted.outputs.iter().cloned().map(OutputTerms::from).collect();
         let terms = Terms {
             digest: accepted.digest.0,
@@ -78,7 +83,7 @@ impl Job {
             retain: RetainSpec::default(),
             deadline: None,
         };
-        let kept = Kept { stored, ended_unix_ms: Some(ended_unix_ms), ..Kept::default() };
+        let kept = Kept { stored, ended_unix_ms: Some(ended_unix_ms), spec, ..Kept::default() };
         let job = Self {
             id: accepted.job,
             owner: accepted.owner.clone(),
@@ -91,6 +96,7 @@ impl Job {
             kept: Mutex::new(kept),
             loaded: tokio::sync::Mutex::default(),
             sent: Arc::default(),
+            progress: Progress::default(),
         };
         let dismissed = job.concerns().filter(|name| deleted.contains(&Role::Client((*name).clone()).to_string()));
         let dismissed = dismissed.cloned().collect();
@@ -99,17 +105,25 @@ impl Job {
     }
 
     /// What is written down when it is accepted.
-    pub(super) fn accepted_as(&self, grounds: Grounds) -> &Accepted {
-        self.accepted.get_or_init(|| {
+    pub(super) fn accepted_as(&self, grounds: Grounds) -> Accepted {
+        let Grounds { program, tables, rule, repeats, spec } = grounds;
+        let accepted = self.accepted.get_or_init(|| {
             let Terms { digest, mode, outputs, .. } = &self.terms;
             let outputs = outputs.iter().map(OutputStatus::of).collect();
             let (job, owner, digest) = (self.id, self.owner.clone(), Sha256Hex(*digest));
-            let Grounds { program, tables, rule } = grounds;
-            Accepted { job, owner, digest, program, mode: *mode, outputs, tables, rule: Some(rule) }
-        })
+            let rule = Some(rule);
+            Accepted { job, owner, digest, program, mode: *mode, outputs, tables, rule, repeats, spec: None }
+        });
+        self.kept().spec.clone_from(&spec);
+        Accepted { spec, ..accepted.clone() }
     }
 
-    /// What was written down when it was accepted, and when it was submitted.
+    /// The specification of a job that was interrupted, if it can be run again by that alone.
+    pub(super) fn spec(&self) -> Option<Box<JobSpec>> {
+        self.kept().spec.clone()
+    }
+
+    /// What was written down when it was accepted, but for the specification, and when it was submitted.
     pub(super) fn accepted_at(&self) -> Option<(&Accepted, u64)> {
         Some((self.accepted.get()?, self.submitted_unix_ms))
     }
@@ -184,7 +198,9 @@ impl Job {
     /// The body of the answer to those whom it concerns.
     pub fn status(&self) -> JobStatus {
         let outputs = self.terms.outputs.iter().map(OutputStatus::of).collect();
-        JobStatus { id: self.id, owner: self.owner.clone(), mode: self.terms.mode, outputs, state: self.state() }
+        let (owner, state) = (self.owner.clone(), self.state());
+        let progress = self.progress().filter(|_| state == JobState::Running);
+        JobStatus { id: self.id, owner, mode: self.terms.mode, outputs, state, progress }
     }
 
     /// The same in a list.
@@ -201,6 +217,16 @@ impl Job {
     /// Payload bytes that this node has sent for it so far.
     pub fn bytes_sent(&self) -> u64 {
         self.sent.load(Relaxed)
+    }
+
+    /// How much of what it is to send that is, from 0 to 1, as far as that was known beforehand.
+    pub fn progress(&self) -> Option<f64> {
+        self.progress.of(self.bytes_sent())
+    }
+
+    /// So many bytes it is to send, as far as that is known.
+    pub(in crate::job) fn expects(&self, bytes: Option<u64>) {
+        self.progress.expect(bytes);
     }
 
     /// Where they are counted.
@@ -289,6 +315,7 @@ impl Job {
             }
             Err(failure) => JobState::Failed { failure },
         };
+        kept.spec.take_if(|_| !state.is_interrupted());
         drop(kept);
         self.advance(state);
     }

@@ -1,7 +1,7 @@
 mod disk;
 
 use super::*;
-use crate::job::{JobCost, ModeSpec, OutputTerms, ProgramKind};
+use crate::job::{JobCost, JobSpec, ModeSpec, OutputTerms, ProgramKind};
 use proptest::prelude::*;
 use std::{
     collections::BTreeMap,
@@ -33,7 +33,7 @@ fn terms_for(recipients: &[&ClientName]) -> Terms {
 }
 
 fn grounds() -> Grounds {
-    Grounds { program: ProgramKind::AesCtr, tables: Vec::new(), rule: "all".to_owned() }
+    Grounds { program: ProgramKind::AesCtr, tables: Vec::new(), rule: "all".to_owned(), repeats: None, spec: None }
 }
 
 impl Upload {
@@ -100,6 +100,46 @@ fn submitting_again_is_idempotent_for_the_owner_alone() {
     assert!(jobs.delete(id(1), &ALICE));
     assert!(!jobs.delete(id(1), &ALICE));
     assert!(matches!(jobs.admit(id(1), &ALICE, terms(), 10), Err(Refusal::Taken)), "a name is not used twice");
+}
+
+/// Of columns of a table, which is all that it takes.
+fn of_a_table() -> JobSpec {
+    let text = r#"{"program": {"moments": {"columns": 1, "rows": [3]}}, "inputs": [{"table": {"owner": "bank", "name": "loans", "version": 1, "columns": ["income"]}}]}"#;
+    serde_json::from_str(text).expect("a specification")
+}
+
+#[test]
+fn what_was_interrupted_is_run_again_by_its_submitter_and_by_what_is_kept_of_it() {
+    let spec = of_a_table();
+    assert!(spec.can_run_again());
+    let aes =
+        r#"{"program": {"aes-ctr": {"key_bits": 128, "counter": "000102030405060708090a0b0c0d0e0f", "blocks": 1}}}"#;
+    assert!(!serde_json::from_str::<JobSpec>(aes).expect("a specification").can_run_again(), "a key comes with it");
+    let jobs = jobs(Limits::default());
+    let accept = |n: u8, spec: Option<JobSpec>| {
+        let Ok(Admission::New(upload)) = jobs.admit(id(n), &ALICE, terms_for(&[&ALICE, &BOB]), 1) else { panic!() };
+        let grounds = Grounds { spec: spec.map(Box::new), ..grounds() };
+        upload.accept(grounds).expect("no disk").expect("present")
+    };
+    let job = accept(1, Some(spec.clone()));
+    assert_eq!(jobs.spec_of(id(1), &ALICE), Err(RepeatFault::Unfinished));
+    jobs.finish(&job, Err(failure()));
+    assert_eq!(jobs.spec_of(id(1), &ALICE), Ok(spec.clone()));
+    assert_eq!(jobs.spec_of(id(1), &BOB), Err(RepeatFault::Unknown(id(1))), "a recipient");
+    assert_eq!(jobs.spec_of(id(9), &ALICE), Err(RepeatFault::Unknown(id(9))));
+    assert_eq!(jobs.may_repeat(id(1), &ALICE, terms().digest), Ok(()));
+    assert_eq!(jobs.may_repeat(id(1), &ALICE, [1; 32]), Err(RepeatFault::Other));
+    jobs.finish(&accept(2, Some(spec.clone())), Ok(output(1)));
+    assert_eq!(jobs.spec_of(id(2), &ALICE), Err(RepeatFault::Done));
+    jobs.finish(&accept(3, Some(spec)), Err(Failure::new(FailureKind::Range, "too large")));
+    assert_eq!(jobs.spec_of(id(3), &ALICE), Err(RepeatFault::Failed("too large".to_owned())));
+    jobs.finish(&accept(4, None), Err(failure()));
+    assert_eq!(jobs.spec_of(id(4), &ALICE), Err(RepeatFault::Gone));
+    for n in [2, 3] {
+        assert!(jobs.any(id(n)).expect("there").spec().is_none(), "nobody needs it");
+    }
+    assert!(jobs.delete(id(1), &ALICE));
+    assert_eq!(jobs.spec_of(id(1), &ALICE), Err(RepeatFault::Unknown(id(1))));
 }
 
 #[test]

@@ -22,6 +22,9 @@ pub const PASSWORD_VARIABLE: &str = "TREFOIL_STORE_PASSWORD";
 /// The name of the password among the credentials of a systemd unit. It goes before the password file.
 const CREDENTIAL: &str = "trefoil-store-password";
 
+/// What the library would read from the environment beside what is set here.
+const FOREIGN: [&str; 5] = ["PGPASSWORD", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY", "PGOPTIONS"];
+
 const LONGEST_NAME: usize = 63;
 
 /// `[store_postgres]` of `node.toml`: a schema of a PostgreSQL server, for one node alone. The password is never in it.
@@ -93,6 +96,7 @@ impl Postgres {
 
     /// What the library connects with. It prints the password: it is not to be logged.
     pub(super) fn options(self: &Arc<Self>, party: Option<Party>) -> Result<PgConnectOptions, StoreError> {
+        unforeign(|variable| env::var_os(variable).is_some())?;
         let name = party.map_or_else(|| "trefoil".to_owned(), |party| format!("trefoil node {}", party.index()));
         let mut options = PgConnectOptions::new_without_pgpass()
             .host(&self.host)
@@ -142,6 +146,11 @@ impl Postgres {
     }
 }
 
+/// Nobody but `[store_postgres]` says whom the node trusts, and what it sends.
+fn unforeign(is_set: impl Fn(&str) -> bool) -> Result<(), StoreError> {
+    FOREIGN.into_iter().find(|variable| is_set(variable)).map_or(Ok(()), |variable| Err(StoreError::Variable(variable)))
+}
+
 impl fmt::Display for Postgres {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { host, port, database, schema, .. } = self;
@@ -174,6 +183,15 @@ mod tests {
             let with_ca = Postgres { ca: Some("ca.pem".into()), ..at(host) };
             let mode = Arc::new(with_ca).options(None).expect("options").get_ssl_mode();
             assert!(matches!(mode, PgSslMode::VerifyFull), "{host}");
+        }
+    }
+
+    #[test]
+    fn the_environment_does_not_say_whom_to_trust() {
+        assert!(unforeign(|_| false).is_ok() && unforeign(|variable| variable == "PGHOST").is_ok());
+        for variable in ["PGPASSWORD", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY", "PGOPTIONS"] {
+            let error = unforeign(|other| other == variable).expect_err("set").to_string();
+            assert!(error.contains(&format!("UnsetEnvironment={variable}")), "{error}");
         }
     }
 
