@@ -13,7 +13,7 @@ use std::{io, sync::Arc};
 /// Characters of a path that are written down at most: as many as any of ours has, and more.
 const PATH: usize = 512;
 
-/// What was stored, in the extensions of an answer.
+/// What was stored or is handed out, in the extensions of an answer.
 #[derive(Clone, Debug)]
 pub(super) struct Stored {
     /// Its path, as it is written.
@@ -81,7 +81,7 @@ fn is_told(method: &Method, path: &str, status: StatusCode) -> bool {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS
     );
     let done = match *method {
-        Method::GET | Method::HEAD => is_output(path),
+        Method::GET | Method::HEAD => is_output(path) || is_download(path),
         Method::PUT => !is_job(path),
         _ => true,
     };
@@ -94,6 +94,10 @@ fn is_job(path: &str) -> bool {
 
 fn is_output(path: &str) -> bool {
     path.strip_prefix("/v1/jobs/").is_some_and(|rest| rest.contains("/outputs/"))
+}
+
+fn is_download(path: &str) -> bool {
+    path.strip_prefix("/v1/tables/").is_some_and(|table| table.split('/').count() == 2)
 }
 
 #[cfg(test)]
@@ -115,6 +119,7 @@ mod tests {
             (Method::PUT, "/v1/auth/logins/00", 403),
             (Method::GET, "/v1/jobs/00/outputs/0", 200),
             (Method::GET, "/v1/tables", 403),
+            (Method::GET, "/v1/tables/loans/1", 200),
             (Method::POST, "/v1/keys/code/sign", 429),
         ] {
             assert!(told(&method, path, status), "{method} {path} {status}");
@@ -125,6 +130,9 @@ mod tests {
             (Method::GET, "/v1/jobs/00", 200),
             (Method::GET, "/v1/jobs/00/outputs/0", 404),
             (Method::GET, "/readyz", 503),
+            (Method::GET, "/v1/tables", 200),
+            (Method::GET, "/v1/tables/loans/1", 404),
+            (Method::GET, "/v1/tables/loans/1/upload", 200),
             // Whoever has a certificate could fill the disk with these.
             (Method::DELETE, "/v1/nothing", 404),
             (Method::PUT, "/v1/tables/loans/1", 422),

@@ -37,7 +37,7 @@ use std::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
     task::JoinSet,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -252,10 +252,12 @@ impl Shared {
     async fn converse(self: Arc<Self>, stream: TlsStream<TcpStream>, peer: Peer, End { mut stop, mut door }: End) {
         let activity = Arc::new(Activity::default());
         let router = TowerToHyperService::new(self.router.clone());
+        let ends = Arc::<Notify>::default();
         let service = {
-            let (activity, shared, peer) = (activity.clone(), self.clone(), Arc::new(peer));
+            let (activity, shared, peer, ends) = (activity.clone(), self.clone(), Arc::new(peer), ends.clone());
             service_fn(move |mut request: Request<Incoming>| {
-                let busy = Activity::begin(&activity);
+                let busy = Arc::new(Activity::begin(&activity));
+                let connection = Connection { ends: ends.clone(), _busy: Some(busy.clone()) };
                 let (shared, router, peer) = (shared.clone(), router.clone(), peer.clone());
                 async move {
                     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
@@ -264,6 +266,7 @@ impl Shared {
                         Ok(caller) => {
                             let who = caller.role.to_string();
                             request.extensions_mut().insert(caller);
+                            request.extensions_mut().insert(connection);
                             let answer = router.call(request.map(|body| Body::new(Lingering::new(body)))).await;
                             if let Ok(response) = &answer {
                                 debug!("{who}: {method} {path}: {}", response.status());
@@ -294,6 +297,7 @@ impl Shared {
                     }
                     return;
                 }
+                () = ends.notified() => return,
                 () = tokio::time::sleep_until(deadline.into()) => {
                     if end.is_some() {
                         return;
@@ -356,6 +360,20 @@ impl From<TokenFault> for Problem {
 struct End {
     stop: watch::Receiver<bool>,
     door: watch::Receiver<Arc<Admission>>,
+}
+
+/// The connection that a request came on, for an answer that takes long to send: as long as one of these is there it is not idle.
+#[derive(Clone, Default)]
+pub(super) struct Connection {
+    ends: Arc<Notify>,
+    _busy: Option<Arc<Busy>>,
+}
+
+impl Connection {
+    /// Ends it, with all that is under way on it.
+    pub(super) fn cut(&self) {
+        self.ends.notify_one();
+    }
 }
 
 /// When a connection last did something.
