@@ -13,7 +13,7 @@ use crate::{
         credit::{EvaluationFile, ModelFile, read_moments},
     },
     config::{Cluster, NodeFile, Source},
-    credit::{HeldOut, Schema, read_csv, read_parquet, report::Report},
+    credit::{HeldOut, Schema, read_arrow, read_csv, read_parquet, report::Report},
     job::{Head, JobSpec, JobStatus, Limits},
     keys::{IssueRequest, KeySpec, KeyStatus, Partials, RecoverySpec, SignRequest},
     mesh,
@@ -21,7 +21,7 @@ use crate::{
     receipt::Receipt,
     seal::{Envelope, SealKey, SealPublic},
     status::NodeStatus,
-    tables::{TableSpec, TableStatus},
+    tables::{Incoming, TableSpec, TableStatus},
 };
 use bytes::Bytes;
 use futures_util::stream;
@@ -43,7 +43,7 @@ use trefoil_engine::Party;
 pub type Entry = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const ENTRIES: [Entry; 10] = [
+pub const ENTRIES: [Entry; 11] = [
     ("mesh", mesh::read_any),
     ("job", job),
     ("request", request),
@@ -52,6 +52,7 @@ pub const ENTRIES: [Entry; 10] = [
     ("config", config),
     ("schema", schema),
     ("table", table),
+    ("shares", shares),
     ("file", file),
     ("audit", audit),
 ];
@@ -188,7 +189,7 @@ fn schema(bytes: &[u8]) {
     let _ = Schema::parse(Path::new("schema.toml"), text);
 }
 
-/// A table as a file: Parquet if it begins like that, else CSV. And a list of rows.
+/// A table as a file: Parquet or Arrow if it begins like that, else CSV. And a list of rows.
 fn table(bytes: &[u8]) {
     static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
         let text = include_str!("../fuzz/corpus/schema/seed-all.toml");
@@ -197,9 +198,31 @@ fn table(bytes: &[u8]) {
     if bytes.starts_with(b"PAR1") {
         let at = written(bytes);
         let _ = read_parquet(&SCHEMA, &at, fs::File::open(&at).expect("readable"));
+    } else if bytes.starts_with(b"ARROW1") || bytes.starts_with(&[0xff; 4]) {
+        let _ = read_arrow(&SCHEMA, Path::new("table.arrow"), bytes);
     } else {
         let _ = read_csv(&SCHEMA, Path::new("table.csv"), bytes);
         let _ = HeldOut::parse(Path::new("rows"), bytes);
+    }
+}
+
+/// A node's shares of a table, as its owner fetches them; in parts of as many bytes as the first byte says.
+fn shares(bytes: &[u8]) {
+    let Some((part, stream)) = bytes.split_first() else { return };
+    let mut incoming = Incoming::default();
+    for part in stream.chunks(usize::from(*part).max(1)) {
+        incoming.push(Bytes::copy_from_slice(part));
+        loop {
+            match incoming.batch() {
+                Ok(Some((first, batch))) => {
+                    let header = incoming.header().expect("a batch has a header before it");
+                    assert_eq!(batch.num_columns(), 2 * header.columns.len());
+                    assert!(first >= header.from && first + batch.num_rows() as u64 <= header.rows);
+                }
+                Ok(None) => break,
+                Err(_) => return,
+            }
+        }
     }
 }
 

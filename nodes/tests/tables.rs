@@ -1,5 +1,7 @@
 //! Tables of several clients, stored at three real node processes, and a job over all of them.
 
+#[path = "tables/downloads.rs"]
+mod downloads;
 #[path = "tables/rerun.rs"]
 mod rerun;
 #[path = "tables/upkeep.rs"]

@@ -25,7 +25,7 @@ impl Held {
     }
 }
 
-/// What was stored, in the extensions of an answer.
+/// What was stored or is handed out, in the extensions of an answer.
 #[derive(Clone, Debug)]
 pub(super) struct Stored {
     /// Its path, as it is written.
@@ -100,7 +100,7 @@ fn is_told(method: &Method, path: &str, status: StatusCode) -> bool {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS
     );
     let done = match *method {
-        Method::GET | Method::HEAD => is_output(path),
+        Method::GET | Method::HEAD => is_output(path) || is_download(path),
         Method::PUT => !is_job(path),
         _ => true,
     };
@@ -113,6 +113,10 @@ fn is_job(path: &str) -> bool {
 
 fn is_output(path: &str) -> bool {
     path.strip_prefix("/v1/jobs/").is_some_and(|rest| rest.contains("/outputs/"))
+}
+
+fn is_download(path: &str) -> bool {
+    path.strip_prefix("/v1/tables/").is_some_and(|table| table.split('/').count() == 2)
 }
 
 #[cfg(test)]
@@ -134,6 +138,7 @@ mod tests {
             (Method::PUT, "/v1/auth/logins/00", 403),
             (Method::GET, "/v1/jobs/00/outputs/0", 200),
             (Method::GET, "/v1/tables", 403),
+            (Method::GET, "/v1/tables/loans/1", 200),
             (Method::POST, "/v1/keys/code/sign", 429),
         ] {
             assert!(told(&method, path, status), "{method} {path} {status}");
@@ -144,6 +149,9 @@ mod tests {
             (Method::GET, "/v1/jobs/00", 200),
             (Method::GET, "/v1/jobs/00/outputs/0", 404),
             (Method::GET, "/readyz", 503),
+            (Method::GET, "/v1/tables", 200),
+            (Method::GET, "/v1/tables/loans/1", 404),
+            (Method::GET, "/v1/tables/loans/1/upload", 200),
             // Whoever has a certificate could fill the disk with these.
             (Method::DELETE, "/v1/nothing", 404),
             (Method::PUT, "/v1/tables/loans/1", 422),

@@ -13,6 +13,7 @@
 //! | `PUT /v1/tables/{name}/{version}` | stores this node's share of a table: [`TableSpec`](crate::tables::TableSpec) as JSON with its length before it, then `own` and `next` of all columns. 201 and [`TableStatus`](crate::tables::TableStatus); 200 if this upload is complete |
 //! | `PUT /v1/tables/{name}/{version}?upload=ID` | with `Content-Range`, the rest of the body of an upload that was broken off |
 //! | `GET /v1/tables/{name}/{version}/upload` | how far it is: [`UploadStatus`](crate::tables::UploadStatus) |
+//! | `GET /v1/tables/{name}/{version}?from=ROW&mark=HEX` | this node's share of a table that the caller has uploaded, as an Arrow IPC stream of record batches ([`ShareHeader`](crate::tables::ShareHeader)) |
 //! | `GET /v1/tables` | the caller's tables, a list of [`TableStatus`](crate::tables::TableStatus) |
 //! | `DELETE /v1/tables/{name}/{version}?upload=ID` | 204; forgets the table; with `upload`, only if it is of that upload |
 //! | `PUT /v1/keys/{name}?exchange=ID` | this node's share of a signing key, kept if the three nodes find that theirs fit; see [`KeySpec`](crate::keys::KeySpec). 201 and [`KeyStatus`](crate::keys::KeyStatus); 200 if this enrolment is complete |
@@ -48,6 +49,7 @@ mod activity;
 mod again;
 mod audited;
 mod auth;
+mod downloads;
 mod events;
 mod jobs;
 mod json;
@@ -116,6 +118,7 @@ impl Api {
     /// The routes, with more beside them. Every request must carry a [`Caller`] as an extension; [`Server`] sees to that.
     pub fn router(self: Arc<Self>, more: Router) -> Router {
         let job = routing::put(jobs::put).get(jobs::get).delete(jobs::delete);
+        let table = routing::put(tables::put).get(downloads::get).delete(tables::delete);
         Router::new()
             .route("/v1/jobs", routing::get(jobs::list))
             .route("/v1/jobs/{id}", job)
@@ -123,7 +126,7 @@ impl Api {
             .route("/v1/jobs/{id}/events", routing::get(events::events))
             .route("/v1/jobs/{id}/spec", routing::get(again::spec))
             .route("/v1/tables", routing::get(tables::list))
-            .route("/v1/tables/{name}/{version}", routing::put(tables::put).delete(tables::delete))
+            .route("/v1/tables/{name}/{version}", table)
             .route("/v1/tables/{name}/{version}/upload", routing::get(tables::unfinished))
             .route("/v1/status", routing::get(async |State(api): State<Arc<Self>>| Json((api.status)())))
             .route("/v1/seal-key", routing::get(sealed::key))

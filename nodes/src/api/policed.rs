@@ -19,7 +19,7 @@ const JOB: &str = "/v1/jobs/{id}";
 /// Routes at which nothing is changed that a rule is for.
 const OPEN: [&str; 6] = [JOB, "/v1/jobs/{id}/outputs/{k}", "/v1/status", "/v1/seal-key", "/livez", "/readyz"];
 
-/// Refuses what no rule allows. To look at one's own things, and to be done with a job, needs no rule.
+/// Refuses what no rule allows. To look at one's own things, and to be done with a job, needs no rule; to fetch a table does.
 pub(super) async fn check(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     let looks = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let name = match request.extensions().get() {
@@ -33,8 +33,15 @@ pub(super) async fn check(State(api): State<Arc<Api>>, request: Request, next: N
         _ => return next.run(request).await,
     };
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let (Some(route), false) = (route, looks) else { return next.run(request).await };
-    match permitted(&api.policy, (request.method(), route), name) {
+    let permitted = match route {
+        Some(route) if !looks => permitted(&api.policy, (request.method(), route), name),
+        Some(route) => match Action::of_look(route) {
+            Some(action) => api.policy.permits(action, name).map(|grant| Some(grant.rule)),
+            None => return next.run(request).await,
+        },
+        None => return next.run(request).await,
+    };
+    match permitted {
         Ok(None) => next.run(request).await,
         Ok(Some(rule)) => {
             let mut response = next.run(request).await;

@@ -2,7 +2,7 @@
 
 use super::{
     Caller, NoRoute, Problem, ProblemKind,
-    activity::{Activity, IDLE},
+    activity::{Activity, Busy, IDLE},
     linger::Lingering,
     newcomers::{Newcomer, Newcomers},
 };
@@ -45,7 +45,7 @@ use std::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::watch,
+    sync::{Notify, watch},
     task::JoinSet,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -308,10 +308,11 @@ impl Shared {
         let (address, mut standing) = (peer.address, peer.standing.subscribe());
         let who = peer.caller.as_ref().map(|caller| caller.role.to_string());
         let router = TowerToHyperService::new(self.router.clone());
+        let ends = Arc::<Notify>::default();
         let service = {
-            let (activity, shared, peer) = (activity.clone(), self.clone(), peer);
+            let (activity, shared, peer, ends) = (activity.clone(), self.clone(), peer, ends.clone());
             service_fn(move |mut request: Request<Incoming>| {
-                let busy = Activity::begin(&activity);
+                let (busy, ends) = (Activity::begin(&activity), ends.clone());
                 let (shared, router, peer) = (shared.clone(), router.clone(), peer.clone());
                 async move {
                     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
@@ -320,6 +321,8 @@ impl Shared {
                         Ok(caller) => {
                             let who = caller.role.to_string();
                             request.extensions_mut().insert(caller);
+                            let busy = Arc::new(busy);
+                            request.extensions_mut().insert(Connection { ends, _busy: Some(busy.clone()) });
                             let answer = router.call(request.map(|body| Body::new(Lingering::new(body)))).await;
                             if let Ok(response) = &answer {
                                 let (status, path) = (response.status(), short(&path));
@@ -381,6 +384,7 @@ impl Shared {
                         end = end.or(Some(Instant::now() + self.timeout));
                     }
                 },
+                () = ends.notified() => return,
                 () = tokio::time::sleep_until(deadline.into()) => {
                     if end.is_some() {
                         return;
@@ -547,6 +551,20 @@ fn short(path: &str) -> &str {
 struct End {
     stop: watch::Receiver<bool>,
     door: watch::Receiver<Arc<Admission>>,
+}
+
+/// The connection that a request came on, for an answer that takes long to send: as long as one of these is there it is not idle.
+#[derive(Clone, Default)]
+pub(super) struct Connection {
+    ends: Arc<Notify>,
+    _busy: Option<Arc<Busy>>,
+}
+
+impl Connection {
+    /// Ends it, with all that is under way on it.
+    pub(super) fn cut(&self) {
+        self.ends.notify_one();
+    }
 }
 
 impl std::fmt::Debug for Server {

@@ -4,8 +4,8 @@ use super::{Api, Caller, Problem, ProblemKind, audited::Stored, jobs::announced_
 use crate::{
     job::{BodyFault, Intake, Sha256Hex, read_spec},
     tables::{
-        Arrival, Arriving, Resumed, StoredTable, TABLE_MEDIA_TYPE, TableFault, TableKey, TableRefusal, TableSpec,
-        TableStatus, UploadId, UploadStatus,
+        Arrival, Arriving, Provenance, Resumed, StoredTable, TABLE_MEDIA_TYPE, TableFault, TableKey, TableRefusal,
+        TableSpec, TableStatus, UploadId, UploadStatus,
     },
 };
 use axum::{
@@ -89,7 +89,7 @@ async fn receive(
         arriving.save(&components, read).await?;
     }
     rest.end().await?;
-    let table = arriving.store(components).await?;
+    let table = arriving.of_provenance(Provenance::Uploaded).store(components).await?;
     tracing::info!("stored {}", table.key());
     Ok(stored(StatusCode::CREATED, &table))
 }
@@ -168,7 +168,7 @@ pub(super) async fn delete(
     }
 }
 
-fn key(caller: &Caller, (name, version): (String, String)) -> Result<TableKey, Problem> {
+pub(super) fn key(caller: &Caller, (name, version): (String, String)) -> Result<TableKey, Problem> {
     let owner = client(caller)?.clone();
     let name = name.parse().map_err(|e: String| ProblemKind::BadRequest.because(e))?;
     let bad = || {

@@ -2,6 +2,7 @@
 
 mod denied;
 mod evaluate;
+mod fetch;
 mod join;
 mod moments;
 mod report;
@@ -69,6 +70,8 @@ pub enum CreditCommand {
     Report(report::ReportArgs),
     /// List the tables at the nodes
     List(tables::ListArgs),
+    /// Fetch a table that was uploaded back into a file
+    Fetch(fetch::FetchArgs),
     /// Delete a table at the nodes
     Delete(tables::DeleteArgs),
 }
@@ -88,6 +91,7 @@ pub fn run(command: &CreditCommand) -> Result<Exit, Error> {
         CreditCommand::Evaluate(args) => evaluate::run(args),
         CreditCommand::Report(args) => report::run(args),
         CreditCommand::List(args) => tables::list(args),
+        CreditCommand::Fetch(args) => fetch::run(args),
         CreditCommand::Delete(args) => tables::delete(args),
     }
 }

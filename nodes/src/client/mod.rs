@@ -15,6 +15,7 @@
 mod auth;
 pub mod credit;
 mod ctr;
+mod fetch;
 mod job;
 mod jobs;
 mod keys;
@@ -27,6 +28,7 @@ mod upload;
 
 pub use auth::{Device, Identified, Issuer, Login, Page, Probe};
 pub use ctr::{AesKey, Ctr, CtrReport};
+pub use fetch::{TableBatch, TableFetch};
 pub use job::{JobHandle, Outcome};
 pub use keys::{KeyReport, KeyTerms, Signature, SigningKey};
 pub(crate) use passing::Passed;

@@ -63,9 +63,9 @@ const MAX_EVENT: usize = 1 << 20;
 /// Requests that fail on the way are sent again this often.
 const ATTEMPTS: u32 = 3;
 
-/// How long an upload that was broken off is tried again without getting on, and the pause before each attempt.
-const PATIENCE: Duration = Duration::from_secs(30);
-const PAUSE: Duration = Duration::from_millis(300);
+/// How long an upload or download that was broken off is tried again without getting on, and the pause before each attempt.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PAUSE: Duration = Duration::from_millis(300);
 
 /// Answers that carry neither a share nor an output are this long at most.
 const MAX_ANSWER: usize = 8 << 20;
@@ -335,6 +335,30 @@ impl NodeClient {
     pub(super) async fn permitted_tables(&self) -> Result<Vec<TableStatus>, Error> {
         let request = || self.http.get(self.url("tables?permitted=true")).timeout(ANSWER);
         self.json(self.answer(self.persist(request).await?).await?).await
+    }
+
+    /// The body of a download of a table: this node's shares from a row on.
+    pub(super) async fn shares(&self, name: &TableName, version: u32, from: u64) -> Result<Response, Error> {
+        let request = self.http.get(format!("{}?from={from}", self.table(name, version)));
+        // The body has as long as it takes: each part of it has a deadline of its own.
+        match tokio::time::timeout(ANSWER, request.send()).await {
+            Ok(Ok(response)) => self.answer(response).await,
+            Ok(Err(e)) => Err(Error::Unreachable { node: self.name.clone(), cause: describe(&e) }),
+            Err(_) => Err(self.silent()),
+        }
+    }
+
+    /// The next part of a body; `None` at its end.
+    pub(super) async fn part(&self, response: &mut Response) -> Result<Option<Bytes>, Error> {
+        match tokio::time::timeout(PATIENCE, response.chunk()).await {
+            Ok(part) => part.map_err(|e| Error::Unreachable { node: self.name.clone(), cause: describe(&e) }),
+            Err(_) => Err(self.silent()),
+        }
+    }
+
+    fn silent(&self) -> Error {
+        let cause = "it did not answer in time; check that it runs and that no firewall is between".to_owned();
+        Error::Unreachable { node: self.name.clone(), cause }
     }
 
     /// Forgets a table; if an upload is given, only if it is of that one.

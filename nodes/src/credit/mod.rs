@@ -1,6 +1,6 @@
 //! Tables of customers: what an institution does with its data before anything is shared.
 //!
-//! A [`Schema`] states what each column holds. [`read`] turns a CSV or Parquet file into a typed [`Table`], or reports every row
+//! A [`Schema`] states what each column holds. [`read`] turns a CSV, Parquet or Arrow file into a typed [`Table`], or reports every row
 //! that does not fit with its line, column, cause and remedy; it never returns a part of a file. [`Features`] makes numbers of the
 //! columns, one-hot for categories; [`NamedMoments`] standardizes them by moments that all institutions agree on; [`FixedRange`]
 //! refuses what fixed point cannot hold. [`report`] makes a page of what is released about a model.
@@ -44,7 +44,7 @@ pub use error::TableError;
 pub use fault::{Fault, Faults, MAX_FAULTS, Place};
 pub use features::{Feature, Features, NamedMoments};
 pub use fixed::FixedRange;
-pub use read::{MAX_FILE_BYTES, MAX_RECORD_BYTES, MAX_ROWS, read, read_csv, read_parquet};
+pub use read::{MAX_FILE_BYTES, MAX_RECORD_BYTES, MAX_ROWS, read, read_arrow, read_csv, read_parquet};
 pub use schema::{Column, ColumnDigest, Kind, Missing, OtherColumns, Outside, SCHEMA_FORMAT, Schema, SchemaDigest};
 pub use split::{HeldOut, split_every};
 pub use table::{Dropped, Table, Values};

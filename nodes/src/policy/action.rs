@@ -3,12 +3,14 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Kinds of requests that change something or sign, beside jobs. To look at one's own things, and to fetch what a job has for one, needs no rule.
+/// Kinds of requests that change something, sign, or hand out a whole table, beside jobs. To look at one's own things, and to fetch what a job has for one, needs no rule.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// Store and delete tables
     Tables,
+    /// Fetch tables that one has uploaded
+    Downloads,
     /// Enrol, refresh, recover and delete signing keys
     Keys,
     /// Sign with a key
@@ -27,8 +29,9 @@ pub enum Action {
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Tables,
+        Self::Downloads,
         Self::Keys,
         Self::Sign,
         Self::Templates,
@@ -43,6 +46,7 @@ impl Action {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Tables => "tables",
+            Self::Downloads => "downloads",
             Self::Keys => "keys",
             Self::Sign => "sign",
             Self::Templates => "templates",
@@ -51,6 +55,12 @@ impl Action {
             Self::Searches => "searches",
             Self::Upkeep => "upkeep",
         }
+    }
+
+    /// What a request that changes nothing at a route of the API does, if that is more than to look.
+    #[must_use]
+    pub fn of_look(route: &str) -> Option<Self> {
+        (route == "/v1/tables/{name}/{version}").then_some(Self::Downloads)
     }
 
     /// What a request for a route of the API does, other than to look.

@@ -364,7 +364,7 @@ modes = ["malicious", "semi-honest"]
 # What is not a job.
 [[allow]]
 name = "all-actions"
-actions = ["tables", "keys", "sign", "templates", "logins", "tokens", "searches"]
+actions = ["tables", "downloads", "keys", "sign", "templates", "logins", "tokens", "searches"]
 requesters = ["*"]
 
 # Operators, whose certificate `trefoil cluster client --name operator` makes, may have the nodes compare, refresh and rebuild their stores.

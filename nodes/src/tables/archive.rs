@@ -7,7 +7,7 @@
 mod uploads;
 
 use super::{
-    Epoch, TableFault, TableKey, TableSpec, UploadId,
+    Epoch, Provenance, TableFault, TableKey, TableSpec, UploadId,
     epoch::Content,
     stored::{Body, Origin, StoredTable, Uses},
     unfinished::Beginning,
@@ -70,6 +70,8 @@ struct Head {
     owners: Vec<ClientName>,
     #[serde(default, skip_serializing_if = "Epoch::is_first")]
     epoch: Epoch,
+    #[serde(default, skip_serializing_if = "Provenance::is_computed")]
+    provenance: Provenance,
 }
 
 /// What was found in the store.
@@ -343,7 +345,7 @@ impl Archive {
                 }
                 let damaged = |what: &str| store.damaged(format!("the table {} {what}", name.escape_ascii()));
                 let Some(head) = records.get(Space::Tables, &name)? else { continue };
-                let Head { format, owner, name: table, version, copy, spec, origins, owners, epoch } =
+                let Head { format, owner, name: table, version, copy, spec, origins, owners, epoch, provenance } =
                     parsed(store, &head)?;
                 if format != FORMAT {
                     return Err(damaged("is of another version"));
@@ -354,7 +356,7 @@ impl Archive {
                 let bytes = spec.component_bytes().map_err(|fault| damaged(&format!("is none: {fault}")))?;
                 let content = this.content(records, &key, (copy, epoch, bytes))?;
                 let pending = pending(store, records, &key)?;
-                found.push(Found { key, body: Body { spec, origins, owners }, content, pending, uses });
+                found.push(Found { key, body: Body { spec, origins, owners, provenance }, content, pending, uses });
             }
             Ok::<_, StoreError>(Loaded { found, begun })
         });
@@ -396,7 +398,8 @@ fn put_heads(records: &mut WriteTransaction<'_>, tables: &[Arc<StoredTable>]) ->
         let (key, spec, copy) = (table.key(), table.spec().clone(), table.copy());
         let TableKey { owner, name, version } = key.clone();
         let (origins, owners, epoch) = (table.origins().to_vec(), table.owners().to_vec(), table.content().epoch);
-        let head = Head { format: FORMAT, owner, name, version, copy, spec, origins, owners, epoch };
+        let provenance = table.provenance();
+        let head = Head { format: FORMAT, owner, name, version, copy, spec, origins, owners, epoch, provenance };
         // Those of a table that was there before say nothing of this one.
         match table.uses() {
             uses if uses.is_empty() => drop(records.remove(Space::Tables, &record_name(key, &Record::Uses))?),

@@ -1,7 +1,7 @@
 //! A table on its way into the store.
 
 use super::{
-    TableKey, TableSpec,
+    Provenance, TableKey, TableSpec,
     accounts::{Held, TableRefusal},
     archive::Copy,
     epoch::{Content, Epoch},
@@ -47,6 +47,7 @@ pub struct Arriving {
     spec: TableSpec,
     origins: Vec<Origin>,
     owners: Vec<ClientName>,
+    provenance: Provenance,
     /// Of a table that was there before, at a node that has lost it.
     restored: (Epoch, Uses),
     held: Held,
@@ -72,8 +73,9 @@ pub(super) struct Complete {
 
 impl Arriving {
     pub(super) fn new(slot: Taken, spec: TableSpec, held: Held) -> Self {
-        let owners = vec![slot.key.owner.clone()];
-        Self { slot, spec, origins: Vec::new(), owners, restored: (Epoch::default(), Uses::default()), held }
+        let (owners, provenance) = (vec![slot.key.owner.clone()], Provenance::default());
+        let restored = (Epoch::default(), Uses::default());
+        Self { slot, spec, origins: Vec::new(), owners, provenance, restored, held }
     }
 
     /// Of each row of these it tells something.
@@ -87,6 +89,13 @@ impl Arriving {
     #[must_use]
     pub fn of_customers(mut self, owners: Vec<ClientName>) -> Self {
         self.owners = owners;
+        self
+    }
+
+    /// Made by whom. Computed, unless this says otherwise.
+    #[must_use]
+    pub fn of_provenance(mut self, provenance: Provenance) -> Self {
+        self.provenance = provenance;
         self
     }
 
@@ -153,10 +162,10 @@ impl Arriving {
     /// As [`store`](Self::store).
     pub async fn store_all(tables: Vec<(Self, [Zeroizing<Vec<u8>>; 2])>) -> Result<Vec<Arc<StoredTable>>, TableFault> {
         let complete = |(table, components): (Self, _)| {
-            let Self { mut slot, spec, origins, owners, restored: (epoch, uses), held } = table;
+            let Self { mut slot, spec, origins, owners, provenance, restored: (epoch, uses), held } = table;
             // From now on it is all or nothing.
             let saved = slot.begun.take().map_or(0, |begun| begun.saved);
-            let body = Body { spec, origins, owners };
+            let body = Body { spec, origins, owners, provenance };
             let content = Content { epoch, copy: slot.copy, components };
             let (key, shares) = ((*slot.key).clone(), (content, None));
             let table = StoredTable::new((key, body), shares, (uses, held), Arc::downgrade(&slot.store));

@@ -9,8 +9,12 @@ mod arriving;
 mod customers;
 mod epoch;
 mod expiry;
+mod incoming;
 mod names;
+mod outgoing;
 mod proven;
+mod provenance;
+mod share_header;
 mod spec;
 mod store;
 mod stored;
@@ -22,7 +26,11 @@ pub use customers::Customers;
 pub(crate) use epoch::renewed;
 pub use epoch::{Content, Epoch, Seed};
 pub use expiry::{Clock, Erased, Expires, Expiry};
+pub use incoming::Incoming;
 pub use names::{ColumnName, TableName, UploadId};
+pub use outgoing::{Outgoing, OutgoingFault, Start};
+pub use provenance::Provenance;
+pub use share_header::ShareHeader;
 pub use spec::{ColumnSpec, MODEL_COLUMN_NAME, NUMBER_COLUMN_NAMES, Permit, ScoreDetail, TableKey, TableSpec};
 #[cfg(test)]
 pub(crate) use store::tests::clock;
@@ -32,3 +40,6 @@ pub use unfinished::{Resumed, UploadStatus};
 
 /// The media type of the body of an upload.
 pub const TABLE_MEDIA_TYPE: &str = "application/vnd.trefoil.table";
+
+/// The media type of the body of a download.
+pub const SHARES_MEDIA_TYPE: &str = "application/vnd.apache.arrow.stream";

@@ -183,7 +183,7 @@ impl TableStore {
         record: TableRecord,
         components: [Zeroizing<Vec<u8>>; 2],
     ) -> Result<Arc<StoredTable>, TableFault> {
-        let TableRecord { spec, origins, owners, uses } = record;
+        let TableRecord { spec, origins, owners, provenance, uses } = record;
         let bytes = components.iter().map(|component| component.len() as u64).sum();
         let arriving = match self.begin(&key, spec, bytes) {
             Ok(Arrival::New(arriving)) => *arriving,
@@ -191,7 +191,8 @@ impl TableStore {
             Ok(Arrival::Known(_) | Arrival::Resumed(_)) => return Err(TableFault::Renewed(Box::new(key))),
             Err(refusal) => return Err(refusal.into()),
         };
-        arriving.of_rows(origins).of_customers(owners).restored(epoch, uses).store(components).await
+        let arriving = arriving.of_rows(origins).of_customers(owners).of_provenance(provenance);
+        arriving.restored(epoch, uses).store(components).await
     }
 
     /// All versions of a table.

@@ -1,7 +1,7 @@
 //! One table at a node.
 
 use super::{
-    ColumnSpec, Customers, Epoch, Expiry, Permit, TableFault, TableKey, TableName, TableSpec,
+    ColumnSpec, Customers, Epoch, Expiry, Permit, Provenance, TableFault, TableKey, TableName, TableSpec,
     accounts::Held,
     archive::{Archive, Copy},
     epoch::Content,
@@ -81,6 +81,8 @@ pub(super) struct Body {
     pub(super) origins: Vec<Origin>,
     /// Whose customers it tells of.
     pub(super) owners: Vec<ClientName>,
+    /// Who has made it.
+    pub(super) provenance: Provenance,
 }
 
 /// What came of counting a job against a permit.
@@ -119,20 +121,25 @@ pub struct TableRecord {
     pub origins: Vec<Origin>,
     /// Whose customers it tells of.
     pub owners: Vec<ClientName>,
+    /// Who has made it.
+    #[serde(default, skip_serializing_if = "Provenance::is_computed")]
+    pub provenance: Provenance,
     pub(super) uses: Uses,
 }
 
 impl TableRecord {
     /// Of a table that is here.
     pub fn of(table: &StoredTable) -> Self {
-        let Body { spec, origins, owners } = &table.body;
-        Self { spec: spec.clone(), origins: origins.clone(), owners: owners.clone(), uses: table.uses() }
+        let Body { spec, origins, owners, provenance } = &table.body;
+        let (spec, origins, owners) = (spec.clone(), origins.clone(), owners.clone());
+        Self { spec, origins, owners, provenance: *provenance, uses: table.uses() }
     }
 
     /// Whether both are of the same table. How often its permits were used each node counts on its own.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
-        (&self.spec, &self.origins, &self.owners) == (&other.spec, &other.origins, &other.owners)
+        (&self.spec, &self.origins, &self.owners, self.provenance)
+            == (&other.spec, &other.origins, &other.owners, other.provenance)
     }
 
     /// With as many uses as one of both has counted.
@@ -329,6 +336,11 @@ impl StoredTable {
         &self.body.owners
     }
 
+    /// Who has made it.
+    pub fn provenance(&self) -> Provenance {
+        self.body.provenance
+    }
+
     /// Which of its permits covers a job of a client about these customers: one that is not used up, if there is one.
     pub fn permit(&self, job: &JobSpec, requester: &ClientName, customers: &Customers<'_>) -> Option<usize> {
         let permits = self.body.spec.permits.iter().enumerate();
@@ -419,7 +431,7 @@ impl StoredTable {
         self.proven.record(places, limit, mode);
     }
 
-    fn range(&self, place: usize) -> std::ops::Range<usize> {
+    pub(super) fn range(&self, place: usize) -> std::ops::Range<usize> {
         let start = (0..place).map(|k| self.body.spec.shape(k).component_bytes()).sum();
         start..start + self.body.spec.shape(place).component_bytes()
     }

@@ -47,6 +47,8 @@ async fn who_may_nothing_is_refused_before_anything_is_read() {
         (bob(), Request::put(path(3))),
         (alice(), Request::put("/v1/tables/loans/1")),
         (alice(), Request::delete("/v1/tables/loans/1")),
+        // More than to look.
+        (alice(), Request::get("/v1/tables/loans/1")),
     ] {
         detail(&node.call(caller, request, Body::empty()).await);
     }

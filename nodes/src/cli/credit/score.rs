@@ -57,7 +57,7 @@ pub struct ScoreArgs {
     /// What the columns of the file of customers hold
     #[arg(long, value_name = "FILE")]
     schema: Option<PathBuf>,
-    /// The customers: CSV or Parquet
+    /// The customers: CSV, Parquet or Arrow
     #[arg(long, value_name = "FILE", requires = "schema", conflicts_with = "tables")]
     data: Option<PathBuf>,
     #[command(flatten)]

@@ -38,7 +38,7 @@ pub struct ShareArgs {
     /// What the columns of the file hold
     #[arg(long, value_name = "FILE")]
     schema: Option<PathBuf>,
-    /// The customers: CSV or Parquet
+    /// The customers: CSV, Parquet or Arrow
     #[arg(long, value_name = "FILE", requires = "schema")]
     data: Option<PathBuf>,
     /// Share a model instead, which stays this institution's secret

@@ -17,6 +17,7 @@ mod obstacles;
 mod permits;
 mod quantiles;
 mod score;
+mod table_file;
 mod train;
 
 pub use columns::{ColumnJobs, check_column, column_jobs, count_column};
@@ -32,6 +33,7 @@ pub use new_file::{NewFile, name_file};
 pub use obstacles::{Asked, Obstacle, Obstacles, obstacles};
 pub use permits::{Purpose, whose_customers};
 pub use score::{Applicants, ModelSource, Scored, Scores, Scoring, Tell, fetch, score};
+pub use table_file::TableFile;
 pub use train::{Destination, Method, Pooling, Trained, Training, fetch_model, share_model, train};
 
 use crate::{

@@ -33,6 +33,14 @@ impl NewFile {
         Ok(Self { file, path: path.to_owned() })
     }
 
+    /// What writes to it, for what is longer than memory. Whoever has written all of it sees to it that it is on the disk.
+    ///
+    /// # Errors
+    /// [`Error::System`] if the system gives no other handle.
+    pub fn handle(&self) -> Result<fs::File, Error> {
+        self.file.as_file().try_clone().map_err(Error::system(format!("write {}", self.path.display())))
+    }
+
     /// Puts text onto the disk, without giving it its name.
     ///
     /// # Errors
