@@ -1,32 +1,25 @@
 //! Requests to one node.
 
-use super::{job::SECOND_OPINION, plain::Fetched};
+mod jobs;
+mod keys;
+mod tables;
+mod together;
+
 use crate::{
     Error,
-    api::{OUTPUT_EPOCH, Problem, ProblemKind},
+    api::{Problem, ProblemKind},
     config::{Address, Cluster},
-    job::{JobEntry, JobEvent, JobId, JobSpec, JobStatus, MEDIA_TYPE},
-    keys::{ExchangeId, KEY_MEDIA_TYPE, KeyName, KeyStatus, Partials, SignRequest, secret_json},
     pki::ClientAuthRef,
-    receipt::{Nonce, Receipt},
-    seal::{RecipientKey, SEALED_OUTPUT_TYPE, ShareOf, sealed_output_bytes},
     status::NodeStatus,
-    tables::{TABLE_MEDIA_TYPE, TableName, TableStatus, UploadId, UploadStatus},
     tls::{self, API_ALPN},
     upkeep::{Task, UpkeepReport, UpkeepSpec},
 };
 use bytes::Bytes;
-use futures_util::{
-    StreamExt,
-    stream::{self, FuturesUnordered},
-};
+use futures_util::{StreamExt, stream};
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode, header, header::HeaderValue};
-use serde::{Serialize, de::DeserializeOwned};
-use std::{
-    convert::Infallible,
-    future::Future,
-    time::{Duration, Instant},
-};
+use serde::de::DeserializeOwned;
+use std::{convert::Infallible, time::Duration};
+pub(super) use together::{all, together};
 use trefoil_engine::Party;
 use zeroize::Zeroizing;
 
@@ -39,12 +32,6 @@ const REFUSAL: Duration = Duration::from_secs(1);
 /// How long an answer may take that needs no work.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// How long a step may take that the nodes take together. They wait for each other.
-const STEP: Duration = Duration::from_mins(1);
-
-/// How long an upload may take in all, however often it is resumed: a node that always takes a little more does not keep its client for ever.
-const UPLOAD: Duration = Duration::from_hours(6);
-
 /// How long a body may take, either way.
 const TRANSFER: Duration = Duration::from_mins(5);
 
@@ -53,12 +40,6 @@ const UPKEEP: Duration = Duration::from_hours(24);
 
 /// How long an answer may take for which the nodes compute together.
 const TOGETHER: Duration = Duration::from_secs(45);
-
-/// How long a stream of events may last.
-const STREAM: Duration = Duration::from_mins(10);
-
-/// A line of a stream of events is no longer than this.
-const MAX_EVENT: usize = 1 << 20;
 
 /// Requests that fail on the way are sent again this often.
 const ATTEMPTS: u32 = 3;
@@ -121,341 +102,6 @@ impl NodeClient {
     pub(super) async fn status(&self) -> Result<NodeStatus, Error> {
         let request = || self.http.get(self.url("status")).timeout(ANSWER);
         self.json(self.answer(self.persist(request).await?).await?).await
-    }
-
-    /// Submits one share, of a job that may repeat another. The parts can be sent more than once: the node takes the job once.
-    pub(super) async fn put(&self, (id, repeats): (JobId, Option<JobId>), parts: &[Bytes]) -> Result<JobStatus, Error> {
-        let length: usize = parts.iter().map(Bytes::len).sum();
-        let url = repeats.map_or_else(|| self.job(id), |old| format!("{}?repeats={old}", self.job(id)));
-        let request = || {
-            let parts = stream::iter(parts.to_vec()).map(Ok::<_, Infallible>);
-            self.http
-                .put(&url)
-                .timeout(TRANSFER)
-                .header(header::CONTENT_TYPE, MEDIA_TYPE)
-                .header(header::CONTENT_LENGTH, length)
-                .body(Body::wrap_stream(parts))
-        };
-        self.json(self.answer(self.persist(request).await?).await?).await
-    }
-
-    /// The state of a job, as soon as it has ended or some time has passed.
-    pub(super) async fn job_status(&self, id: JobId, wait: Duration) -> Result<JobStatus, Error> {
-        let url = format!("{}?wait={}", self.job(id), wait.as_secs());
-        let request = || self.http.get(&url).timeout(wait + ANSWER);
-        self.json(self.answer(self.persist(request).await?).await?).await
-    }
-
-    /// The specification by which a job can be run again.
-    pub(super) async fn job_spec(&self, id: JobId) -> Result<JobSpec, Error> {
-        let url = format!("{}/spec", self.job(id));
-        let request = || self.http.get(&url).timeout(ANSWER);
-        self.json(self.answer(self.persist(request).await?).await?).await
-    }
-
-    /// The caller's jobs.
-    pub(super) async fn jobs(&self, most: usize) -> Result<Vec<JobEntry>, Error> {
-        let url = self.url(&format!("jobs?limit={most}"));
-        let request = || self.http.get(&url).timeout(ANSWER);
-        self.json(self.answer(self.persist(request).await?).await?).await
-    }
-
-    /// Reads events of a job until it has ended, or the stream has: the last event then, or `None`. `last` is the name of the last one that was heard.
-    pub(super) async fn events(
-        &self,
-        id: JobId,
-        last: &mut Option<String>,
-        each: &mut impl FnMut(&JobEvent),
-    ) -> Result<Option<JobEvent>, Error> {
-        let url = format!("{}/events", self.job(id));
-        let request = || {
-            let request = self.http.get(&url).timeout(STREAM);
-            last.iter().fold(request, |request, last| request.header("last-event-id", last))
-        };
-        let response = self.answer(self.persist(request).await?).await?;
-        let mut chunks = response.bytes_stream();
-        let mut lines = Vec::new();
-        while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.map_err(|e| Error::Unreachable { node: self.name.clone(), cause: describe(&e) })?;
-            lines.extend_from_slice(&chunk);
-            if lines.len() > MAX_EVENT {
-                return Err(self.nonsense("an event without an end"));
-            }
-            while let Some(end) = lines.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = lines.drain(..=end).collect();
-                if let Some(name) = line.strip_prefix(b"id:") {
-                    *last = Some(String::from_utf8_lossy(name).trim().to_owned());
-                }
-                let Some(text) = line.strip_prefix(b"data:") else { continue };
-                let event: JobEvent = serde_json::from_slice(text)
-                    .map_err(|e| self.nonsense(&format!("an event that cannot be read ({e})")))?;
-                each(&event);
-                if event.is_final() {
-                    return Ok(Some(event));
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// An output of a job: `own` of so many bytes, and the digest of `next`; and the epoch of these shares, which may be asked for.
-    pub(super) async fn output(
-        &self,
-        (id, k): (JobId, usize),
-        length: usize,
-        epoch: Option<u64>,
-    ) -> Result<(Fetched, u64), Error> {
-        let (response, epoch) = self.output_of((id, k), epoch).await?;
-        let mut own = self.body(response, length + 32).await?;
-        match own.split_last_chunk() {
-            Some((rest, digest)) if rest.len() == length => {
-                let digest = *digest;
-                own.truncate(length);
-                Ok(((own, digest), epoch))
-            }
-            _ => Err(self.nonsense(&format!("an output of {} bytes where {} are due", own.len(), length + 32))),
-        }
-    }
-
-    /// The same of an output that is sealed to a key of this client.
-    pub(super) async fn sealed_output(
-        &self,
-        of: ShareOf<'_>,
-        (length, key): (usize, &RecipientKey),
-        epoch: Option<u64>,
-    ) -> Result<(Fetched, u64), Error> {
-        let (response, epoch) = self.output_of((of.job, of.output), epoch).await?;
-        if response.headers().get(header::CONTENT_TYPE).is_none_or(|value| value != SEALED_OUTPUT_TYPE) {
-            return Err(self.nonsense("an output that is not sealed"));
-        }
-        let sealed = self.body(response, sealed_output_bytes(length + 32)).await?;
-        let mut own =
-            key.open(&of, length + 32, &sealed).map_err(|e| self.nonsense(&format!("what is no output ({e})")))?;
-        match own.split_last_chunk() {
-            Some((_, digest)) => {
-                let digest = *digest;
-                own.truncate(length);
-                Ok(((own, digest), epoch))
-            }
-            None => Err(self.nonsense("an output without a digest")),
-        }
-    }
-
-    async fn output_of(&self, (id, k): (JobId, usize), epoch: Option<u64>) -> Result<(Response, u64), Error> {
-        let mut url = format!("{}/outputs/{k}", self.job(id));
-        if let Some(epoch) = epoch {
-            url = format!("{url}?epoch={epoch}");
-        }
-        let response = self.answer(self.persist(|| self.http.get(&url).timeout(TRANSFER)).await?).await?;
-        // A node of the version before makes none anew.
-        let epoch = response.headers().get(OUTPUT_EPOCH).map_or(Some(0), |epoch| epoch.to_str().ok()?.parse().ok());
-        let epoch = epoch.ok_or_else(|| self.nonsense("an output of an epoch that is no number"))?;
-        Ok((response, epoch))
-    }
-
-    /// Stores one share of a table. Where the connection breaks, it goes on with what the node does not have yet, as long as that becomes less.
-    pub(super) async fn put_table(
-        &self,
-        (name, version, upload): (&TableName, u32, UploadId),
-        parts: &[Bytes],
-    ) -> Result<TableStatus, Error> {
-        let length: usize = parts.iter().map(Bytes::len).sum();
-        let (mut offset, mut best, mut fresh, mut end) = (0, 0, 0, Instant::now() + PATIENCE);
-        let last = Instant::now() + UPLOAD;
-        loop {
-            let request = || {
-                let rest = stream::iter(after(parts, offset)).map(Ok::<_, Infallible>);
-                let mut url = self.table(name, version);
-                if offset > 0 {
-                    url = format!("{url}?upload={upload}");
-                }
-                let mut request = self.http.put(url).timeout(TRANSFER).header(header::CONTENT_TYPE, TABLE_MEDIA_TYPE);
-                if offset > 0 {
-                    let range = format!("bytes {offset}-{}/{length}", length - 1);
-                    request = request.header(header::CONTENT_RANGE, range);
-                }
-                request.header(header::CONTENT_LENGTH, length - offset).body(Body::wrap_stream(rest))
-            };
-            let broken = match request().send().await {
-                Ok(response) => match self.answer(response).await {
-                    Ok(response) => return self.json(response).await,
-                    Err(error) if is_broken(&error, offset) => error,
-                    Err(error) => return Err(error),
-                },
-                // Nothing was sent: as any request.
-                Err(e) if offset == 0 && best == 0 && (e.is_connect() || tls::explain(&e).is_some()) => {
-                    return self.json(self.answer(self.persist(request).await?).await?).await;
-                }
-                Err(e) => Error::Unreachable { node: self.name.clone(), cause: describe(&e) },
-            };
-            offset = loop {
-                match self.unfinished(name, version).await {
-                    Ok(Some(status)) if status.upload == upload && status.length == length as u64 => {
-                        break usize::try_from(status.offset).unwrap_or(0).min(length - 1);
-                    }
-                    // It has nothing of it, or had all and its answer was lost.
-                    Ok(_) if fresh + 1 < ATTEMPTS => {
-                        fresh += 1;
-                        break 0;
-                    }
-                    // The node may not know yet that the connection is gone, or be about to start again.
-                    Err(_) if Instant::now() < end => tokio::time::sleep(PAUSE).await,
-                    Ok(_) | Err(_) => return Err(broken),
-                }
-            };
-            if Instant::now() >= last {
-                return Err(broken);
-            } else if offset > best {
-                (best, end) = (offset, Instant::now() + PATIENCE);
-            } else if Instant::now() < end {
-                tokio::time::sleep(PAUSE).await;
-            } else {
-                return Err(broken);
-            }
-        }
-    }
-
-    /// How far an upload has come that was broken off.
-    async fn unfinished(&self, name: &TableName, version: u32) -> Result<Option<UploadStatus>, Error> {
-        let request = || self.http.get(format!("{}/upload", self.table(name, version))).timeout(ANSWER);
-        match self.answer(self.persist(request).await?).await {
-            Ok(response) => self.json(response).await.map(Some),
-            Err(Error::Refused { problem, .. }) if problem.kind() == Some(ProblemKind::NotFound) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The client's own tables.
-    pub(super) async fn tables(&self) -> Result<Vec<TableStatus>, Error> {
-        let request = || self.http.get(self.url("tables")).timeout(ANSWER);
-        self.json(self.answer(self.persist(request).await?).await?).await
-    }
-
-    /// The tables of others that the client may use.
-    pub(super) async fn permitted_tables(&self) -> Result<Vec<TableStatus>, Error> {
-        let request = || self.http.get(self.url("tables?permitted=true")).timeout(ANSWER);
-        self.json(self.answer(self.persist(request).await?).await?).await
-    }
-
-    /// The body of a download of a table: this node's shares from a row on.
-    pub(super) async fn shares(&self, name: &TableName, version: u32, from: u64) -> Result<Response, Error> {
-        let request = self.http.get(format!("{}?from={from}", self.table(name, version)));
-        // The body has as long as it takes: each part of it has a deadline of its own.
-        match tokio::time::timeout(ANSWER, request.send()).await {
-            Ok(Ok(response)) => self.answer(response).await,
-            Ok(Err(e)) => Err(Error::Unreachable { node: self.name.clone(), cause: describe(&e) }),
-            Err(_) => Err(self.silent()),
-        }
-    }
-
-    /// The next part of a body; `None` at its end.
-    pub(super) async fn part(&self, response: &mut Response) -> Result<Option<Bytes>, Error> {
-        match tokio::time::timeout(PATIENCE, response.chunk()).await {
-            Ok(part) => part.map_err(|e| Error::Unreachable { node: self.name.clone(), cause: describe(&e) }),
-            Err(_) => Err(self.silent()),
-        }
-    }
-
-    fn silent(&self) -> Error {
-        let cause = "it did not answer in time; check that it runs and that no firewall is between".to_owned();
-        Error::Unreachable { node: self.name.clone(), cause }
-    }
-
-    /// Forgets a table; if an upload is given, only if it is of that one.
-    pub(super) async fn delete_table(
-        &self,
-        name: &TableName,
-        version: u32,
-        upload: Option<UploadId>,
-    ) -> Result<(), Error> {
-        let mut url = self.table(name, version);
-        if let Some(upload) = upload {
-            url = format!("{url}?upload={upload}");
-        }
-        self.gone(self.persist(|| self.http.delete(&url).timeout(ANSWER)).await?).await
-    }
-
-    /// Hands in one share of a key, or one part of a recovery share, for a step that the nodes take together. The parts can be sent more than once: the node takes an enrolment or a recovery once.
-    pub(super) async fn put_key(&self, path: String, parts: &[Bytes]) -> Result<KeyStatus, Error> {
-        let length: usize = parts.iter().map(Bytes::len).sum();
-        let url = self.url(&format!("keys/{path}"));
-        let request = || {
-            let parts = stream::iter(parts.to_vec()).map(Ok::<_, Infallible>);
-            self.http
-                .put(&url)
-                .timeout(STEP)
-                .header(header::CONTENT_TYPE, KEY_MEDIA_TYPE)
-                .header(header::CONTENT_LENGTH, length)
-                .body(Body::wrap_stream(parts))
-        };
-        self.json(self.answer(self.persist(request).await?).await?).await
-    }
-
-    /// The client's own keys.
-    pub(super) async fn keys(&self) -> Result<Vec<KeyStatus>, Error> {
-        let request = || self.http.get(self.url("keys")).timeout(ANSWER);
-        self.json(self.answer(self.persist(request).await?).await?).await
-    }
-
-    /// A key, by its place below `keys`.
-    pub(super) async fn key(&self, path: &str) -> Result<KeyStatus, Error> {
-        let request = || self.http.get(self.url(&format!("keys/{path}"))).timeout(ANSWER);
-        self.json(self.answer(self.persist(request).await?).await?).await
-    }
-
-    /// A step that the nodes take together.
-    pub(super) async fn key_step(&self, path: String) -> Result<KeyStatus, Error> {
-        let request = || self.http.post(self.url(&format!("keys/{path}"))).timeout(STEP);
-        self.json(self.answer(self.persist(request).await?).await?).await
-    }
-
-    /// Something that this node does with a key on its own, for whom has a secret.
-    pub(super) async fn post_key(&self, path: &str, what: &impl Serialize) -> Result<KeyStatus, Error> {
-        self.json(self.answer(self.post_secret(path, what).await?).await?).await
-    }
-
-    /// The node's components of a share that it hands out.
-    pub(super) async fn issued_key(&self, path: &str, what: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, Error> {
-        self.body(self.answer(self.post_secret(path, what).await?).await?, MAX_ANSWER).await
-    }
-
-    /// A request with a secret in it. The text is wiped when it is sent, or cannot be.
-    async fn post_secret(&self, path: &str, what: &impl Serialize) -> Result<Response, Error> {
-        let text = Bytes::from_owner(secret_json(what)?);
-        let request = || {
-            let request = self.http.post(self.url(&format!("keys/{path}"))).timeout(ANSWER);
-            request.header(header::CONTENT_TYPE, "application/json").body(text.clone())
-        };
-        self.persist(request).await
-    }
-
-    async fn post(&self, path: &str, what: &impl Serialize) -> Result<Response, Error> {
-        let request = || self.http.post(self.url(&format!("keys/{path}"))).timeout(ANSWER).json(what);
-        self.persist(request).await
-    }
-
-    /// The node's part of a signature.
-    pub(super) async fn sign(&self, path: &str, what: &SignRequest) -> Result<Partials, Error> {
-        self.json(self.answer(self.post(path, what).await?).await?).await
-    }
-
-    /// Erases the node's share of a key; if an enrolment is given, only if it is of that one. Repeated with a nonce it gives the receipt again.
-    pub(super) async fn delete_key(
-        &self,
-        name: &KeyName,
-        (enrolment, nonce): (Option<ExchangeId>, Option<Nonce>),
-    ) -> Result<Receipt, Error> {
-        let mut url = self.url(&format!("keys/{name}"));
-        let parameters = [("enrolment", enrolment), ("nonce", nonce)];
-        for (k, (what, id)) in parameters.into_iter().filter_map(|(what, id)| Some((what, id?))).enumerate() {
-            url = format!("{url}{}{what}={id}", if k == 0 { '?' } else { '&' });
-        }
-        let request = || self.http.delete(&url).timeout(ANSWER);
-        self.json(self.answer(self.persist(request).await?).await?).await
-    }
-
-    pub(super) async fn delete(&self, id: JobId) -> Result<(), Error> {
-        self.gone(self.persist(|| self.http.delete(self.job(id)).timeout(ANSWER)).await?).await
     }
 
     /// A request under `/v1/` whose body may be sent more than once, and whose answer is JSON.
@@ -540,14 +186,6 @@ impl NodeClient {
         format!("https://{}/v1/{path}", self.address)
     }
 
-    fn table(&self, name: &TableName, version: u32) -> String {
-        self.url(&format!("tables/{name}/{version}"))
-    }
-
-    fn job(&self, id: JobId) -> String {
-        self.url(&format!("jobs/{id}"))
-    }
-
     /// Sends a request; if it fails on the way, sends it again. All requests of this API may be repeated.
     async fn persist(&self, request: impl Fn() -> RequestBuilder) -> Result<Response, Error> {
         let mut attempt = 1;
@@ -568,12 +206,6 @@ impl NodeClient {
             tokio::time::sleep(Duration::from_millis(100) * attempt).await;
             attempt += 1;
         }
-    }
-
-    /// Another node has failed, and this one has not said what it makes of it.
-    fn given_up<T>(&self) -> Result<T, Error> {
-        let cause = format!("another node has failed, and it has not answered within {SECOND_OPINION:?} after that");
-        Err(Error::Unreachable { node: self.name.clone(), cause })
     }
 
     /// Whether the node refuses our certificate, and why.
@@ -629,67 +261,6 @@ fn describe(error: &reqwest::Error) -> String {
         bottom = cause;
     }
     format!("{bottom}; check that the node runs and that the cluster file has its address")
-}
-
-/// Runs one request per node at the same time.
-pub(super) async fn all<'a, T, F: Future<Output = T>>(
-    nodes: &'a [NodeClient; 3],
-    request: impl Fn(&'a NodeClient) -> F,
-) -> [T; 3] {
-    let [a, b, c] = nodes;
-    let (a, b, c) = tokio::join!(request(a), request(b), request(c));
-    [a, b, c]
-}
-
-/// The same for what all three have to take part in: when one has failed, the others wait for it in vain, and are waited for no longer than [`SECOND_OPINION`].
-///
-/// Where they only see another signature counter they do not wait for each other, and the attempt after it must not meet this one.
-pub(super) async fn together<'a, T, F: Future<Output = Result<T, Error>>>(
-    nodes: &'a [NodeClient; 3],
-    request: impl Fn(&'a NodeClient) -> F,
-) -> [Result<T, Error>; 3] {
-    let request = &request;
-    let asked = nodes.iter().map(|node| async move { (node.party(), request(node).await) });
-    let mut waiting: FuturesUnordered<_> = asked.collect();
-    let (mut answers, mut end) = ([const { None }; 3], None);
-    loop {
-        let next = match end {
-            Some(end) => tokio::time::timeout_at(end, waiting.next()).await.unwrap_or(None),
-            None => waiting.next().await,
-        };
-        let Some((party, answer)) = next else { break };
-        if answer.as_ref().is_err_and(|error| !is_counter(error)) {
-            end = end.or_else(|| Some(tokio::time::Instant::now() + SECOND_OPINION));
-        }
-        answers[party.index()] = Some(answer);
-    }
-    let [a, b, c] = answers;
-    let [of_a, of_b, of_c] = nodes;
-    [a.unwrap_or_else(|| of_a.given_up()), b.unwrap_or_else(|| of_b.given_up()), c.unwrap_or_else(|| of_c.given_up())]
-}
-
-fn is_counter(error: &Error) -> bool {
-    matches!(error, Error::Refused { problem, .. } if problem.kind() == Some(ProblemKind::Counter))
-}
-
-/// What comes after so many bytes. Nothing is copied.
-fn after(parts: &[Bytes], mut bytes: usize) -> Vec<Bytes> {
-    let rest = parts.iter().map(|part| {
-        let skipped = bytes.min(part.len());
-        bytes -= skipped;
-        part.slice(skipped..)
-    });
-    rest.filter(|part| !part.is_empty()).collect()
-}
-
-/// Whether an upload may be gone on with that a node has not taken: its body came too slowly, or the node is not where we thought.
-fn is_broken(error: &Error, offset: usize) -> bool {
-    let Error::Refused { problem, .. } = error else { return false };
-    match problem.kind() {
-        Some(ProblemKind::Slow) => true,
-        Some(ProblemKind::NotFound | ProblemKind::Conflict | ProblemKind::Uploading) => offset > 0,
-        _ => false,
-    }
 }
 
 /// Whether a node that refused may take the same job a moment later.
