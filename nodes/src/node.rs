@@ -109,8 +109,7 @@ impl Node {
         let policy = Arc::new(enforcer(policy_files.as_ref(), whose, (&store, &audit)).await?);
         let sessions: Arc<dyn Sessions> = Arc::new(MeshSessions::new(mesh.clone()));
         let runner = Runner::new(jobs.clone(), sessions.clone(), turns.clone());
-        let store_health = Arc::new(StoreHealth::new());
-        let drain = Drain::new();
+        let (drain, store_health) = (Drain::new(), Arc::new(StoreHealth::new()));
         let presented = Arc::new(watch::Sender::new(Presented::of(&cluster, &identity)));
         let health = Health {
             party,

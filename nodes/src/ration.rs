@@ -62,9 +62,9 @@ impl<K: Clone + Eq + Hash> Ration<K> {
         }
         let told = minute.told < self.most && minute.more == 0;
         if told {
-            minute.told += 1
+            minute.told += 1;
         } else {
-            minute.more += 1
+            minute.more += 1;
         }
         told
     }

@@ -172,7 +172,7 @@ impl Server {
                 accepted = listener.accept() => accepted,
                 Some(_) = open.join_next() => continue,
                 _ = tell.tick() => {
-                    shared.tell(shared.refusals.over(), shared.strange.over());
+                    tell_of_more(shared.refusals.over(), shared.strange.over());
                     continue;
                 }
             };
@@ -190,7 +190,7 @@ impl Server {
         }
         drop(listener);
         while open.join_next().await.is_some() {}
-        shared.tell(shared.refusals.end(), shared.strange.end());
+        tell_of_more(shared.refusals.end(), shared.strange.end());
     }
 }
 
@@ -209,16 +209,6 @@ impl Shared {
     fn strange(&self, who: &str, what: impl fmt::Display) {
         if self.strange.take(&who.to_owned()) {
             info!("{who}: {what}");
-        }
-    }
-
-    /// What was not told one by one.
-    fn tell(&self, refusals: Vec<(Refusal, u64)>, strange: Vec<(String, u64)>) {
-        for (refusal, more) in refusals {
-            info!("refused {more} more clients for the reason `{}` since the last line of them", refusal.name());
-        }
-        for (who, more) in strange {
-            info!("{who}: {more} more requests that are out of form since the last line of them");
         }
     }
 
@@ -317,7 +307,7 @@ impl Shared {
                 async move {
                     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
                     let caller = shared.identify(&peer, &method, request.headers()).await;
-                    let answer = match caller {
+                    match caller {
                         Ok(caller) => {
                             let who = caller.role.to_string();
                             request.extensions_mut().insert(caller);
@@ -348,8 +338,7 @@ impl Shared {
                             });
                             Ok(Problem::from(fault).into_response())
                         }
-                    };
-                    answer
+                    }
                 }
             })
         };
@@ -519,6 +508,16 @@ impl From<Unknown> for Problem {
             Unknown::Place(NoPlace::Share) => ProblemKind::Share,
         };
         kind.because(fault.to_string())
+    }
+}
+
+/// What was not told one by one.
+fn tell_of_more(refusals: Vec<(Refusal, u64)>, strange: Vec<(String, u64)>) {
+    for (refusal, more) in refusals {
+        info!("refused {more} more clients for the reason `{}` since the last line of them", refusal.name());
+    }
+    for (who, more) in strange {
+        info!("{who}: {more} more requests that are out of form since the last line of them");
     }
 }
 
