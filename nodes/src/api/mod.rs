@@ -56,6 +56,8 @@ mod tables;
 mod upkeep;
 
 pub use auth::auth_router;
+#[cfg(any(test, fuzzing))]
+pub(crate) use auth::vector as read_shares;
 pub use keys::KeysApi;
 pub use problem::{PROBLEM_TYPE, Problem, ProblemKind};
 pub use server::{Door, Server};

@@ -153,6 +153,11 @@ impl JwkSet {
         }
         Ok(Self(keys))
     }
+
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn all(&self) -> impl Iterator<Item = &PublicKey> {
+        self.0.values()
+    }
 }
 
 impl Keys {

@@ -1,6 +1,8 @@
 //! What the three nodes do with their stores together, when an operator asks for it: compare the shares that two of them hold, make all shares anew, and give a node that has lost its store its shares again.
 
 mod compare;
+#[cfg(any(test, fuzzing))]
+mod fuzzing;
 mod inventory;
 mod items;
 mod rebuild;
@@ -10,6 +12,8 @@ mod service;
 mod spec;
 mod talk;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use fuzzing::read_any;
 pub use service::{Upkeep, UpkeepConfig, UpkeepFault};
 pub use spec::{Finding, Task, Unwitnessed, UpkeepReport, UpkeepSpec};
 

@@ -311,6 +311,36 @@ async fn keep(
     }
 }
 
+/// Two descriptions of one item: what of them is taken has a length that is bounded.
+#[cfg(any(test, fuzzing))]
+pub(super) fn read_descriptions(text: &[u8]) {
+    let Some([one, other]) = super::fuzzing::read::<[Described; 2]>(text) else { return };
+    if let Ok(bytes) = expected(&Piece::Template("share/bank/u-1/00"), [&one, &other]) {
+        assert!(bytes as u64 <= LONGEST_TEMPLATE);
+    }
+    let Some(table) = &one.table else { return };
+    let at: TableAt = TableAt {
+        owner: "bank".parse().expect("a name"),
+        name: "loans".parse().expect("a name"),
+        version: 1,
+        sha256: crate::job::Sha256Hex([0; 32]),
+        epoch: crate::tables::Epoch::default(),
+        pending: None,
+    };
+    let at = TableAt { sha256: crate::job::Sha256Hex(table.spec.digest(&at.key())), ..at };
+    if let Ok(bytes) = expected(&Piece::Table(&at), [&one, &other]) {
+        assert_eq!(Some(bytes as u64), one.bytes);
+        let _ = other.table.map(|other| table.clone().with_uses_of(&other));
+    }
+}
+
+#[cfg(any(test, fuzzing))]
+pub(super) fn read_remembered(bytes: &[u8]) {
+    if let Ok(remembered) = Remembered::read(bytes) {
+        assert_eq!(bytes.len(), remembered.map_or(0, |_| 64));
+    }
+}
+
 fn malformed(party: Party, what: &str) -> Broken {
     Broken::Link(Error::Peer { peer: party, fault: PeerFault::Malformed(what.to_owned()) })
 }

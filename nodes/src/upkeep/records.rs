@@ -60,6 +60,17 @@ pub(super) async fn rebuild(talk: &mut Talk, store: &Store, lost: Party) -> Resu
     Ok(findings)
 }
 
+/// Two lists of one record: of each, what both could have told is read.
+#[cfg(any(test, fuzzing))]
+pub(super) fn read_records(text: &[u8]) {
+    let Some([one, other]) = super::fuzzing::read::<[Vec<Record>; 2]>(text) else { return };
+    for (Record(_, one), Record(_, other)) in one.iter().zip(&other) {
+        let (Ok(one), Ok(other)) = (hex::decode(one), hex::decode(other)) else { continue };
+        let (one, other) = (Value::new(one), Value::new(other));
+        let _ = (stricter(&one, &other), same_templates(&one, &other));
+    }
+}
+
 type Values = BTreeMap<String, String>;
 
 /// Writes what both nodes have told of records that are not there.
