@@ -1,6 +1,6 @@
 //! The commands of `docs/credit.md`, as they stand there, on the first of the loans.
 
-#[path = "credit_tutorial/mistakes.rs"]
+#[path = "tutorial/mistakes.rs"]
 mod mistakes;
 
 use serde_json::Value;
@@ -29,7 +29,7 @@ impl Drop for Up {
 
 /// The blocks of the tutorial that are commands, with what stands beside the language.
 fn blocks() -> Vec<(String, String)> {
-    let text = include_str!("../../docs/credit.md");
+    let text = include_str!("../../../docs/credit.md");
     let parts = text.split("\n```").collect::<Vec<_>>();
     let block = |part: &&str| {
         let (head, body) = part.split_once('\n')?;

@@ -1,7 +1,6 @@
 //! The images of the node processes, their memory and their files, searched for what must be nowhere whole: a signing key and biometric templates.
 //!
 //! The control is a client that does not split: what it sends is found, in the same forms and by the same search.
-#![cfg(target_os = "linux")]
 
 use aws_lc_rs::{
     encoding::{AsDer, Pkcs8V1Der},

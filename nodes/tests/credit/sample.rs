@@ -16,7 +16,7 @@ fn loans() -> Table {
 }
 
 fn expected() -> Value {
-    serde_json::from_str(include_str!("../data/credit/expected.json")).unwrap()
+    serde_json::from_str(include_str!("../../data/credit/expected.json")).unwrap()
 }
 
 /// Features of the rows trained on and of those held out, standardized, with labels.
