@@ -1,34 +1,40 @@
 //! Every parser that faces a peer, a client or a file, as functions of bytes: for the fuzzers in `nodes/fuzz`, and for a test that
 //! replays their corpus. Any bytes are read or refused; what is read reads back as itself.
 
+mod bodies;
+mod policy;
+mod rsa;
+
 use crate::{
+    admin::LogFilter,
     api::Problem,
-    audit::read_line,
+    audit::{read_line, verify},
     auth::{
-        CredentialSpec, EnrolSpec, Found, IssuerSpec, LoginSpec, RefreshSpec, SearchSpec, TemplateStatus, TokenSpec,
-        UserStatus,
+        self, CredentialSpec, EnrolSpec, Found, IssuerSpec, LoginSpec, RefreshSpec, SearchSpec, TemplateStatus,
+        TokenSpec, UserStatus,
     },
     client::{
         Device,
         credit::{EvaluationFile, ModelFile, read_moments},
+        events::{Lines, Said},
     },
     config::{Cluster, NodeFile, Source},
     credit::{HeldOut, Schema, read_arrow, read_csv, read_parquet, report::Report},
-    job::{Head, JobSpec, JobStatus, Limits},
-    keys::{IssueRequest, KeySpec, KeyStatus, Partials, RecoverySpec, SignRequest},
-    mesh,
+    job::{DoneJob, JobId, JobStatus},
+    keys::{self, IssueRequest, KeySpec, KeyStatus, Partials, RecoverySpec, SignRequest},
+    mesh, oidc,
     pki::{CertificateFacts, Identity},
     receipt::Receipt,
-    seal::{Envelope, SealKey, SealPublic},
+    seal::{Envelope, RecipientKey, SealKey, SealPublic, ShareOf},
     status::NodeStatus,
-    tables::{Incoming, TableSpec, TableStatus},
+    store,
+    tables::{self, Incoming, TableSpec, TableStatus, UploadStatus},
+    upkeep::{self, Task, UpkeepReport, UpkeepSpec},
 };
 use bytes::Bytes;
-use futures_util::stream;
 use rustls::pki_types::CertificateDer;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
-    convert::Infallible,
     fs::{self, OpenOptions},
     io::Write,
     os::unix::fs::OpenOptionsExt,
@@ -36,16 +42,18 @@ use std::{
     sync::LazyLock,
 };
 use tempfile::TempDir;
-use trefoil_auth::webauthn::{CreationOptions, RequestOptions};
+use trefoil_auth::webauthn::{AuthenticatorData, CreationOptions, RequestOptions};
 use trefoil_engine::Party;
 
 /// A name, which is also that of the fuzzer and of the directory of its corpus, and what is done with the bytes.
 pub type Entry = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const ENTRIES: [Entry; 11] = [
+pub const ENTRIES: [Entry; 17] = [
     ("mesh", mesh::read_any),
-    ("job", job),
+    ("peer", peer),
+    ("job", bodies::job),
+    ("body", bodies::other),
     ("request", request),
     ("answer", answer),
     ("sealed", sealed),
@@ -55,6 +63,10 @@ pub const ENTRIES: [Entry; 11] = [
     ("shares", shares),
     ("file", file),
     ("audit", audit),
+    ("policy", policy::policy),
+    ("token", oidc::read_any),
+    ("rsa", rsa::form),
+    ("record", record),
 ];
 
 /// Does what the entry of a name does.
@@ -66,19 +78,23 @@ pub fn run(name: &str, bytes: &[u8]) {
     entry.unwrap_or_else(|| panic!("no entry {name}")).1(bytes);
 }
 
-/// The body of a submission.
-fn job(bytes: &[u8]) {
-    let limits = Limits { body_bytes: 1 << 20, output_bytes: 1 << 20, ..Limits::default() };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-    runtime.block_on(async {
-        let body = stream::iter([Ok::<_, Infallible>(Bytes::copy_from_slice(bytes))]);
-        let Ok(head) = Head::read(body, bytes.len() as u64, &limits).await else { return };
-        let text = head.spec.canonical();
-        let again: JobSpec = serde_json::from_slice(&text).expect("own text");
-        assert_eq!((&again, again.canonical()), (&head.spec, text));
-        let payload = head.payload().await.expect("all of it is there");
-        assert!(payload.attachment.len() <= bytes.len());
-    });
+/// What nodes tell each other of their stores, and of the users that are searched.
+fn peer(bytes: &[u8]) {
+    match bytes.split_first() {
+        Some((b'r', list)) => auth::read_any(list),
+        _ => upkeep::read_any(bytes),
+    }
+}
+
+/// What a node finds in its store: sealed, and what is under the seal.
+fn record(bytes: &[u8]) {
+    let Some((kind, record)) = bytes.split_first() else { return };
+    match kind {
+        b'a' => store::read_any(record),
+        b'b' => keys::read_any(record),
+        b'c' => tables::read_any(record),
+        _ => drop(same::<DoneJob>(record)),
+    }
 }
 
 /// What clients ask for in JSON. The first byte says what.
@@ -118,6 +134,18 @@ fn request(bytes: &[u8]) {
         b'k' => drop(serde_json::from_slice::<RecoverySpec>(text)),
         b'l' => drop(serde_json::from_slice::<IssueRequest>(text)),
         b'm' => drop(std::str::from_utf8(text).map(CreationOptions::from_json)),
+        b'o' => {
+            if let Some(spec) = same::<UpkeepSpec>(text) {
+                let _ = Task::ALL.map(|task| spec.lost(task));
+            }
+        }
+        b'p' => {
+            if let Ok(data) = AuthenticatorData::decode(text) {
+                assert_eq!(data.as_bytes(), text);
+                let _ = (data.attested(), data.backup(), data.sign_count());
+            }
+        }
+        b'q' => drop(std::str::from_utf8(text).map(LogFilter::parse)),
         _ => drop(std::str::from_utf8(text).map(RequestOptions::from_json)),
     }
 }
@@ -153,14 +181,34 @@ fn answer(bytes: &[u8]) {
                 let _ = key.seal(&ENVELOPE, b"a share");
             }
         }
+        b'l' => drop(same::<UpkeepReport>(text)),
+        b'm' => drop(same::<UploadStatus>(text)),
+        b'n' => {
+            let mut lines = Lines::default();
+            // As it would come: in chunks of any length.
+            for chunk in text.chunks(text.len() / 3 + 1) {
+                assert!(lines.push(chunk) || text.len() > 1 << 20);
+                while let Some(line) = lines.next() {
+                    if let Ok(Some(Said::Event(event))) = Said::read(line) {
+                        let _ = event.is_final();
+                    }
+                }
+            }
+        }
         _ => drop(CertificateFacts::of(&CertificateDer::from(text)).map(|facts| facts.role())),
     }
 }
 
-/// A body that claims to be sealed.
+/// A body, or an output, that claims to be sealed.
 fn sealed(bytes: &[u8]) {
     static KEY: LazyLock<SealKey> = LazyLock::new(|| SealKey::generate(Party::P1).expect("randomness"));
+    static RECIPIENT: LazyLock<RecipientKey> = LazyLock::new(|| RecipientKey::generate().expect("randomness"));
     assert!(KEY.open(&ENVELOPE, bytes).is_err(), "nobody has sealed it to this key");
+    let name = "bank".parse().expect("a name");
+    let of = ShareOf { from: Party::P1, job: JobId::from([1; 16]), output: 0, recipient: &name };
+    // As long as it has to be for one chunk.
+    let length = bytes.len().saturating_sub(48);
+    assert!(RECIPIENT.open(&of, length, bytes).is_err() || length == 0, "nobody has sealed it to this key");
 }
 
 const ENVELOPE: Envelope<'static> =
@@ -244,8 +292,12 @@ fn file(bytes: &[u8]) {
     }
 }
 
-/// A line of an audit log.
+/// A line of an audit log, or a log of several.
 fn audit(bytes: &[u8]) {
+    if bytes.contains(&b'\n') {
+        let _ = verify(&written(bytes));
+        return;
+    }
     if let Ok((entry, link)) = read_line(bytes, None) {
         let _ = (serde_json::to_vec(&entry).expect("serializes"), link);
     }
@@ -262,13 +314,18 @@ fn same<T: DeserializeOwned + Serialize>(text: &[u8]) -> Option<T> {
 
 /// A file with these bytes, of mode 0600, in memory where there is room for it. The next takes its place.
 fn written(bytes: &[u8]) -> PathBuf {
+    written_as("file", bytes)
+}
+
+/// The same, of this name.
+fn written_as(name: &str, bytes: &[u8]) -> PathBuf {
     thread_local! {
         static DIRECTORY: TempDir = {
             let memory = Path::new("/dev/shm");
             if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.expect("a directory")
         };
     }
-    let path = DIRECTORY.with(|directory| directory.path().join("file"));
+    let path = DIRECTORY.with(|directory| directory.path().join(name));
     let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&path).expect("a file");
     file.write_all(bytes).expect("written");
     path
@@ -294,6 +351,8 @@ mod tests {
         files.sort();
         files.into_iter().map(|path| fs::read(path).expect("readable")).collect()
     }
+
+    static CORPORA: LazyLock<[Vec<Vec<u8>>; ENTRIES.len()]> = LazyLock::new(|| ENTRIES.map(|(name, _)| corpus(name)));
 
     /// What fuzzers do most: bytes changed, cut off, doubled, or put in.
     fn mutated(mut bytes: Vec<u8>, changes: &[(u8, Index, u8)]) -> Vec<u8> {
@@ -332,9 +391,8 @@ mod tests {
             which in any::<Index>(),
             changes in proptest::collection::vec((any::<u8>(), any::<Index>(), any::<u8>()), 1..6),
         ) {
-            for (name, entry) in ENTRIES {
-                let all = corpus(name);
-                entry(&mutated(which.get(&all).clone(), &changes));
+            for ((_, entry), all) in ENTRIES.iter().zip(&*CORPORA) {
+                entry(&mutated(which.get(all).clone(), &changes));
             }
         }
     }

@@ -1,10 +1,17 @@
 //! What is under `deploy/` fits the program: the sample configuration says what it reads, completely; the unit waits as long as a node may take; dashboard and alerts
 //! speak of what a node serves.
 
+#[path = "deploy/cluster_init.rs"]
+mod cluster_init;
 #[path = "deploy/guide.rs"]
 mod guide;
+#[cfg(target_os = "linux")]
+#[path = "deploy/image.rs"]
+mod image;
 #[path = "deploy/openmetrics.rs"]
 mod openmetrics;
+#[path = "deploy/up.rs"]
+mod up;
 
 use openmetrics::Sample;
 use std::{collections::BTreeSet, fs, num::NonZeroU32, path::Path, path::PathBuf, time::Duration};

@@ -1,5 +1,12 @@
 //! Jobs on three real node processes, through the client library.
 
+#[path = "jobs/faults.rs"]
+mod faults;
+#[path = "jobs/job_faults.rs"]
+mod job_faults;
+#[path = "jobs/shutdown.rs"]
+mod shutdown;
+
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use std::{fs, num::NonZeroU32, path::Path, process::Command};

@@ -233,7 +233,10 @@ async fn read<T: DeserializeOwned>(
 }
 
 /// The shares that follow a specification.
-async fn vector<S, E>(mut rest: Intake<S>, kind: Option<TemplateKind>) -> Result<Option<InputVector>, Problem>
+pub(crate) async fn vector<S, E>(
+    mut rest: Intake<S>,
+    kind: Option<TemplateKind>,
+) -> Result<Option<InputVector>, Problem>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
     E: fmt::Display,

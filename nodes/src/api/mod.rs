@@ -66,6 +66,8 @@ mod upkeep;
 
 pub(crate) use audited::Held;
 pub use auth::auth_router;
+#[cfg(any(test, fuzzing))]
+pub(crate) use auth::vector as read_shares;
 pub(crate) use jobs::OUTPUT_EPOCH;
 pub use keys::KeysApi;
 pub use problem::{PROBLEM_TYPE, Problem, ProblemKind};

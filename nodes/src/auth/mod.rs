@@ -37,6 +37,8 @@ pub(crate) use guard::stricter;
 pub use identify::{Found, SearchSpec, Unsettled};
 pub use issuers::{IssuerSpec, IssuerStatus};
 pub use names::{IssuerName, TemplateName, UserName};
+#[cfg(any(test, fuzzing))]
+pub(crate) use roll::read_any;
 pub use service::{Auth, AuthConfig, Parts};
 pub use spec::{
     Answer, Ceremony, EnrolSpec, LoginSpec, Matching, MetricSpec, RefreshSpec, TemplateKind, TemplateStatus, TokenSpec,

@@ -132,6 +132,16 @@ fn decode(bytes: &[u8]) -> Option<BTreeMap<UserName, Entry>> {
     Some(all)
 }
 
+/// Reads bytes as a list of users. What is read must read back as itself.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_any(bytes: &[u8]) {
+    if let Some(list) = decode(bytes) {
+        let again: Vec<u8> = list.values().flat_map(encode).collect();
+        assert_eq!(decode(&again), Some(list.clone()));
+        let _ = merge(&[list.clone(), list, BTreeMap::new()]);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

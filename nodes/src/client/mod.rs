@@ -15,6 +15,7 @@
 mod auth;
 pub mod credit;
 mod ctr;
+pub(crate) mod events;
 mod fetch;
 mod job;
 mod jobs;

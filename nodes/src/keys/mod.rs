@@ -30,6 +30,8 @@ pub use spec::{
 };
 pub(crate) use spec::{public_from_hex, secret_json};
 pub use step::Step;
+#[cfg(any(test, fuzzing))]
+pub(crate) use stored::read_any;
 
 #[cfg(test)]
 mod tests;

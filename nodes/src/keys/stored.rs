@@ -202,6 +202,21 @@ impl Stored {
     }
 }
 
+/// Reads bytes as a record of the store, and two parts of one as those of which a lost record is made. What is read must read back as itself.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_any(bytes: &[u8]) {
+    let id = KeyId { owner: "bank".parse().expect("a name"), name: "tokens".parse().expect("a name") };
+    if let Some(stored) = Stored::decode(&id, bytes) {
+        let written = stored.encode().expect("has a form");
+        let again = Stored::decode(&id, &written).expect("own form");
+        assert_eq!(again.encode().expect("has a form"), written);
+        let _ = (stored.status(), stored.part_for(Party::P2));
+    }
+    if let Some((next, prev)) = part(bytes) {
+        let _ = Stored::rebuilt((&id, Party::P0), next, prev);
+    }
+}
+
 fn digest(claim: &Claim) -> [u8; 32] {
     Sha256::digest(claim.bytes()).into()
 }

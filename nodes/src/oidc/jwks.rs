@@ -157,6 +157,11 @@ impl JwkSet {
         }
         Ok(Self(keys))
     }
+
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn all(&self) -> impl Iterator<Item = &PublicKey> {
+        self.0.values().flatten()
+    }
 }
 
 impl Keys {

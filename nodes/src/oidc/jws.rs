@@ -60,12 +60,15 @@ impl<'a> Jws<'a> {
         if !key.verifies(self.signed, &self.signature) {
             return Err(TokenFault::Signature);
         }
-        let claims = serde_json::from_slice(&self.payload);
-        claims.map(Claims).map_err(|_| TokenFault::Malformed("its claims are no JSON object".to_owned()))
+        Claims::read(&self.payload).ok_or_else(|| TokenFault::Malformed("its claims are no JSON object".to_owned()))
     }
 }
 
 impl Claims {
+    pub(super) fn read(payload: &[u8]) -> Option<Self> {
+        serde_json::from_slice(payload).ok().map(Self)
+    }
+
     pub(super) fn has(&self, claim: &str) -> bool {
         self.0.contains_key(claim)
     }

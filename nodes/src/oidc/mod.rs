@@ -7,12 +7,16 @@
 //! valid, and change something only on the connection on which the client has done so first.
 
 mod file;
+#[cfg(any(test, fuzzing))]
+mod fuzzing;
 mod jwks;
 mod jws;
 mod seen;
 mod shown;
 
 pub use file::{JwkSource, OidcConfig, OidcFile};
+#[cfg(any(test, fuzzing))]
+pub(crate) use fuzzing::read_any;
 pub use jwks::{JwkSet, Keys, KeysFault};
 pub use shown::TokenSet;
 

@@ -28,6 +28,9 @@ pub const POLICY_FORMAT: u32 = 1;
 /// Rules and groups of a policy at most. A decision looks at all of them.
 const MAX_RULES: usize = 1024;
 
+/// Names of requesters in all rules at most, with those of the groups that they name: each rule has its own.
+const MAX_NAMES: usize = 1 << 20;
+
 /// `policy.toml` as it is written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -154,9 +157,16 @@ impl Policy {
         let groups = Arc::new(groups);
         let allow = file.allow.into_iter().map(|rule| (Effect::Allow, rule));
         let deny = file.deny.into_iter().map(|rule| (Effect::Deny, rule));
-        let (mut rules, mut names) = (Vec::new(), BTreeSet::new());
+        let (mut rules, mut names, mut requesters) = (Vec::new(), BTreeSet::new(), 0_usize);
         for (effect, rule) in allow.chain(deny) {
             let span = rule.span();
+            requesters = requesters.saturating_add(rule.get_ref().count_requesters(&groups));
+            if requesters > MAX_NAMES {
+                let message = format!(
+                    "with the names of their groups, the rules up to this one have more than {MAX_NAMES} requesters; write patterns with a * in the groups"
+                );
+                return Err(source.at(&span, message));
+            }
             let rule = rule.into_inner().resolve(effect, &groups).map_err(|message| source.at(&span, message))?;
             if !names.insert(rule.name.clone()) {
                 let message =
@@ -226,6 +236,15 @@ impl RawRule {
         let Self { name, actions, programs, data, recipients, modes, .. } = self;
         let scope = actions.map_or(Scope::Jobs { programs, data, recipients, modes }, Scope::Actions);
         Ok(Rule { name, effect, scope, requesters, groups: groups.clone(), bounds })
+    }
+
+    /// How many requesters it has with the names of its groups, before they are put in.
+    fn count_requesters(&self, groups: &BTreeMap<String, Vec<NamePattern>>) -> usize {
+        let count = |RequesterPattern(named): &RequesterPattern| match named {
+            Named::Group(group) => groups.get(group).map_or(0, Vec::len),
+            _ => 1,
+        };
+        self.requesters.iter().flatten().map(count).fold(0, usize::saturating_add)
     }
 
     /// The groups that it names.

@@ -146,6 +146,17 @@ fn every_fault_of_the_file_names_line_and_remedy() {
             "two rules",
         ),
         (format!("{}[[deny]]\nname = \"d\"\nper_hour = 1\n", head(1)), "line 5", "counts nothing"),
+        // A few thousand bytes that would become millions of names.
+        (
+            format!(
+                "{}[groups]\ng = [{}]\n[[deny]]\nname = \"d\"\nrequesters = [{}]\n",
+                head(1),
+                "\"a\",".repeat(1200),
+                "\"@g\",".repeat(1200)
+            ),
+            "line 7",
+            "patterns with a * in the groups",
+        ),
     ] {
         let error = resolved(&text).expect_err(&text);
         assert!(error.contains(&format!("policy.toml, {line}:")) && error.contains(hint), "{error}\n{text}");

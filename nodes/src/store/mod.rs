@@ -52,6 +52,8 @@ use crate::{
 };
 use backend::Backend;
 use seal::Sealer;
+#[cfg(any(test, fuzzing))]
+pub(crate) use seal::read_any;
 use std::{
     fmt,
     path::Path,

@@ -21,6 +21,8 @@ mod stored;
 mod unfinished;
 
 pub use accounts::TableRefusal;
+#[cfg(any(test, fuzzing))]
+pub(crate) use archive::read_any;
 pub use arriving::{Arriving, TableFault};
 pub use customers::Customers;
 pub(crate) use epoch::renewed;

@@ -2,6 +2,8 @@
 
 mod automatic;
 mod compare;
+#[cfg(any(test, fuzzing))]
+mod fuzzing;
 mod inventory;
 mod items;
 mod rebuild;
@@ -13,6 +15,8 @@ mod spec;
 mod talk;
 
 pub use automatic::{Comparisons, UpkeepSettings};
+#[cfg(any(test, fuzzing))]
+pub(crate) use fuzzing::read_any;
 pub use service::{Upkeep, UpkeepConfig, UpkeepFault};
 pub use spec::{Finding, Task, Unwitnessed, UpkeepReport, UpkeepSpec};
 

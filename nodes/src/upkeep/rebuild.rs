@@ -344,6 +344,44 @@ async fn keep(
     }
 }
 
+/// Two descriptions of one item: what of them is taken has a length that is bounded.
+#[cfg(any(test, fuzzing))]
+pub(super) fn read_descriptions(text: &[u8]) {
+    use super::inventory::{OutputsAt, TableAt};
+    const MOST: u64 = 1 << 20;
+    let Some([one, other]) = super::fuzzing::read::<[Described; 2]>(text) else { return };
+    let due = |piece: &Piece<'_>| expected(piece, [&one, &other], MOST).ok().map(|bytes| bytes as u64);
+    assert!(due(&Piece::Template("share/bank/u-1/00")).is_none_or(|bytes| bytes <= LONGEST_TEMPLATE));
+    if let Some(table) = &one.table {
+        let at = TableAt {
+            owner: "bank".parse().expect("a name"),
+            name: "loans".parse().expect("a name"),
+            version: 1,
+            sha256: crate::job::Sha256Hex([0; 32]),
+            epoch: crate::tables::Epoch::default(),
+            pending: None,
+        };
+        let at = TableAt { sha256: crate::job::Sha256Hex(table.spec.digest(&at.key())), ..at };
+        if let Some(bytes) = due(&Piece::Share(&ShareAt::Table(at))) {
+            assert_eq!(Some(bytes), one.bytes);
+            let _ = other.table.as_ref().map(|other| table.clone().with_uses_of(other));
+        }
+    }
+    if let Some(job) = &one.job {
+        let (id, sha256, epoch) = (job.accepted.job, job.accepted.digest, job.epoch());
+        let at = OutputsAt { job: id, sha256, epoch, pending: None };
+        let bytes = due(&Piece::Share(&ShareAt::Outputs(at)));
+        assert!(bytes.is_none_or(|bytes| bytes <= MOST && Some(bytes) == one.bytes));
+    }
+}
+
+#[cfg(any(test, fuzzing))]
+pub(super) fn read_remembered(bytes: &[u8]) {
+    if let Ok(remembered) = Remembered::read(bytes) {
+        assert_eq!(bytes.len(), remembered.map_or(0, |_| 64));
+    }
+}
+
 fn malformed(party: Party, what: &str) -> Broken {
     Broken::Link(Error::Peer { peer: party, fault: PeerFault::Malformed(what.to_owned()) })
 }

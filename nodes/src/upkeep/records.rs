@@ -89,6 +89,17 @@ fn malformed(party: Party) -> Broken {
     Broken::Link(Error::Peer { peer: party, fault: PeerFault::Malformed("records other than were due".to_owned()) })
 }
 
+/// Two lists of one record: of each, what both could have told is read.
+#[cfg(any(test, fuzzing))]
+pub(super) fn read_records(text: &[u8]) {
+    let Some([one, other]) = super::fuzzing::read::<[Vec<Record>; 2]>(text) else { return };
+    for (Record(_, one), Record(_, other)) in one.iter().zip(&other) {
+        let (Ok(one), Ok(other)) = (hex::decode(one), hex::decode(other)) else { continue };
+        let (one, other) = (Value::new(one), Value::new(other));
+        let _ = (stricter(&one, &other), same_templates(&one, &other));
+    }
+}
+
 type Values = BTreeMap<String, String>;
 
 /// Writes what both nodes have told of records that are not there.

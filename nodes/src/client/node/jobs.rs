@@ -4,7 +4,10 @@ use super::{ANSWER, NodeClient, TRANSFER, describe};
 use crate::{
     Error,
     api::OUTPUT_EPOCH,
-    client::plain::Fetched,
+    client::{
+        events::{Lines, Said},
+        plain::Fetched,
+    },
     job::{JobEntry, JobEvent, JobId, JobSpec, JobStatus, MEDIA_TYPE},
     seal::{RecipientKey, SEALED_OUTPUT_TYPE, ShareOf, sealed_output_bytes},
 };
@@ -15,9 +18,6 @@ use std::{convert::Infallible, time::Duration};
 
 /// How long a stream of events may last.
 const STREAM: Duration = Duration::from_mins(10);
-
-/// A line of a stream of events is no longer than this.
-const MAX_EVENT: usize = 1 << 20;
 
 impl NodeClient {
     /// Submits one share, of a job that may repeat another. The parts can be sent more than once: the node takes the job once.
@@ -75,24 +75,23 @@ impl NodeClient {
         };
         let response = self.answer(self.persist(request).await?).await?;
         let mut chunks = response.bytes_stream();
-        let mut lines = Vec::new();
+        let mut lines = Lines::default();
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|e| Error::Unreachable { node: self.name.clone(), cause: describe(&e) })?;
-            lines.extend_from_slice(&chunk);
-            if lines.len() > MAX_EVENT {
+            if !lines.push(&chunk) {
                 return Err(self.nonsense("an event without an end"));
             }
-            while let Some(end) = lines.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = lines.drain(..=end).collect();
-                if let Some(name) = line.strip_prefix(b"id:") {
-                    *last = Some(String::from_utf8_lossy(name).trim().to_owned());
-                }
-                let Some(text) = line.strip_prefix(b"data:") else { continue };
-                let event: JobEvent = serde_json::from_slice(text)
-                    .map_err(|e| self.nonsense(&format!("an event that cannot be read ({e})")))?;
-                each(&event);
-                if event.is_final() {
-                    return Ok(Some(event));
+            while let Some(line) = lines.next() {
+                let said = Said::read(line);
+                match said.map_err(|e| self.nonsense(&format!("an event that cannot be read ({e})")))? {
+                    Some(Said::Name(name)) => *last = Some(name),
+                    Some(Said::Event(event)) => {
+                        each(&event);
+                        if event.is_final() {
+                            return Ok(Some(*event));
+                        }
+                    }
+                    None => {}
                 }
             }
         }

@@ -116,3 +116,11 @@ pub(super) fn read<T: Tables>(
     begun.saved = saved.min(all.saturating_sub(1));
     Ok((key, begun))
 }
+
+/// Reads bytes as the record of an upload.
+#[cfg(any(test, fuzzing))]
+pub(super) fn read_any(bytes: &[u8]) {
+    if let Ok(Upload { spec, .. }) = serde_json::from_slice(bytes) {
+        let _ = spec.component_bytes();
+    }
+}
