@@ -256,7 +256,7 @@ fn the_configuration_keeps_nodes_apart() {
 
 #[test]
 fn keys_of_one_name_are_told_apart_by_their_algorithms() {
-    let (x, y) = (text(&[1; 32]), text(&[2; 32]));
+    let (x, y) = (text([1; 32]), text([2; 32]));
     let p256 = json!({"kty": "EC", "crv": "P-256", "kid": "k", "x": x, "y": y});
     let ed25519 = json!({"kty": "OKP", "crv": "Ed25519", "kid": "k", "x": x});
     let read = |keys: &[&serde_json::Value]| JwkSet::read(json!({"keys": keys}).to_string().as_bytes());
