@@ -182,7 +182,13 @@ impl Runner {
         let failed = |error: Error| failure(me, &error);
         let net = session.network();
         let mut ranges = Ranges::new(job, &inputs, prepared.limits(), !kept.is_empty());
-        let agreed = agree(me, job.id().session(), &*net, &ranges.entries(&mut inputs)).await.map_err(failed)??;
+        let agreed = agree(me, job.id().session(), &*net, &ranges.entries(&mut inputs)).await.map_err(failed)?;
+        let agreed = match agreed {
+            Ok(agreed) => agreed,
+            // All three have come to this, each by itself, and nobody waits for more of another.
+            Err(failure) if failure.kind == FailureKind::Mismatch => return Ok(Err(failure)),
+            Err(failure) => return Err(failure),
+        };
         ranges.agreed(&mut inputs, &agreed).await.map_err(not_advanced)?;
         let names: Vec<String> = inputs.iter().enumerate().map(|(k, input)| name(k, input)).collect();
         let flow = Flow::Client(job.owner().clone());

@@ -396,7 +396,7 @@ async fn who_waits_for_its_key_has_no_place() {
         let other = other.clone();
         async move { node.enrol(other, enrolment, exchange).await }
     });
-    good(tokio::time::timeout(Duration::from_secs(8), enrolled).await.expect("at once"));
+    good(tokio::time::timeout(Duration::from_secs(8), Box::pin(enrolled)).await.expect("at once"));
     // Who may sign does not stand in the owner's way.
     let bob = world.nodes[0].settle(&name("bob"), id(), self::exchange()).await;
     assert!(matches!(bob, Err(KeyFault::UnderWay(_))), "{bob:?}");

@@ -156,10 +156,10 @@ mod tests {
         ]);
         let tokens = TokenSet::of(&text).expect("three tokens");
         assert_eq!(tokens.role().to_string(), "client `oidc:alice`");
-        for (party, claims) in Party::ALL.into_iter().zip([r#""a""#, r#""b""#, r#""c""#]) {
+        for (party, claims) in Party::ALL.into_iter().zip(["a", "b", "c"]) {
             let header = tokens.header(party).expect("a header");
             let shown = header.to_str().expect("text").strip_prefix("Bearer ").expect("a bearer").to_owned();
-            assert!(text.contains(&shown) && super::claims(&shown).expect("claims")["aud"].to_string() == claims);
+            assert!(text.contains(&shown) && super::claims(&shown).expect("claims")["aud"] == claims);
             assert!(!format!("{tokens:?} {header:?}").contains(&shown));
         }
         let other = TokenSet::of(&format!("name = bob\n{text}")).expect("a name");
