@@ -94,7 +94,7 @@ impl Outgoing {
         if mark.is_some_and(|mark| mark != current) {
             return Err(OutgoingFault::Renewed(Box::new(key.clone())));
         }
-        if from % GRAIN != 0 || from >= spec.rows {
+        if !from.is_multiple_of(GRAIN) || from >= spec.rows {
             return Err(OutgoingFault::Row { from, rows: spec.rows });
         }
         let header = ShareHeader {

@@ -172,7 +172,7 @@ impl Form {
     fn array(self, column: &PlainVector, rows: usize) -> Result<ArrayRef, usize> {
         Ok(match (self, column) {
             (Self::Bits, PlainVector::Bits(words)) => {
-                let bit = |k: usize| words[k / Lanes::COUNT].0 >> (k % Lanes::COUNT) & 1 == 1;
+                let bit = |k: usize| (words[k / Lanes::COUNT].0 >> (k % Lanes::COUNT)) & 1 == 1;
                 Arc::new((0..rows.min(words.len() * Lanes::COUNT)).map(|k| Some(bit(k))).collect::<BooleanArray>())
             }
             (Self::Z16, PlainVector::Z16(x)) => Arc::new(UInt16Array::from_iter_values(x.iter().map(|x| x.0))),
