@@ -267,8 +267,9 @@ fn sum(ring: RingKind, own: &[&ArrayRef; 3]) -> PlainVector {
     match ring {
         RingKind::Bits => {
             let words = own.map(|array| {
-                let bits = array.as_boolean_opt().map(|array| array.values().bit_chunks().iter_padded().collect());
-                Zeroizing::new(bits.unwrap_or_else(Vec::new))
+                let bits: Option<Vec<u64>> =
+                    array.as_boolean_opt().map(|array| array.values().bit_chunks().iter_padded().collect());
+                Zeroizing::new(bits.unwrap_or_default())
             });
             let count = own[0].len().div_ceil(Lanes::COUNT);
             let word = |k: usize| Lanes(words.iter().filter_map(|words| words.get(k)).fold(0, |sum, word| sum ^ word));

@@ -70,7 +70,7 @@ struct Head {
     owners: Vec<ClientName>,
     #[serde(default, skip_serializing_if = "Epoch::is_first")]
     epoch: Epoch,
-    #[serde(default, skip_serializing_if = "Provenance::is_computed")]
+    #[serde(default, skip_serializing_if = "super::spec::is_default")]
     provenance: Provenance,
 }
 

@@ -64,7 +64,7 @@ impl Incoming {
         let rows = self.header.as_ref().map_or(0, |header| header.rows);
         let (first, count) = (self.row, batch.num_rows() as u64);
         let end = first.checked_add(count).filter(|end| *end <= rows).ok_or("more rows than the table has")?;
-        if count == 0 || (end < rows && count % GRAIN != 0) {
+        if count == 0 || (end < rows && !count.is_multiple_of(GRAIN)) {
             return Err("a batch that ends within a word".to_owned());
         }
         if batch.columns().iter().any(|column| column.null_count() > 0) {

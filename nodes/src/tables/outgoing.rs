@@ -94,7 +94,7 @@ impl Outgoing {
         if mark.is_some_and(|mark| mark != current) {
             return Err(OutgoingFault::Renewed(Box::new(key.clone())));
         }
-        if from % GRAIN != 0 || from >= spec.rows {
+        if !from.is_multiple_of(GRAIN) || from >= spec.rows {
             return Err(OutgoingFault::Row { from, rows: spec.rows });
         }
         let header = ShareHeader {
@@ -114,7 +114,7 @@ impl Outgoing {
             Some(start)
         });
         let (schema, starts) = (Arc::new(header.schema()), starts.collect());
-        let encoder = Some(StreamEncoder::try_new(&schema).map_err(broken)?);
+        let encoder = Some(StreamEncoder::try_new(&schema).map_err(|e| broken(&e))?);
         let at_once = rows_at_once(spec.columns.iter().map(|column| column.ring));
         let this = Self { store: store.clone(), table, epoch, schema, starts, next: from, at_once, encoder };
         this.content().map(drop)?;
@@ -144,17 +144,17 @@ impl Outgoing {
         let columns = self.table.spec().columns.iter().zip(&self.starts);
         let arrays = columns
             .flat_map(|(column, start)| [0, 1].map(|c| array(column.ring, &content.component(c)[*start..], &rows)));
-        RecordBatch::try_new(self.schema.clone(), arrays.collect()).map_err(broken)
+        RecordBatch::try_new(self.schema.clone(), arrays.collect()).map_err(|e| broken(&e))
     }
 
     fn encoded(&mut self) -> Result<Vec<Buffer>, OutgoingFault> {
         let rows = self.next..self.table.spec().rows.min(self.next + self.at_once);
         if rows.is_empty() {
-            return self.encoder.take().map_or(Ok(Vec::new()), StreamEncoder::finish).map_err(broken);
+            return self.encoder.take().map_or(Ok(Vec::new()), StreamEncoder::finish).map_err(|e| broken(&e));
         }
         let batch = self.batch(rows.clone())?;
         self.next = rows.end;
-        self.encoder.as_mut().map_or(Ok(Vec::new()), |encoder| encoder.encode(&batch)).map_err(broken)
+        self.encoder.as_mut().map_or(Ok(Vec::new()), |encoder| encoder.encode(&batch)).map_err(|e| broken(&e))
     }
 }
 
@@ -219,7 +219,7 @@ impl AsRef<[u8]> for Words {
     }
 }
 
-fn broken(error: ArrowError) -> OutgoingFault {
+fn broken(error: &ArrowError) -> OutgoingFault {
     OutgoingFault::Encode(error.to_string())
 }
 

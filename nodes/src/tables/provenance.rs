@@ -12,9 +12,3 @@ pub enum Provenance {
     /// Its owner, who has uploaded it and knows what it holds.
     Uploaded,
 }
-
-impl Provenance {
-    pub(super) fn is_computed(&self) -> bool {
-        *self == Self::Computed
-    }
-}

@@ -119,7 +119,7 @@ pub(crate) struct PermitSize {
     depth: usize,
 }
 
-fn is_default<T: Default + PartialEq>(x: &T) -> bool {
+pub(super) fn is_default<T: Default + PartialEq>(x: &T) -> bool {
     *x == T::default()
 }
 

@@ -122,7 +122,7 @@ pub struct TableRecord {
     /// Whose customers it tells of.
     pub owners: Vec<ClientName>,
     /// Who has made it.
-    #[serde(default, skip_serializing_if = "Provenance::is_computed")]
+    #[serde(default, skip_serializing_if = "super::spec::is_default")]
     pub provenance: Provenance,
     pub(super) uses: Uses,
 }

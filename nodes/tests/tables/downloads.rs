@@ -92,7 +92,7 @@ async fn an_owner_fetches_what_it_has_stored_and_a_node_that_lies_is_named() {
     let mut lines = text.lines();
     assert_eq!(lines.next(), Some("key-low,f0,\"small, or not\",label"));
     for (k, line) in lines.enumerate() {
-        let bit = bits[k / 64].0 >> (k % 64) & 1;
+        let bit = (bits[k / 64].0 >> (k % 64)) & 1;
         let fixed = fixed[k].0.cast_signed() as f64 / 16.0;
         assert_eq!(line, format!("{},{fixed},{},{bit}", numbers[k].0, small[k].0));
     }
@@ -158,7 +158,7 @@ async fn a_download_goes_on_after_a_crash_and_a_refresh_and_a_client_that_stalls
     assert_eq!(stalled.headers()[CONTENT_TYPE], "application/vnd.apache.arrow.stream");
     let before = begun(&mut stalled).await;
     assert_eq!((before.epoch, before.rows, before.columns[2].ring), (0, MANY, RingKind::Z64));
-    logged(&world, Party::P0, "node.log", "by client bank-a is cut off").await;
+    logged(&world, Party::P0, "node.log", "by client `bank-a` is cut off").await;
     loop {
         match stalled.chunk().await {
             Ok(Some(_)) => {}

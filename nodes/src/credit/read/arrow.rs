@@ -8,12 +8,15 @@ use super::{
 use crate::credit::{Place, Schema, Table, TableError};
 use arrow_ipc::reader::StreamReader;
 use std::{
-    io::{BufReader, Cursor, Read},
+    io::{self, BufReader, Cursor, Read},
     path::Path,
 };
 
-/// What an Arrow file starts with; eight bytes, and after them a stream.
+/// What an Arrow file starts with: these and zeros, eight bytes or more, and after them a stream.
 const FILE: &[u8] = b"ARROW1";
+
+/// Zeros that may follow the name of a file at most.
+const PADDING: usize = 64;
 
 /// What an Arrow stream starts with.
 const STREAM: [u8; 4] = [0xff; 4];
@@ -32,11 +35,7 @@ pub(super) fn is_arrow(start: &[u8]) -> bool {
 /// As [`read`](super::read).
 pub fn read_arrow(schema: &Schema, path: &Path, mut source: impl Read) -> Result<Table, TableError> {
     let mut builder = Builder::new(schema, path);
-    let mut start = [0; 8];
-    let begun = source.by_ref().read_exact(&mut start).map_err(|e| e.to_string());
-    contained(&builder, REMEDY, || begun)?;
-    // What follows the name of a file is a stream; the list of its batches at the end is not needed.
-    let before = if start.starts_with(FILE) { Vec::new() } else { start.to_vec() };
+    let before = contained(&builder, REMEDY, || beginning(&mut source).map_err(|e| e.to_string()))?;
     let source = BufReader::new(Cursor::new(before).chain(source));
     let mut reader = contained(&builder, REMEDY, || StreamReader::try_new(source, None).map_err(|e| e.to_string()))?;
     let of_file = reader.schema();
@@ -57,4 +56,22 @@ pub fn read_arrow(schema: &Schema, path: &Path, mut source: impl Read) -> Result
         }
     }
     builder.finish()
+}
+
+/// What has been read of the stream: its first bytes. What follows the name of a file is a stream; the list of its batches at the end is not needed.
+fn beginning(source: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut start = [0; 8];
+    source.read_exact(&mut start)?;
+    if !start.starts_with(FILE) {
+        return Ok(start.to_vec());
+    }
+    // Writers that align everything to cache lines begin with that.
+    let mut word = [0; 4];
+    for _ in 0..=PADDING / word.len() {
+        source.read_exact(&mut word)?;
+        if word != [0; 4] {
+            break;
+        }
+    }
+    Ok(word.to_vec())
 }

@@ -125,7 +125,8 @@ fn a_node_that_sends_anything_is_refused() {
     // The batch a second time.
     let again = [&stream[..stream.len() - 8], &stream[stream.len() - 8 - batch_bytes(&store)..]].concat();
     assert_eq!(fault(&again).as_deref(), Some("more rows than the table has"));
-    assert!(fault(b"GET / HTTP/1.1 and more of that").is_some());
+    let garbage = [&[0xff; 4][..], &16_u32.to_le_bytes(), &[7; 64]].concat();
+    assert!(fault(&garbage).is_some_and(|fault| fault.contains("no Arrow stream")));
 }
 
 /// More than a batch may have.
