@@ -172,6 +172,12 @@ impl Job {
         kept.dismissed.contains(&self.owner) && (!done || self.concerns().all(|name| kept.dismissed.contains(name)))
     }
 
+    /// Whether all whom it concerns have said that they need it no longer.
+    pub(super) fn is_dismissed_by_all(&self) -> bool {
+        let kept = self.kept();
+        self.concerns().all(|name| kept.dismissed.contains(name))
+    }
+
     /// Who needs it no longer, as the log names them.
     pub(super) fn dismissed_by(&self) -> Vec<String> {
         self.kept().dismissed.iter().map(|name| Role::Client(name.clone()).to_string()).collect()

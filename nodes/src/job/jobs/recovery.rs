@@ -98,11 +98,14 @@ impl Jobs {
         let ended = done.as_ref().map(|done| done.ended_unix_ms).or(in_log).unwrap_or_else(|| (self.clock)());
         let stored = done.map(|done| self.accounts.hold_stored(&before.accepted.owner, done.bytes()));
         let is_done = matches!(state, JobState::Done { .. });
+        // What the two others may give back is not forgotten before all whom it concerns are done with it.
+        let is_lost = is_without_outputs(&state);
         let job = Arc::new(Job::recovered(before, state, ended, stored));
         if !is_done {
             inner.leaving.extend(job.leave_store().map(|room| (id, Some(room))));
         }
-        if job.is_dismissed() {
+        let is_over = if is_lost { job.is_dismissed_by_all() } else { job.is_dismissed() };
+        if is_over {
             inner.leaving.extend(job.leave_store().map(|room| (id, Some(room))));
             inner.used.remember(id);
         } else {
