@@ -124,7 +124,8 @@ mod tests {
         assert!(!is_displaced(&mut first));
         drop(flood);
         drop(first);
-        assert_eq!((all.lock().count, all.lock().networks.len()), (0, 0));
+        let inner = all.lock();
+        assert_eq!((inner.count, inner.networks.len()), (0, 0));
     }
 
     #[test]
