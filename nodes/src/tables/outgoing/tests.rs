@@ -32,7 +32,7 @@ fn open(store: &Arc<TableStore>, start: Start) -> Result<Outgoing, OutgoingFault
 }
 
 fn bytes(buffers: &[Buffer]) -> Vec<u8> {
-    buffers.iter().flat_map(|buffer| buffer.as_slice()).copied().collect()
+    buffers.iter().flat_map(Buffer::as_slice).copied().collect()
 }
 
 /// The batches of a stream that comes in parts of so many bytes.
