@@ -192,8 +192,17 @@ async fn a_node_that_is_to_stop_lets_its_jobs_end_and_takes_no_others() {
     }
     let end = soon("the end of P1", nodes.0.failed()).await.to_string();
     assert!(end.contains("P1") && end.contains("exit status: 0"), "{end}");
+    nodes.0.shutdown().await;
+}
 
-    // A second signal is obeyed at once: the job at P0 waits for a node that is gone.
+/// The job at P0 waits for the others, which never get it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_is_obeyed_at_once() {
+    let options = LocalOptions::of(env!("CARGO_BIN_EXE_trefoil"));
+    let nodes = Logged(LocalCluster::start(&options).await.expect("a cluster"));
+    for party in Party::ALL {
+        nodes.until_ready(party).await;
+    }
     let stuck = Sent::new();
     assert_eq!(nodes.put(Party::P0, &stuck).await.status(), StatusCode::ACCEPTED);
     nodes.signal(Party::P0, Signal::SIGINT);
