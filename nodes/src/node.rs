@@ -9,7 +9,7 @@ mod sweep;
 use crate::{
     Error,
     admin::{Admin, AdminApi, LogFilter},
-    api::{Api, Door, KeysApi, Server, auth_router, upkeep_router},
+    api::{Api, Door, Downloads, KeysApi, Server, auth_router, upkeep_router},
     audit::{AuditWhose, Keeper},
     auth::{Auth, AuthConfig, Bounds},
     clock::now_unix_ms,
@@ -129,6 +129,7 @@ impl Node {
             runner,
             tables: tables.clone(),
             policy: policy.clone(),
+            downloads: Downloads::default(),
             seal: SealKey::generate(party).map_err(|e| Error::Bug(e.to_string()))?,
             status: {
                 let status = status.clone();

@@ -139,8 +139,10 @@ pub(super) async fn output(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
     Path((id, output)): Path<(String, String)>,
-    Query(OfEpoch { epoch }): Query<OfEpoch>,
+    query: Result<Query<OfEpoch>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, Problem> {
+    let Query(OfEpoch { epoch }) = query
+        .map_err(|e| ProblemKind::BadRequest.because(format!("{e}; the only parameter is epoch, a whole number")))?;
     let job = find(&api, &caller, &id)?;
     let name = client(&caller)?;
     let k = output.parse().ok().filter(|k: &usize| *k < job.terms().outputs.len());

@@ -4,6 +4,7 @@ use super::{
     Caller, Problem, ProblemKind,
     jobs::{announced_as, client},
     json::Form,
+    links::Links,
 };
 use crate::{
     job::{BodyFault, Limits, MAX_SPEC_BYTES, read_spec},
@@ -103,11 +104,17 @@ impl fmt::Debug for KeysApi {
 /// `PUT /v1/keys/{name}?exchange=ID`: this node's share of a key of the caller.
 async fn put(
     State(api): State<Arc<KeysApi>>,
+    Extension(links): Extension<Links>,
     step: StepOf,
     (headers, body): (HeaderMap, Body),
 ) -> Result<Response, Problem> {
     if step.id.owner != step.caller {
         return Err(ProblemKind::BadRequest.because("a key is enrolled by its owner; leave the parameter owner out"));
+    }
+    if let Err(down) = links.are_up()
+        && api.keys.get(&step.caller, &step.id).await.is_err()
+    {
+        return Err(down);
     }
     let (spec, share): (KeySpec, _) = secret(&api, &headers, body).await?;
     let share = NodeKey::decode(&share).map_err(|e| ProblemKind::InvalidKey.because(e.to_string()))?;
@@ -145,7 +152,12 @@ async fn sign(
 }
 
 /// `POST /v1/keys/{name}/refresh?exchange=ID`: new shares at all three nodes.
-async fn refresh(State(api): State<Arc<KeysApi>>, step: StepOf) -> Result<Response, Problem> {
+async fn refresh(
+    State(api): State<Arc<KeysApi>>,
+    Extension(links): Extension<Links>,
+    step: StepOf,
+) -> Result<Response, Problem> {
+    links.are_up()?;
     Ok(answer(StatusCode::OK, &api.keys.refresh(&step.caller, step.id, step.exchange).await?))
 }
 
@@ -157,9 +169,11 @@ async fn settle(State(api): State<Arc<KeysApi>>, step: StepOf) -> Result<Respons
 /// `PUT /v1/keys/{name}/recovery?exchange=ID`: this node's part of the recovery share; new shares at all three nodes, and of the device.
 async fn recover(
     State(api): State<Arc<KeysApi>>,
+    Extension(links): Extension<Links>,
     step: StepOf,
     (headers, body): (HeaderMap, Body),
 ) -> Result<Response, Problem> {
+    links.are_up()?;
     let (spec, part): (RecoverySpec, _) = secret(&api, &headers, body).await?;
     let part = RecoveryPart::decode(&part).map_err(|e| ProblemKind::InvalidKey.because(e.to_string()))?;
     let status = api.keys.recover(&step.caller, (step.id, step.exchange), (spec, part)).await?;

@@ -68,6 +68,7 @@ pub(crate) use audited::Held;
 pub use auth::auth_router;
 #[cfg(any(test, fuzzing))]
 pub(crate) use auth::vector as read_shares;
+pub use downloads::Downloads;
 pub(crate) use jobs::OUTPUT_EPOCH;
 pub use keys::KeysApi;
 pub use problem::{PROBLEM_TYPE, Problem, ProblemKind};
@@ -110,6 +111,8 @@ pub struct Api {
     pub tables: Arc<TableStore>,
     /// Who may have what done.
     pub policy: Arc<Enforcer>,
+    /// Bounds what clients download.
+    pub downloads: Downloads,
     /// Opens bodies that are sealed to this node.
     pub seal: SealKey,
     /// Reports on the node, at this moment.
@@ -120,7 +123,7 @@ impl Api {
     /// The routes, with more beside them. Every request must carry a [`Caller`] as an extension; [`Server`] sees to that.
     pub fn router(self: Arc<Self>, more: Router) -> Router {
         let job = routing::put(jobs::put).get(jobs::get).delete(jobs::delete);
-        let table = routing::put(tables::put).get(downloads::get).delete(tables::delete);
+        let table = routing::put(tables::put).get(downloads::get).head(downloads::head).delete(tables::delete);
         Router::new()
             .route("/v1/jobs", routing::get(jobs::list))
             .route("/v1/jobs/{id}", job)

@@ -283,8 +283,9 @@ impl Shared {
             (_, Some(_)) => return Err(TokenFault::Malformed("there are two headers Authorization".to_owned()).into()),
             (value, None) => value.and_then(|value| value.to_str().ok()),
         };
-        let caller = Caller { role: Role::Client(tokens.caller(value, access).await?) };
-        peer.is_known_as(&caller, &self.vouched)?;
+        let vouched = tokens.caller(value).await?;
+        let caller = Caller { role: Role::Client(vouched.name.clone()) };
+        peer.is_known_as(&caller, &self.vouched, || tokens.used(&vouched, access))?;
         Ok(caller)
     }
 
@@ -440,11 +441,21 @@ enum Standing {
 }
 
 impl Peer {
-    /// A token was taken. The first on a connection gives it a place.
-    fn is_known_as(&self, caller: &Caller, places: &Places<Role>) -> Result<(), NoPlace> {
+    /// A token was taken. The first on a connection gives it a place; where there is none, no token is used up.
+    fn is_known_as(
+        &self,
+        caller: &Caller,
+        places: &Places<Role>,
+        used: impl FnOnce() -> Result<(), TokenFault>,
+    ) -> Result<(), Unknown> {
         let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
-        if place.is_none() {
-            *place = Some(places.try_take(&caller.role).map_err(NoPlace::from)?);
+        let first = match &*place {
+            None => Some(places.try_take(&caller.role).map_err(NoPlace::from)?),
+            Some(_) => None,
+        };
+        used()?;
+        if first.is_some() {
+            *place = first;
             self.standing.send_replace(Standing::Known);
         }
         Ok(())
@@ -575,5 +586,33 @@ impl std::fmt::Debug for Server {
 impl std::fmt::Debug for Door {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Door").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_token_is_used_up_where_there_is_no_place_and_none_that_is_refused_keeps_one() {
+        let places = Places::with_each(1, 1);
+        let caller = Caller { role: Role::Client("oidc:alice".parse().expect("a name")) };
+        let peer = || Peer {
+            caller: None,
+            address: ([127, 0, 0, 1], 1).into(),
+            number: 0,
+            place: Mutex::default(),
+            standing: watch::Sender::new(Standing::Unknown),
+        };
+        let (first, second) = (peer(), peer());
+        let refused = first.is_known_as(&caller, &places, || Err(TokenFault::Replayed)).expect_err("used before");
+        assert!(matches!(refused, Unknown::Token(TokenFault::Replayed)), "{refused}");
+        assert_eq!(*first.standing.borrow(), Standing::Unknown);
+        second.is_known_as(&caller, &places, || Ok(())).expect("the place was given back");
+        assert_eq!(*second.standing.borrow(), Standing::Known);
+        let refused = first.is_known_as(&caller, &places, || panic!("it is used up")).expect_err("no place");
+        assert!(matches!(refused, Unknown::Place(NoPlace::Share)), "{refused}");
+        drop(second);
+        first.is_known_as(&caller, &places, || Ok(())).expect("a place again");
     }
 }

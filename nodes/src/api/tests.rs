@@ -148,6 +148,7 @@ impl Node {
             runner,
             tables,
             policy: Arc::new(Enforcer::in_memory(policy)),
+            downloads: Downloads::default(),
             seal: SealKey::generate(Party::P0).expect("randomness"),
             status: Box::new(status),
         };
@@ -244,6 +245,15 @@ async fn the_output_is_one_component_and_the_digest_of_the_other() {
     assert_eq!(answer.body, [&own[..], &Sha256::digest(next)].concat());
     assert_eq!(answer.headers[header::CONTENT_LENGTH], "48");
     assert_eq!(answer.headers[header::CACHE_CONTROL], "no-store");
+}
+
+#[tokio::test]
+async fn a_parameter_that_there_is_not_is_a_problem() {
+    let node = Node::new(Limits::default());
+    for query in ["x=1", "epoch=x"] {
+        let refused = node.get(alice(), &format!("{}/outputs/0?{query}", path(1))).await;
+        assert_eq!((refused.status, refused.problem()), (StatusCode::BAD_REQUEST, ProblemKind::BadRequest));
+    }
 }
 
 #[tokio::test]

@@ -229,7 +229,9 @@ impl AuditLog {
                 None => inner.is_in_place(),
                 Some(_) => self.write(&mut inner, &Event::Resumed { failures: self.failures() }),
             };
-            self.counted(&mut inner, looked)?;
+            // Nothing was to be written that is missing now.
+            inner.fault = looked.as_ref().err().map(ToString::to_string);
+            looked?;
         }
         self.write_refusals(self.refusals.over())
     }

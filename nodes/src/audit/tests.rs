@@ -394,6 +394,10 @@ fn a_log_that_is_moved_away_while_the_node_runs_takes_nothing_until_it_is_back()
         assert!(log.fault().expect("told").contains("was moved away or removed"));
         log.accepted(&accepted(1)).expect_err("nobody would find it");
         assert_eq!(log.entries(), entries);
+        let failures = log.failures();
+        log.look_after().expect_err("it is not back yet");
+        assert_eq!(failures, 1 + u64::from(another), "entries alone are counted");
+        assert_eq!(log.failures(), failures);
         if another {
             fs::remove_dir_all(&there).expect("removed");
         }

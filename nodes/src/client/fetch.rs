@@ -172,11 +172,16 @@ impl TableFetch {
         let [a, b, c] = feeds;
         let (a, b, c) = tokio::join!(a.next(&nodes[0]), b.next(&nodes[1]), c.next(&nodes[2]));
         let held = [a?, b?, c?];
-        let rows = held[0].num_rows();
-        for (node, batch) in nodes.iter().zip(&held) {
-            if batch.num_rows() != rows {
-                return Err(Broken::Final(node.nonsense("batches of other rows than the others")));
-            }
+        let counts = held.each_ref().map(RecordBatch::num_rows);
+        let [rows, ..] = counts;
+        if counts != [rows; 3] {
+            return Err(Broken::Final(match odd_one(counts) {
+                Some(odd) => self.client.node(odd).nonsense("batches of other rows than both others"),
+                None => Error::Integrity(format!(
+                    "the three nodes have sent batches of {}, {} and {} rows: two of them at least deviate from the protocol; install the same version of Trefoil on all machines",
+                    counts[0], counts[1], counts[2]
+                )),
+            }));
         }
         let differing = Party::ALL.map(|p| (0..self.table.columns.len()).find(|k| differ(&held, p, *k)));
         if differing.iter().any(Option::is_some) {
@@ -242,12 +247,25 @@ impl Broken {
             Error::Unreachable { .. } => true,
             Error::Refused { problem, .. } => matches!(
                 problem.kind(),
-                Some(ProblemKind::Uploading | ProblemKind::Unready | ProblemKind::Storage | ProblemKind::Busy)
+                Some(
+                    ProblemKind::Uploading
+                        | ProblemKind::Unready
+                        | ProblemKind::Storage
+                        | ProblemKind::Busy
+                        | ProblemKind::Share
+                        | ProblemKind::Rate
+                )
             ),
             _ => false,
         };
         if passes { Self::Passing(error) } else { Self::Final(error) }
     }
+}
+
+/// The party whose number is another than that of both others; none if all three differ.
+fn odd_one(counts: [usize; 3]) -> Option<Party> {
+    let count = |p: Party| counts[p.index()];
+    Party::ALL.into_iter().find(|p| count(p.next()) == count(p.next().next()) && count(*p) != count(p.next()))
 }
 
 /// Whether two nodes describe the same table, in whichever epoch.
@@ -297,5 +315,23 @@ impl fmt::Debug for TableFetch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, version) = (&self.table.name, self.table.version);
         write!(f, "TableFetch({name}@{version}, row {} of {})", self.row, self.table.rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_node_with_a_batch_of_another_size_is_the_one_that_is_named() {
+        for (counts, odd) in [
+            ([64, 128, 128], Some(Party::P0)),
+            ([128, 64, 128], Some(Party::P1)),
+            ([128, 128, 64], Some(Party::P2)),
+            ([64, 128, 192], None),
+            ([64; 3], None),
+        ] {
+            assert_eq!(odd_one(counts), odd, "{counts:?}");
+        }
     }
 }

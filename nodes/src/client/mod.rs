@@ -132,7 +132,7 @@ impl Client {
         self.name.as_ref()
     }
 
-    /// Splits the inputs that come with the job, in their order, and submits it to the three nodes. While a node is busy, comes back for two minutes; while one has no link to another, for three seconds.
+    /// Splits the inputs that come with the job, in their order, and submits it to the three nodes. While a node is busy, comes back for two minutes. Where one is not ready, as without a link to another, it is waited for three seconds until all three are, and the job submitted once more.
     ///
     /// If a node refuses, the job is deleted at the others. Cancelled, it may leave a job at some nodes, which fails there
     /// when the others do not come.

@@ -4,7 +4,7 @@ mod broken;
 
 use super::{node::together, tables::Uploads, *};
 use crate::{
-    api::{Api, Server},
+    api::{Api, Downloads, Server},
     cli::{ClusterArgs, Exit},
     cluster_files::{ClusterFiles, ClusterPlan, NodeSettings},
     config::{Address, Listen, NodeConfig},
@@ -17,6 +17,7 @@ use crate::{
     tables::TableStore,
     tls,
 };
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use trefoil_circuits::aes::KeySize;
 use trefoil_engine::{
@@ -36,6 +37,8 @@ impl Sessions for Alone {
 
 struct Node {
     jobs: Arc<Jobs>,
+    /// How often it will still be found without its links.
+    unlinked: Arc<AtomicUsize>,
     server: JoinHandle<()>,
     _stop: watch::Sender<bool>,
 }
@@ -83,7 +86,10 @@ fn serve(
     let jobs = Jobs::new(limits.clone(), Arc::new(()));
     let runner = Runner::new(jobs.clone(), Arc::new(Alone), Arc::new(Turns::new(party, 1, Duration::from_mins(1))));
     let cluster_digest = config.cluster.pinned_digest();
-    let status = move || NodeStatus {
+    let unlinked = Arc::<AtomicUsize>::default();
+    let looks = unlinked.clone();
+    let linked = move || looks.fetch_update(SeqCst, SeqCst, |n| n.checked_sub(1)).is_err();
+    let status_with = move |linked: bool| NodeStatus {
         version: "0".to_owned(),
         protocol: "p".to_owned(),
         protocols: None,
@@ -96,7 +102,7 @@ fn serve(
             .peers()
             .map(|p| PeerStatus {
                 party: p.index() as u8,
-                connected: true,
+                connected: linked,
                 rtt_us: None,
                 mtu: None,
                 protocol: None,
@@ -110,16 +116,25 @@ fn serve(
         socket_buffers: SocketBuffers { requested: 0, granted: 0 },
         certificate: CertificateStatus { not_after: 0, sha256: None },
         draining: false,
-        unready: Vec::new(),
+        unready: if linked { Vec::new() } else { vec!["no link".to_owned()] },
         compared: None,
     };
+    let status = move || status_with(linked());
     let seal = SealKey::generate(party).expect("randomness");
     let policy = Arc::new(crate::policy::Enforcer::in_memory(Some(crate::policy::tests::permissive())));
-    let api = Arc::new(Api { jobs: jobs.clone(), runner, tables, policy, seal, status: Box::new(status) });
+    let api = Arc::new(Api {
+        jobs: jobs.clone(),
+        runner,
+        tables,
+        policy,
+        downloads: Downloads::default(),
+        seal,
+        status: Box::new(status),
+    });
     let tls = tls::api_server(&config.identity, &config.cluster, tls::Expect::Anyone).expect("TLS");
     let (stop, stopped) = watch::channel(false);
     let server = Server::new(listener, (tls, None), config.cluster, api.router(axum::Router::new()), limits);
-    Node { jobs, server: tokio::spawn(server.run(stopped)), _stop: stop }
+    Node { jobs, unlinked, server: tokio::spawn(server.run(stopped)), _stop: stop }
 }
 
 fn spec() -> JobSpec {
@@ -248,6 +263,16 @@ async fn a_busy_node_is_asked_again_until_it_has_room() {
     let owner = |node: &Node| node.jobs.any(second.id()).map(|job| job.state());
     assert!(world.nodes.iter().all(|node| owner(node) == Some(JobState::Accepted)));
     second.delete().await;
+}
+
+/// The others have accepted each submission, and spent what it takes.
+#[tokio::test]
+async fn a_job_comes_back_once_when_all_nodes_have_their_links() {
+    let world = World::usual().await;
+    world.nodes[1].unlinked.store(4, SeqCst);
+    let job = world.submit().await.expect("P1 has its links in the end");
+    assert_eq!(world.nodes.each_ref().map(|node| node.jobs.used()), [1, 0, 1], "deleted after one submission");
+    job.delete().await;
 }
 
 #[tokio::test]

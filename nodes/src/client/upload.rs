@@ -20,8 +20,8 @@ use trefoil_circuits::program::InputVector;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(2);
 
-/// How long nodes are asked again that have no link to each other: it may be about to be there.
-const LINKS: Duration = Duration::from_secs(3);
+/// How long nodes that are not ready are waited for, such as those that have no link to each other: it may be about to be there.
+const READY: Duration = Duration::from_secs(3);
 
 pub(super) async fn submit(
     client: &Client,
@@ -37,8 +37,8 @@ pub(super) async fn submit(
     let terms = spec.terms(name).map_err(usage)?;
     check(&sizes, attachment.len(), inputs)?;
     let head = encode_head(spec);
-    let (end, links) = (Instant::now() + client.patience, Instant::now() + LINKS);
-    let mut pause = FIRST_PAUSE;
+    let end = Instant::now() + client.patience;
+    let (mut pause, mut waited) = (FIRST_PAUSE, false);
     loop {
         // A new name and new shares each time: what was refused is not used again.
         let id = JobId::random()?;
@@ -55,15 +55,28 @@ pub(super) async fn submit(
         // At all three: a node that did not answer may have the job nevertheless.
         job.delete().await;
         let busy = errors.iter().all(is_busy);
-        let unready = errors.iter().all(|e| is_busy(e) || is_unready(e));
-        let end = if busy { end } else { links };
-        if !(busy || unready) || Instant::now() + pause > end {
+        let again = if busy {
+            Instant::now() + pause <= end
+        } else {
+            // Once: a node that had its links has run nothing, and has counted the job all the same, with its permits.
+            let passes = !waited && errors.iter().all(|e| is_busy(e) || is_unready(e));
+            waited = true;
+            passes && tokio::time::timeout(READY, all_ready(client)).await.is_ok()
+        };
+        if !again {
             let worst = errors.into_iter().min_by_key(|e| (is_busy(e), is_unready(e)));
             return Err(worst.unwrap_or_else(|| Error::Bug("a refusal without a cause".to_owned())));
         }
         // Clients that came together shall not come back together.
         tokio::time::sleep(pause.mul_f64(jitter()?)).await;
         pause = (2 * pause).min(LAST_PAUSE);
+    }
+}
+
+/// Asks the nodes until none of them lacks anything.
+async fn all_ready(client: &Client) {
+    while !client.status().await.iter().all(|status| status.as_ref().is_ok_and(|status| status.unready.is_empty())) {
+        tokio::time::sleep(FIRST_PAUSE).await;
     }
 }
 

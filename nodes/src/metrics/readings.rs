@@ -177,6 +177,12 @@ impl Readings {
             "Entries of the audit log, those before the last start included",
             self.audit.entries(),
         )?;
+        let failing = if self.audit.fault().is_some() { 1.0 } else { 0.0 };
+        table.gauge(
+            "audit_failing",
+            "Whether the audit log could not be written when it was last looked at",
+            failing,
+        )?;
         table.counter("audit_failures", "Entries that could not be written, or not to the disk", self.audit.failures())
     }
 }

@@ -31,7 +31,8 @@ pub(crate) fn read_any(bytes: &[u8]) {
         }
         _ => {
             if let Some(claims) = Claims::read(text) {
-                let _ = TOKENS.check(&claims, Access::Change(1), 1_800_000_000);
+                let vouched = TOKENS.check(&claims, 1_800_000_000);
+                let _ = vouched.and_then(|vouched| TOKENS.used(&vouched, Access::Change(1)));
             }
         }
     }

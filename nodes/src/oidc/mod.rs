@@ -84,6 +84,17 @@ pub enum TokenFault {
     Keys,
 }
 
+/// What a token says that is taken.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Vouched {
+    /// The client.
+    pub name: ClientName,
+    /// The number of the token (`jti`).
+    number: Option<String>,
+    /// When it is forgotten, in seconds since 1970-01-01 UTC.
+    until: u64,
+}
+
 /// Checks tokens for one node.
 pub struct Tokens {
     config: OidcConfig,
@@ -99,11 +110,11 @@ impl Tokens {
         Self { config, keys, seen: Seen::default() }
     }
 
-    /// Who the request is from, by the header `Authorization`, if there is one. Cancel safe.
+    /// Who the request is from, by the header `Authorization`, if there is one; for a change the token has yet to be [used](Self::used). Cancel safe.
     ///
     /// # Errors
     /// [`TokenFault`].
-    pub async fn caller(&self, header: Option<&str>, access: Access) -> Result<ClientName, TokenFault> {
+    pub async fn caller(&self, header: Option<&str>) -> Result<Vouched, TokenFault> {
         let missing = || TokenFault::Missing { issuer: self.config.issuer.clone() };
         let token = bearer(header.ok_or_else(missing)?).ok_or_else(missing)?;
         let jws = Jws::read(token)?;
@@ -115,11 +126,20 @@ impl Tokens {
             }
         })?;
         let claims = jws.verify(&keys)?;
-        self.check(&claims, access, now_unix_s())
+        self.check(&claims, now_unix_s())
     }
 
-    fn check(&self, claims: &Claims, access: Access, now: u64) -> Result<ClientName, TokenFault> {
-        let fault = |claim: &str, cause: String| TokenFault::Claim { claim: claim.to_owned(), cause };
+    /// Uses a token for what a request is about.
+    ///
+    /// # Errors
+    /// [`TokenFault`]: a change on another connection than the first, or by a token without a number.
+    pub fn used(&self, vouched: &Vouched, access: Access) -> Result<(), TokenFault> {
+        let Access::Change(connection) = access else { return Ok(()) };
+        let number = vouched.number.as_deref().ok_or_else(|| fault("jti", "is not there".to_owned()))?;
+        self.seen.check((number, &vouched.name), connection, (now_unix_s(), vouched.until))
+    }
+
+    fn check(&self, claims: &Claims, now: u64) -> Result<Vouched, TokenFault> {
         let leeway = LEEWAY.as_secs();
         if claims.issuer() != Some(self.config.issuer.as_str()) {
             return Err(fault("iss", format!("is not {}", self.config.issuer)));
@@ -151,12 +171,13 @@ impl Tokens {
             let length = 64 - ClientName::TOKEN_PREFIX.len();
             fault(claim, format!("is no name: 1 to {length} of the letters, digits, `.`, `_` and `-`"))
         })?;
-        if let Access::Change(connection) = access {
-            let number = claims.text("jti").ok_or_else(|| fault("jti", "is not there".to_owned()))?;
-            self.seen.check((number, &name), connection, (now, expires.saturating_add(leeway)))?;
-        }
-        Ok(name)
+        let number = claims.text("jti").map(str::to_owned);
+        Ok(Vouched { name, number, until: expires.saturating_add(leeway) })
     }
+}
+
+fn fault(claim: &str, cause: String) -> TokenFault {
+    TokenFault::Claim { claim: claim.to_owned(), cause }
 }
 
 /// The token of a header.

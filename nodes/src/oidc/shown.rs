@@ -2,7 +2,7 @@
 
 use crate::{
     Error,
-    pki::{CertificateFault, ClientName, Role, read_private},
+    pki::{CertificateFault, ClientName, Role, read_secret},
 };
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use reqwest::header::HeaderValue;
@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 /// What `--token` takes for standard input.
 const STDIN: &str = "-";
 
-/// Bytes of a file of tokens at most.
+/// A file of tokens has fewer bytes.
 const MAX_FILE: u64 = 64 << 10;
 
 /// A token for each node, and whom they name. They are shown and not checked here, which the nodes do.
@@ -41,14 +41,16 @@ impl TokenSet {
             read.map_err(Error::system("read the tokens from standard input"))?;
             bytes
         } else {
-            read_private(path).map_err(|e| match e {
+            read_secret(path, "file of tokens").map_err(|e| match e {
                 Error::Certificate { fault: CertificateFault::Exposed { mode }, .. } => {
                     wrong(format!("every user can read the tokens in it (mode {mode:04o}); run `chmod 600` on it"))
                 }
-                Error::System { source, .. } => Error::system(format!("read the tokens in {name}"))(source),
                 other => other,
             })?
         };
+        if bytes.len() as u64 >= MAX_FILE {
+            return Err(wrong("has 64 KiB or more, as no three tokens have; give one file of tokens".to_owned()));
+        }
         let text = std::str::from_utf8(&bytes).map_err(|_| wrong("is no text".to_owned()))?;
         Self::of(text).map_err(wrong)
     }
@@ -90,7 +92,12 @@ impl TokenSet {
                 .ok_or("the tokens have no claim `sub`, or different ones; say whom they name with `name = NAME`")?,
         };
         let own = name.strip_prefix(ClientName::TOKEN_PREFIX).unwrap_or(&name);
-        let role = Role::Client(format!("{}{own}", ClientName::TOKEN_PREFIX).parse()?);
+        // It may be a token as well.
+        let name = format!("{}{own}", ClientName::TOKEN_PREFIX).parse().map_err(|_: String| {
+            let most = 64 - ClientName::TOKEN_PREFIX.len();
+            format!("what is named is not a client name: 1 to {most} of the letters, digits, `.`, `_` and `-`; say whom the tokens name with `name = NAME`")
+        })?;
+        let role = Role::Client(name);
         let tokens = [a, b, c].map(|token| Zeroizing::new(token.to_owned()));
         Ok(Self { role, tokens })
     }
@@ -170,6 +177,7 @@ mod tests {
     fn what_is_wrong_is_said_without_the_token() {
         let good = file([r#"{"sub":"a","n":0}"#, r#"{"sub":"a","n":1}"#, r#"{"sub":"a","n":2}"#]);
         let same = token(r#"{"sub":"a"}"#);
+        let long = token(&format!(r#"{{"sub":"{}"}}"#, "a".repeat(64)));
         for (text, hint) in [
             (good.replace("P1", "P0"), "second time"),
             (good.replace("P1", "P3"), "none of the keys"),
@@ -180,6 +188,7 @@ mod tests {
             (good.replace(".c2ln", ""), "three parts"),
             (good.replace("e30.", "e30.!"), "no JSON object"),
             (format!("name = a b\n{good}"), "not a client name"),
+            (format!("name = {long}\n{good}"), "not a client name"),
         ] {
             let cause = TokenSet::of(&text).expect_err(hint);
             assert!(cause.contains(hint) && !cause.contains("c2ln"), "{hint}: {cause}");
@@ -192,5 +201,11 @@ mod tests {
         assert!(cause.contains("chmod 600") && cause.contains("--token"), "{cause}");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("ours");
         TokenSet::read(&path).expect("three tokens");
+        fs::write(&path, "#".repeat(MAX_FILE as usize)).expect("room");
+        let cause = TokenSet::read(&path).expect_err("a file of something else").to_string();
+        assert!(cause.contains("64 KiB or more"), "{cause}");
+        fs::remove_file(&path).expect("ours");
+        let cause = TokenSet::read(&path).expect_err("none").to_string();
+        assert!(cause.contains("file of tokens") && !cause.contains("key"), "{cause}");
     }
 }

@@ -107,8 +107,8 @@ fn with(changes: &[(&str, Value)]) -> Value {
 }
 
 async fn call(tokens: &Tokens, token: &str) -> Result<String, String> {
-    let caller = tokens.caller(Some(&format!("Bearer {token}")), Access::Look).await;
-    caller.map(|name| name.to_string()).map_err(|e| e.to_string())
+    let caller = tokens.caller(Some(&format!("Bearer {token}"))).await;
+    caller.map(|vouched| vouched.name.to_string()).map_err(|e| e.to_string())
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn a_token_of_each_algorithm_gives_a_name_that_no_certificate_has() {
     }
     let good = issuer.es256(&claims());
     for header in [None, Some(good.as_str()), Some("Basic YTpi"), Some("Bearer "), Some("Bearer")] {
-        let refused = tokens.caller(header, Access::Look).await.expect_err("no token").to_string();
+        let refused = tokens.caller(header).await.expect_err("no token").to_string();
         assert!(refused.contains("Authorization: Bearer") && refused.contains(ISSUER), "{refused}");
     }
     // One audience in a list is the same, and so are clocks that differ a little.
@@ -200,7 +200,8 @@ async fn a_token_changes_something_on_one_connection_only() {
     let issuer = Issuer::new();
     let tokens = issuer.tokens();
     let change = async |token: &str, connection| {
-        tokens.caller(Some(&format!("bearer {token}")), Access::Change(connection)).await
+        let vouched = tokens.caller(Some(&format!("bearer {token}"))).await?;
+        tokens.used(&vouched, Access::Change(connection))
     };
     let token = issuer.es256(&claims());
     for _ in 0..2 {

@@ -64,7 +64,15 @@ pub fn create_directory(path: &Path) -> Result<(), Error> {
 /// # Errors
 /// [`Error::System`] if it cannot be read, [`Error::Certificate`] if every user can read it.
 pub fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let failed = || Error::system(format!("read the private key {}", path.display()));
+    read_secret(path, "private key")
+}
+
+/// The same for other secrets, with the word for them.
+///
+/// # Errors
+/// As [`read_private`].
+pub fn read_secret(path: &Path, what: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let failed = || Error::system(format!("read the {what} {}", path.display()));
     let file = OpenOptions::new().read(true).open(path).map_err(failed())?;
     let meta = file.metadata().map_err(failed())?;
     let mode = meta.permissions().mode() & 0o777;
@@ -72,7 +80,7 @@ pub fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
         return Err(Error::Certificate { path: path.to_owned(), fault: CertificateFault::Exposed { mode } });
     }
     if mode & 0o070 != 0 {
-        tracing::warn!("{}: the private key can be read by its group (mode {mode:04o})", path.display());
+        tracing::warn!("{}: the {what} can be read by its group (mode {mode:04o})", path.display());
     }
     // Sized up front, so that growing leaves no copies of the key behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(meta.len().min(MAX_BYTES) as usize + 1));

@@ -14,7 +14,7 @@ mod identity;
 pub use authority::{Authority, Issued, Lifetime};
 pub use client_auth::{ClientAuth, ClientAuthRef};
 pub use facts::{CertificateFacts, ClientName, Fingerprint, Role};
-pub use files::{create_directory, create_private, create_public, read_private, replace_public};
+pub use files::{create_directory, create_private, create_public, read_private, read_secret, replace_public};
 pub use identity::Identity;
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};

@@ -8,7 +8,11 @@ use arrow_ipc::writer::StreamEncoder;
 use arrow_schema::{ArrowError, SchemaRef};
 use bytes::Bytes;
 use serde::Deserialize;
-use std::{fmt, ops::Range, sync::Arc};
+use std::{
+    fmt,
+    ops::Range,
+    sync::{Arc, Weak},
+};
 use trefoil_circuits::program::RingKind;
 use trefoil_engine::Party;
 use zeroize::Zeroizing;
@@ -62,11 +66,15 @@ pub enum OutgoingFault {
 /// One download. Holds a batch at a time, and the shares of no epoch but the one in use: whoever is slow keeps nothing from being erased.
 pub struct Outgoing {
     store: Arc<TableStore>,
-    table: Arc<StoredTable>,
+    /// A table that is deleted goes at once.
+    table: Weak<StoredTable>,
+    key: TableKey,
+    digest: [u8; 32],
     epoch: Epoch,
     schema: SchemaRef,
-    /// Where each column begins in a component.
-    starts: Vec<usize>,
+    /// What each column has, and where it begins in a component.
+    columns: Vec<(RingKind, usize)>,
+    rows: u64,
     next: u64,
     /// Rows of a batch.
     at_once: u64,
@@ -108,47 +116,56 @@ impl Outgoing {
             from,
             columns: spec.columns.clone(),
         };
-        let starts = (0..spec.columns.len()).scan(0, |end, k| {
+        let columns = spec.columns.iter().enumerate().scan(0, |end, (k, column)| {
             let start = *end;
             *end += spec.shape(k).component_bytes();
-            Some(start)
+            Some((column.ring, start))
         });
-        let (schema, starts) = (Arc::new(header.schema()), starts.collect());
-        let encoder = Some(StreamEncoder::try_new(&schema).map_err(|e| broken(&e))?);
-        let at_once = rows_at_once(spec.columns.iter().map(|column| column.ring));
-        let this = Self { store: store.clone(), table, epoch, schema, starts, next: from, at_once, encoder };
+        let schema = Arc::new(header.schema());
+        let this = Self {
+            store: store.clone(),
+            table: Arc::downgrade(&table),
+            key: header.key,
+            digest: *table.digest(),
+            epoch,
+            columns: columns.collect(),
+            rows: spec.rows,
+            next: from,
+            at_once: rows_at_once(spec.columns.iter().map(|column| column.ring)),
+            encoder: Some(StreamEncoder::try_new(&schema).map_err(|e| broken(&e))?),
+            schema,
+        };
         this.content().map(drop)?;
         Ok(this)
     }
 
     /// The digest of the table's description.
     pub fn digest(&self) -> &[u8; 32] {
-        self.table.digest()
+        &self.digest
     }
 
     /// The shares, if they are those in use still.
     fn content(&self) -> Result<Arc<Content>, OutgoingFault> {
-        let key = || Box::new(self.table.key().clone());
-        if !self.store.get(self.table.key()).is_some_and(|table| Arc::ptr_eq(&table, &self.table)) {
-            return Err(OutgoingFault::Missing(key()));
-        }
-        if let Some(expires) = self.table.spec().expires.filter(|_| self.store.has_expired(&self.table)) {
+        let key = || Box::new(self.key.clone());
+        let there = self.store.get(&self.key).filter(|table| std::ptr::eq(Arc::as_ptr(table), self.table.as_ptr()));
+        let table = there.ok_or_else(|| OutgoingFault::Missing(key()))?;
+        if let Some(expires) = table.spec().expires.filter(|_| self.store.has_expired(&table)) {
             return Err(OutgoingFault::Expired(key(), expires));
         }
-        let content = self.table.content();
+        let content = table.content();
         if content.epoch() == self.epoch { Ok(content) } else { Err(OutgoingFault::Renewed(key())) }
     }
 
     fn batch(&self, rows: Range<u64>) -> Result<RecordBatch, OutgoingFault> {
         let content = self.content()?;
-        let columns = self.table.spec().columns.iter().zip(&self.starts);
-        let arrays = columns
-            .flat_map(|(column, start)| [0, 1].map(|c| array(column.ring, &content.component(c)[*start..], &rows)));
+        let columns = self.columns.iter();
+        let arrays =
+            columns.flat_map(|(ring, start)| [0, 1].map(|c| array(*ring, &content.component(c)[*start..], &rows)));
         RecordBatch::try_new(self.schema.clone(), arrays.collect()).map_err(|e| broken(&e))
     }
 
     fn encoded(&mut self) -> Result<Vec<Buffer>, OutgoingFault> {
-        let rows = self.next..self.table.spec().rows.min(self.next + self.at_once);
+        let rows = self.next..self.rows.min(self.next + self.at_once);
         if rows.is_empty() {
             return self.encoder.take().map_or(Ok(Vec::new()), StreamEncoder::finish).map_err(|e| broken(&e));
         }
@@ -225,7 +242,7 @@ fn broken(error: &ArrowError) -> OutgoingFault {
 
 impl fmt::Debug for Outgoing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outgoing").field("table", &self.table).field("next", &self.next).finish_non_exhaustive()
+        f.debug_struct("Outgoing").field("table", &self.key).field("next", &self.next).finish_non_exhaustive()
     }
 }
 

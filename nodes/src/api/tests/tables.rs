@@ -65,6 +65,51 @@ async fn a_table_is_there_for_its_owner_alone_until_it_is_deleted() {
     assert_eq!(node.delete(bob(), LOANS).await.status, StatusCode::NO_CONTENT);
 }
 
+/// A download that is begun and not read.
+async fn begin(node: &Node, caller: Caller, path: &str) -> Result<axum::response::Response, (StatusCode, String)> {
+    let request = Request::get(path).extension(caller).body(Body::empty()).expect("a request");
+    let answer = TowerToHyperService::new(node.router.clone()).call(request).await.expect("infallible");
+    if answer.status().is_success() {
+        return Ok(answer);
+    }
+    let status = answer.status();
+    let body = to_bytes(answer.into_body(), 1 << 20).await.expect("a body");
+    let problem: Problem = serde_json::from_slice(&body).expect("a problem");
+    Err((status, problem.detail))
+}
+
+#[tokio::test]
+async fn downloads_are_few_at_a_time_and_few_in_a_second() {
+    let node = Node::new(Limits::default());
+    for caller in [alice(), bob()] {
+        assert_eq!(put(&node, caller, LOANS, body_of(&spec())).await.status, StatusCode::CREATED);
+    }
+    let head = node.call(alice(), Request::head(LOANS), Body::empty()).await;
+    assert_eq!(head.status, StatusCode::METHOD_NOT_ALLOWED);
+    let mut held = Vec::new();
+    let refused = loop {
+        match begin(&node, alice(), LOANS).await {
+            Ok(answer) => held.push(answer),
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!((held.len(), refused.0), (4, StatusCode::TOO_MANY_REQUESTS), "a quarter: {refused:?}");
+    assert!(refused.1.contains("4 downloads of you"), "{refused:?}");
+    let other = begin(&node, bob(), LOANS).await.expect("bob has places of his own");
+    drop((held, other));
+    // One after the other, until it is too often.
+    let begun = std::time::Instant::now();
+    let refused = loop {
+        match begin(&node, bob(), LOANS).await {
+            Ok(answer) => drop(answer),
+            Err(refused) => break refused,
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "without end");
+    };
+    assert_eq!(refused.0, StatusCode::TOO_MANY_REQUESTS);
+    assert!(refused.1.contains("in a second; wait "), "{refused:?}");
+}
+
 #[tokio::test]
 async fn what_is_wrong_with_a_table_is_named_and_leaves_no_trace() {
     let limits = Limits { table_bytes: 1000, ..Limits::default() };

@@ -94,7 +94,10 @@ fn what_is_not_there_or_not_for_its_owner_is_refused() {
     assert_eq!(other.expect_err("another epoch"), OutgoingFault::Renewed(Box::new(key())));
     // Deleted while it goes out.
     let mut outgoing = open(&store, Start::default()).expect("there");
+    let kept = Arc::downgrade(&table);
+    drop(table);
     assert!(store.delete_now(&key(), None));
+    assert!(kept.upgrade().is_none(), "whoever is slow keeps no table");
     assert_eq!(outgoing.next().map(Result::err), Some(Some(OutgoingFault::Missing(Box::new(key())))));
     assert!(outgoing.next().is_none());
     assert_eq!(open(&store, Start::default()).expect_err("gone"), OutgoingFault::Missing(Box::new(key())));
