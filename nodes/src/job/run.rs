@@ -208,7 +208,12 @@ impl Runner {
             Err(RunFault::Protocol(error)) => return Err(failed(error)),
             Err(RunFault::Input { input, error }) => {
                 let failure = failed(error);
-                return Err(names.get(input).map_or(failure.clone(), |name| failure.at(name)));
+                // Who goes away or cancels while inputs are compared says nothing of an input.
+                let at = names.get(input).filter(|_| failure.kind == FailureKind::Misbehaved);
+                return Err(match at {
+                    Some(name) => failure.at(name),
+                    None => failure,
+                });
             }
             Err(RunFault::Beyond { input, limit }) => {
                 turn.done().await.map_err(failed)?;

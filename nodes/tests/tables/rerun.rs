@@ -60,8 +60,10 @@ async fn what_a_killed_node_has_interrupted_is_run_again_under_another_name() {
     world.cluster.kill(Party::P1).await;
     let options = world.options.clone();
     world.cluster.restart(Party::P1, &options).await.expect("it starts");
-    for failure in world.failures(&job).await {
-        assert!(failure.is_interruption(), "{failure:?}");
+    for job in [&job, &long] {
+        for failure in world.failures(job).await {
+            assert!(failure.is_interruption(), "{failure:?}");
+        }
     }
     world.connected().await;
     for (who, known) in [("bank-b", "a stranger"), ("auditor", "who may fetch its outputs alone")] {
