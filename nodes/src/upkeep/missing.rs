@@ -50,6 +50,6 @@ mod tests {
         // A step with b has reached the last node; c was interrupted, and one with d has begun.
         let again = missing(&[with(&["a", "b", "c", "d"]), with(&["a", "b"]), with(&["a", "b"])], None).findings;
         let [finding] = lasting(first, &again).try_into().expect("one");
-        assert!(finding.what.contains("bank/c"), "{finding:?}");
+        assert!(finding.what.contains("`c`"), "{finding:?}");
     }
 }
