@@ -341,7 +341,7 @@ const DIRECTORY: &str = "TREFOIL_TEST_FULL_DISK";
 #[test]
 fn fills_its_disk() {
     let Ok(dir) = std::env::var(DIRECTORY) else { return };
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     runtime.block_on(async {
         let store = Store::open(&files(dir.as_ref()), whose(Party::P0)).await.expect("room");
         store.put(Space::Keys, "before", value("kept")).await.expect("room");
