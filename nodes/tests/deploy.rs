@@ -246,6 +246,15 @@ async fn dashboard_and_alerts_speak_of_what_a_node_serves() {
     panels(&serde_json::from_str(&dashboard).expect("JSON"), &mut expressions);
     assert!(expressions.len() > 20, "{expressions:?}");
     let alerts = alerts();
+    // The guide has a row for each, and for no other.
+    let guide = fs::read_to_string(deploy("../docs/operations/monitoring.md")).expect("readable");
+    let described: BTreeSet<&str> = guide
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `Trefoil")?.split_once('`'))
+        .map(|(name, _)| name)
+        .collect();
+    let alerting: BTreeSet<&str> = alerts.iter().filter_map(|(name, _)| name.strip_prefix("Trefoil")).collect();
+    assert_eq!(described, alerting);
     assert!(alerts.len() > 10, "{alerts:?}");
     for expression in expressions.iter().chain(alerts.iter().map(|(_, expression)| expression)) {
         assert!(is_closed(expression), "{expression}");

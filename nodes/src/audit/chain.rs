@@ -4,12 +4,16 @@ use super::Event;
 use crate::job::Sha256Hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use std::io;
 
 /// The hash of an entry and of all before it.
 pub type Link = Sha256Hex;
 
 /// Before the first entry of the first file.
 pub(super) const BEGINNING: Link = Sha256Hex([0; 32]);
+
+/// Bytes of a line with its end at most, for who writes and who reads: more than an entry of a job with all tables and outputs there may be.
+pub(super) const LINE: u64 = 4 << 20;
 
 /// One line of a log.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -33,12 +37,19 @@ pub(super) fn link(previous: Link, json: &[u8]) -> Link {
 }
 
 /// A line with its end, and the link after it.
-pub(super) fn written(previous: Link, entry: &Entry) -> serde_json::Result<(Vec<u8>, Link)> {
+///
+/// # Errors
+/// If it is longer than any line that is read.
+pub(super) fn written(previous: Link, entry: &Entry) -> io::Result<(Vec<u8>, Link)> {
     let json = serde_json::to_vec(entry)?;
     let link = link(previous, &json);
     let mut line = format!("{link} ").into_bytes();
     line.extend_from_slice(&json);
     line.push(b'\n');
+    if line.len() as u64 >= LINE {
+        let cause = format!("an entry of {} bytes is longer than the audit log takes ({LINE})", line.len());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, cause));
+    }
     Ok((line, link))
 }
 

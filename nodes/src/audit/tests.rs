@@ -66,6 +66,21 @@ fn told(before: &Before) -> Vec<(Accepted, Option<JobState>)> {
     before.jobs.iter().map(|job| (job.accepted.clone(), job.end.as_ref().map(|(state, _)| state.clone()))).collect()
 }
 
+/// Whatever finds its way into an entry, the log can be read at the next start.
+#[test]
+fn an_entry_that_is_longer_than_what_is_read_is_not_written() {
+    let dir = TempDir::new().expect("a directory");
+    let log = open(&dir).log;
+    let error = log.append(&upload(&"a".repeat(5 << 20), 1)).expect_err("too long");
+    assert!(error.to_string().contains("longer than the audit log takes"), "{error}");
+    log.append(&upload(&"a".repeat(3 << 20), 1)).expect("not too long");
+    log.append(&started()).expect("room");
+    drop(log);
+    let report = verify(dir.path()).expect("a good log");
+    assert!(report.entries >= 2);
+    open(&dir);
+}
+
 fn with_three_jobs(dir: &TempDir) -> (u64, Link) {
     with_jobs(dir, 3)
 }

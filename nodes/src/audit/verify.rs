@@ -2,7 +2,7 @@
 
 use super::{
     Entry, Event, Link,
-    chain::{BEGINNING, read},
+    chain::{BEGINNING, LINE, read},
 };
 use crate::{
     Error,
@@ -16,9 +16,6 @@ use std::{
     io::{self, BufRead as _, BufReader},
     path::{Path, PathBuf},
 };
-
-/// Bytes of a line at most: more than an entry of a job with all tables and outputs there may be.
-const LINE: u64 = 4 << 20;
 
 /// A log that is not as it was written.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, thiserror::Error)]

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     Error,
+    api::ProblemKind,
     job::{FailureKind, JobCost, JobId, JobSpec, JobState, JobStatus, OutputTerms},
     pki::ClientName,
     seal::{RecipientKey, ShareOf},
@@ -151,7 +152,14 @@ impl JobHandle {
         let newest = epochs.into_iter().max().unwrap_or(0);
         if epochs != [newest; 3] {
             // They are being made anew: whoever has new ones in use knows that the others have them too.
-            let [a, b, c] = all(&self.client.nodes, |node| self.share(node, (k, length), sealed, Some(newest))).await;
+            let again = all(&self.client.nodes, |node| self.share(node, (k, length), sealed, Some(newest))).await;
+            if let Some(alone) = alone(epochs, &again) {
+                let name = self.client.node(alone).name();
+                return Err(Error::Integrity(format!(
+                    "{name} says that its shares are of epoch {newest}, which neither of the other nodes has: it deviates from the protocol, or shares were made anew once more meanwhile. Fetch the output again; if that says the same, find out what runs there"
+                )));
+            }
+            let [a, b, c] = again;
             shares = [a?, b?, c?];
         }
         PlainVector::of(shape, &shares.map(|(fetched, _)| fetched)).map_err(|contradiction| match contradiction {
@@ -250,6 +258,15 @@ impl JobHandle {
     }
 }
 
+/// The node that has named an epoch which both others lack.
+fn alone<T>(epochs: [u64; 3], again: &[Result<T, Error>; 3]) -> Option<Party> {
+    let newest = epochs.into_iter().max()?;
+    let mut of_newest = Party::ALL.into_iter().filter(|party| epochs[party.index()] == newest);
+    let named = of_newest.next().filter(|_| of_newest.next().is_none())?;
+    let lacks = |party: Party| matches!(&again[party.index()], Err(Error::Refused { problem, .. }) if problem.kind() == Some(ProblemKind::Conflict));
+    named.peers().into_iter().all(lacks).then_some(named)
+}
+
 impl Drop for JobHandle {
     fn drop(&mut self) {
         if self.drop == OnDrop::Delete
@@ -282,5 +299,22 @@ fn rank(error: &Error) -> u8 {
             (_, None) => 7,
         },
         _ => 6,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_names_an_epoch_that_nobody_else_has_is_named() {
+        let lacks = || {
+            let problem = Box::new(ProblemKind::Conflict.because("no shares of that epoch"));
+            Err::<(), _>(Error::Refused { node: "a node".to_owned(), problem })
+        };
+        assert_eq!(alone([u64::MAX, 0, 0], &[Ok(()), lacks(), lacks()]), Some(Party::P0));
+        assert_eq!(alone([0, 0, 7], &[lacks(), lacks(), lacks()]), Some(Party::P2));
+        assert_eq!(alone([0, 1, 0], &[Ok(()), Ok(()), lacks()]), None, "one has it");
+        assert_eq!(alone([1, 1, 0], &[Ok(()), Ok(()), lacks()]), None, "two have named it");
     }
 }

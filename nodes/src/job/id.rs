@@ -11,7 +11,21 @@ use trefoil_engine::{Error, transport::SessionId};
 #[serde(try_from = "String", into = "String")]
 pub struct JobId([u8; 16]);
 
+/// What names begin with that the nodes give by themselves: nobody else can take them. A random name begins so once in 2^64.
+const OF_NODES: [u8; 8] = *b"trefoil\0";
+
 impl JobId {
+    /// A name that the nodes give, of which all but the beginning is free.
+    pub(crate) fn of_nodes(mut bytes: [u8; 16]) -> Self {
+        bytes[..OF_NODES.len()].copy_from_slice(&OF_NODES);
+        Self(bytes)
+    }
+
+    /// Whether no client has given it.
+    pub(crate) fn is_of_nodes(self) -> bool {
+        self.0.starts_with(&OF_NODES)
+    }
+
     /// Draws a new name from the system's random source.
     ///
     /// # Errors
@@ -37,14 +51,16 @@ impl From<[u8; 16]> for JobId {
 
 /// A text that is no job id.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("a job id is 32 lower-case hexadecimal digits; draw them at random")]
+#[error(
+    "a job id is 32 lower-case hexadecimal digits, and does not begin with 747265666f696c00 as the nodes' own do; draw them at random"
+)]
 pub struct NotAJobId;
 
 impl FromStr for JobId {
     type Err = NotAJobId;
 
     fn from_str(text: &str) -> Result<Self, NotAJobId> {
-        lower_hex(text).map(Self).ok_or(NotAJobId)
+        lower_hex(text).map(Self).filter(|id| !id.is_of_nodes()).ok_or(NotAJobId)
     }
 }
 
@@ -98,5 +114,8 @@ mod tests {
         {
             assert_eq!(wrong.parse::<JobId>(), Err(NotAJobId), "{wrong}");
         }
+        let reserved = JobId::of_nodes([1; 16]).to_string();
+        assert_eq!(reserved.parse::<JobId>(), Err(NotAJobId), "{reserved} is the nodes' own");
+        assert!(reserved.starts_with("747265666f696c00"));
     }
 }

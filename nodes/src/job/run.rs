@@ -40,6 +40,14 @@ pub trait Sessions: Send + Sync + 'static {
     /// # Errors
     /// [`Failure`] says which node is missing or disagrees.
     fn join(&self, session: SessionId, digest: [u8; 32]) -> BoxFuture<'_, Result<Box<dyn Session>, Failure>>;
+
+    /// As [`join`](Self::join), where a peer may well not come: nobody is warned of it, and it is not counted as a stall.
+    ///
+    /// # Errors
+    /// As [`join`](Self::join).
+    fn meet(&self, session: SessionId, digest: [u8; 32]) -> BoxFuture<'_, Result<Box<dyn Session>, Failure>> {
+        self.join(session, digest)
+    }
 }
 
 /// What the root strand of a session is made from.

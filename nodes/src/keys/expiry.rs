@@ -4,7 +4,7 @@ use super::{ExchangeId, KeyFault, KeyId, KeyName, Keys, stored::Stored};
 use crate::{
     job::Sha256Hex,
     pki::ClientName,
-    store::{Space, Store},
+    store::{Space, Store, StoreError},
     tables::Expiry,
 };
 use serde::{Deserialize, Serialize};
@@ -43,12 +43,29 @@ impl Due {
         }
     }
 
+    /// It is not there any more.
+    pub(super) fn forget(&self, stored: &Stored) {
+        if let Some(expires) = stored.spec.expires {
+            self.lock().remove(&(expires, stored.id.clone()));
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     async fn read(&self, store: &Store) -> Result<(), KeyFault> {
         let all = || async {
             for record in store.list(Space::Keys, "").await? {
                 let Some(id) = KeyId::of_record(&record) else { continue };
-                if let Some(stored) = Stored::load(store, &id).await? {
-                    self.note(&stored);
+                match Stored::load(store, &id).await {
+                    Ok(stored) => stored.iter().for_each(|stored| self.note(stored)),
+                    // One that cannot be read does not keep the others.
+                    Err(fault @ (KeyFault::Bug(_) | KeyFault::Store(StoreError::Damaged { .. }))) => {
+                        tracing::error!("when {id} expires is not known: {fault}");
+                    }
+                    Err(fault) => return Err(fault),
                 }
             }
             Ok(())

@@ -310,6 +310,7 @@ impl Keys {
             let (receipt, gone) = write.await?;
             if let Some(gone) = gone {
                 this.signers.forget(&gone);
+                this.due.forget(&gone);
                 tracing::info!("deleted {}", gone.id);
             }
             Ok(receipt)

@@ -53,7 +53,7 @@ use credentials::Current;
 use peers::{Peers, Setup};
 use quinn::Runtime as _;
 use registry::Registry;
-use session::Terms;
+use session::{Awaited, Terms};
 use slot::SHUT_DOWN;
 use socket::Datagrams;
 use std::{
@@ -213,14 +213,26 @@ impl Mesh {
     /// # Errors
     /// [`MeshError::RepeatedSession`] for an id in use; the others if a peer is missing, late, or of another opinion.
     pub async fn session(&self, session: SessionId, job_digest: [u8; 32]) -> Result<Session, MeshError> {
-        let started = self.begin(session, job_digest).await;
+        let started = self.begin(session, (job_digest, Awaited::Surely)).await;
         if let Err(error) = &started {
             self.totals.failed(FailedBy::of_start(error));
         }
         started
     }
 
-    async fn begin(&self, session: SessionId, job_digest: [u8; 32]) -> Result<Session, MeshError> {
+    /// As [`session`](Self::session), where a peer may well not come: that it does not is neither told in the log nor counted.
+    ///
+    /// # Errors
+    /// As [`session`](Self::session).
+    pub async fn chance_session(&self, session: SessionId, job_digest: [u8; 32]) -> Result<Session, MeshError> {
+        self.begin(session, (job_digest, Awaited::Perhaps)).await
+    }
+
+    async fn begin(
+        &self,
+        session: SessionId,
+        (job_digest, awaited): ([u8; 32], Awaited),
+    ) -> Result<Session, MeshError> {
         let membership = self.registry.join(session).ok_or(MeshError::RepeatedSession(session))?;
         let (join, stall) = (self.settings.join_deadline, self.settings.stall());
         let grace = self.settings.idle_deadline;
@@ -231,6 +243,7 @@ impl Mesh {
             current: current.clone(),
             version,
             job: job_digest,
+            awaited,
             deadline: begin + join,
             join,
             stall,

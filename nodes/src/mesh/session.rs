@@ -46,6 +46,8 @@ pub(super) struct Terms {
     /// The version of the protocol under which it is held.
     pub(super) version: u16,
     pub(super) job: [u8; 32],
+    /// Whether the peers are to come.
+    pub(super) awaited: Awaited,
     /// When the session has to have started, and how long that was from the beginning.
     pub(super) deadline: Instant,
     pub(super) join: Duration,
@@ -53,6 +55,13 @@ pub(super) struct Terms {
     pub(super) grace: Duration,
     pub(super) stall_warning: Duration,
     pub(super) totals: Arc<Totals>,
+}
+
+/// Whether something is wrong if a peer does not join.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Awaited {
+    Surely,
+    Perhaps,
 }
 
 impl Terms {
@@ -244,6 +253,9 @@ fn absent(joining: &Joining) -> Option<Party> {
 
 /// Says after `stall_warning`, and at intervals that double, who has not joined.
 async fn missed(terms: &Terms, joining: &Joining) -> Infallible {
+    if terms.awaited == Awaited::Perhaps {
+        return std::future::pending().await;
+    }
     let (begin, mut warning) = (Instant::now(), terms.stall_warning);
     loop {
         tokio::time::sleep_until(begin + warning).await;

@@ -26,6 +26,13 @@ impl Sessions for MeshSessions {
             Ok(Box::new(session) as Box<dyn Session>)
         })
     }
+
+    fn meet(&self, session: SessionId, digest: [u8; 32]) -> BoxFuture<'_, Result<Box<dyn Session>, Failure>> {
+        Box::pin(async move {
+            let session = self.0.chance_session(session, digest).await.map_err(|e| failure(&e))?;
+            Ok(Box::new(session) as Box<dyn Session>)
+        })
+    }
 }
 
 impl Session for mesh::Session {

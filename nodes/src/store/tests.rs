@@ -26,6 +26,8 @@ pub(crate) enum When {
     Before,
     /// It is written, but the caller is not told: as if the process had ended.
     After,
+    /// Nothing is written; those after it are.
+    Once,
 }
 
 impl Faults {
@@ -34,7 +36,15 @@ impl Faults {
     }
 
     pub(super) fn before_commit(&self, place: &Location) -> Result<(), StoreError> {
-        if *self.plan() == Some((0, When::Before)) { Err(failure(place)) } else { Ok(()) }
+        let mut plan = self.plan();
+        match *plan {
+            Some((0, When::Before)) => Err(failure(place)),
+            Some((0, When::Once)) => {
+                *plan = None;
+                Err(failure(place))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn after_commit(&self, place: &Location) -> Result<(), StoreError> {

@@ -135,16 +135,18 @@ impl TableRecord {
         Self { spec, origins, owners, provenance: *provenance, uses: table.uses() }
     }
 
-    /// Whether both are of the same table. How often its permits were used each node counts on its own.
+    /// Whether both are of the same table. How often its permits were used each node counts on its own, and a node of the version before does not know who has made it.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
-        (&self.spec, &self.origins, &self.owners, self.provenance)
-            == (&other.spec, &other.origins, &other.owners, other.provenance)
+        (&self.spec, &self.origins, &self.owners) == (&other.spec, &other.origins, &other.owners)
     }
 
-    /// With as many uses as one of both has counted.
+    /// With as many uses as one of both has counted, and uploaded by its owner only if both say so.
     #[must_use]
-    pub fn with_uses_of(mut self, other: &Self) -> Self {
+    pub fn agreed(mut self, other: &Self) -> Self {
+        if other.provenance != Provenance::Uploaded {
+            self.provenance = other.provenance;
+        }
         for (permit, clients) in &other.uses.0 {
             for (client, times) in clients {
                 let used = self.uses.0.entry(*permit).or_default().entry(client.clone()).or_default();

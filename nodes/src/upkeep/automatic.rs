@@ -83,8 +83,7 @@ impl Comparisons {
 
     /// As the node tells it.
     pub fn status(&self) -> ComparisonStatus {
-        let Seen { done, good, findings, .. } = *self.seen();
-        ComparisonStatus { last_unix_ms: done, good_unix_ms: good, findings }
+        self.seen().status(now_unix_ms())
     }
 
     /// A comparison has come to its end.
@@ -120,11 +119,57 @@ impl Seen {
         Some(Self { since, done, good, findings })
     }
 
+    /// As the node tells it: what is later than `now` was told by a clock that was wrong, and counts as never.
+    fn status(&self, now: u64) -> ComparisonStatus {
+        let [last_unix_ms, good_unix_ms] = [self.done, self.good].map(|at| if at > now { 0 } else { at });
+        ComparisonStatus { last_unix_ms, good_unix_ms, findings: self.findings }
+    }
+
     /// When the next is due: a while after the last, not at the same time in each cluster. Whatever is there is compared for the first time soon.
-    fn due(&self, (every, cluster): (u64, ClusterId)) -> u64 {
+    ///
+    /// What is later than `now` was told by a clock that was wrong: as if nothing was compared since.
+    fn due(&self, (every, cluster): (u64, ClusterId), now: u64) -> u64 {
         let hash = Sha256::new_with_prefix(b"trefoil/v1/compare-jitter").chain_update(cluster.to_string()).finalize();
         let jitter = u64::from(u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]])) % (every / 8).max(1);
-        if self.done == 0 { self.since + every / 8 + jitter } else { self.done + every - every / 16 + jitter }
+        if self.done == 0 || self.done > now {
+            let since = if self.since > now { 0 } else { self.since };
+            since.saturating_add(every / 8 + jitter)
+        } else {
+            self.done.saturating_add(every - every / 16 + jitter)
+        }
+    }
+}
+
+/// What an attempt has come to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Attempt {
+    /// The stores were compared.
+    Done,
+    /// All had come, and it broke.
+    Broken,
+    /// Not all have come, or an operator went before.
+    Missed,
+}
+
+/// Attempts in a row that broke, each after all the work that one is.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Broken {
+    times: u32,
+    /// When the next may be, and when that was said.
+    next: u64,
+    since: u64,
+}
+
+impl Broken {
+    /// One more. The next is an eighth of the time between two comparisons later, and each time twice as late, up to all of it.
+    fn again(&mut self, now: u64, every: u64) {
+        let wait = (every / 8).saturating_mul(1_u64 << self.times.min(3));
+        *self = Self { times: self.times.saturating_add(1), next: now.saturating_add(wait.min(every)), since: now };
+    }
+
+    /// Whether it is too early. A clock that was set back meanwhile has nobody wait.
+    fn is_waiting(&self, now: u64) -> bool {
+        (self.since..self.next).contains(&now)
     }
 }
 
@@ -142,31 +187,46 @@ impl Upkeep {
         }
         let every = u64::try_from(every.as_millis()).unwrap_or(u64::MAX / 4).min(u64::MAX / 4);
         let slot = (every / 4).clamp(SHORTEST_SLOT, LONGEST_SLOT);
+        let mut broken = Broken::default();
         loop {
             let now = now_unix_ms();
             tokio::time::sleep(Duration::from_millis(slot - now % slot)).await;
             let now = now_unix_ms();
-            let due = self.comparisons().seen().due((every, cluster));
+            let due = self.comparisons().seen().due((every, cluster), now);
             let busy = self.is_busy() && now < due.saturating_add(every / 2);
-            if now < due || busy || draining.load(Ordering::Relaxed) {
+            if now < due || busy || broken.is_waiting(now) || draining.load(Ordering::Relaxed) {
                 continue;
             }
             // The clocks of the nodes differ by less than half of a slot.
             let number = (now + slot / 2) / slot;
-            Box::pin(self.compare_in(session_of(cluster, number), Duration::from_millis(slot / 4 * 3))).await;
+            let within = Duration::from_millis(slot / 4 * 3);
+            match Box::pin(self.compare_in(session_of(cluster, number), within)).await {
+                Attempt::Done => broken = Broken::default(),
+                Attempt::Broken => broken.again(now_unix_ms(), every),
+                Attempt::Missed => {}
+            }
         }
     }
 
     /// One comparison, if the others come within this time.
-    async fn compare_in(&self, session: JobId, within: Duration) {
+    async fn compare_in(&self, session: JobId, within: Duration) -> Attempt {
         let spec = UpkeepSpec { session, node: None, unwitnessed: Unwitnessed::Refuse };
+        let begun = AtomicBool::new(false);
         let compared = async {
             // Whoever comes after the time comes to the next.
             let joined = tokio::time::timeout(within, self.join(Task::Compare, &spec)).await;
             let Ok(joined) = joined else { return Ok(None) };
-            self.together(joined?, Task::Compare, (&spec, None)).await.map(|(report, _)| Some(report))
+            let joined = joined?;
+            begun.store(true, Ordering::Relaxed);
+            self.together(joined, Task::Compare, (&spec, None)).await.map(|(report, _)| Some(report))
         };
-        match self.unless_wanted(Box::pin(compared)).await {
+        let compared = self.unless_wanted(Box::pin(compared)).await;
+        let attempt = match &compared {
+            Some(Ok(Some(_))) => Attempt::Done,
+            Some(Err(_)) if begun.load(Ordering::Relaxed) => Attempt::Broken,
+            _ => Attempt::Missed,
+        };
+        match compared {
             Some(Ok(Some(mut report))) => {
                 report.findings = first(report.findings);
                 info!(
@@ -192,6 +252,7 @@ impl Upkeep {
             Some(Err(fault)) => warn!("the stores could not be compared: {fault}; again later"),
             None => debug!("the stores are not compared now: an operator wants something of this one"),
         }
+        attempt
     }
 }
 
@@ -203,7 +264,7 @@ fn session_of(cluster: ClusterId, slot: u64) -> JobId {
         .finalize();
     let mut session = [0; 16];
     session.copy_from_slice(&hash[..16]);
-    JobId::from(session)
+    JobId::of_nodes(session)
 }
 
 #[cfg(test)]
@@ -218,13 +279,45 @@ mod tests {
     fn a_comparison_is_due_about_once_in_its_time() {
         for cluster in (0..20).map(|k| ClusterId::new([k; 16])) {
             let new = Seen { since: DAY, ..Seen::default() };
-            assert!((DAY + DAY / 8..DAY + DAY / 4).contains(&new.due((DAY, cluster))), "soon");
-            let next = Seen { done: 5 * DAY, ..new }.due((DAY, cluster));
+            assert!((DAY + DAY / 8..DAY + DAY / 4).contains(&new.due((DAY, cluster), 5 * DAY)), "soon");
+            let next = Seen { done: 5 * DAY, ..new }.due((DAY, cluster), 5 * DAY);
             assert!((6 * DAY - DAY / 16..6 * DAY + DAY / 16).contains(&next), "{next}");
         }
-        let [a, b] = [1, 2].map(|k| Seen { done: DAY, ..Seen::default() }.due((DAY, ClusterId::new([k; 16]))));
+        let [a, b] = [1, 2].map(|k| Seen { done: DAY, ..Seen::default() }.due((DAY, ClusterId::new([k; 16])), DAY));
         assert_ne!(a, b, "not all clusters at once");
         assert_ne!(session_of(ClusterId::new([1; 16]), 1), session_of(ClusterId::new([1; 16]), 2));
+    }
+
+    #[test]
+    fn a_clock_that_was_wrong_once_does_not_stop_comparisons() {
+        let cluster = ClusterId::new([1; 16]);
+        let wrong = Seen { since: DAY, done: 9000 * DAY, good: 9000 * DAY, findings: 0 };
+        assert!(wrong.due((DAY, cluster), 20 * DAY) <= 20 * DAY, "at once");
+        assert_eq!(wrong.status(20 * DAY), ComparisonStatus::default(), "never");
+        let wrong = Seen { since: 9000 * DAY, ..Seen::default() };
+        assert!(wrong.due((DAY, cluster), 20 * DAY) <= 20 * DAY);
+        // The largest time there is.
+        let last = Seen { since: u64::MAX, done: u64::MAX, good: u64::MAX, findings: 0 };
+        assert!(last.due((DAY, cluster), u64::MAX) > 0);
+    }
+
+    #[test]
+    fn what_broke_is_begun_again_later_and_later() {
+        let (mut broken, mut waits) = (Broken::default(), Vec::new());
+        assert!(!broken.is_waiting(DAY));
+        for _ in 0..6 {
+            broken.again(DAY, DAY);
+            waits.push((broken.next - DAY) * 8 / DAY);
+            assert!(broken.is_waiting(DAY) && broken.is_waiting(broken.next - 1) && !broken.is_waiting(broken.next));
+            assert!(!broken.is_waiting(DAY - 1), "the clock was set back");
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 8, 8]);
+    }
+
+    #[test]
+    fn automatic_sessions_have_names_that_no_client_can_take() {
+        let session = session_of(ClusterId::new([1; 16]), 1);
+        assert!(session.to_string().parse::<JobId>().is_err(), "{session}");
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ use super::{
     talk::{Broken, Talk},
 };
 use crate::{
+    auth::user_of_shares,
     job::{JobId, KeptOutputs, Sha256Hex},
     keys::KeyId,
     pki::ClientName,
@@ -17,10 +18,13 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-use trefoil_engine::Party;
+use trefoil_engine::{Error, Party, PeerFault};
 
 /// What the records of templates' shares begin with.
 const SHARES: &str = "share/";
+
+/// More bytes than the name of any record of templates has.
+const LONGEST_NAME: usize = 512;
 
 /// All that a node has shares of, by its names.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -76,7 +80,8 @@ impl Inventory {
     /// What there is here. With it how many jobs have outputs of one component, as the version before wrote them.
     pub(super) async fn take(here: Holdings<'_>, keys: Vec<KeyId>) -> Result<(Self, usize), Broken> {
         let templates = here.store.list(Space::Templates, SHARES).await.map_err(|e| Broken::Own(e.to_string()))?;
-        let templates = templates.into_iter().filter_map(|name| String::from_utf8(name).ok()).collect();
+        let templates = templates.into_iter().filter_map(|name| String::from_utf8(name).ok());
+        let templates = templates.filter(|name| is_of_shares(name)).collect();
         let all = here.tables.all();
         for table in &all {
             if let Err(fault) = table.reconcile().await {
@@ -95,8 +100,25 @@ impl Inventory {
 
     /// What each of the nodes has.
     pub(super) async fn share(&self, talk: &mut Talk) -> Result<[Self; 3], Broken> {
-        talk.share(self).await
+        let all = talk.share(self).await?;
+        match Party::ALL.into_iter().find(|party| !all[party.index()].is_well_formed()) {
+            None => Ok(all),
+            Some(peer) => {
+                let fault = PeerFault::Malformed("a name of templates that no user has".to_owned());
+                Err(Broken::Link(Error::Peer { peer, fault }))
+            }
+        }
     }
+
+    /// Whether its names are such as this node would write: they get into logs and findings.
+    fn is_well_formed(&self) -> bool {
+        self.templates.iter().all(|name| is_of_shares(name))
+    }
+}
+
+/// Whether a record of this name has shares of a user's template: after the user comes which, in a few digits.
+fn is_of_shares(name: &str) -> bool {
+    name.len() <= LONGEST_NAME && !name.contains(char::is_control) && user_of_shares(name).is_some()
 }
 
 impl TableAt {
@@ -249,6 +271,21 @@ mod tests {
         // The node that had them in use is gone, and is rebuilt from the others.
         let prepared = ShareAt::Table(prepared);
         assert_eq!(settlement(&[prepared.clone(), prepared]), Settlement::Abandon);
+    }
+
+    #[test]
+    fn names_of_templates_are_those_of_users() {
+        let with = |name: String| Inventory { templates: vec![name], ..Inventory::default() };
+        assert!(with("share/bank/alice/0123".to_owned()).is_well_formed());
+        for bad in [
+            format!("share/{}/x", "a".repeat(5 << 20)),
+            format!("share/bank/alice/{}", "a".repeat(5 << 20)),
+            "share/bank/alice/\n".to_owned(),
+            "share/bank".to_owned(),
+            "gallery/bank/alice".to_owned(),
+        ] {
+            assert!(!with(bad.clone()).is_well_formed(), "{}", &bad[..bad.len().min(40)]);
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod compare;
 mod fuzzing;
 mod inventory;
 mod items;
+mod missing;
 mod rebuild;
 mod records;
 mod refresh;

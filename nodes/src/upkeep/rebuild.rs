@@ -11,6 +11,7 @@ use super::{
     talk::{Broken, PIECE, Talk},
 };
 use crate::{
+    clock::now_unix_ms,
     job::DoneJob,
     keys::KeyId,
     store::{Space, Value},
@@ -245,11 +246,14 @@ async fn receive(
             return Ok(Err(Finding::new(name, cause).suspecting(from)));
         }
     }
-    let described = Described {
-        bytes: None,
-        table: before.table.zip(after.table).map(|(one, other)| one.with_uses_of(&other)),
-        job: before.job,
+    let apart = u64::try_from(config.jobs.limits().job_deadline.as_millis()).unwrap_or(u64::MAX);
+    let job = match before.job.zip(after.job).map(|(one, other)| one.with_times_of(&other, (now_unix_ms(), apart))) {
+        None => None,
+        Some(Ok(job)) => Some(job),
+        Some(Err(cause)) => return Ok(Err(Finding::new(name, cause).suspecting(from))),
     };
+    let described =
+        Described { bytes: None, table: before.table.zip(after.table).map(|(one, other)| one.agreed(&other)), job };
     let kept = keep(config, piece, described, components);
     Ok(talk.working(kept).await?.map_err(|cause| Finding::new(name, cause)))
 }
@@ -364,7 +368,7 @@ pub(super) fn read_descriptions(text: &[u8]) {
         let at = TableAt { sha256: crate::job::Sha256Hex(table.spec.digest(&at.key())), ..at };
         if let Some(bytes) = due(&Piece::Share(&ShareAt::Table(at))) {
             assert_eq!(Some(bytes), one.bytes);
-            let _ = other.table.as_ref().map(|other| table.clone().with_uses_of(other));
+            let _ = other.table.as_ref().map(|other| table.clone().agreed(other));
         }
     }
     if let Some(job) = &one.job {

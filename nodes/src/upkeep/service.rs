@@ -3,8 +3,9 @@
 use super::{
     Comparisons, Finding, Task, UpkeepReport, UpkeepSpec,
     compare::compare,
-    inventory::{Inventory, names, outputs, tables, tables_for},
+    inventory::{Inventory, outputs},
     items::{self, Item},
+    missing::{There, lasting, missing},
     rebuild::rebuild,
     refresh::{refresh, settle},
     shares::{Holdings, ShareAt},
@@ -22,10 +23,7 @@ use std::{
     collections::BTreeSet,
     fmt,
     future::Future,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::sync::{MutexGuard, Notify};
@@ -57,8 +55,8 @@ pub struct Upkeep {
     config: UpkeepConfig,
     /// One at a time: what is prepared and not in use is left by one that has ended.
     turn: tokio::sync::Mutex<()>,
-    /// Whether that one is a comparison that nobody has asked for.
-    automatic: AtomicBool,
+    /// Whether that one is a comparison that nobody has asked for. Held while a turn is given to one, or taken from it.
+    automatic: Mutex<bool>,
     /// An operator wants its turn.
     wanted: Notify,
 }
@@ -86,6 +84,8 @@ pub(super) struct Common {
     templates: Vec<String>,
     keys: Vec<KeyId>,
     findings: Vec<Finding>,
+    /// What some nodes have and others lack, or have otherwise.
+    missing: Vec<Finding>,
     /// Jobs of which this node has one component of the outputs.
     halves: usize,
 }
@@ -93,7 +93,7 @@ pub(super) struct Common {
 impl Upkeep {
     /// With these stores.
     pub fn new(config: UpkeepConfig) -> Arc<Self> {
-        let (turn, automatic, wanted) = (tokio::sync::Mutex::default(), AtomicBool::new(false), Notify::new());
+        let (turn, automatic, wanted) = (tokio::sync::Mutex::default(), Mutex::default(), Notify::new());
         Arc::new(Self { config, turn, automatic, wanted })
     }
 
@@ -155,11 +155,14 @@ impl Upkeep {
 
     /// This node's turn: one at a time, and what nobody has asked for makes room.
     async fn turn(&self) -> Result<MutexGuard<'_, ()>, UpkeepFault> {
-        if let Ok(turn) = self.turn.try_lock() {
-            return Ok(turn);
-        }
-        if !self.automatic.load(Ordering::Acquire) {
-            return Err(UpkeepFault::UnderWay);
+        {
+            let automatic = self.automatic();
+            if let Ok(turn) = self.turn.try_lock() {
+                return Ok(turn);
+            }
+            if !*automatic {
+                return Err(UpkeepFault::UnderWay);
+            }
         }
         self.wanted.notify_one();
         tokio::time::timeout(YIELD, self.turn.lock()).await.map_err(|_| UpkeepFault::UnderWay)
@@ -167,15 +170,25 @@ impl Upkeep {
 
     /// Does what nobody has asked for, until an operator wants something. `None` if there is no turn, or not to its end.
     pub(super) async fn unless_wanted<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        let _turn = self.turn.try_lock().ok()?;
-        self.automatic.store(true, Ordering::Release);
+        let turn = {
+            let mut automatic = self.automatic();
+            let turn = self.turn.try_lock().ok()?;
+            *automatic = true;
+            turn
+        };
         let done = tokio::select! {
             biased;
             () = self.wanted.notified() => None,
             done = work => Some(done),
         };
-        self.automatic.store(false, Ordering::Release);
+        let mut automatic = self.automatic();
+        *automatic = false;
+        drop(turn);
         done
+    }
+
+    fn automatic(&self) -> std::sync::MutexGuard<'_, bool> {
+        self.automatic.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether jobs are under way.
@@ -193,7 +206,13 @@ impl Upkeep {
 
     /// Waits until the others have come too.
     pub(super) async fn join(&self, task: Task, spec: &UpkeepSpec) -> Result<Box<dyn Session>, UpkeepFault> {
-        let joined = self.config.sessions.join(spec.session.session(), spec.digest(task)).await;
+        let (session, digest) = (spec.session.session(), spec.digest(task));
+        // To what nobody has asked for a peer may well not come.
+        let joined = if spec.session.is_of_nodes() {
+            self.config.sessions.meet(session, digest).await
+        } else {
+            self.config.sessions.join(session, digest).await
+        };
         joined.map_err(UpkeepFault::Together)
     }
 
@@ -250,7 +269,7 @@ impl Upkeep {
                 findings.push(Finding::new(format!("the outputs of {} jobs", common.halves), cause));
             }
             // What the nodes do not have in common is told by the comparison that follows.
-            common = Common { shares: fresh, findings, ..common };
+            common = Common { shares: fresh, findings, missing: Vec::new(), ..common };
             return self.report(&[], common, task).await;
         }
         let items = self.items(talk, &mut common).await?;
@@ -261,31 +280,25 @@ impl Upkeep {
         };
         talk.working(forgetting).await??;
         common.findings.extend(found);
+        if spec.session.is_of_nodes() && !common.missing.is_empty() {
+            // Owners go on meanwhile, and their steps reach one node after the other. All have heard the same, so all look again.
+            talk.working(tokio::time::sleep(UNSETTLED)).await?;
+            let again = self.inventories(talk).await?.0;
+            common.missing = lasting(common.missing, &missing(&again, None).findings);
+        }
         self.report(&items, common, task).await
     }
 
     /// What all three nodes have in common, or what a node called lost is to have in common with the others, when what a refresh has left is settled.
     async fn common(&self, talk: &mut Talk, lost: Option<Party>) -> Result<Common, Broken> {
-        let taking = async {
-            let keys = self.config.keys.all().await.map_err(|e| Broken::Own(e.to_string()))?;
-            Inventory::take(self.holdings(), keys).await
-        };
-        let (mine, halves) = talk.working(taking).await??;
-        let all = mine.share(talk).await?;
+        let (all, halves) = self.inventories(talk).await?;
+        let There { tables, mut templates, mut keys, findings: missing } = missing(&all, lost);
         let peers = lost.map(Party::peers);
         let of: &[Party] = peers.as_ref().map_or(&Party::ALL, |peers| peers);
-        let (at, mut findings) = lost.map_or_else(|| tables(&all, of), |lost| tables_for(&all, lost));
-        let at = at.into_iter().map(|(_, at)| at.into_iter().map(ShareAt::Table).collect());
+        let at = tables.into_iter().map(|(_, at)| at.into_iter().map(ShareAt::Table).collect());
         let at: Vec<Vec<ShareAt>> = at.chain(outputs(&all, of)).collect();
         let held: BTreeSet<String> = at.iter().filter(|at| at.len() == 3).map(|at| at[0].name()).collect();
-        let (mut shares, more) = settle(talk, self.holdings(), at).await?;
-        findings.extend(more);
-        let (templates, more) =
-            names(all.each_ref().map(|x| &x.templates[..]), of, |name| items::about_template(name).0);
-        findings.extend(more);
-        let (keys, more) = names(all.each_ref().map(|x| &x.keys[..]), of, ToString::to_string);
-        findings.extend(more);
-        let (mut templates, mut keys) = (templates, keys);
+        let (mut shares, findings) = settle(talk, self.holdings(), at).await?;
         if let Some(lost) = lost {
             // What it has it keeps.
             let all = &all[lost.index()];
@@ -293,7 +306,17 @@ impl Upkeep {
             templates.retain(|name| !all.templates.contains(name));
             keys.retain(|id| !all.keys.contains(id));
         }
-        Ok(Common { shares, templates, keys, findings, halves })
+        Ok(Common { shares, templates, keys, findings, missing, halves })
+    }
+
+    /// What each node has, and of how many jobs this one has one component of the outputs.
+    async fn inventories(&self, talk: &mut Talk) -> Result<([Inventory; 3], usize), Broken> {
+        let taking = async {
+            let keys = self.config.keys.all().await.map_err(|e| Broken::Own(e.to_string()))?;
+            Inventory::take(self.holdings(), keys).await
+        };
+        let (mine, halves) = talk.working(taking).await??;
+        Ok((mine.share(talk).await?, halves))
     }
 
     /// What is there to be compared at all three nodes: one may have been deleted meanwhile.
@@ -319,7 +342,7 @@ impl Upkeep {
             templates: common.templates.len() as u64,
             keys,
             bytes,
-            findings: std::mem::take(&mut common.findings),
+            findings: [std::mem::take(&mut common.missing), std::mem::take(&mut common.findings)].concat(),
         };
         Ok((report, common))
     }
@@ -368,6 +391,9 @@ impl Upkeep {
         }
     }
 }
+
+/// After so long what was a step under way is not: longer than a node takes to forget what is over.
+const UNSETTLED: Duration = Duration::from_secs(6);
 
 /// Steps that a node has not come to, one after the other, before the rest is left.
 const ABSENT: u32 = 3;

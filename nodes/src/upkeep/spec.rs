@@ -143,18 +143,60 @@ impl Finding {
 /// Findings that a report has at most.
 const MOST: usize = 200;
 
-/// The first of many.
+/// Bytes of what a finding says at most: peers have a part in it, and all of a report is one line of the audit log.
+const LONGEST_WHAT: usize = 512;
+const LONGEST_CAUSE: usize = 4096;
+
+/// The first of many, as they can be written down.
 pub(super) fn first(mut findings: Vec<Finding>) -> Vec<Finding> {
     let rest = findings.len().saturating_sub(MOST);
     if rest > 0 {
         findings.truncate(MOST);
         findings.push(Finding::new(format!("{rest} more"), "as those above; mend these first, and run it again"));
     }
+    for Finding { what, cause, .. } in &mut findings {
+        (*what, *cause) = (printable(what, LONGEST_WHAT), printable(cause, LONGEST_CAUSE));
+    }
     findings
+}
+
+/// At most so many bytes of a text, and a mark if there are more; control characters are escaped.
+fn printable(text: &str, most: usize) -> String {
+    let mut printed = String::with_capacity(text.len().min(most));
+    for c in text.chars() {
+        let before = printed.len();
+        if c.is_control() {
+            printed.extend(c.escape_default());
+        } else {
+            printed.push(c);
+        }
+        if printed.len() > most {
+            printed.truncate(before);
+            printed.push('…');
+            break;
+        }
+    }
+    printed
 }
 
 impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_down_of_findings_is_bounded_and_of_one_line() {
+        let long = "\"\u{1}ü".repeat(1 << 12);
+        let written = first(vec![Finding::new(&long, long.clone()); 2 * MOST]);
+        assert!(written.iter().all(|finding| !finding.what.contains(char::is_control)));
+        let text = serde_json::to_vec(&written).expect("text");
+        assert!(text.len() < 4 << 20, "{} bytes are more than a line of the log", text.len());
+        let plain = Finding::new("a table", "P1 does not have it: näher");
+        assert_eq!(first(vec![plain.clone()]), [plain]);
     }
 }

@@ -305,6 +305,73 @@ async fn outputs_are_handed_out_while_they_are_made_anew() {
     assert_eq!(sound_outputs(&disks).await, Some(2));
 }
 
+/// Shares that are prepared are not taken for those in use while somebody is handed them, and are gone when they are abandoned.
+#[tokio::test]
+async fn prepared_outputs_are_not_those_in_use() {
+    let disks = world().await;
+    let disk = &disks[0];
+    let seed = Arc::new(crate::tables::Seed::new(&[1, 2, 3].map(|k| Zeroizing::new([k; 32]))));
+    let old = crate::tables::Epoch::default();
+    let new = old.after(JobId::from([1; 16]));
+    assert!(disk.jobs.prepare_outputs((done(), old, new), (seed, Party::P0)).await.expect("room"));
+    let job = disk.job();
+    let asked = |epoch| disk.jobs.outputs(&job, 1, epoch);
+    let prepared = asked(Some(1)).await.expect("room").expect("prepared");
+    assert_eq!(asked(None).await.expect("room").expect("in use").epoch(), 0);
+    disk.jobs.abandon_outputs(done(), old).await.expect("room");
+    assert!(asked(Some(1)).await.expect("room").is_none(), "they are erased");
+    drop(prepared);
+}
+
+/// A disk that is full for a moment has no parts left beside those in use.
+#[tokio::test]
+async fn parts_of_a_step_that_broke_off_are_removed_at_once() {
+    let disks = world().await;
+    let disk = &disks[0];
+    let before = entries(disk).await.len();
+    let old = crate::tables::Epoch::default();
+    let new = old.after(JobId::from([1; 16]));
+    for commits in 0..2 {
+        let seed = Arc::new(crate::tables::Seed::new(&[1, 2, 3].map(|k| Zeroizing::new([k; 32]))));
+        disk.store.fail_after(commits, When::Once);
+        let prepared = disk.jobs.prepare_outputs((done(), old, new), (seed, Party::P0)).await;
+        assert!(prepared.is_err(), "{commits}: {prepared:?}");
+        assert_eq!(entries(disk).await.len(), before, "{commits}");
+    }
+    // Of a job that is not there, all of it.
+    let found = disk.jobs.kept_component(done(), old, 0).await.expect("readable").expect("it is there");
+    let (store, dir) = temporary(Party::P0).await;
+    let other = Disk::new(store, dir).await;
+    for commits in 0..2 {
+        other.store.fail_after(commits, When::Once);
+        let components = [0, 1].map(|_| found.1.clone());
+        let taken = other.jobs.take_back(found.0.clone(), components).await;
+        assert!(taken.is_err(), "{commits}: {taken:?}");
+        assert_eq!(entries(&other).await.len(), 0, "{commits}");
+    }
+}
+
+/// None of two nodes alone says how long outputs are kept at a third.
+#[tokio::test]
+async fn the_end_of_a_job_is_the_earlier_of_two_that_are_not_far_apart() {
+    let disks = world().await;
+    let old = crate::tables::Epoch::default();
+    let found = disks[0].jobs.kept_component(done(), old, 0).await.expect("readable").expect("it is there").0;
+    let at = |ended_unix_ms: u64| {
+        let text = serde_json::to_value(&found).expect("text");
+        let serde_json::Value::Object(mut text) = text else { panic!("a record") };
+        text.insert("ended_unix_ms".to_owned(), ended_unix_ms.into());
+        serde_json::from_value::<DoneJob>(text.into()).expect("a record")
+    };
+    let ended = |job: DoneJob| serde_json::to_value(&job).expect("text")["ended_unix_ms"].as_u64();
+    let agreed = |one, two| at(one).with_times_of(&at(two), (9000, 500)).map(ended);
+    assert_eq!(agreed(7000, 7400), Ok(Some(7000)));
+    assert_eq!(agreed(7400, 7000), Ok(Some(7000)));
+    assert_eq!(agreed(9100, 9200), Ok(Some(9000)), "not later than now");
+    assert!(agreed(7000, 7501).is_err() && agreed(u64::MAX, 7000).is_err());
+    assert!(at(7000).is_same(&at(7400)));
+}
+
 #[tokio::test]
 async fn new_shares_are_of_the_same_values_again_and_again() {
     let mut disks = world().await;

@@ -65,6 +65,8 @@ async fn what_a_killed_node_has_interrupted_is_run_again_under_another_name() {
             assert!(failure.is_interruption(), "{failure:?}");
         }
     }
+    // The other may end a moment later.
+    world.failures(&long).await;
     world.connected().await;
     for (who, known) in [("bank-b", "a stranger"), ("auditor", "who may fetch its outputs alone")] {
         assert_eq!(problem(world.client(who).rerun(id).await), ProblemKind::NotFound, "{known}");

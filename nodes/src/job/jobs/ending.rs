@@ -88,13 +88,12 @@ impl Jobs {
     /// # Errors
     /// [`FetchFault`].
     pub async fn outputs(&self, job: &Job, k: usize, epoch: Option<u64>) -> Result<Option<Arc<Outputs>>, FetchFault> {
-        let is_due = |outputs: &Arc<Outputs>| epoch.is_none_or(|epoch| epoch == outputs.epoch());
         let Some(store) = self.outputs.as_ref().filter(|_| job.is_stored()) else {
-            return Ok(job.outputs().filter(is_due));
+            return Ok(job.outputs().filter(|outputs| epoch.is_none_or(|epoch| epoch == outputs.epoch())));
         };
         // Who asks for one output at the same time is handed one copy of it.
         let mut loaded = job.loaded.lock().await;
-        if let Some(outputs) = loaded.get(&k).and_then(Weak::upgrade).filter(is_due) {
+        if let Some(outputs) = loaded.get(&(k, epoch)).and_then(Weak::upgrade) {
             return Ok(Some(outputs));
         }
         let bytes = job.terms().outputs.get(k).map_or(0, |output| output.shape.component_bytes() as u64);
@@ -102,7 +101,9 @@ impl Jobs {
         let Some(mut outputs) = store.read(job.id(), k, epoch).await? else { return Ok(None) };
         outputs.room = Some(room);
         let outputs = Arc::new(outputs);
-        loaded.insert(k, Arc::downgrade(&outputs));
+        // Those of no named epoch are those in use, and are forgotten when others are: prepared ones are not mistaken for them.
+        loaded.retain(|_, outputs| outputs.strong_count() > 0);
+        loaded.insert((k, epoch), Arc::downgrade(&outputs));
         Ok(Some(outputs))
     }
 

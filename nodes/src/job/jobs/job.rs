@@ -49,8 +49,8 @@ struct Kept {
     spec: Option<Box<JobSpec>>,
 }
 
-/// Outputs that are read from the store now, or being handed out.
-pub(super) type Loaded = BTreeMap<usize, Weak<Outputs>>;
+/// Outputs that are read from the store now, or being handed out: which of them, and shares of which epoch were asked for.
+pub(super) type Loaded = BTreeMap<(usize, Option<u64>), Weak<Outputs>>;
 
 impl Job {
     pub(super) fn new(id: JobId, owner: ClientName, terms: Terms, (room, submitted_unix_ms): (Room, u64)) -> Self {

@@ -46,7 +46,11 @@ impl Jobs {
     /// # Errors
     /// Why not.
     pub(super) fn may_take_back(&self, done: &DoneJob) -> Result<(), String> {
-        let (inner, id) = (self.lock(), done.accepted.job);
+        self.is_missed(&self.lock(), done)
+    }
+
+    fn is_missed(&self, inner: &Inner, done: &DoneJob) -> Result<(), String> {
+        let id = done.accepted.job;
         match inner.jobs.get(&id).map(|job| job.state()) {
             Some(state) if !is_without_outputs(&state) => {
                 Err("this node has it already, or says that it has failed".to_owned())
@@ -62,8 +66,8 @@ impl Jobs {
     /// # Errors
     /// As [`may_take_back`](Self::may_take_back).
     pub(super) fn taken_back(&self, done: DoneJob) -> Result<(), String> {
-        self.may_take_back(&done)?;
         let (mut inner, id) = (self.lock(), done.accepted.job);
+        self.is_missed(&inner, &done)?;
         let failed = |error: io::Error| format!("the audit log cannot be written: {error}");
         let known = inner.jobs.remove(&id);
         inner.ended.retain(|(_, ended)| *ended != id);

@@ -51,12 +51,31 @@ impl DoneJob {
         self.epoch
     }
 
-    /// Whether both nodes tell of the same job. What it cost, when it ended and by which rule it was permitted each of them says for itself.
+    /// Whether both nodes tell of the same job. What it cost, when it ended and by which rule it was permitted each of them says for itself, and what it repeats the client alone says.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        let of = |done: &Self| Accepted { rule: None, ..done.accepted.clone() };
+        let of = |done: &Self| Accepted { rule: None, repeats: None, ..done.accepted.clone() };
         let sizes =
             |done: &Self| done.outputs.iter().map(|output| output.map(|output| output.bytes)).collect::<Vec<_>>();
         of(self) == of(other) && self.epoch == other.epoch && sizes(self) == sizes(other)
+    }
+
+    /// With the earlier of the times that two nodes say, and not later than now: none of them alone has it kept for longer.
+    ///
+    /// # Errors
+    /// If the times are further apart than a job may take.
+    pub(crate) fn with_times_of(mut self, other: &Self, (now, apart): (u64, u64)) -> Result<Self, String> {
+        for (mine, theirs) in
+            [(&mut self.accepted_unix_ms, other.accepted_unix_ms), (&mut self.ended_unix_ms, other.ended_unix_ms)]
+        {
+            if mine.abs_diff(theirs) > apart {
+                return Err(
+                    "the two nodes say that it began or ended at times that are further apart than limits.job_deadline, so that one of them deviates or its clock is wrong; nothing was taken"
+                        .to_owned(),
+                );
+            }
+            *mine = (*mine).min(theirs).min(now);
+        }
+        Ok(self)
     }
 
     /// Bytes of a component of all outputs together.
@@ -132,30 +151,28 @@ impl OutputStore {
         read.await
     }
 
-    /// A job with both components of its outputs, one after the other, if its shares in use are of an epoch.
-    async fn whole(
+    /// A job with components of its outputs, one after the other, if its shares in use are of an epoch.
+    async fn components<const N: usize>(
         &self,
-        job: JobId,
-        epoch: Epoch,
-    ) -> Result<Option<(DoneJob, Arc<[Zeroizing<Vec<u8>>; 2]>)>, StoreError> {
+        (job, epoch): (JobId, Epoch),
+        which: [usize; N],
+    ) -> Result<Option<(DoneJob, [Zeroizing<Vec<u8>>; N])>, StoreError> {
         let (store, parts) = (self.store.clone(), self.parts.clone());
         let read = self.store.read(move |records| {
             let done = record(&store, records, &bytes(job))?;
             let Some(done) = done.filter(|done| done.epoch == epoch && done.is_whole()) else { return Ok(None) };
-            let component = |c: usize| {
-                let mut all = Zeroizing::new(Vec::with_capacity(usize::try_from(done.bytes()).unwrap_or(0)));
+            let mut all =
+                [(); N].map(|()| Zeroizing::new(Vec::with_capacity(usize::try_from(done.bytes()).unwrap_or(0))));
+            for (c, all) in which.into_iter().zip(&mut all) {
                 for (k, output) in done.outputs.iter().enumerate() {
                     let Some(Described { bytes, .. }) = output else { continue };
                     let bytes = usize::try_from(*bytes).unwrap_or(usize::MAX);
                     let part = parts.read(records, &prefix(job, k, epoch), (c, bytes))?;
-                    all.extend_from_slice(
-                        &part.map_err(|fault| store.damaged(format!("output {k} of job {job} {fault}")))?,
-                    );
+                    let part = part.map_err(|fault| store.damaged(format!("output {k} of job {job} {fault}")))?;
+                    all.extend_from_slice(&part);
                 }
-                Ok::<_, StoreError>(all)
-            };
-            let components = Arc::new([component(0)?, component(1)?]);
-            Ok(Some((done, components)))
+            }
+            Ok(Some((done, all)))
         });
         read.await
     }
@@ -182,28 +199,35 @@ impl OutputStore {
     ) -> Result<bool, StoreError> {
         let this = self.clone();
         let work = async move {
-            let Some((done, components)) = this.whole(job, old).await? else { return Ok(false) };
+            let Some((done, components)) = this.components((job, old), [0, 1]).await? else { return Ok(false) };
+            let components = Arc::new(components);
             let renewing = done.clone();
             let fresh = tokio::task::spawn_blocking(move || {
                 Arc::new(renewed(&renewing.shapes(), (&renewing.label(), me), &seed, &components))
             });
             let fresh = fresh.await.map_err(|ended| StoreError::Bug(ended.to_string()))?;
             let (outputs, described) = done.split(&fresh);
-            for (k, output) in &outputs {
-                this.parts.write(&prefix(job, *k, new), (output, 0)).await?;
-            }
             let (store, parts) = (this.store.clone(), this.parts.clone());
-            let write = this.store.write(move |records| match record(&store, records, &bytes(job))? {
-                Some(mut done) if done.epoch == old => {
-                    done.pending = Some(Prepared { epoch: new, outputs: described });
-                    put_record(records, &done)?;
-                    Ok::<_, StoreError>(true)
+            let write = async {
+                for (k, output) in &outputs {
+                    this.parts.write(&prefix(job, *k, new), (output, 0)).await?;
                 }
-                Some(_) => Ok(false),
-                // Deleted meanwhile: what is written goes with it.
-                None => parts.remove(records, &bytes(job)).map(|()| false),
-            });
-            write.await
+                let write = this.store.write(move |records| match record(&store, records, &bytes(job))? {
+                    Some(mut done) if done.epoch == old => {
+                        done.pending = Some(Prepared { epoch: new, outputs: described });
+                        put_record(records, &done)?;
+                        Ok::<_, StoreError>(true)
+                    }
+                    Some(_) => Ok(false),
+                    // Deleted meanwhile: what is written goes with it.
+                    None => parts.remove(records, &bytes(job)).map(|()| false),
+                });
+                write.await
+            };
+            match write.await {
+                Ok(done) => Ok(done),
+                Err(error) => Err(this.cleared(job, error).await),
+            }
         };
         self.change(work).await
     }
@@ -252,6 +276,25 @@ impl OutputStore {
         self.change(work).await
     }
 
+    /// Removes the parts of a job that its record does not tell of, after a step that broke off. What cannot be removed now is when the node starts.
+    async fn cleared(&self, job: JobId, error: StoreError) -> StoreError {
+        let (store, parts) = (self.store.clone(), self.parts.clone());
+        let write = self.store.write(move |records| {
+            let Some(done) = record(&store, records, &bytes(job))? else { return parts.remove(records, &bytes(job)) };
+            if done.pending.is_none() {
+                let beside = Epoch { number: done.epoch.number.wrapping_add(1), ..done.epoch };
+                for k in 0..done.outputs.len() {
+                    parts.remove(records, &prefix(job, k, beside))?;
+                }
+            }
+            Ok::<_, StoreError>(())
+        });
+        if let Err(error) = write.await {
+            tracing::warn!("parts of outputs of job {job} that are not in use could not be removed: {error}");
+        }
+        error
+    }
+
     /// Writes a job that was done before this node has lost its store, unless it is there.
     async fn put_back(
         self: &Arc<Self>,
@@ -263,12 +306,17 @@ impl OutputStore {
             let job = done.accepted.job;
             let (outputs, described) = done.split(&Arc::new(components));
             (done.format, done.outputs, done.pending, done.accepted.rule) = (FORMAT, described, None, None);
-            for (k, output) in &outputs {
-                this.parts.write(&prefix(job, *k, done.epoch), (output, 0)).await?;
-            }
             let put = done.clone();
-            this.store.write(move |records| put_record(records, &put)).await?;
-            Ok(done)
+            let write = async {
+                for (k, output) in &outputs {
+                    this.parts.write(&prefix(job, *k, put.epoch), (output, 0)).await?;
+                }
+                this.store.write(move |records| put_record(records, &put)).await
+            };
+            match write.await {
+                Ok(()) => Ok(done),
+                Err(error) => Err(this.cleared(job, error).await),
+            }
         };
         self.change(work).await
     }
@@ -291,8 +339,8 @@ impl Jobs {
         c: usize,
     ) -> Result<Option<(DoneJob, Zeroizing<Vec<u8>>)>, StoreError> {
         let Some(store) = &self.outputs else { return Ok(None) };
-        let found = store.whole(job, epoch).await?;
-        Ok(found.map(|(done, components)| (done, components[c % 2].clone())))
+        let found = store.components((job, epoch), [c]).await?;
+        Ok(found.map(|(done, [component])| (done, component)))
     }
 
     /// Writes new shares of a job's outputs beside those of an epoch. False if these are not here any more.
@@ -311,19 +359,23 @@ impl Jobs {
     pub(crate) async fn commit_outputs(&self, job: JobId, epoch: Epoch) -> Result<bool, StoreError> {
         let Some(store) = &self.outputs else { return Ok(false) };
         let done = store.commit(job, epoch).await?;
-        // Who asks from now on gets the new ones.
-        let held = self.lock().jobs.get(&job).cloned();
-        if let Some(held) = held {
-            held.loaded.lock().await.clear();
-        }
+        self.forget_loaded(job).await;
         Ok(done)
     }
 
     /// Erases shares that are prepared beside those of an epoch.
     pub(crate) async fn abandon_outputs(&self, job: JobId, epoch: Epoch) -> Result<(), StoreError> {
-        match &self.outputs {
-            Some(store) => store.abandon(job, epoch).await,
-            None => Ok(()),
+        let Some(store) = &self.outputs else { return Ok(()) };
+        store.abandon(job, epoch).await?;
+        self.forget_loaded(job).await;
+        Ok(())
+    }
+
+    /// Who asks for outputs from now on gets what the store has.
+    async fn forget_loaded(&self, job: JobId) {
+        let held = self.lock().jobs.get(&job).cloned();
+        if let Some(held) = held {
+            held.loaded.lock().await.clear();
         }
     }
 

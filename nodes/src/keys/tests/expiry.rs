@@ -61,6 +61,7 @@ async fn a_key_of_the_same_name_has_its_own_moment() {
     good(world.enrol(&KeySpec { expires: Some(in_a_day()), ..spec() }, &shares()).await);
     for node in &world.nodes {
         node.delete(&name("alice"), id(), (None, None)).await.expect("deleted");
+        assert_eq!(node.due.len(), 0, "nothing is remembered of it");
     }
     let shares = shares();
     good(world.enrol(&spec(), &shares).await);
@@ -85,6 +86,18 @@ async fn what_cannot_be_erased_now_is_erased_later() {
     assert!(world.stores[1].heal(), "the disk has failed");
     assert!(matches!(other.sign(&id(), message(), None).await, Err(KeyFault::Over(..))));
     assert_eq!(other.erase_expired().await.expect("a store").len(), 1);
+}
+
+/// A record that cannot be read is for the operator, and the others expire.
+#[tokio::test]
+async fn a_damaged_record_does_not_keep_other_keys() {
+    let mut world = World::start().await;
+    good(world.enrol(&KeySpec { expires: Some(in_a_day()), ..spec() }, &shares()).await);
+    world.restart();
+    world.later.0.store(DAY, Relaxed);
+    let damaged = KeyId { owner: name("alice"), name: "another".parse().expect("a name") };
+    world.stores[0].put(Space::Keys, damaged.record(), vec![1, 2, 3].into()).await.expect("room");
+    assert_eq!(world.nodes[0].erase_expired().await.expect("a store").len(), 1);
 }
 
 /// The nodes do not enrol a key of which they were told different moments.

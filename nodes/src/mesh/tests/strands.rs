@@ -150,6 +150,30 @@ async fn a_long_wait_is_logged_with_what_is_awaited_and_counted_once() {
     sessions.into_iter().for_each(Session::finish);
 }
 
+/// A session to which nobody has to come: that nobody does is not told.
+#[tokio::test]
+async fn who_does_not_come_to_what_nobody_has_asked_for_does_not_stall() {
+    let log = Log::default();
+    let writer = log.clone();
+    let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _logged = tracing::subscriber::set_default(lines);
+    let meshes = meshes(|config| {
+        if config.me == Party::P0 {
+            config.settings.join_deadline = Duration::from_secs(2);
+        }
+    });
+    // With links that are made, and several times the time after which a peer is waited for.
+    sessions(&meshes, 1).await.into_iter().for_each(Session::finish);
+    let missed = meshes[0].chance_session(SessionId([2; 16]), JOB).await;
+    assert!(matches!(missed, Err(MeshError::NotJoined { .. })), "{missed:?}");
+    let stalls = [Party::P1, Party::P2].map(|peer| meshes[0].stalls(peer, Step::Join));
+    assert_eq!((stalls, log.lines("still waiting for a peer").len()), ([0; 2], 0));
+    assert_eq!(meshes[0].sessions_failed(FailedBy::NotJoined), 0);
+    let missed = meshes[0].session(SessionId([3; 16]), JOB).await;
+    assert!(matches!(missed, Err(MeshError::NotJoined { .. })), "{missed:?}");
+    assert_ne!([Party::P1, Party::P2].map(|peer| meshes[0].stalls(peer, Step::Join)), [0; 2]);
+}
+
 #[tokio::test]
 async fn what_goes_between_two_nodes_is_counted_at_both() {
     let meshes = meshes(|_| {});

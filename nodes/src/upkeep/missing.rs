@@ -1,0 +1,55 @@
+//! What the stores do not have in common.
+
+use super::{
+    Finding,
+    inventory::{Inventory, TableAt, names, tables, tables_for},
+    items,
+};
+use crate::{keys::KeyId, tables::TableKey};
+use trefoil_engine::Party;
+
+/// What the nodes have, and what they do not have in common.
+pub(super) struct There {
+    pub(super) tables: Vec<(TableKey, Vec<TableAt>)>,
+    pub(super) templates: Vec<String>,
+    pub(super) keys: Vec<KeyId>,
+    pub(super) findings: Vec<Finding>,
+}
+
+/// What all three have, or both others of a lost one, and as findings what some of them lack.
+pub(super) fn missing(all: &[Inventory; 3], lost: Option<Party>) -> There {
+    let peers = lost.map(Party::peers);
+    let of: &[Party] = peers.as_ref().map_or(&Party::ALL, |peers| peers);
+    let (tables, mut findings) = lost.map_or_else(|| tables(all, of), |lost| tables_for(all, lost));
+    let (templates, more) = names(all.each_ref().map(|x| &x.templates[..]), of, |name| items::about_template(name).0);
+    findings.extend(more);
+    let (keys, more) = names(all.each_ref().map(|x| &x.keys[..]), of, ToString::to_string);
+    findings.extend(more);
+    There { tables, templates, keys, findings }
+}
+
+/// What was missing at both times: a step of an owner reaches one node after the other, and is no finding.
+pub(super) fn lasting(mut first: Vec<Finding>, again: &[Finding]) -> Vec<Finding> {
+    first.retain(|finding| again.contains(finding));
+    first
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(keys: &[&str]) -> Inventory {
+        let id = |name: &&str| KeyId { owner: "bank".parse().expect("a name"), name: name.parse().expect("a name") };
+        Inventory { keys: keys.iter().map(id).collect(), ..Inventory::default() }
+    }
+
+    #[test]
+    fn what_is_under_way_is_no_finding() {
+        let first = missing(&[with(&["a", "b", "c"]), with(&["a", "b"]), with(&["a"])], None).findings;
+        assert_eq!(first.len(), 2);
+        // A step with b has reached the last node; c was interrupted, and one with d has begun.
+        let again = missing(&[with(&["a", "b", "c", "d"]), with(&["a", "b"]), with(&["a", "b"])], None).findings;
+        let [finding] = lasting(first, &again).try_into().expect("one");
+        assert!(finding.what.contains("`c`"), "{finding:?}");
+    }
+}
