@@ -17,13 +17,13 @@ use crate::{
     job::{Before, Clock, Jobs, Limits, OutputStore, Records, Runner, Sessions, Turns},
     keys::{Keys, KeysConfig},
     mesh::{Mesh, MeshConfig, MeshError},
-    metrics::{Metrics, Observed, Readings},
+    metrics::{Metrics, Observed, Readings, StoreMetrics},
     oidc::Tokens,
     pki::Identity,
     policy::{self, Enforcer, PolicyFiles},
     seal::SealKey,
     status::NodeStatus,
-    store::{Location, Store, Whose},
+    store::{Location, Store, StoreConfig, Whose},
     tables::TableStore,
     tls,
     upkeep::{Comparisons, Upkeep, UpkeepConfig},
@@ -97,9 +97,7 @@ impl Node {
         let NodeConfig { party, cluster, identity, store, audit, policy: policy_files, oidc, listen, limits, .. } =
             config;
         let place = store.place.clone();
-        tell_of_new(&place, &audit);
-        let store = Store::open(&store, Whose { cluster: cluster.id(), party }).await?;
-        store.observed_by(metrics.store.clone());
+        let store = opened((&store, &audit), Whose { cluster: cluster.id(), party }, metrics.store.clone()).await?;
         let comparisons = Comparisons::open(store.clone()).await?;
         let whose = AuditWhose { cluster: cluster.id(), party };
         let (audit, before) =
@@ -290,6 +288,13 @@ async fn admin(listen: &Listen) -> Result<Option<Admin>, Error> {
         Some(address) => Admin::bind(address).await.map(Some),
         None => Ok(None),
     }
+}
+
+async fn opened((config, audit): (&StoreConfig, &Path), whose: Whose, metrics: StoreMetrics) -> Result<Store, Error> {
+    tell_of_new(&config.place, audit);
+    let store = Store::open(config, whose).await?;
+    store.observed_by(metrics);
+    Ok(store)
 }
 
 /// An operator who has mounted the wrong disk is told before the node serves without what it had.

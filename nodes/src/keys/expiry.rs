@@ -70,7 +70,8 @@ impl Due {
             }
             Ok(())
         };
-        self.read.get_or_try_init(all).await.map(|()| ())
+        self.read.get_or_try_init(all).await?;
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeSet<(Expiry, KeyId)>> {

@@ -160,7 +160,7 @@ impl World {
 
     /// Does something at all three nodes at the same time.
     async fn all<T, F: Future<Output = T>>(&self, work: impl Fn(Arc<Keys>, Party) -> F) -> [T; 3] {
-        let [a, b, c] = Party::ALL.map(|party| work(self.nodes[party.index()].clone(), party));
+        let [a, b, c] = Party::ALL.map(|party| Box::pin(work(self.nodes[party.index()].clone(), party)));
         let (a, b, c) = tokio::join!(a, b, c);
         [a, b, c]
     }
@@ -314,7 +314,7 @@ async fn who_is_not_named_has_nothing_of_a_key() {
         node.get(&name(signer), &id()).await.expect("it may see it");
     }
     let missing = |result: Result<(), KeyFault>| {
-        assert!(matches!(result, Err(KeyFault::Missing(_) | KeyFault::Withheld(_))), "{result:?}")
+        assert!(matches!(result, Err(KeyFault::Missing(_) | KeyFault::Withheld(_))), "{result:?}");
     };
     let mallory: ClientName = name("mallory");
     missing(node.sign_document(&mallory, &id(), &request).await.map(drop));

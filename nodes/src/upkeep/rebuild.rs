@@ -76,7 +76,7 @@ pub(super) async fn rebuild(
     let pieces = shares.iter().map(Piece::Share).chain(templates.iter().map(|record| Piece::Template(record)));
     for piece in pieces {
         let outcome = if talk.me() == lost {
-            let outcome = receive(talk, (config, spec), &piece).await?;
+            let outcome = Box::pin(receive(talk, (config, spec), &piece)).await?;
             let message: &[u8] = if outcome.is_ok() { &[1] } else { &[0] };
             for peer in lost.peers() {
                 talk.tell(peer, Bytes::copy_from_slice(message)).await?;
@@ -255,7 +255,7 @@ async fn receive(
     let described =
         Described { bytes: None, table: before.table.zip(after.table).map(|(one, other)| one.agreed(&other)), job };
     let kept = keep(config, piece, described, components);
-    Ok(talk.working(kept).await?.map_err(|cause| Finding::new(name, cause)))
+    Ok(Box::pin(talk.working(kept)).await?.map_err(|cause| Finding::new(name, cause)))
 }
 
 impl Remembered {

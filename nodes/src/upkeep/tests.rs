@@ -139,7 +139,7 @@ async fn refreshed(disks: &[Disk; 3], session: u8) -> [Result<Vec<Finding>, Brok
     let spec = UpkeepSpec { session: JobId::from([session; 16]), node: None, unwitnessed: Unwitnessed::Refuse };
     let [a, b, c] = Party::ALL.map(|me| {
         let (seat, disk, spec) = (net.seat(me), &disks[me.index()], &spec);
-        async move {
+        Box::pin(async move {
             let link = seat.open(SessionId([session; 16]), path()).await?;
             let mut talk = Talk::new(me, link);
             let here = disk.holdings();
@@ -156,7 +156,7 @@ async fn refreshed(disks: &[Disk; 3], session: u8) -> [Result<Vec<Finding>, Brok
             let items = here.items(&at, &[]);
             findings.extend(compare(&mut talk, &disk.store, &items).await?);
             Ok(findings)
-        }
+        })
     });
     let (a, b, c) = tokio::join!(a, b, c);
     [a, b, c]

@@ -126,7 +126,7 @@ async fn a_recovery_is_the_owners_with_the_recovery_share() {
     good(world.enrol(&spec(), &nodes).await);
     let node = &world.nodes[0];
     let missing = |result: Result<(), KeyFault>| {
-        assert!(matches!(result, Err(KeyFault::Missing(_) | KeyFault::Withheld(_))), "{result:?}")
+        assert!(matches!(result, Err(KeyFault::Missing(_) | KeyFault::Withheld(_))), "{result:?}");
     };
     for other in ["bob", "mallory"] {
         let [part, ..] = recovery.parts(&mut randomness().expect("randomness"));
