@@ -10,6 +10,7 @@ use crate::{
     job::{FailureKind, JobId},
     status::ComparisonStatus,
     store::{Space, Store, StoreError, Value},
+    trace,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -20,7 +21,7 @@ use std::{
     },
     time::Duration,
 };
-use tracing::{debug, error, info, warn};
+use tracing::{Instrument as _, debug, error, info, warn};
 
 /// The table `[upkeep]` of `node.toml`: the same at all three nodes.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -166,6 +167,7 @@ impl Upkeep {
             let Ok(joined) = joined else { return Ok(None) };
             self.together(joined?, Task::Compare, (&spec, None)).await.map(|(report, _)| Some(report))
         };
+        let compared = compared.instrument(trace::upkeep(Task::Compare, session));
         match self.unless_wanted(Box::pin(compared)).await {
             Some(Ok(Some(mut report))) => {
                 report.findings = first(report.findings);
