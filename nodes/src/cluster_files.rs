@@ -252,6 +252,7 @@ impl ClusterPlan {
             transport: self.settings.transport.clone(),
             upkeep: self.settings.upkeep.clone(),
             oidc: None,
+            telemetry: None,
         }
     }
 }

@@ -36,6 +36,7 @@ pub mod status;
 pub mod store;
 pub mod tables;
 pub mod tls;
+pub mod trace;
 pub mod upkeep;
 
 pub use error::Error;

@@ -25,7 +25,7 @@ use crate::{
     status::NodeStatus,
     store::{Location, Store, StoreConfig, Whose},
     tables::TableStore,
-    tls,
+    tls, trace,
     upkeep::{Comparisons, Upkeep, UpkeepConfig},
 };
 use axum::Router;
@@ -139,7 +139,7 @@ impl Node {
         let tls = (tls::api_server(&identity, &cluster, expect)?, oidc.map(Tokens::new));
         let of = (&store, &tables, &jobs, comparisons);
         let (more, keeping) = services(party, &limits, &keys, of, (sessions, turns));
-        let router = metrics.api.count(drain.guard(api.router(more)));
+        let router = trace::requests(metrics.api.count(drain.guard(api.router(more))));
         let server = Server::new(listener, tls, cluster, router, &limits).counting(metrics.api.clone());
         let door = (server.door(), expect);
         let mesh_address = mesh.local_addr().map_err(Error::system("read the address of the mesh socket"))?;

@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use std::{any::Any, io, sync::Arc};
+use tracing::Instrument as _;
 
 /// Characters of a path that are written down at most: as many as any of ours has, and more.
 const PATH: usize = 512;
@@ -53,11 +54,12 @@ pub(super) async fn record(State(api): State<Arc<Api>>, request: Request, next: 
     }
     // The client may go away before the work has ended.
     let held = request.extensions().get::<Held>().cloned();
-    let task = tokio::spawn(async move {
+    let task = async move {
         let response = recorded(&api, request, next).await;
         drop(held);
         response
-    });
+    };
+    let task = tokio::spawn(task.in_current_span());
     task.await.unwrap_or_else(|e| ProblemKind::Internal.because(format!("{e}; please report this")).into_response())
 }
 

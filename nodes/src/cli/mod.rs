@@ -181,15 +181,27 @@ pub fn main() -> ExitCode {
             return if e.print().is_ok() { exit } else { Exit::System }.into();
         }
     };
-    let done =
-        logging::start(cli.log.as_deref(), cli.command.default_filter()).and_then(|filter| cli.command.run(&filter));
-    match done {
+    match start(cli) {
         Ok(exit) => exit.into(),
         Err(e) => {
             report(&e);
             e.exit().into()
         }
     }
+}
+
+fn start(cli: Cli) -> Result<Exit, Error> {
+    // What a node does from the beginning is logged, and traced if it is to be.
+    let traces = match &cli.command {
+        Command::Node(args) => args.traces()?,
+        _ => None,
+    };
+    let filter = logging::start(cli.log.as_deref(), cli.command.default_filter(), traces.as_ref())?;
+    let done = cli.command.run(&filter);
+    if let Some(traces) = traces {
+        traces.stop();
+    }
+    done
 }
 
 /// Runs asynchronous work on a multi-threaded runtime, one worker per core.

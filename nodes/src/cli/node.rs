@@ -7,9 +7,10 @@ use super::{
 use crate::{
     Error,
     admin::LogFilter,
-    config::NodeConfig,
+    config::{NodeConfig, NodeFile},
     local::ReadyLine,
     node::{Node, Reloaded},
+    trace::Traces,
 };
 use std::{
     fmt,
@@ -35,6 +36,14 @@ pub struct NodeArgs {
     exit_with_parent: bool,
     #[command(flatten)]
     output: OutputArgs,
+}
+
+impl NodeArgs {
+    /// The traces that the configuration asks for. What is wrong with the file is said by who reads it for the node.
+    pub(super) fn traces(&self) -> Result<Option<Traces>, Error> {
+        let Ok((file, party)) = NodeFile::read(&self.config) else { return Ok(None) };
+        file.telemetry.map(|telemetry| Traces::start(&telemetry, party)).transpose()
+    }
 }
 
 const EXAMPLES: &str = "\

@@ -11,6 +11,7 @@ use crate::{
     policy::{PolicyFiles, PolicyKey},
     store::{Location, Postgres, StoreConfig},
     tls,
+    trace::Telemetry,
     upkeep::UpkeepSettings,
 };
 use serde::{Deserialize, Serialize};
@@ -78,6 +79,9 @@ pub struct NodeFile {
     /// Whose tokens stand for clients without a certificate. Left out, there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oidc: Option<OidcFile>,
+    /// Where the node's traces go. Left out, there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub telemetry: Option<Telemetry>,
 }
 
 /// The name of a node's store where none is given.
@@ -140,6 +144,7 @@ struct Marks {
     format: Spanned<u32>,
     party: Spanned<u8>,
     listen: ListenMarks,
+    telemetry: Option<Spanned<Telemetry>>,
 }
 
 #[derive(Deserialize)]
@@ -256,6 +261,9 @@ fn parse(source: &Source) -> Result<(NodeFile, Party), ConfigError> {
     {
         return Err(source.at(&admin.span(), not_loopback(admin.get_ref())));
     }
+    if let Some(telemetry) = &marks.telemetry {
+        telemetry.get_ref().check().map_err(|message| source.at(&telemetry.span(), message))?;
+    }
     Ok((file, party))
 }
 
@@ -317,6 +325,11 @@ mod tests {
             (format!("{GOOD}[transport]\nprotocol = 3\n"), "line 10", "from 1 to 2"),
             (format!("{GOOD}[upkeep]\ncompare = 24\n"), "line 10", "or 0 for never"),
             (format!("{GOOD}[limits]\nbody = 1\n"), "line 10", "unknown field `body`"),
+            (
+                format!("{GOOD}[telemetry]\notlp = \"https://a.example\"\n"),
+                "line 9",
+                if cfg!(feature = "otlp") { "send on by TLS" } else { "needs the feature `otlp`" },
+            ),
             (GOOD.replace("[listen]", "[listen"), "line 6", "[listen"),
             (format!("{GOOD}admin = \"0.0.0.0:3\"\n"), "line 9", "write 127.0.0.1:PORT"),
             (format!("{GOOD}admin = \"node0.example:3\"\n"), "line 9", "has no TLS"),

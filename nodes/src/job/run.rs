@@ -7,6 +7,7 @@ use super::{
 use crate::{
     executor::Tasks,
     tables::{Arriving, TableFault},
+    trace::{self, step},
 };
 use std::{
     fmt,
@@ -14,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{sync::Semaphore, task::JoinHandle};
-use tracing::{debug, error, info, warn};
+use tracing::{Instrument as _, Span, debug, error, info, warn};
 use trefoil_circuits::{credit::Number, program::OutputVector};
 use trefoil_engine::{
     Error, LinkFault, Party, SessionKeys, Z64,
@@ -99,18 +100,20 @@ impl Runner {
 
     /// Starts a job as a task of its own, with its inputs and the tables that its outputs become. Whatever happens, what becomes of it is recorded.
     pub fn start(self: &Arc<Self>, job: Arc<Job>, prepared: Prepared, ends: (Vec<Input>, Kept)) -> JoinHandle<()> {
-        let this = self.clone();
-        tokio::spawn(async move {
+        let (this, span) = (self.clone(), trace::job(&job));
+        let attended = async move {
             // In a task of its own, so that a panic is a failure of this job and of nothing else.
             let run = {
                 let (this, job) = (this.clone(), job.clone());
-                tokio::spawn(async move { this.attend(&job, prepared, ends).await })
+                tokio::spawn(async move { this.attend(&job, prepared, ends).await }.in_current_span())
             };
             let end = run
                 .await
                 .unwrap_or_else(|e| Err(Failure::new(FailureKind::Internal, format!("{e}; please report this"))));
             this.record(&job, end).await;
-        })
+            trace::ended(&Span::current(), &job.state());
+        };
+        tokio::spawn(attended.instrument(span))
     }
 
     /// Tells the other nodes that this one's policy does not permit a job, so that they do not wait for it and say why it has failed. In the background; with too many at a time they find out by waiting.
@@ -129,7 +132,7 @@ impl Runner {
 
     async fn record(&self, job: &Job, end: Verdict) {
         let (id, mode) = (job.id(), job.terms().mode);
-        let end = self.jobs.keep(job, end).await;
+        let end = self.jobs.keep(job, end).instrument(step("outputs")).await;
         match &end {
             Ok((_, cost)) => {
                 info!(%id, %mode, "done: {} rounds, {} bytes sent, {:.3} s", cost.rounds, cost.bytes_sent, cost.seconds);
@@ -151,7 +154,7 @@ impl Runner {
         let late = || {
             Failure::new(FailureKind::Deadline, format!("not done within {most:?}; split the job, or raise {limit}"))
         };
-        let join = self.sessions.join(job.id().session(), job.terms().digest);
+        let join = self.sessions.join(job.id().session(), job.terms().digest).instrument(step("join"));
         let mut session = tokio::select! {
             reason = job.stopped() => return Err(reason),
             () = tokio::time::sleep_until(deadline.into()) => return Err(late()),
@@ -166,7 +169,7 @@ impl Runner {
         session.end(result.as_ref().err());
         let (outputs, kept, cost) = result??;
         // Nobody stops it any more: a job that has failed leaves no tables.
-        store(job.terms(), kept, outputs).await.map(|outputs| (outputs, cost))
+        store(job.terms(), kept, outputs).instrument(step("tables")).await.map(|outputs| (outputs, cost))
     }
 
     /// Within what time a job has to be done, and what says so.
@@ -190,7 +193,8 @@ impl Runner {
         let failed = |error: Error| failure(me, &error);
         let net = session.network();
         let mut ranges = Ranges::new(job, &inputs, prepared.limits(), !kept.is_empty());
-        let agreed = agree(me, job.id().session(), &*net, &ranges.entries(&mut inputs)).await.map_err(failed)?;
+        let entries = ranges.entries(&mut inputs);
+        let agreed = agree(me, job.id().session(), &*net, &entries).instrument(step("agree")).await.map_err(failed)?;
         let agreed = match agreed {
             Ok(agreed) => agreed,
             // All three have come to this, each by itself, and nobody waits for more of another.
@@ -200,18 +204,19 @@ impl Runner {
         ranges.agreed(&mut inputs, &agreed).await.map_err(not_advanced)?;
         let names: Vec<String> = inputs.iter().enumerate().map(|(k, input)| name(k, input)).collect();
         let flow = Flow::Client(job.owner().clone());
-        let turn = self.turns.wait(job.id().session(), &*net, (flow, prepared.strands())).await.map_err(failed)?;
+        let turn = self.turns.wait(job.id().session(), &*net, (flow, prepared.strands())).instrument(step("turn"));
+        let turn = turn.await.map_err(failed)?;
         job.expects(prepared.bytes());
         job.running();
         self.jobs.journal().running(job.id());
         let start = Instant::now();
         // Tables are copied only now, when there is a place for the job.
         let limited = inputs.into_iter().zip(ranges.limits()).map(|(input, limit)| Ok((input.vector()?, *limit)));
-        let inputs = limited.collect::<Result<_, _>>().map_err(failed)?;
+        let inputs = step("inputs").in_scope(|| limited.collect::<Result<_, _>>()).map_err(failed)?;
         // What proves is large and would lie in every future around it.
         let counted = Arc::new(Counted { net, sent: job.sent() });
         let work = Box::pin(prepared.run(session.seat().map_err(failed)?, counted, inputs, &Tasks));
-        let (outputs, cost) = match work.await {
+        let (outputs, cost) = match work.instrument(step("compute")).await {
             Ok(done) => done,
             Err(RunFault::Protocol(error)) => return Err(failed(error)),
             Err(RunFault::Input { input, error }) => {

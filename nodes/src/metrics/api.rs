@@ -212,7 +212,7 @@ async fn counted(State(metrics): State<ApiMetrics>, request: Request, next: Next
     response
 }
 
-fn method(method: &Method) -> &'static str {
+pub(crate) fn method(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::PUT => "PUT",

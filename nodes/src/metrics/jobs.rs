@@ -175,7 +175,7 @@ impl Journal for Observed {
     }
 }
 
-fn program(kind: ProgramKind) -> &'static str {
+pub(crate) fn program(kind: ProgramKind) -> &'static str {
     match kind {
         ProgramKind::AesCtr => "aes-ctr",
         ProgramKind::Circuit => "circuit",
@@ -187,7 +187,7 @@ fn program(kind: ProgramKind) -> &'static str {
     }
 }
 
-fn outcome(state: &JobState) -> &'static str {
+pub(crate) fn outcome(state: &JobState) -> &'static str {
     match state {
         JobState::Failed { failure } => kind(failure.kind),
         _ => "done",

@@ -9,8 +9,10 @@ mod process;
 mod readings;
 mod store;
 
+pub(crate) use api::method;
 pub use api::{ApiMetrics, Open, Refusal};
 pub use jobs::{JobMetrics, Observed};
+pub(crate) use jobs::{outcome, program};
 pub use readings::Readings;
 pub use store::{Access, StoreMetrics};
 

@@ -10,6 +10,7 @@ use crate::{
     job::{FailureKind, JobId},
     status::ComparisonStatus,
     store::{Space, Store, StoreError, Value},
+    trace,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -20,7 +21,7 @@ use std::{
     },
     time::Duration,
 };
-use tracing::{debug, error, info, warn};
+use tracing::{Instrument as _, debug, error, info, warn};
 
 /// The table `[upkeep]` of `node.toml`: the same at all three nodes.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -220,6 +221,7 @@ impl Upkeep {
             begun.store(true, Ordering::Relaxed);
             self.together(joined, Task::Compare, (&spec, None)).await.map(|(report, _)| Some(report))
         };
+        let compared = compared.instrument(trace::upkeep(Task::Compare, session));
         let compared = self.unless_wanted(Box::pin(compared)).await;
         let attempt = match &compared {
             Some(Ok(Some(_))) => Attempt::Done,

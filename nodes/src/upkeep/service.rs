@@ -18,6 +18,7 @@ use crate::{
     keys::{KeyFault, KeyId, Keys},
     store::Store,
     tables::{TableStore, UploadId},
+    trace,
 };
 use std::{
     collections::BTreeSet,
@@ -27,7 +28,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::{MutexGuard, Notify};
-use tracing::{error, info, warn};
+use tracing::{Instrument as _, error, info, warn};
 use trefoil_engine::Party;
 
 /// What a node's stores are kept up with.
@@ -104,7 +105,8 @@ impl Upkeep {
     pub async fn run(self: &Arc<Self>, task: Task, spec: UpkeepSpec) -> Result<UpkeepReport, UpkeepFault> {
         let lost = spec.lost(task).map_err(UpkeepFault::Invalid)?;
         let this = self.clone();
-        let run = tokio::spawn(async move {
+        let span = trace::upkeep(task, spec.session);
+        let run = async move {
             let _turn = this.turn().await?;
             info!("{task} of the store begins, in session {}", spec.session);
             let session = this.join(task, &spec).await?;
@@ -141,11 +143,15 @@ impl Upkeep {
             );
             report.findings.iter().for_each(|finding| warn!("{}: {}", finding.what, finding.cause));
             Ok(report)
-        });
-        run.await.unwrap_or_else(|ended| {
+        };
+        let done = tokio::spawn(run.instrument(span.clone())).await.unwrap_or_else(|ended| {
             let cause = format!("{ended}; please report this");
             Err(UpkeepFault::Together(Failure::new(FailureKind::Internal, cause)))
-        })
+        });
+        if done.is_err() {
+            trace::failed(&span);
+        }
+        done
     }
 
     fn holdings(&self) -> Holdings<'_> {

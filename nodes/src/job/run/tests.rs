@@ -1,5 +1,8 @@
 //! Three runners in one process, over the engine's in-memory network.
 
+#[cfg(feature = "otlp")]
+mod traced;
+
 use super::*;
 use crate::job::{
     Admission, AesCtrSpec, JobId, JobSpec, JobState, KeptTable, Limits, MethodSpec, ModeSpec, MomentsSpec, OutputSpec,
@@ -122,13 +125,18 @@ fn submit(runner: &Arc<Runner>, id: JobId, spec: &JobSpec, input: InputShare<Lan
 }
 
 fn start(runner: &Arc<Runner>, id: JobId, spec: &JobSpec, ends: (Vec<Input>, Kept)) -> Arc<Job> {
+    begin(runner, id, spec, ends).0
+}
+
+/// With its end.
+fn begin(runner: &Arc<Runner>, id: JobId, spec: &JobSpec, ends: (Vec<Input>, Kept)) -> (Arc<Job>, JoinHandle<()>) {
     let (sizes, terms) = (spec.sizes().expect("small"), spec.terms(&OWNER).expect("good"));
     let admission = runner.jobs.admit(id, &OWNER, terms, sizes.held_bytes());
     let Ok(Admission::New(upload)) = admission else { panic!("{admission:?}") };
     let job = upload.accept_now().expect("present");
     let prepared = Prepared::new(spec, b"", runner.jobs.limits()).expect("a good job");
-    drop(runner.start(job.clone(), prepared, ends));
-    job
+    let end = runner.start(job.clone(), prepared, ends);
+    (job, end)
 }
 
 async fn end(job: &Job) -> JobState {
