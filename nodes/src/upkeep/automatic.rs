@@ -167,8 +167,8 @@ impl Upkeep {
             let Ok(joined) = joined else { return Ok(None) };
             self.together(joined?, Task::Compare, (&spec, None)).await.map(|(report, _)| Some(report))
         };
-        let compared = compared.instrument(trace::upkeep(Task::Compare, session));
-        match self.unless_wanted(Box::pin(compared)).await {
+        let compared = Box::pin(compared).instrument(trace::upkeep(Task::Compare, session));
+        match self.unless_wanted(compared).await {
             Some(Ok(Some(mut report))) => {
                 report.findings = first(report.findings);
                 info!(
