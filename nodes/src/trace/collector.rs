@@ -85,7 +85,7 @@ impl Collector {
                 self.url
             ),
             None if self.failing.swap(false, Relaxed) => {
-                info!("the collector of traces, {}, takes them again", self.url)
+                info!("the collector of traces, {}, takes them again", self.url);
             }
             _ => {}
         }

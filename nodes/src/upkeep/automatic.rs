@@ -221,8 +221,8 @@ impl Upkeep {
             begun.store(true, Ordering::Relaxed);
             self.together(joined, Task::Compare, (&spec, None)).await.map(|(report, _)| Some(report))
         };
-        let compared = compared.instrument(trace::upkeep(Task::Compare, session));
-        let compared = self.unless_wanted(Box::pin(compared)).await;
+        let compared = Box::pin(compared).instrument(trace::upkeep(Task::Compare, session));
+        let compared = self.unless_wanted(compared).await;
         let attempt = match &compared {
             Some(Ok(Some(_))) => Attempt::Done,
             Some(Err(_)) if begun.load(Ordering::Relaxed) => Attempt::Broken,
