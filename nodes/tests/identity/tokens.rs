@@ -99,7 +99,7 @@ async fn commands_take_tokens_in_place_of_a_certificate() {
     world.refused("job list --token first --identity client.crt", "cannot be used with");
     fs::set_permissions(&first, fs::Permissions::from_mode(0o644)).expect("ours");
     world.refused("job list --token first", "chmod 600");
-    world.refused("job list --token none", "read the tokens in none");
+    world.refused("job list --token none", "read the file of tokens none");
     // What no rule allows to tokens is denied, as of anybody.
     world.tokens("third", 200);
     world.refused("rsa keygen --name code --token third", "requester (`oidc:alice`)");

@@ -218,8 +218,17 @@ async fn the_nodes_compare_their_stores_by_themselves() {
         let log = kept.world.cluster.files().node_dir(party).join(AUDIT);
         let told =
             |text: String| text.lines().any(|line| line.contains("store-compared") && line.contains("version 3"));
-        let files = std::fs::read_dir(log).expect("a directory").map(|file| file.expect("a file").path());
-        assert!(files.into_iter().any(|file| told(std::fs::read_to_string(file).unwrap_or_default())), "{party}");
+        // It is written after the node has said what it found.
+        let written = async {
+            loop {
+                let mut files = std::fs::read_dir(&log).expect("a directory").map(|file| file.expect("a file").path());
+                if files.any(|file| told(std::fs::read_to_string(file).unwrap_or_default())) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), written).await.unwrap_or_else(|_| panic!("{party}"));
     }
     // An operator goes before.
     kept.world.client("bank-a").delete_table(&name("income"), 3).await.expect("deleted");
