@@ -57,6 +57,7 @@ mod keys;
 mod linger;
 mod links;
 mod newcomers;
+mod peer;
 mod policed;
 mod problem;
 mod sealed;

@@ -1,10 +1,11 @@
 //! Connections of clients: accepting, the TLS handshake, time limits, the end.
 
 use super::{
-    Caller, NoRoute, Problem, ProblemKind,
+    Caller, NoRoute, Problem,
     activity::{Activity, Busy, IDLE},
     linger::Lingering,
     newcomers::{Newcomer, Newcomers},
+    peer::{NoPlace, Peer, Standing, Unknown},
 };
 use crate::{
     Error,
@@ -13,7 +14,7 @@ use crate::{
     metrics::{ApiMetrics, Refusal},
     oidc::{Access, TokenFault, Tokens},
     pki::{CertificateFault, Role},
-    places::{Crowded, Place, Places},
+    places::Places,
     ration::Ration,
     tls,
 };
@@ -38,7 +39,7 @@ use std::{
     net::SocketAddr,
     pin::pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -417,111 +418,6 @@ impl Shared {
     }
 }
 
-/// The other end of a connection.
-struct Peer {
-    /// Whom its certificate names, if it has shown one.
-    caller: Option<Caller>,
-    address: SocketAddr,
-    /// No other connection to this process has it.
-    number: u64,
-    /// That of the connection, once it is known whose it is.
-    place: Mutex<Option<Place>>,
-    standing: watch::Sender<Standing>,
-}
-
-/// What is known of the other end.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Standing {
-    /// Nothing yet.
-    Unknown,
-    /// A certificate, or a token that was taken.
-    Known,
-    /// There is no certificate, and the first request had no token that is taken.
-    Refused,
-}
-
-impl Peer {
-    /// A token was taken. The first on a connection gives it a place; where there is none, no token is used up.
-    fn is_known_as(
-        &self,
-        caller: &Caller,
-        places: &Places<Role>,
-        used: impl FnOnce() -> Result<(), TokenFault>,
-    ) -> Result<(), Unknown> {
-        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = match &*place {
-            None => Some(places.try_take(&caller.role).map_err(NoPlace::from)?),
-            Some(_) => None,
-        };
-        used()?;
-        if first.is_some() {
-            *place = first;
-            self.standing.send_replace(Standing::Known);
-        }
-        Ok(())
-    }
-}
-
-/// Why it is not known whose a request is, or there is no place for whose it is.
-#[derive(Debug, thiserror::Error)]
-enum Unknown {
-    #[error(transparent)]
-    Token(#[from] TokenFault),
-    #[error(transparent)]
-    Place(#[from] NoPlace),
-}
-
-/// Why there is no place for a connection.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-enum NoPlace {
-    /// All are taken.
-    #[error("there are as many connections as limits.connections allows; come back later")]
-    Full,
-    /// This one has its share.
-    #[error(
-        "it has a quarter of limits.connections already, as many as one client may; close connections that are not used"
-    )]
-    Share,
-}
-
-impl From<Crowded> for NoPlace {
-    fn from(fault: Crowded) -> Self {
-        match fault {
-            Crowded::Own(_) => Self::Share,
-            Crowded::All(_) => Self::Full,
-        }
-    }
-}
-
-impl Unknown {
-    fn refusal(&self) -> Refusal {
-        match self {
-            Self::Token(_) => Refusal::Token,
-            Self::Place(fault) => (*fault).into(),
-        }
-    }
-}
-
-impl From<NoPlace> for Refusal {
-    fn from(fault: NoPlace) -> Self {
-        match fault {
-            NoPlace::Full => Self::Full,
-            NoPlace::Share => Self::Share,
-        }
-    }
-}
-
-impl From<Unknown> for Problem {
-    fn from(fault: Unknown) -> Self {
-        let kind = match &fault {
-            Unknown::Token(TokenFault::Crowded | TokenFault::Keys) | Unknown::Place(NoPlace::Full) => ProblemKind::Busy,
-            Unknown::Token(_) => ProblemKind::Token,
-            Unknown::Place(NoPlace::Share) => ProblemKind::Share,
-        };
-        kind.because(fault.to_string())
-    }
-}
-
 /// What was not told one by one.
 fn tell_of_more(refusals: Vec<(Refusal, u64)>, strange: Vec<(String, u64)>) {
     for (refusal, more) in refusals {
@@ -586,33 +482,5 @@ impl std::fmt::Debug for Server {
 impl std::fmt::Debug for Door {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Door").finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_token_is_used_up_where_there_is_no_place_and_none_that_is_refused_keeps_one() {
-        let places = Places::with_each(1, 1);
-        let caller = Caller { role: Role::Client("oidc:alice".parse().expect("a name")) };
-        let peer = || Peer {
-            caller: None,
-            address: ([127, 0, 0, 1], 1).into(),
-            number: 0,
-            place: Mutex::default(),
-            standing: watch::Sender::new(Standing::Unknown),
-        };
-        let (first, second) = (peer(), peer());
-        let refused = first.is_known_as(&caller, &places, || Err(TokenFault::Replayed)).expect_err("used before");
-        assert!(matches!(refused, Unknown::Token(TokenFault::Replayed)), "{refused}");
-        assert_eq!(*first.standing.borrow(), Standing::Unknown);
-        second.is_known_as(&caller, &places, || Ok(())).expect("the place was given back");
-        assert_eq!(*second.standing.borrow(), Standing::Known);
-        let refused = first.is_known_as(&caller, &places, || panic!("it is used up")).expect_err("no place");
-        assert!(matches!(refused, Unknown::Place(NoPlace::Share)), "{refused}");
-        drop(second);
-        first.is_known_as(&caller, &places, || Ok(())).expect("a place again");
     }
 }
