@@ -134,10 +134,7 @@ impl NodeClient {
         let request = || {
             let request = self.http.request(method.clone(), &url).timeout(TOGETHER);
             let Some((media_type, parts)) = body else { return request };
-            let length: usize = parts.iter().map(Bytes::len).sum();
-            let parts = stream::iter(parts.to_vec()).map(Ok::<_, Infallible>);
-            let request = request.header(header::CONTENT_TYPE, media_type).header(header::CONTENT_LENGTH, length);
-            request.body(Body::wrap_stream(parts))
+            with_body(request, media_type, parts)
         };
         self.persist(request).await
     }
@@ -249,6 +246,14 @@ impl NodeClient {
         let cause = format!("it sent {what}; install the same version of Trefoil on all machines");
         Error::Unreachable { node: self.name.clone(), cause }
     }
+}
+
+/// A request with a body in parts, of which nothing is copied.
+fn with_body(request: RequestBuilder, media_type: &'static str, parts: &[Bytes]) -> RequestBuilder {
+    let length: usize = parts.iter().map(Bytes::len).sum();
+    let parts = stream::iter(parts.to_vec()).map(Ok::<_, Infallible>);
+    let request = request.header(header::CONTENT_TYPE, media_type).header(header::CONTENT_LENGTH, length);
+    request.body(Body::wrap_stream(parts))
 }
 
 /// The cause at the bottom, which is the one people understand.

@@ -1,6 +1,6 @@
 //! Jobs at one node.
 
-use super::{ANSWER, NodeClient, TRANSFER, describe};
+use super::{ANSWER, NodeClient, TRANSFER, describe, with_body};
 use crate::{
     Error,
     api::OUTPUT_EPOCH,
@@ -12,9 +12,9 @@ use crate::{
     seal::{RecipientKey, SEALED_OUTPUT_TYPE, ShareOf, sealed_output_bytes},
 };
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
-use reqwest::{Body, Response, header};
-use std::{convert::Infallible, time::Duration};
+use futures_util::StreamExt;
+use reqwest::{Response, header};
+use std::time::Duration;
 
 /// How long a stream of events may last.
 const STREAM: Duration = Duration::from_mins(10);
@@ -26,17 +26,8 @@ impl NodeClient {
         (id, repeats): (JobId, Option<JobId>),
         parts: &[Bytes],
     ) -> Result<JobStatus, Error> {
-        let length: usize = parts.iter().map(Bytes::len).sum();
         let url = repeats.map_or_else(|| self.job(id), |old| format!("{}?repeats={old}", self.job(id)));
-        let request = || {
-            let parts = stream::iter(parts.to_vec()).map(Ok::<_, Infallible>);
-            self.http
-                .put(&url)
-                .timeout(TRANSFER)
-                .header(header::CONTENT_TYPE, MEDIA_TYPE)
-                .header(header::CONTENT_LENGTH, length)
-                .body(Body::wrap_stream(parts))
-        };
+        let request = || with_body(self.http.put(&url).timeout(TRANSFER), MEDIA_TYPE, parts);
         self.json(self.answer(self.persist(request).await?).await?).await
     }
 

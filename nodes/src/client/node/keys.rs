@@ -1,16 +1,15 @@
 //! Signing keys at one node.
 
-use super::{ANSWER, MAX_ANSWER, NodeClient};
+use super::{ANSWER, MAX_ANSWER, NodeClient, with_body};
 use crate::{
     Error,
     keys::{ExchangeId, KEY_MEDIA_TYPE, KeyName, KeyStatus, Partials, SignRequest, secret_json},
     receipt::{Nonce, Receipt},
 };
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
-use reqwest::{Body, Response, header};
+use reqwest::{Response, header};
 use serde::Serialize;
-use std::{convert::Infallible, time::Duration};
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// How long a step may take that the nodes take together. They wait for each other.
@@ -19,17 +18,8 @@ const STEP: Duration = Duration::from_mins(1);
 impl NodeClient {
     /// Hands in one share of a key, or one part of a recovery share, for a step that the nodes take together. The parts can be sent more than once: the node takes an enrolment or a recovery once.
     pub(in crate::client) async fn put_key(&self, path: String, parts: &[Bytes]) -> Result<KeyStatus, Error> {
-        let length: usize = parts.iter().map(Bytes::len).sum();
         let url = self.url(&format!("keys/{path}"));
-        let request = || {
-            let parts = stream::iter(parts.to_vec()).map(Ok::<_, Infallible>);
-            self.http
-                .put(&url)
-                .timeout(STEP)
-                .header(header::CONTENT_TYPE, KEY_MEDIA_TYPE)
-                .header(header::CONTENT_LENGTH, length)
-                .body(Body::wrap_stream(parts))
-        };
+        let request = || with_body(self.http.put(&url).timeout(STEP), KEY_MEDIA_TYPE, parts);
         self.json(self.answer(self.persist(request).await?).await?).await
     }
 
