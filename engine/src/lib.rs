@@ -25,7 +25,7 @@ pub mod client;
 mod ctx;
 mod error;
 pub mod manual;
-mod memory;
+pub mod memory;
 mod mode;
 mod party;
 mod protocol;

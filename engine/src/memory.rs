@@ -1,37 +1,105 @@
 //! Memory that held shares: wiped when it is given back, and used again while it is in the cache.
 //!
 //! A strand allocates vectors of a few sizes over and over. A vector given back here is wiped at once, so one taken
-//! from here is zero without being written a second time.
+//! from here is zero without being written a second time. What is not taken again stays with its thread, up to 128 MiB,
+//! until [`trim`] is called: a server does that every few seconds.
 
 use crate::ring::Ring;
 use bytemuck::Pod;
 use bytes::Bytes;
-use std::{cell::RefCell, collections::VecDeque};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 /// Shorter vectors are left to the allocator.
 const LEAST_WORDS: usize = 256;
 /// What a thread keeps at most, in words: 128 MiB, what a dozen strands record between two checks and use during one.
 const KEPT_WORDS: usize = 128 << 17;
 
+/// Calls of [`trim`] so far.
+static TRIMS: AtomicU64 = AtomicU64::new(0);
+/// Of all threads that have one.
+static CACHES: Mutex<Vec<Weak<Mutex<Cache>>>> = Mutex::new(Vec::new());
+
+thread_local! {
+    static CACHE: Arc<Mutex<Cache>> = {
+        let cache = Arc::default();
+        held(&CACHES).push(Arc::downgrade(&cache));
+        cache
+    };
+}
+
+/// What one thread has given back and not taken again.
 #[derive(Default)]
-struct Kept {
-    free: VecDeque<Vec<u64>>,
+struct Cache {
+    free: VecDeque<Unused>,
     words: usize,
 }
 
-thread_local! {
-    static KEPT: RefCell<Kept> = RefCell::default();
+/// A vector of zeros, and how often [`trim`] had been called when it was given back.
+struct Unused {
+    zeros: Vec<u64>,
+    since: u64,
+}
+
+impl Cache {
+    fn take(&mut self, len: usize) -> Option<Vec<u64>> {
+        let at = self.free.iter().rposition(|v| v.zeros.len() == len)?;
+        self.words -= len;
+        Some(self.free.swap_remove_back(at)?.zeros)
+    }
+
+    fn keep(&mut self, zeros: Vec<u64>) {
+        if zeros.len() > KEPT_WORDS {
+            return;
+        }
+        // Sizes that nobody asks for any more must not take the place of those in use: the longest here goes first.
+        while self.words + zeros.len() > KEPT_WORDS
+            && let Some(oldest) = self.free.pop_front()
+        {
+            self.words -= oldest.zeros.len();
+        }
+        self.words += zeros.len();
+        self.free.push_back(Unused { zeros, since: TRIMS.load(Ordering::Relaxed) });
+    }
+
+    /// Takes out what was given back before so many calls of [`trim`].
+    fn unused_since(&mut self, trims: u64) -> Vec<Unused> {
+        let (gone, stay) = self.free.drain(..).partition::<Vec<_>, _>(|v| v.since < trims);
+        self.free = stay.into();
+        self.words -= gone.iter().map(|v| v.zeros.len()).sum::<usize>();
+        gone
+    }
+}
+
+fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Gives memory back to the allocator that no thread has used since the last call but one, and says how many bytes it was.
+///
+/// For processes that live long: what a burst of large jobs has left behind would otherwise stay, up to 128 MiB for each thread that ran them. Call it
+/// every few seconds, from any thread; memory in use by a protocol that goes on stays where it is.
+pub fn trim() -> usize {
+    let before = TRIMS.fetch_add(1, Ordering::Relaxed);
+    let caches: Vec<_> = {
+        let mut caches = held(&CACHES);
+        caches.retain(|cache| cache.strong_count() > 0);
+        caches.iter().filter_map(Weak::upgrade).collect()
+    };
+    // Freed when the cache is no longer locked: that may take the system a while.
+    let gone = |cache: Arc<Mutex<Cache>>| held(&cache).unused_since(before);
+    caches.into_iter().flat_map(gone).map(|v| size_of_val(v.zeros.as_slice())).sum()
 }
 
 /// `len` zeros.
 pub(crate) fn zeros<T: Pod>(len: usize) -> Vec<T> {
     if size_of::<T>() == size_of::<u64>() && len >= LEAST_WORDS {
-        let found = KEPT.try_with(|kept| {
-            let kept = &mut *kept.borrow_mut();
-            let at = kept.free.iter().rposition(|v| v.len() == len)?;
-            kept.words -= len;
-            kept.free.swap_remove_back(at)
-        });
+        let found = CACHE.try_with(|cache| held(cache).take(len));
         if let Ok(Some(v)) = found
             && let Ok(v) = bytemuck::allocation::try_cast_vec(v)
         {
@@ -55,20 +123,7 @@ pub(crate) fn retire<T: Pod>(mut v: Vec<T>) {
     }
     if let Ok(v) = bytemuck::allocation::try_cast_vec::<T, u64>(v) {
         // While the thread ends, the memory goes back to the allocator.
-        let _ = KEPT.try_with(|kept| {
-            let kept = &mut *kept.borrow_mut();
-            if v.len() > KEPT_WORDS {
-                return;
-            }
-            // Sizes that nobody asks for any more must not take the place of those in use: the longest here goes first.
-            while kept.words + v.len() > KEPT_WORDS
-                && let Some(oldest) = kept.free.pop_front()
-            {
-                kept.words -= oldest.len();
-            }
-            kept.words += v.len();
-            kept.free.push_back(v);
-        });
+        let _ = CACHE.try_with(|cache| held(cache).keep(v));
     }
 }
 
@@ -105,8 +160,34 @@ mod tests {
         assert_eq!(again.as_ptr(), at, "the same memory");
         assert!(again.iter().all(|w| *w == Lanes(0)));
         (0..100).for_each(|_| retire(vec![Lanes::ONES; KEPT_WORDS / 10]));
-        KEPT.with(|k| assert!(k.borrow().words <= KEPT_WORDS));
+        CACHE.with(|cache| assert!(held(cache).words <= KEPT_WORDS));
         retire(vec![Z16(1); 1001]);
         assert_eq!(zeros::<Z16>(1001), vec![Z16(0); 1001]);
+    }
+
+    #[test]
+    fn what_is_not_used_any_more_is_given_back_and_what_is_in_use_stays() {
+        // No other test of this program calls for it.
+        let (hand, ready) = std::sync::mpsc::channel();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let other = std::thread::spawn(move || {
+            retire(vec![Lanes::ONES; 5000]);
+            hand.send(()).expect("the test waits");
+            ended.recv().expect_err("the test is over");
+            CACHE.with(|cache| held(cache).words)
+        });
+        ready.recv().expect("the other thread has given back");
+        retire(vec![Lanes::ONES; 3000]);
+        let words = || CACHE.with(|cache| held(cache).words);
+        trim();
+        assert_eq!(words(), 3000, "it was in use since the call before");
+        let used = zeros::<Lanes>(3000);
+        retire(used);
+        assert!(trim() >= 5000 * size_of::<u64>(), "the other thread's was not used between the two calls");
+        assert_eq!(words(), 3000, "this one was");
+        assert_eq!(trim() % 8, 0);
+        assert_eq!(words(), 0);
+        drop(end);
+        assert_eq!(other.join().expect("ended"), 0);
     }
 }

@@ -1,4 +1,4 @@
-//! What goes by itself when its time is over: ended jobs, outputs, unfinished uploads, tables and keys.
+//! What goes by itself when its time is over: ended jobs, outputs, unfinished uploads, tables and keys; and memory that no job uses any more.
 
 use crate::{
     job::Jobs,
@@ -23,6 +23,7 @@ impl Sweep {
         let mut interval = tokio::time::interval(INTERVAL);
         loop {
             interval.tick().await;
+            trefoil_engine::memory::trim();
             self.jobs.sweep();
             if let Err(error) = self.jobs.erase().await {
                 error!("outputs whose time is over could not be removed from the store: {error}");
