@@ -97,11 +97,12 @@ async fn enrol(
 /// `POST /v1/auth/users/{user}/refresh`: replaces the shares of all templates of a user, with the other nodes.
 async fn refresh(
     State(api): State<Arc<AuthApi>>,
-    Extension(caller): Extension<Caller>,
+    (Extension(caller), Extension(links)): (Extension<Caller>, Extension<Links>),
     Path(user): Path<String>,
     (headers, body): (HeaderMap, Body),
 ) -> Result<Response, Problem> {
     let (owner, user): (_, UserName) = (client(&caller)?.clone(), parse(&user)?);
+    links.are_up()?;
     let spec: RefreshSpec = SPEC.read((&headers, body), &api.limits).await?;
     let templates: Vec<TemplateStatus> = apart(&api, async move |auth| auth.refresh(&owner, user, spec).await).await?;
     Ok(answer(StatusCode::OK, &templates))

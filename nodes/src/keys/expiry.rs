@@ -1,12 +1,7 @@
 //! Keys that are there until a moment that their owner has named.
 
 use super::{ExchangeId, KeyFault, KeyId, KeyName, Keys, stored::Stored};
-use crate::{
-    job::Sha256Hex,
-    pki::ClientName,
-    store::{Space, Store, StoreError},
-    tables::Expiry,
-};
+use crate::{job::Sha256Hex, pki::ClientName, store::Store, tables::Expiry};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeSet,
@@ -56,20 +51,7 @@ impl Due {
     }
 
     async fn read(&self, store: &Store) -> Result<(), KeyFault> {
-        let all = || async {
-            for record in store.list(Space::Keys, "").await? {
-                let Some(id) = KeyId::of_record(&record) else { continue };
-                match Stored::load(store, &id).await {
-                    Ok(stored) => stored.iter().for_each(|stored| self.note(stored)),
-                    // One that cannot be read does not keep the others.
-                    Err(fault @ (KeyFault::Bug(_) | KeyFault::Store(StoreError::Damaged { .. }))) => {
-                        tracing::error!("when {id} expires is not known: {fault}");
-                    }
-                    Err(fault) => return Err(fault),
-                }
-            }
-            Ok(())
-        };
+        let all = || Stored::each(store, |stored| self.note(&stored));
         self.read.get_or_try_init(all).await?;
         Ok(())
     }

@@ -318,21 +318,18 @@ impl Keys {
         .await
     }
 
-    /// All keys of all owners that are in use.
+    /// All keys of all owners that are in use and can be read.
     ///
     /// # Errors
     /// [`KeyFault`] of the store.
     pub async fn all(&self) -> Result<Vec<KeyId>, KeyFault> {
-        let mut all = Vec::new();
-        for record in self.store.list(Space::Keys, "").await? {
-            let Some(id) = KeyId::of_record(&record) else { continue };
-            if Stored::load(&self.store, &id)
-                .await?
-                .is_some_and(|stored| stored.record.current().is_some() && !stored.spec.is_over((self.clock)()))
-            {
-                all.push(id);
+        let (mut all, now) = (Vec::new(), (self.clock)());
+        Stored::each(&self.store, |stored| {
+            if stored.record.current().is_some() && !stored.spec.is_over(now) {
+                all.push(stored.id);
             }
-        }
+        })
+        .await?;
         Ok(all)
     }
 

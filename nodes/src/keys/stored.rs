@@ -40,6 +40,21 @@ impl Stored {
         store.read(move |records| Self::read(records, &id)).await
     }
 
+    /// Takes each key of all owners. One whose record is damaged is told to the operator, and does not keep the others.
+    pub(super) async fn each(store: &Store, mut take: impl FnMut(Self)) -> Result<(), KeyFault> {
+        for record in store.list(Space::Keys, "").await? {
+            let Some(id) = KeyId::of_record(&record) else { continue };
+            match Self::load(store, &id).await {
+                Ok(stored) => stored.into_iter().for_each(&mut take),
+                Err(fault @ (KeyFault::Bug(_) | KeyFault::Store(StoreError::Damaged { .. }))) => {
+                    tracing::error!("{id} is left out of what is done with all keys: {fault}");
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(())
+    }
+
     /// As a transaction has it.
     pub(super) fn read<T: Tables>(records: &Transaction<'_, T>, id: &KeyId) -> Result<Option<Self>, KeyFault> {
         let Some(value) = records.get(Space::Keys, &id.record())? else { return Ok(None) };

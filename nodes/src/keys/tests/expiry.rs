@@ -94,9 +94,10 @@ async fn a_damaged_record_does_not_keep_other_keys() {
     let mut world = World::start().await;
     good(world.enrol(&KeySpec { expires: Some(in_a_day()), ..spec() }, &shares()).await);
     world.restart();
-    world.later.0.store(DAY, Relaxed);
     let damaged = KeyId { owner: name("alice"), name: "another".parse().expect("a name") };
     world.stores[0].put(Space::Keys, damaged.record(), vec![1, 2, 3].into()).await.expect("room");
+    assert_eq!(world.nodes[0].all().await.expect("a store"), [id()], "what is compared with the others");
+    world.later.0.store(DAY, Relaxed);
     assert_eq!(world.nodes[0].erase_expired().await.expect("a store").len(), 1);
 }
 
