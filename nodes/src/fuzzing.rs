@@ -5,6 +5,8 @@ mod bodies;
 mod policy;
 mod rsa;
 
+pub use crate::contain::keep_contained_panics_quiet;
+
 use crate::{
     admin::LogFilter,
     api::Problem,
@@ -38,7 +40,6 @@ use std::{
     fs::{self, OpenOptions},
     io::Write,
     os::unix::fs::OpenOptionsExt,
-    panic,
     path::{Path, PathBuf},
     sync::LazyLock,
 };
@@ -69,18 +70,6 @@ pub const ENTRIES: [Entry; 17] = [
     ("rsa", rsa::form),
     ("record", record),
 ];
-
-/// For fuzzers of what the libraries of Arrow and Parquet read: their panics, which our readers contain, do not end the process.
-/// One that is not contained does, when it comes back to the fuzzer.
-pub fn contained() {
-    let before = panic::take_hook();
-    panic::set_hook(Box::new(move |info| {
-        let theirs = |file: &str| ["/arrow-", "/parquet-"].iter().any(|name| file.contains(name));
-        if !info.location().is_some_and(|at| theirs(at.file())) {
-            before(info);
-        }
-    }));
-}
 
 /// Does what the entry of a name does.
 ///

@@ -11,6 +11,7 @@ pub mod client;
 mod clock;
 pub mod cluster_files;
 pub mod config;
+mod contain;
 pub mod credit;
 pub mod doctor;
 mod error;

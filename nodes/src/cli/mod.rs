@@ -48,7 +48,7 @@ pub use mode::ModeArgs;
 pub use output::{Output, OutputArgs, line};
 pub use target::{ClusterArgs, Target};
 
-use crate::{Error, admin::LogFilter};
+use crate::{Error, admin::LogFilter, contain::keep_contained_panics_quiet};
 use clap::{Parser, Subcommand};
 use signals::Stop;
 use std::{error::Error as _, future::Future, io, io::Write, process::ExitCode, time::Duration};
@@ -173,6 +173,7 @@ impl Command {
 
 /// Runs the program with the arguments of this process.
 pub fn main() -> ExitCode {
+    keep_contained_panics_quiet();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => {

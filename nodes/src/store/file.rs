@@ -7,6 +7,7 @@ use super::{
     identity::{About, identify},
     seal::Sealer,
 };
+use crate::contain::contain;
 use redb::{
     AccessGuard, Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, Table, TableDefinition,
     WriteTransaction, backends::FileBackend,
@@ -14,7 +15,6 @@ use redb::{
 use std::{
     fs::{self, File},
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
 
@@ -54,15 +54,15 @@ impl Embedded {
         let place = Location::File(path.to_owned());
         let file = files::open(path)?;
         let failed = |error: redb::Error| StoreError::of_database(&place, error);
-        let opened = catch_unwind(AssertUnwindSafe(|| {
+        let opened = contain(|| {
             let mut builder = Database::builder();
             // Checked from end to end, because the library trusts a file that was closed in order and may panic on one that was changed since.
             builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
             let file = FileBackend::new(file).map_err(|error| failed(error.into()))?;
             builder.create_with_backend(file).map_err(|error| failed(error.into()))
-        }));
-        let broken = |_| StoreError::Damaged { place: place.clone(), what: "its structure is broken".to_owned() };
-        let database = opened.map_err(broken)??;
+        });
+        let broken = || StoreError::Damaged { place: place.clone(), what: "its structure is broken".to_owned() };
+        let database = opened.ok_or_else(broken)??;
         let transaction = database.begin_write().map_err(|e| failed(e.into()))?;
         let mut about =
             AboutFile { place: &place, table: transaction.open_table(ABOUT).map_err(|e| failed(e.into()))? };

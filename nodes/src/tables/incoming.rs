@@ -1,14 +1,12 @@
 //! A stream of shares as its owner reads it: bytes as they come from a node, which may send anything.
 
 use super::{ShareHeader, share_header::GRAIN};
+use crate::contain::contain;
 use arrow_array::{Array, RecordBatch};
 use arrow_buffer::Buffer;
 use arrow_ipc::reader::StreamDecoder;
 use bytes::Bytes;
-use std::{
-    fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::fmt;
 
 /// Bytes of the schema and of a batch together at most. Batches of nodes have a third of that.
 const MOST: usize = 16 << 20;
@@ -47,8 +45,7 @@ impl Incoming {
         }
         let before = self.rest.len();
         // Arrow's decoder is not made for who wants to break it.
-        let decode = AssertUnwindSafe(|| self.decoder.decode(&mut self.rest));
-        let decoded = catch_unwind(decode).map_err(|_| "what is no Arrow stream".to_owned())?;
+        let decoded = contain(|| self.decoder.decode(&mut self.rest)).ok_or("what is no Arrow stream")?;
         let batch = decoded.map_err(|e| format!("what is no Arrow stream ({e})"))?;
         self.since += before - self.rest.len();
         if self.since > MOST {
