@@ -1,6 +1,9 @@
 //! Schemas and tables: what is read, and what is refused with which words.
 
-use arrow_array::{ArrayRef, Float64Array, Int64Array, ListArray, RecordBatch, StringArray, types::Int64Type};
+use arrow_array::{
+    ArrayRef, Decimal128Array, Float64Array, Int64Array, ListArray, RecordBatch, StringArray, UInt64Array,
+    types::Int64Type,
+};
 use parquet::arrow::ArrowWriter;
 use proptest::prelude::*;
 use std::{
@@ -435,6 +438,33 @@ fn parquet_rows_are_judged_by_the_same_rules() {
     let whole: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, i64::MAX]));
     let message = from_parquet(SMALL, &parquet(vec![("income", whole), ("home", home)])).unwrap_err().to_string();
     assert!(message.contains("row 3, column `income`: 9223372036854776000 is out of range"), "{message}");
+}
+
+/// Customers who are told apart by the last digit alone are not the same one.
+#[test]
+fn keys_of_many_digits_keep_them_all() {
+    let keyed = SMALL.replace("type = \"number\"\nmin = 0\nmax = 1000", "type = \"key\"");
+    let home: ArrayRef = Arc::new(StringArray::from(vec!["OWN", "RENT"]));
+    let with = |keys: ArrayRef| from_parquet(&keyed, &parquet(vec![("income", keys), ("home", Arc::clone(&home))]));
+    let unsigned = with(Arc::new(UInt64Array::from(vec![u64::MAX, u64::MAX - 1]))).unwrap();
+    assert_eq!(unsigned.keys().unwrap(), ["18446744073709551615", "18446744073709551614"]);
+    for (scale, unit) in [(0, 1), (2, 100)] {
+        let ids = vec![12_345_678_901_234_567_890 * unit, 12_345_678_901_234_567_891 * unit];
+        let decimal = Decimal128Array::from(ids).with_precision_and_scale(38, scale).unwrap();
+        let table = with(Arc::new(decimal)).unwrap();
+        assert_eq!(table.keys().unwrap(), ["12345678901234567890", "12345678901234567891"]);
+    }
+    // What a data frame makes of whole numbers beside a missing one.
+    let rounded = with(Arc::new(Float64Array::from(vec![9_007_199_254_740_992.0, 7.0]))).unwrap_err().to_string();
+    assert!(rounded.contains("row 1") && rounded.contains("write keys as whole numbers or as text"), "{rounded}");
+}
+
+#[test]
+fn decimals_are_numbers_as_they_are_written() {
+    let decimal = Decimal128Array::from(vec![1250, 99_999]).with_precision_and_scale(10, 2).unwrap();
+    let home: ArrayRef = Arc::new(StringArray::from(vec!["OWN", "RENT"]));
+    let table = from_parquet(SMALL, &parquet(vec![("income", Arc::new(decimal)), ("home", home)])).unwrap();
+    assert_eq!(numbers(&table, 0), [12.5, 999.99]);
 }
 
 #[test]

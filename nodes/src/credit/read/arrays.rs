@@ -1,7 +1,10 @@
 //! Arrays of Arrow as values, for the file formats that are read into them.
 
 use super::{build::Builder, value::Cell};
-use crate::credit::{TableError, fault::quoted};
+use crate::{
+    contain::contain,
+    credit::{TableError, fault::quoted},
+};
 use arrow_array::{
     Array, RecordBatch,
     cast::AsArray,
@@ -11,7 +14,6 @@ use arrow_array::{
     },
 };
 use arrow_schema::DataType;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The rows that are in memory in the file's own form.
 pub(super) const BATCH: usize = 1024;
@@ -22,10 +24,10 @@ pub(super) fn contained<T>(
     remedy: &str,
     step: impl FnOnce() -> Result<T, String>,
 ) -> Result<T, TableError> {
-    match catch_unwind(AssertUnwindSafe(step)) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(cause)) => Err(builder.file(format!("{remedy}: {cause}"))),
-        Err(_) => Err(builder.file(remedy.to_owned())),
+    match contain(step) {
+        Some(Ok(value)) => Ok(value),
+        Some(Err(cause)) => Err(builder.file(format!("{remedy}: {cause}"))),
+        None => Err(builder.file(remedy.to_owned())),
     }
 }
 
@@ -59,19 +61,20 @@ fn values(array: &dyn Array) -> Option<Vec<Cell<'_>>> {
     Some(match array.data_type() {
         DataType::Float64 => numbers::<Float64Type>(array, Cell::Number),
         DataType::Float32 => numbers::<Float32Type>(array, |v| Cell::Number(shortest(v))),
-        DataType::Int64 => numbers::<Int64Type>(array, Cell::Integer),
+        DataType::Int64 => numbers::<Int64Type>(array, |v| Cell::Integer(v.into())),
         DataType::Int32 => numbers::<Int32Type>(array, |v| Cell::Integer(v.into())),
         DataType::Int16 => numbers::<Int16Type>(array, |v| Cell::Integer(v.into())),
         DataType::Int8 => numbers::<Int8Type>(array, |v| Cell::Integer(v.into())),
-        DataType::UInt64 => {
-            numbers::<UInt64Type>(array, |v| i64::try_from(v).map_or(Cell::Number(v as f64), Cell::Integer))
-        }
+        DataType::UInt64 => numbers::<UInt64Type>(array, |v| Cell::Integer(v.into())),
         DataType::UInt32 => numbers::<UInt32Type>(array, |v| Cell::Integer(v.into())),
         DataType::UInt16 => numbers::<UInt16Type>(array, |v| Cell::Integer(v.into())),
         DataType::UInt8 => numbers::<UInt8Type>(array, |v| Cell::Integer(v.into())),
         &DataType::Decimal128(_, scale) => {
             let unit = 10f64.powi(scale.into());
-            numbers::<Decimal128Type>(array, |v| Cell::Number(v as f64 / unit))
+            let whole = u32::try_from(scale).ok().and_then(|scale| 10i128.checked_pow(scale));
+            // Keys of customers are often whole numbers of more digits than a double has.
+            let exact = |v| whole.filter(|whole| v % whole == 0).map(|whole| Cell::Integer(v / whole));
+            numbers::<Decimal128Type>(array, |v| exact(v).unwrap_or(Cell::Number(v as f64 / unit)))
         }
         DataType::Boolean => array.as_boolean_opt()?.iter().map(|v| Cell::Boolean(v.unwrap_or_default())).collect(),
         DataType::Utf8 => array.as_string_opt::<i32>()?.iter().map(text).collect(),

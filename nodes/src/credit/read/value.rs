@@ -5,6 +5,9 @@ use crate::credit::{Column, Kind, Outside, Schema, fault::quoted};
 /// The longest key of a customer, in bytes.
 const MAX_KEY: usize = 256;
 
+/// From here on whole numbers can be the same double: 2^53.
+const INDISTINCT: f64 = 9_007_199_254_740_992.0;
+
 /// What to do if a text is how a file writes that there is no value.
 const MARKER: &str = "; if it stands for a missing value, put it in `missing_markers` of the schema";
 
@@ -20,8 +23,8 @@ pub(in crate::credit) enum Cell<'a> {
     Text(&'a str),
     /// A number.
     Number(f64),
-    /// A whole number.
-    Integer(i64),
+    /// A whole number, of any type that files have.
+    Integer(i128),
     /// A truth value.
     Boolean(bool),
 }
@@ -158,6 +161,13 @@ fn is_usual_marker(text: &str) -> bool {
 
 fn key(cell: Cell<'_>) -> Parsed {
     let own = text(cell);
+    if let Cell::Number(value) = cell
+        && value.abs() >= INDISTINCT
+    {
+        return Parsed::Wrong(format!(
+            "the key {own} is a floating-point number, and at this size others may have been rounded to the same; write keys as whole numbers or as text"
+        ));
+    }
     if own.len() > MAX_KEY {
         return Parsed::Wrong(format!("the key has {} bytes; use keys of at most {MAX_KEY}", own.len()));
     }
