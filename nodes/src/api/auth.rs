@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     auth::{
-        AUTH_MEDIA_TYPE, Answer, Auth, AuthFault, CredentialSpec, CredentialStatus, EnrolSpec, Found, LoginSpec,
+        self, AUTH_MEDIA_TYPE, Answer, Auth, AuthFault, CredentialSpec, CredentialStatus, EnrolSpec, Found, LoginSpec,
         RefreshSpec, SearchSpec, TemplateKind, TemplateName, TemplateStatus, UserName, UserStatus,
     },
     job::{FailureKind, Intake, JobId, Limits, MAX_SPEC_BYTES, NotAJobId, read_spec},
@@ -217,8 +217,9 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T, AuthFault>> + Send + 'static,
 {
-    let task = tokio::spawn(work(api.auth.clone()));
-    let done = task.await.map_err(|e| ProblemKind::Internal.because(format!("{e}; please report this")))?;
+    let done = auth::apart(work(api.auth.clone()))
+        .await
+        .map_err(|e| ProblemKind::Internal.because(format!("{e}; please report this")))?;
     Ok(done?)
 }
 

@@ -8,6 +8,7 @@
 //!
 //! Everything belongs to the client that has stored it, its *owner*: an identity provider or relying party. Others do not see it; an owner may name the devices that log in.
 
+mod asker;
 mod bounds;
 mod credentials;
 mod erasure;
@@ -27,6 +28,7 @@ mod tests;
 mod tokens;
 mod vote;
 
+pub(crate) use asker::apart;
 pub use bounds::Bounds;
 pub use credentials::{Backing, CredentialSpec, CredentialStatus, Verification};
 pub use erasure::{Asked, Erased, Erasure};

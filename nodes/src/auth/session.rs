@@ -2,6 +2,7 @@
 
 use super::{
     Auth, AuthFault, Matching, TemplateKind, TemplateStatus,
+    asker::meet,
     gallery::{Checked, New, UserKey},
     vote::{Ballot, Common, common},
 };
@@ -73,7 +74,7 @@ impl Auth {
         task: Task,
     ) -> Result<Done, AuthFault> {
         let all = async {
-            let mut session = self.sessions.join(id.session(), digest).await?;
+            let mut session = meet(self.sessions.join(id.session(), digest)).await?;
             let result = self.attend(id, &mut *session, key, task).await;
             let failure = match &result {
                 Err(fault) => Some(fault.as_failure()),
