@@ -51,7 +51,11 @@ impl Due {
     }
 
     async fn read(&self, store: &Store) -> Result<(), KeyFault> {
-        let all = || Stored::each(store, |stored| self.note(&stored));
+        let note = |id, stored: Result<Stored, KeyFault>| match stored {
+            Ok(stored) => self.note(&stored),
+            Err(fault) => tracing::error!("when {id} expires is not known: {fault}"),
+        };
+        let all = || Stored::each(store, "", note);
         self.read.get_or_try_init(all).await?;
         Ok(())
     }

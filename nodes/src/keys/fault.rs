@@ -80,3 +80,10 @@ pub enum KeyFault {
     #[error("internal error: {0}; please report this")]
     Bug(String),
 }
+
+impl KeyFault {
+    /// Whether it is of one record, which cannot be read: others can.
+    pub(super) fn is_of_record(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Record { .. } | StoreError::WrongKey { .. }))
+    }
+}

@@ -23,7 +23,7 @@ pub use fault::KeyFault;
 pub use limit::Rate;
 pub use receipt::Deletion;
 pub use recovery::{Claim, IssueRequest, RecoverySpec, RoleName};
-pub use service::{Keys, KeysConfig, Signed};
+pub use service::{Keys, KeysConfig, KeysHere, Signed};
 pub use spec::{
     Enrolment, ExchangeId, HashName, KEY_MEDIA_TYPE, KeyId, KeyName, KeySpec, KeyStatus, KeyUse, MAX_SIGNERS, Partials,
     SignRequest, encode_secret,

@@ -60,6 +60,15 @@ pub struct KeysConfig<'a> {
     pub clock: Clock,
 }
 
+/// The keys of all owners that a node has.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub struct KeysHere {
+    /// Those in use.
+    pub in_use: Vec<KeyId>,
+    /// Those whose records cannot be read.
+    pub damaged: Vec<KeyId>,
+}
+
 /// The keys of one node.
 pub struct Keys {
     me: Party,
@@ -263,15 +272,13 @@ impl Keys {
     /// [`KeyFault::Store`].
     pub async fn list(&self, owner: &ClientName) -> Result<Vec<KeyStatus>, KeyFault> {
         let mut keys = Vec::new();
-        for record in self.store.list(Space::Keys, prefix(owner)).await? {
-            let Some(id) = KeyId::of_record(&record) else { continue };
-            if let Some(stored) = Stored::load(&self.store, &id).await?
-                && (stored.record.current().is_some() || stored.unsettled())
-            {
-                keys.push(stored.status()?);
-            }
-        }
-        Ok(keys)
+        let take = |id, stored: Result<Stored, KeyFault>| match stored {
+            Ok(stored) if stored.record.current().is_some() || stored.unsettled() => keys.push(stored.status()),
+            Ok(_) => {}
+            Err(fault) => tracing::error!("{id} is left out of a list: {fault}"),
+        };
+        Stored::each(&self.store, prefix(owner), take).await?;
+        keys.into_iter().collect()
     }
 
     /// Erases a key of the caller at this node; if an enrolment is given, only if it is of that one. Goes on if it is dropped. Repeated with the same nonce it gives the same receipt, for [`KEPT`](crate::receipt::KEPT), whatever is there by then.
@@ -318,19 +325,22 @@ impl Keys {
         .await
     }
 
-    /// All keys of all owners that are in use and can be read.
+    /// All keys of all owners.
     ///
     /// # Errors
     /// [`KeyFault`] of the store.
-    pub async fn all(&self) -> Result<Vec<KeyId>, KeyFault> {
-        let (mut all, now) = (Vec::new(), (self.clock)());
-        Stored::each(&self.store, |stored| {
-            if stored.record.current().is_some() && !stored.spec.is_over(now) {
-                all.push(stored.id);
+    pub async fn all(&self) -> Result<KeysHere, KeyFault> {
+        let (mut here, now) = (KeysHere::default(), (self.clock)());
+        let take = |id, stored: Result<Stored, KeyFault>| match stored {
+            Ok(stored) if stored.record.current().is_some() && !stored.spec.is_over(now) => here.in_use.push(id),
+            Ok(_) => {}
+            Err(fault) => {
+                tracing::error!("{id}: {fault}");
+                here.damaged.push(id);
             }
-        })
-        .await?;
-        Ok(all)
+        };
+        Stored::each(&self.store, "", take).await?;
+        Ok(here)
     }
 
     /// What a node that has lost its share of a key gets of this one: the component that both held, and what is public.
@@ -341,14 +351,17 @@ impl Keys {
         self.load(id).await?.part_for(lost)
     }
 
-    /// Puts this node's share of a key together out of what both others have told of it, unless it is there. Whether it fits is found at the next refresh.
+    /// Puts this node's share of a key together out of what both others have told of it, unless one is there that can be read. Whether it fits is found at the next refresh.
     ///
     /// # Errors
     /// [`KeyFault`]: they have told of different keys or epochs.
     pub async fn rebuild(&self, id: &KeyId, next: &[u8], prev: &[u8]) -> Result<(), KeyFault> {
         let _step = self.step(id).await;
-        if Stored::load(&self.store, id).await?.is_some_and(|stored| stored.record.current().is_some()) {
-            return Ok(());
+        match Stored::load(&self.store, id).await {
+            Ok(Some(stored)) if stored.record.current().is_some() => return Ok(()),
+            Err(fault) if !fault.is_of_record() => return Err(fault),
+            // What cannot be read is replaced.
+            Ok(_) | Err(_) => {}
         }
         let stored = Stored::rebuilt((id, self.me), next, prev)?;
         self.save(&stored).await

@@ -40,15 +40,18 @@ impl Stored {
         store.read(move |records| Self::read(records, &id)).await
     }
 
-    /// Takes each key of all owners. One whose record is damaged is told to the operator, and does not keep the others.
-    pub(super) async fn each(store: &Store, mut take: impl FnMut(Self)) -> Result<(), KeyFault> {
-        for record in store.list(Space::Keys, "").await? {
+    /// Takes each key whose record's name begins so, or the fault of its record: one that is damaged does not keep the others.
+    pub(super) async fn each(
+        store: &Store,
+        prefix: impl Into<Vec<u8>>,
+        mut take: impl FnMut(KeyId, Result<Self, KeyFault>),
+    ) -> Result<(), KeyFault> {
+        for record in store.list(Space::Keys, prefix).await? {
             let Some(id) = KeyId::of_record(&record) else { continue };
             match Self::load(store, &id).await {
-                Ok(stored) => stored.into_iter().for_each(&mut take),
-                Err(fault @ (KeyFault::Bug(_) | KeyFault::Store(StoreError::Damaged { .. }))) => {
-                    tracing::error!("{id} is left out of what is done with all keys: {fault}");
-                }
+                Ok(None) => {}
+                Ok(Some(stored)) => take(id, Ok(stored)),
+                Err(fault) if fault.is_of_record() => take(id, Err(fault)),
                 Err(fault) => return Err(fault),
             }
         }
@@ -58,8 +61,8 @@ impl Stored {
     /// As a transaction has it.
     pub(super) fn read<T: Tables>(records: &Transaction<'_, T>, id: &KeyId) -> Result<Option<Self>, KeyFault> {
         let Some(value) = records.get(Space::Keys, &id.record())? else { return Ok(None) };
-        let damaged = || KeyFault::Bug(format!("the record of {id} in the store is not in its form"));
-        Self::decode(id, &value).ok_or_else(damaged).map(Some)
+        let damaged = || records.damaged(format!("the record of {id} is not in its form"));
+        Ok(Some(Self::decode(id, &value).ok_or_else(damaged)?))
     }
 
     /// Writes it, and returns when it is on the disk.

@@ -46,7 +46,7 @@ pub enum StoreError {
         /// Its format.
         format: u8,
     },
-    /// The file, or a record in it, is not as this node wrote it. The operator acts.
+    /// The file is not as this node wrote it. The operator acts.
     #[error(
         "{place} is damaged or was changed: {what}; check the disk, and restore a backup, or {} to begin with an empty one",
         place.begun_anew()
@@ -55,6 +55,17 @@ pub enum StoreError {
         /// Where it is.
         place: Location,
         /// What is wrong with it.
+        what: String,
+    },
+    /// A record is not as this node wrote it, and the others may be. The operator acts.
+    #[error(
+        "{place} is damaged or was changed: {what}; check the disk, and restore a backup, or {}: `trefoil store rebuild` gives a node again what the two others have too",
+        place.begun_anew()
+    )]
+    Record {
+        /// Where the store is.
+        place: Location,
+        /// Which record, and what is wrong with it.
         what: String,
     },
     /// Another process has the file open. The operator acts.
@@ -145,6 +156,7 @@ impl StoreError {
             | Self::Format { .. }
             | Self::Exposed { .. } => Exit::Usage,
             Self::Damaged { .. }
+            | Self::Record { .. }
             | Self::Busy { .. }
             | Self::Full { .. }
             | Self::System { .. }

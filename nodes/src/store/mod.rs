@@ -291,7 +291,7 @@ impl Store {
 
     /// A record that opens and is not what the program wrote.
     pub(crate) fn damaged(&self, what: String) -> StoreError {
-        StoreError::Damaged { place: self.0.place.clone(), what }
+        StoreError::Record { place: self.0.place.clone(), what }
     }
 
     async fn blocking<T, E>(&self, work: impl FnOnce(&Inner) -> Result<T, E> + Send + 'static) -> Result<T, E>

@@ -73,7 +73,7 @@ impl Sealer {
     pub(super) fn open(&self, space: &str, name: &[u8], record: &[u8]) -> Result<Value, StoreError> {
         let damaged = |fault: &str| {
             let what = format!("the record {space}/{} {fault}", name.escape_ascii());
-            StoreError::Damaged { place: self.place.clone(), what }
+            StoreError::Record { place: self.place.clone(), what }
         };
         let Some((header, sealed)) = record.split_at_checked(HEADER) else { return Err(damaged("is too short")) };
         if header[0] != VERSION {

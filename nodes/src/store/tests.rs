@@ -279,7 +279,7 @@ async fn exchange_is_found_out(kind: Kind) {
     let store = home.open().await.expect("its structure is whole");
     for name in ["bob", "carol", "short"] {
         let damaged = store.get(Space::Keys, name).await.expect_err("not its own");
-        assert!(matches!(damaged, StoreError::Damaged { .. }), "{damaged}");
+        assert!(matches!(damaged, StoreError::Record { .. }), "{damaged}");
         assert!(damaged.to_string().contains(&format!("keys/{name}")), "{damaged}");
     }
     assert_eq!(store.get(Space::Keys, "alice").await.expect("readable"), Some(value("hers")));

@@ -27,6 +27,11 @@ impl<T: Tables> Transaction<'_, T> {
         sealed.map(|sealed| self.inner.sealer.open(space.name(), name, &sealed)).transpose()
     }
 
+    /// A record that opens and is not what the program wrote.
+    pub(crate) fn damaged(&self, what: String) -> StoreError {
+        StoreError::Record { place: self.inner.place.clone(), what }
+    }
+
     /// The names in a space that begin with a prefix, in order.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     auth::user_of_shares,
     job::{JobId, KeptOutputs, Sha256Hex},
-    keys::KeyId,
+    keys::{KeyId, KeysHere},
     pki::ClientName,
     store::Space,
     tables::{Epoch, StoredTable, TableKey, TableName, TableStore},
@@ -36,6 +36,9 @@ pub(super) struct Inventory {
     /// Names of records.
     pub(super) templates: Vec<String>,
     pub(super) keys: Vec<KeyId>,
+    /// Keys whose records cannot be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) damaged: Vec<KeyId>,
 }
 
 /// A table at a node.
@@ -78,7 +81,7 @@ pub(super) enum Settlement {
 
 impl Inventory {
     /// What there is here. With it how many jobs have outputs of one component, as the version before wrote them.
-    pub(super) async fn take(here: Holdings<'_>, keys: Vec<KeyId>) -> Result<(Self, usize), Broken> {
+    pub(super) async fn take(here: Holdings<'_>, keys: KeysHere) -> Result<(Self, usize), Broken> {
         let templates = here.store.list(Space::Templates, SHARES).await.map_err(|e| Broken::Own(e.to_string()))?;
         let templates = templates.into_iter().filter_map(|name| String::from_utf8(name).ok());
         let templates = templates.filter(|name| is_of_shares(name)).collect();
@@ -95,7 +98,8 @@ impl Inventory {
             OutputsAt { job, sha256, epoch, pending }
         });
         let tables = all.iter().map(TableAt::of).collect();
-        Ok((Self { tables, outputs: outputs.collect(), templates, keys }, halves.len()))
+        let KeysHere { in_use: keys, damaged } = keys;
+        Ok((Self { tables, outputs: outputs.collect(), templates, keys, damaged }, halves.len()))
     }
 
     /// What each of the nodes has.

@@ -23,8 +23,19 @@ pub(super) fn missing(all: &[Inventory; 3], lost: Option<Party>) -> There {
     let (tables, mut findings) = lost.map_or_else(|| tables(all, of), |lost| tables_for(all, lost));
     let (templates, more) = names(all.each_ref().map(|x| &x.templates[..]), of, |name| items::about_template(name).0);
     findings.extend(more);
-    let (keys, more) = names(all.each_ref().map(|x| &x.keys[..]), of, ToString::to_string);
+    // A damaged key is one that a node has, and no step that was interrupted.
+    let here = all.each_ref().map(|x| [&x.keys[..], &x.damaged].concat());
+    let (mut keys, more) = names(here.each_ref().map(|keys| &keys[..]), of, ToString::to_string);
     findings.extend(more);
+    for party in of {
+        let damaged = &all[party.index()].damaged;
+        keys.retain(|id| !damaged.contains(id));
+        let cause = format!(
+            "its record at {party} is damaged, and the log of {party} says how; check the disk, then have the others give it again: `trefoil store rebuild --node {}`",
+            party.index()
+        );
+        findings.extend(damaged.iter().map(|id| Finding::new(id, cause.clone())));
+    }
     There { tables, templates, keys, findings }
 }
 
@@ -41,6 +52,21 @@ mod tests {
     fn with(keys: &[&str]) -> Inventory {
         let id = |name: &&str| KeyId { owner: "bank".parse().expect("a name"), name: name.parse().expect("a name") };
         Inventory { keys: keys.iter().map(id).collect(), ..Inventory::default() }
+    }
+
+    #[test]
+    fn a_damaged_key_is_left_alone_until_it_is_given_again() {
+        let damaged = Inventory { damaged: with(&["b"]).keys, ..with(&["a"]) };
+        let all = [with(&["a", "b"]), damaged, with(&["a", "b"])];
+        let kept = missing(&all, None);
+        let [finding] = kept.findings.try_into().expect("one");
+        assert_eq!((finding.what.as_str(), kept.keys.len()), ("key `b` of bank", 1));
+        assert!(finding.cause.contains("record at P1 is damaged"), "{}", finding.cause);
+        // Whoever has lost it gets it; nobody gets it of whom it is damaged.
+        let rebuilt = missing(&all, Some(Party::P1));
+        assert_eq!((rebuilt.findings, rebuilt.keys.len()), (Vec::new(), 2));
+        let other = missing(&all, Some(Party::P2));
+        assert_eq!((other.findings.len(), other.keys.len()), (1, 1));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     auth::{Auth, RefreshSpec, user_of_shares},
     job::{Failure, FailureKind, JobId, Jobs, Journal, Session, Sessions, failure},
-    keys::{KeyFault, KeyId, Keys},
+    keys::{KeyFault, KeyId, Keys, KeysHere},
     store::Store,
     tables::{TableStore, UploadId},
     trace,
@@ -281,7 +281,7 @@ impl Upkeep {
         let items = self.items(talk, &mut common).await?;
         let found = compare(talk, &self.config.store, &items).await?;
         let forgetting = async {
-            let (mine, _) = Inventory::take(self.holdings(), Vec::new()).await?;
+            let (mine, _) = Inventory::take(self.holdings(), KeysHere::default()).await?;
             items::forget_others(&self.config.store, &mine).await
         };
         talk.working(forgetting).await??;

@@ -13,6 +13,7 @@ use crate::{
         Admission, DoneJob, Job, JobCost, JobId, Jobs, Limits, ModeSpec, OutputStore, OutputTerms, Outputs, Records,
         RetainSpec, Terms,
     },
+    keys::KeysHere,
     pki::ClientName,
     store::{
         Space, Store,
@@ -143,7 +144,7 @@ async fn refreshed(disks: &[Disk; 3], session: u8) -> [Result<Vec<Finding>, Brok
             let link = seat.open(SessionId([session; 16]), path()).await?;
             let mut talk = Talk::new(me, link);
             let here = disk.holdings();
-            let (mine, _) = Inventory::take(here, Vec::new()).await?;
+            let (mine, _) = Inventory::take(here, KeysHere::default()).await?;
             let all = mine.share(&mut talk).await?;
             let (at, mut findings) = tables(&all, &Party::ALL);
             let at = at.into_iter().map(|(_, at)| at.into_iter().map(ShareAt::Table).collect());

@@ -2,9 +2,10 @@
 
 use super::*;
 use trefoil_nodes::{
-    config::{AUDIT, STORE},
+    config::{AUDIT, NodeConfig, STORE},
     local::{LocalUser, Seen},
     status::ComparisonStatus,
+    store::{Space, Store, Whose},
     upkeep::{Task, Unwitnessed, UpkeepReport, UpkeepSettings, UpkeepSpec},
 };
 
@@ -181,6 +182,37 @@ async fn shares_that_do_not_fit_are_found_and_those_never_compared_are_not_taken
     job.wait().await.expect("done");
     let outcome = kept.world.client("auditor").job(id).await.expect("there").outcome().await.expect("done");
     assert_eq!(outcome.z64(0).expect("sums"), expected([&second, &numbers(0, 1)], |x| x));
+    kept.world.cluster.shutdown().await;
+}
+
+/// All nodes say which has it and what to do, go on with the rest, and put it right where it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_key_is_found_and_given_again() {
+    let mut kept = kept().await;
+    kept.sound(Task::Compare, None).await;
+    kept.world.cluster.kill(Party::P1).await;
+    let config = NodeConfig::load(&kept.world.cluster.files().node(Party::P1)).expect("a configuration");
+    let whose = Whose { cluster: config.cluster.id(), party: Party::P1 };
+    let store = Store::open(&config.store, whose).await.expect("the node has ended");
+    let records = store.list(Space::Keys, "").await.expect("readable");
+    assert_eq!(records.len(), 1);
+    store.put(Space::Keys, records[0].clone(), b"no key".to_vec().into()).await.expect("room");
+    drop(store);
+    let options = kept.world.options.clone();
+    kept.world.cluster.restart(Party::P1, &options).await.expect("it starts");
+
+    for task in [Task::Compare, Task::Refresh] {
+        for report in kept.upkeep(task, None).await {
+            let [finding] = report.findings.as_slice() else { panic!("{task}: {report:?}") };
+            let told = ["record at P1 is damaged", "`trefoil store rebuild --node 1`"];
+            assert!(told.iter().all(|text| finding.cause.contains(text)), "{task}: {finding:?}");
+            assert_eq!((report.tables, report.templates), (1, 1), "{task}: {report:?}");
+        }
+    }
+    let rebuilt = kept.sound(Task::Rebuild, Some(1)).await;
+    assert!(rebuilt.iter().all(|report| (report.tables, report.templates, report.keys) == (0, 0, 1)), "{rebuilt:?}");
+    kept.sound(Task::Refresh, None).await;
+    kept.computes().await;
     kept.world.cluster.shutdown().await;
 }
 

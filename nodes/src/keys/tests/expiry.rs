@@ -40,7 +40,7 @@ async fn a_key_is_there_until_its_moment_and_gone_after_it() {
         assert!(refused.iter().all(over), "{refused:?}");
         // Strangers learn nothing of it.
         assert!(matches!(node.get(&mallory, &id()).await, Err(KeyFault::Withheld(_))));
-        assert_eq!(node.all().await.expect("a store"), []);
+        assert_eq!(node.all().await.expect("a store"), KeysHere::default());
         let gone = node.erase_expired().await.expect("a store");
         let [erased] = gone.as_slice() else { panic!("one key: {gone:?}") };
         assert_eq!((erased.enrolment, erased.expired), (spec.enrolment, Some(expires)));
@@ -96,7 +96,9 @@ async fn a_damaged_record_does_not_keep_other_keys() {
     world.restart();
     let damaged = KeyId { owner: name("alice"), name: "another".parse().expect("a name") };
     world.stores[0].put(Space::Keys, damaged.record(), vec![1, 2, 3].into()).await.expect("room");
-    assert_eq!(world.nodes[0].all().await.expect("a store"), [id()], "what is compared with the others");
+    let here = world.nodes[0].all().await.expect("a store");
+    assert_eq!((here.in_use, here.damaged), (vec![id()], vec![damaged]));
+    assert_eq!(world.nodes[0].list(&name("alice")).await.expect("a store").len(), 1);
     world.later.0.store(DAY, Relaxed);
     assert_eq!(world.nodes[0].erase_expired().await.expect("a store").len(), 1);
 }

@@ -278,6 +278,6 @@ async fn lacking_a_part(kind: &Kind) {
         drop(store);
         let store = home.open().await.expect("the same store");
         let error = TableStore::open(Limits::default(), store).await.expect_err("damaged");
-        assert!(matches!(error, StoreError::Damaged { .. }) && error.to_string().contains(fault), "{error}");
+        assert!(matches!(error, StoreError::Record { .. }) && error.to_string().contains(fault), "{error}");
     }
 }
