@@ -10,6 +10,9 @@ mod guide;
 mod image;
 #[path = "deploy/openmetrics.rs"]
 mod openmetrics;
+#[cfg(feature = "otlp")]
+#[path = "deploy/traces.rs"]
+mod traces;
 #[path = "deploy/up.rs"]
 mod up;
 

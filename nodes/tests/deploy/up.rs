@@ -17,18 +17,18 @@ use trefoil_nodes::{
     local::{LocalCluster, LocalOptions},
 };
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_trefoil");
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_trefoil");
 const DEADLINE: Duration = Duration::from_mins(1);
 
 /// A running `trefoil up`, killed if the test fails.
-struct Up {
+pub struct Up {
     process: Child,
     nodes: [Pid; 3],
     cluster: PathBuf,
 }
 
 impl Up {
-    fn start(dir: &Path) -> Self {
+    pub fn start(dir: &Path) -> Self {
         let mut process = Command::new(PROGRAM)
             .args(["up", "--json", "--log", "info", "--dir"])
             .arg(dir)
@@ -50,12 +50,12 @@ impl Up {
         Self { process, nodes: [0, 1, 2].map(pid), cluster }
     }
 
-    fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.process.id().try_into().expect("a pid")), signal).expect("it runs");
     }
 
     /// Waits for the end of the program: how it ended, and its log.
-    fn end(mut self) -> (ExitStatus, String) {
+    pub fn end(mut self) -> (ExitStatus, String) {
         let mut log = String::new();
         self.process.stderr.take().expect("piped").read_to_string(&mut log).expect("UTF-8");
         (self.process.wait().expect("ended"), log)
