@@ -1,6 +1,6 @@
 //! Whether whoever has asked for a session still waits for it.
 
-use crate::job::{Failure, FailureKind};
+use crate::job::{Failure, FailureKind, Session};
 use std::future::Future;
 use tokio::{sync::watch, task::JoinError};
 
@@ -9,7 +9,7 @@ tokio::task_local! {
 }
 
 /// Takes a step in a task of its own: it goes on if nobody waits for it any more, or it would be cut off in the middle of a write. A session that the others
-/// have not come to yet is given up then.
+/// have not come to yet [ends](meet) then.
 ///
 /// # Errors
 /// [`JoinError`], if the step panics.
@@ -20,17 +20,29 @@ pub(crate) async fn apart<T: Send + 'static>(step: impl Future<Output = T> + Sen
     done
 }
 
-/// Meets the others, unless whoever has asked goes away before all have come: nothing has begun then. Otherwise a user whose login has met with a lost
-/// node could not log in again before the time to come to it is over.
-pub(super) async fn meet<T>(joining: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+/// Meets the others, unless whoever has asked goes away before all have come: then nothing is computed any more, even if they come. `released` is called at once, so
+/// that a user whose login has met with a lost node can log in again before the time to come to it is over.
+///
+/// The meeting itself goes on to its end and is taken back in order: no node is left to wait for this one, and the client's place at this node is not free
+/// for as many other sessions.
+pub(super) async fn meet<F>(joining: F, released: impl FnOnce()) -> F::Output
+where
+    F: Future<Output = Result<Box<dyn Session>, Failure>>,
+{
     let Ok(mut asked) = ASKED.try_with(Clone::clone) else { return joining.await };
+    let mut joining = std::pin::pin!(joining);
     tokio::select! {
         biased;
-        joined = joining => joined,
+        joined = &mut joining => joined,
         // Nothing is ever sent.
         _ = asked.changed() => {
+            released();
             let cause = "whoever has asked for it went away before all nodes had come";
-            Err(Failure::new(FailureKind::Cancelled, cause))
+            let failure = Failure::new(FailureKind::Cancelled, cause);
+            if let Ok(session) = joining.await {
+                session.end(Some(&failure));
+            }
+            Err(failure)
         }
     }
 }
@@ -38,36 +50,66 @@ pub(super) async fn meet<T>(joining: impl Future<Output = Result<T, Failure>>) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use crate::job::Seat;
+    use std::{sync::Arc, time::Duration};
     use tokio::sync::oneshot;
+    use trefoil_engine::{Error, transport::Transport};
 
     const SOON: Duration = Duration::from_mins(1);
 
-    #[tokio::test]
-    async fn who_goes_away_before_the_others_have_come_is_not_waited_for_and_afterwards_all_goes_on() {
-        // The others never come.
-        let (ended, end) = oneshot::channel();
-        let waiting = apart(async {
-            let met = meet(std::future::pending::<Result<(), Failure>>()).await;
-            ended.send(met).expect("the test waits");
-        });
-        tokio::time::timeout(Duration::from_millis(20), waiting).await.expect_err("the others do not come");
-        let failure = tokio::time::timeout(SOON, end).await.expect("soon").expect("sent").expect_err("given up");
-        assert_eq!(failure.kind, FailureKind::Cancelled);
+    /// Tells how it has ended.
+    struct Met(oneshot::Sender<Option<Failure>>);
 
-        // They have come, and then the client goes.
-        let ((gone, left), (ended, end)) = (oneshot::channel::<()>(), oneshot::channel());
+    impl Session for Met {
+        fn seat(&mut self) -> Result<Seat, Error> {
+            Err(Error::Poisoned)
+        }
+
+        fn network(&self) -> Arc<dyn Transport> {
+            unreachable!("nothing is computed here")
+        }
+
+        fn end(self: Box<Self>, failure: Option<&Failure>) {
+            self.0.send(failure.cloned()).expect("the test waits");
+        }
+    }
+
+    async fn soon<T>(what: impl Future<Output = T>) -> T {
+        tokio::time::timeout(SOON, what).await.expect("soon")
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_before_the_others_have_come_is_not_served_when_they_do() {
+        let ((come, coming), (ended, end)) = (oneshot::channel(), oneshot::channel());
+        let ((release, released), (done, result)) = (oneshot::channel(), oneshot::channel());
         let waiting = apart(async {
-            meet(std::future::ready(Ok(()))).await.expect("they are there");
+            let joining = async { Ok(coming.await.expect("they come")) };
+            let met = meet(joining, || release.send(()).expect("the test waits")).await;
+            done.send(met.map(|_| ())).expect("the test waits");
+        });
+        tokio::time::timeout(Duration::from_millis(20), waiting).await.expect_err("the others have not come");
+        soon(released).await.expect("at once");
+        let session: Box<dyn Session> = Box::new(Met(ended));
+        assert!(come.send(session).is_ok());
+        let told = soon(end).await.expect("the session is ended").expect("as a failure");
+        let failure = soon(result).await.expect("it has an end").expect_err("given up");
+        assert_eq!((failure.kind, told.kind), (FailureKind::Cancelled, FailureKind::Cancelled));
+    }
+
+    #[tokio::test]
+    async fn what_has_begun_goes_on() {
+        let ((gone, left), (done, result)) = (oneshot::channel::<()>(), oneshot::channel());
+        let session: Box<dyn Session> = Box::new(Met(oneshot::channel().0));
+        let waiting = apart(async {
+            let met = meet(std::future::ready(Ok(session)), || panic!("they are there")).await;
             left.await.expect_err("the client has gone");
-            ended.send("written").expect("the test waits");
+            done.send(met.is_ok()).expect("the test waits");
         });
         tokio::time::timeout(Duration::from_millis(20), waiting).await.expect_err("it goes on");
         drop(gone);
-        assert_eq!(tokio::time::timeout(SOON, end).await.expect("soon"), Ok("written"));
-
+        assert!(soon(result).await.expect("it has an end"));
         // Nobody is there who could go away.
-        assert_eq!(meet(std::future::ready(Ok(7))).await.expect("they are there"), 7);
-        assert_eq!(apart(async { meet(std::future::ready(Ok(8))).await.expect("there") }).await.expect("no panic"), 8);
+        let session: Box<dyn Session> = Box::new(Met(oneshot::channel().0));
+        assert!(meet(std::future::ready(Ok(session)), || panic!("they are there")).await.is_ok());
     }
 }

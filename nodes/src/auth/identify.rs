@@ -2,7 +2,6 @@
 
 use super::{
     Auth, AuthFault, Matching, TemplateKind, TemplateStatus, UserName,
-    asker::meet,
     gallery::{Checked, Gallery, UserKey, all_users, user_of},
     guard::Busy,
     records::read,
@@ -139,7 +138,7 @@ impl Auth {
         Searched::of(held.in_use(), Vec::new())?;
         let agreed = digest("search", &(id, owner, &spec));
         let all = async {
-            let mut session = meet(self.sessions.join(id.session(), agreed)).await?;
+            let mut session = self.sessions.join(id.session(), agreed).await?;
             let result = self.search(id, &mut *session, (held, spec.unsettled), probe).await;
             let failure = result.as_ref().err().map(AuthFault::as_failure);
             session.end(failure.as_ref());

@@ -4,6 +4,7 @@ use super::{
     Auth, AuthFault, Matching, TemplateKind, TemplateStatus,
     asker::meet,
     gallery::{Checked, New, UserKey},
+    guard::Place,
     vote::{Ballot, Common, common},
 };
 use crate::{
@@ -66,15 +67,15 @@ struct Chosen {
 impl Auth {
     /// Runs a session of the three nodes about the templates of a user.
     ///
-    /// Not cancel safe: run it in a task of its own.
+    /// Not cancel safe: run it in a task of its own. The user's place is given up if [nobody waits](meet) for the session before it begins.
     pub(super) async fn together(
         &self,
         (id, digest): (JobId, [u8; 32]),
-        key: &UserKey,
+        (key, place): (&UserKey, &mut Option<Place<UserKey>>),
         task: Task,
     ) -> Result<Done, AuthFault> {
         let all = async {
-            let mut session = meet(self.sessions.join(id.session(), digest)).await?;
+            let mut session = meet(self.sessions.join(id.session(), digest), || drop(place.take())).await?;
             let result = self.attend(id, &mut *session, key, task).await;
             let failure = match &result {
                 Err(fault) => Some(fault.as_failure()),
