@@ -1,8 +1,8 @@
 //! Schemas and tables: what is read, and what is refused with which words.
 
 use arrow_array::{
-    ArrayRef, Decimal128Array, Float64Array, Int64Array, ListArray, RecordBatch, StringArray, UInt64Array,
-    types::Int64Type,
+    ArrayRef, Decimal128Array, Float32Array, Float64Array, Int64Array, ListArray, RecordBatch, StringArray,
+    UInt64Array, types::Int64Type,
 };
 use parquet::arrow::ArrowWriter;
 use proptest::prelude::*;
@@ -454,9 +454,22 @@ fn keys_of_many_digits_keep_them_all() {
         let table = with(Arc::new(decimal)).unwrap();
         assert_eq!(table.keys().unwrap(), ["12345678901234567890", "12345678901234567891"]);
     }
-    // What a data frame makes of whole numbers beside a missing one.
-    let rounded = with(Arc::new(Float64Array::from(vec![9_007_199_254_740_992.0, 7.0]))).unwrap_err().to_string();
-    assert!(rounded.contains("row 1") && rounded.contains("write keys as whole numbers or as text"), "{rounded}");
+    let price = Decimal128Array::from(vec![1250, 99]).with_precision_and_scale(10, 2).unwrap();
+    assert_eq!(with(Arc::new(price)).unwrap().keys().unwrap(), ["12.5", "0.99"]);
+    // What a data frame makes of whole numbers beside a missing one, and other numbers that several may have been rounded to.
+    let fraction = Decimal128Array::from(vec![100_000_000_000_000_001, 7]).with_precision_and_scale(38, 17).unwrap();
+    let rounded: [ArrayRef; 3] = [
+        Arc::new(Float64Array::from(vec![9_007_199_254_740_992.0, 7.0])),
+        Arc::new(Float32Array::from(vec![16_777_216.0, 7.0])),
+        Arc::new(fraction),
+    ];
+    for keys in rounded {
+        let message = with(keys).unwrap_err().to_string();
+        assert!(message.contains("row 1") && message.contains("write keys as whole numbers or as text"), "{message}");
+        assert!(!message.contains("row 2"), "{message}");
+    }
+    let floats: ArrayRef = Arc::new(Float32Array::from(vec![16_777_215.0, 7.0]));
+    assert_eq!(with(floats).unwrap().keys().unwrap(), ["16777215", "7"]);
 }
 
 #[test]

@@ -59,8 +59,8 @@ fn cells(array: &dyn Array) -> Option<Vec<Cell<'_>>> {
 /// The values of an array, whatever stands in the place of a null. `None` of a type that is not read.
 fn values(array: &dyn Array) -> Option<Vec<Cell<'_>>> {
     Some(match array.data_type() {
-        DataType::Float64 => numbers::<Float64Type>(array, Cell::Number),
-        DataType::Float32 => numbers::<Float32Type>(array, |v| Cell::Number(shortest(v))),
+        DataType::Float64 => numbers::<Float64Type>(array, |v| float(v, f64::MANTISSA_DIGITS)),
+        DataType::Float32 => numbers::<Float32Type>(array, |v| float(shortest(v), f32::MANTISSA_DIGITS)),
         DataType::Int64 => numbers::<Int64Type>(array, |v| Cell::Integer(v.into())),
         DataType::Int32 => numbers::<Int32Type>(array, |v| Cell::Integer(v.into())),
         DataType::Int16 => numbers::<Int16Type>(array, |v| Cell::Integer(v.into())),
@@ -69,13 +69,7 @@ fn values(array: &dyn Array) -> Option<Vec<Cell<'_>>> {
         DataType::UInt32 => numbers::<UInt32Type>(array, |v| Cell::Integer(v.into())),
         DataType::UInt16 => numbers::<UInt16Type>(array, |v| Cell::Integer(v.into())),
         DataType::UInt8 => numbers::<UInt8Type>(array, |v| Cell::Integer(v.into())),
-        &DataType::Decimal128(_, scale) => {
-            let unit = 10f64.powi(scale.into());
-            let whole = u32::try_from(scale).ok().and_then(|scale| 10i128.checked_pow(scale));
-            // Keys of customers are often whole numbers of more digits than a double has.
-            let exact = |v| whole.filter(|whole| v % whole == 0).map(|whole| Cell::Integer(v / whole));
-            numbers::<Decimal128Type>(array, |v| exact(v).unwrap_or(Cell::Number(v as f64 / unit)))
-        }
+        &DataType::Decimal128(_, scale) => numbers::<Decimal128Type>(array, |v| decimal(v, scale)),
         DataType::Boolean => array.as_boolean_opt()?.iter().map(|v| Cell::Boolean(v.unwrap_or_default())).collect(),
         DataType::Utf8 => array.as_string_opt::<i32>()?.iter().map(text).collect(),
         DataType::LargeUtf8 => array.as_string_opt::<i64>()?.iter().map(text).collect(),
@@ -96,6 +90,31 @@ fn numbers<T: ArrowPrimitiveType>(array: &dyn Array, cell: impl Fn(T::Native) ->
     array.as_primitive_opt::<T>().map(|a| a.values().iter().map(|&v| cell(v)).collect()).unwrap_or_default()
 }
 
+/// A number of so many binary digits.
+fn float(value: f64, digits: u32) -> Cell<'static> {
+    // From here on not every whole number has one of its own.
+    let distinct = f64::from(digits).exp2();
+    if value.abs() >= distinct { Cell::Rounded(value) } else { Cell::Number(value) }
+}
+
+/// So many units of the last decimal place. Keys of customers are often whole numbers of more digits than a double has.
+fn decimal(units: i128, scale: i8) -> Cell<'static> {
+    let power = 10i128.checked_pow(scale.unsigned_abs().into());
+    let whole = match power {
+        Some(power) if scale < 0 => units.checked_mul(power),
+        Some(power) if units % power == 0 => Some(units / power),
+        _ => None,
+    };
+    let value = units as f64 / 10f64.powi(scale.into());
+    // As many decimal digits are told apart by every double.
+    let distinct = units.unsigned_abs() < 10u128.pow(f64::DIGITS);
+    match whole {
+        Some(whole) => Cell::Integer(whole),
+        None if distinct => Cell::Number(value),
+        None => Cell::Rounded(value),
+    }
+}
+
 fn text(value: Option<&str>) -> Cell<'_> {
     value.map_or(Cell::Null, Cell::Text)
 }
@@ -103,4 +122,17 @@ fn text(value: Option<&str>) -> Cell<'_> {
 /// The number that a single-precision value is written as: 0.1 is 0.1, not 0.10000000149.
 fn shortest(value: f32) -> f64 {
     value.to_string().parse().unwrap_or_else(|_| value.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Arrow has them, Parquet does not.
+    #[test]
+    fn decimals_of_negative_scale_are_whole_numbers_if_there_is_room() {
+        assert!(matches!(decimal(7, -3), Cell::Integer(7000)));
+        assert!(matches!(decimal(7, -38), Cell::Number(value) if (value - 7e38).abs() < 1e25));
+        assert!(matches!(decimal(i128::MIN, 127), Cell::Rounded(_)));
+    }
 }

@@ -5,9 +5,6 @@ use crate::credit::{Column, Kind, Outside, Schema, fault::quoted};
 /// The longest key of a customer, in bytes.
 const MAX_KEY: usize = 256;
 
-/// From here on whole numbers can be the same double: 2^53.
-const INDISTINCT: f64 = 9_007_199_254_740_992.0;
-
 /// What to do if a text is how a file writes that there is no value.
 const MARKER: &str = "; if it stands for a missing value, put it in `missing_markers` of the schema";
 
@@ -23,6 +20,8 @@ pub(in crate::credit) enum Cell<'a> {
     Text(&'a str),
     /// A number.
     Number(f64),
+    /// A number that stands for others too, which were rounded to it.
+    Rounded(f64),
     /// A whole number, of any type that files have.
     Integer(i128),
     /// A truth value.
@@ -99,7 +98,7 @@ pub(in crate::credit) fn parse(column: &Column, schema: &Schema, cell: Cell<'_>)
 fn number(cell: Cell<'_>, integer: bool) -> Result<f64, String> {
     let whole = if integer { "whole number" } else { "number" };
     let value = match cell {
-        Cell::Number(value) => value,
+        Cell::Number(value) | Cell::Rounded(value) => value,
         // Beyond 2^53 the value is rounded; it is out of every range then.
         Cell::Integer(value) => value as f64,
         Cell::Text(text) => {
@@ -161,11 +160,9 @@ fn is_usual_marker(text: &str) -> bool {
 
 fn key(cell: Cell<'_>) -> Parsed {
     let own = text(cell);
-    if let Cell::Number(value) = cell
-        && value.abs() >= INDISTINCT
-    {
+    if let Cell::Rounded(_) = cell {
         return Parsed::Wrong(format!(
-            "the key {own} is a floating-point number, and at this size others may have been rounded to the same; write keys as whole numbers or as text"
+            "the key {own} may be that of several customers, whose keys are the same number when they are rounded; write keys as whole numbers or as text"
         ));
     }
     if own.len() > MAX_KEY {
@@ -179,7 +176,7 @@ fn text(cell: Cell<'_>) -> String {
     match cell {
         Cell::Null => String::new(),
         Cell::Text(text) => text.to_owned(),
-        Cell::Number(value) => (value + 0.0).to_string(),
+        Cell::Number(value) | Cell::Rounded(value) => (value + 0.0).to_string(),
         Cell::Integer(value) => value.to_string(),
         Cell::Boolean(value) => value.to_string(),
     }
