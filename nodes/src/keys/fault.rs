@@ -84,6 +84,6 @@ pub enum KeyFault {
 impl KeyFault {
     /// Whether it is of one record, which cannot be read: others can.
     pub(super) fn is_of_record(&self) -> bool {
-        matches!(self, Self::Store(StoreError::Record { .. } | StoreError::WrongKey { .. }))
+        matches!(self, Self::Store(StoreError::Record { .. }))
     }
 }

@@ -275,7 +275,8 @@ impl Keys {
         let take = |id, stored: Result<Stored, KeyFault>| match stored {
             Ok(stored) if stored.record.current().is_some() || stored.unsettled() => keys.push(stored.status()),
             Ok(_) => {}
-            Err(fault) => tracing::error!("{id} is left out of a list: {fault}"),
+            // Each comparison of the stores says so.
+            Err(fault) => tracing::debug!("{id} is left out of a list: {fault}"),
         };
         Stored::each(&self.store, prefix(owner), take).await?;
         keys.into_iter().collect()
@@ -341,6 +342,19 @@ impl Keys {
         };
         Stored::each(&self.store, "", take).await?;
         Ok(here)
+    }
+
+    /// Removes a key whose record cannot be read, and says whether there was one.
+    ///
+    /// # Errors
+    /// [`KeyFault`] of the store.
+    pub async fn remove_damaged(&self, id: &KeyId) -> Result<bool, KeyFault> {
+        let _step = self.step(id).await;
+        match Stored::load(&self.store, id).await {
+            Err(fault) if fault.is_of_record() => Ok(self.store.remove(Space::Keys, id.record()).await?),
+            Err(fault) => Err(fault),
+            Ok(_) => Ok(false),
+        }
     }
 
     /// What a node that has lost its share of a key gets of this one: the component that both held, and what is public.

@@ -61,6 +61,9 @@ impl Stored {
     /// As a transaction has it.
     pub(super) fn read<T: Tables>(records: &Transaction<'_, T>, id: &KeyId) -> Result<Option<Self>, KeyFault> {
         let Some(value) = records.get(Space::Keys, &id.record())? else { return Ok(None) };
+        if let Some(&format) = value.first().filter(|format| **format > FORMAT) {
+            return Err(records.of_format(format).into());
+        }
         let damaged = || records.damaged(format!("the record of {id} is not in its form"));
         Ok(Some(Self::decode(id, &value).ok_or_else(damaged)?))
     }

@@ -59,7 +59,7 @@ pub enum StoreError {
     },
     /// A record is not as this node wrote it, and the others may be. The operator acts.
     #[error(
-        "{place} is damaged or was changed: {what}; check the disk, and restore a backup, or {}: `trefoil store rebuild` gives a node again what the two others have too",
+        "{place} is damaged or was changed: {what}; check the disk. A node that runs is given its signing keys again by `trefoil store rebuild`; for all else restore a backup, or {}, and rebuild it",
         place.begun_anew()
     )]
     Record {

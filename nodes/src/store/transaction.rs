@@ -32,6 +32,11 @@ impl<T: Tables> Transaction<'_, T> {
         StoreError::Record { place: self.inner.place.clone(), what }
     }
 
+    /// A record that a later version of the program has written.
+    pub(crate) fn of_format(&self, format: u8) -> StoreError {
+        StoreError::Format { place: self.inner.place.clone(), format }
+    }
+
     /// The names in a space that begin with a prefix, in order.
     ///
     /// # Errors

@@ -4,8 +4,10 @@ use super::{
     Finding,
     inventory::{Inventory, TableAt, names, tables, tables_for},
     items,
+    spec::MOST,
 };
 use crate::{keys::KeyId, tables::TableKey};
+use std::collections::BTreeSet;
 use trefoil_engine::Party;
 
 /// What the nodes have, and what they do not have in common.
@@ -14,6 +16,8 @@ pub(super) struct There {
     pub(super) templates: Vec<String>,
     pub(super) keys: Vec<KeyId>,
     pub(super) findings: Vec<Finding>,
+    /// Keys that a node has and cannot read.
+    pub(super) damaged: Vec<Finding>,
 }
 
 /// What all three have, or both others of a lost one, and as findings what some of them lack.
@@ -27,16 +31,25 @@ pub(super) fn missing(all: &[Inventory; 3], lost: Option<Party>) -> There {
     let here = all.each_ref().map(|x| [&x.keys[..], &x.damaged].concat());
     let (mut keys, more) = names(here.each_ref().map(|keys| &keys[..]), of, ToString::to_string);
     findings.extend(more);
+    let mut damaged = Vec::new();
     for party in of {
-        let damaged = &all[party.index()].damaged;
-        keys.retain(|id| !damaged.contains(id));
+        // A node that deviates names any, as often as it likes.
+        let named: BTreeSet<&KeyId> = all[party.index()].damaged.iter().collect();
+        keys.retain(|id| !named.contains(id));
         let cause = format!(
             "its record at {party} is damaged, and the log of {party} says how; check the disk, then have the others give it again: `trefoil store rebuild --node {}`",
             party.index()
         );
-        findings.extend(damaged.iter().map(|id| Finding::new(id, cause.clone())));
+        damaged.extend(named.into_iter().take(MOST).map(|id| Finding::new(id, cause.clone())));
     }
-    There { tables, templates, keys, findings }
+    There { tables, templates, keys, findings, damaged }
+}
+
+/// The damaged keys of a lost node that no other node can read: nobody gives them again.
+pub(super) fn beyond_help(all: &[Inventory; 3], lost: Party) -> Vec<KeyId> {
+    let others = lost.peers().map(|peer| &all[peer.index()]);
+    let elsewhere: BTreeSet<&KeyId> = others.into_iter().flat_map(|x| &x.keys).collect();
+    all[lost.index()].damaged.iter().filter(|id| !elsewhere.contains(id)).cloned().collect()
 }
 
 /// What was missing at both times: a step of an owner reaches one node after the other, and is no finding.
@@ -59,14 +72,21 @@ mod tests {
         let damaged = Inventory { damaged: with(&["b"]).keys, ..with(&["a"]) };
         let all = [with(&["a", "b"]), damaged, with(&["a", "b"])];
         let kept = missing(&all, None);
-        let [finding] = kept.findings.try_into().expect("one");
+        assert_eq!(kept.findings, []);
+        let [finding] = kept.damaged.try_into().expect("one");
         assert_eq!((finding.what.as_str(), kept.keys.len()), ("key `b` of bank", 1));
         assert!(finding.cause.contains("record at P1 is damaged"), "{}", finding.cause);
         // Whoever has lost it gets it; nobody gets it of whom it is damaged.
         let rebuilt = missing(&all, Some(Party::P1));
-        assert_eq!((rebuilt.findings, rebuilt.keys.len()), (Vec::new(), 2));
+        assert_eq!((rebuilt.findings.len(), rebuilt.damaged.len(), rebuilt.keys.len()), (0, 0, 2));
         let other = missing(&all, Some(Party::P2));
-        assert_eq!((other.findings.len(), other.keys.len()), (1, 1));
+        assert_eq!((other.damaged.len(), other.keys.len()), (1, 1));
+        // Nobody else has it any more: it was deleted there.
+        assert_eq!(beyond_help(&all, Party::P1), []);
+        let all = [with(&["a"]), Inventory { damaged: with(&["b", "c"]).keys, ..with(&["a"]) }, with(&["c"])];
+        assert_eq!(beyond_help(&all, Party::P1), with(&["b"]).keys);
+        let often = Inventory { damaged: [with(&["b"]).keys, with(&["b"]).keys].concat(), ..Inventory::default() };
+        assert_eq!(missing(&[often, with(&["b"]), with(&["b"])], None).damaged.len(), 1);
     }
 
     #[test]

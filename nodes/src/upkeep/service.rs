@@ -5,7 +5,7 @@ use super::{
     compare::compare,
     inventory::{Inventory, outputs},
     items::{self, Item},
-    missing::{There, lasting, missing},
+    missing::{There, beyond_help, lasting, missing},
     rebuild::rebuild,
     refresh::{refresh, settle},
     shares::{Holdings, ShareAt},
@@ -87,6 +87,8 @@ pub(super) struct Common {
     findings: Vec<Finding>,
     /// What some nodes have and others lack, or have otherwise.
     missing: Vec<Finding>,
+    /// Keys that a node has and cannot read.
+    damaged: Vec<Finding>,
     /// Jobs of which this node has one component of the outputs.
     halves: usize,
 }
@@ -122,7 +124,9 @@ impl Upkeep {
                 match compared.await {
                     Ok((compared, _)) => {
                         report.bytes = compared.bytes;
-                        report.findings.extend(compared.findings);
+                        let mut found = compared.findings;
+                        found.retain(|finding| !report.findings.contains(finding));
+                        report.findings.extend(found);
                     }
                     Err(fault) => {
                         let cause = format!(
@@ -274,7 +278,9 @@ impl Upkeep {
                 );
                 findings.push(Finding::new(format!("the outputs of {} jobs", common.halves), cause));
             }
-            // What the nodes do not have in common is told by the comparison that follows.
+            // Not left to the comparison that follows: there a node that deviates would not say it again.
+            findings.append(&mut common.damaged);
+            // What the nodes do not have in common is told by the comparison.
             common = Common { shares: fresh, findings, missing: Vec::new(), ..common };
             return self.report(&[], common, task).await;
         }
@@ -286,6 +292,7 @@ impl Upkeep {
         };
         talk.working(forgetting).await??;
         common.findings.extend(found);
+        common.findings.append(&mut common.damaged);
         if spec.session.is_of_nodes() && !common.missing.is_empty() {
             // Owners go on meanwhile, and their steps reach one node after the other. All have heard the same, so all look again.
             talk.working(tokio::time::sleep(UNSETTLED)).await?;
@@ -298,7 +305,7 @@ impl Upkeep {
     /// What all three nodes have in common, or what a node called lost is to have in common with the others, when what a refresh has left is settled.
     async fn common(&self, talk: &mut Talk, lost: Option<Party>) -> Result<Common, Broken> {
         let (all, halves) = self.inventories(talk).await?;
-        let There { tables, mut templates, mut keys, findings: missing } = missing(&all, lost);
+        let There { tables, mut templates, mut keys, findings: missing, damaged } = missing(&all, lost);
         let peers = lost.map(Party::peers);
         let of: &[Party] = peers.as_ref().map_or(&Party::ALL, |peers| peers);
         let at = tables.into_iter().map(|(_, at)| at.into_iter().map(ShareAt::Table).collect());
@@ -306,13 +313,23 @@ impl Upkeep {
         let held: BTreeSet<String> = at.iter().filter(|at| at.len() == 3).map(|at| at[0].name()).collect();
         let (mut shares, findings) = settle(talk, self.holdings(), at).await?;
         if let Some(lost) = lost {
+            if lost == self.config.me {
+                for id in beyond_help(&all, lost) {
+                    let removed = self.config.keys.remove_damaged(&id).await.map_err(|e| Broken::Own(e.to_string()))?;
+                    if removed {
+                        warn!(
+                            "the record of {id} was damaged, and no other node has this key any more: it was removed"
+                        );
+                    }
+                }
+            }
             // What it has it keeps.
             let all = &all[lost.index()];
             shares.retain(|at| !held.contains(&at.name()));
             templates.retain(|name| !all.templates.contains(name));
             keys.retain(|id| !all.keys.contains(id));
         }
-        Ok(Common { shares, templates, keys, findings, missing, halves })
+        Ok(Common { shares, templates, keys, findings, missing, damaged, halves })
     }
 
     /// What each node has, and of how many jobs this one has one component of the outputs.
@@ -360,6 +377,7 @@ impl Upkeep {
         let (kept, more) =
             rebuild(talk, (config, spec, lost), &common.shares, (&common.templates, &common.keys)).await?;
         common.findings.extend(more);
+        common.findings.append(&mut common.damaged);
         (common.shares, common.templates, common.keys) = kept;
         let items = self.items(talk, &mut common).await?;
         self.report(&items, common, Task::Rebuild).await

@@ -141,7 +141,7 @@ impl Finding {
 }
 
 /// Findings that a report has at most.
-const MOST: usize = 200;
+pub(super) const MOST: usize = 200;
 
 /// Bytes of what a finding says at most: peers have a part in it, and all of a report is one line of the audit log.
 const LONGEST_WHAT: usize = 512;

@@ -196,7 +196,7 @@ async fn a_damaged_key_is_found_and_given_again() {
     let store = Store::open(&config.store, whose).await.expect("the node has ended");
     let records = store.list(Space::Keys, "").await.expect("readable");
     assert_eq!(records.len(), 1);
-    store.put(Space::Keys, records[0].clone(), b"no key".to_vec().into()).await.expect("room");
+    store.put(Space::Keys, records[0].clone(), vec![2; 7].into()).await.expect("room");
     drop(store);
     let options = kept.world.options.clone();
     kept.world.cluster.restart(Party::P1, &options).await.expect("it starts");

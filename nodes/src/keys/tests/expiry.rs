@@ -95,12 +95,20 @@ async fn a_damaged_record_does_not_keep_other_keys() {
     good(world.enrol(&KeySpec { expires: Some(in_a_day()), ..spec() }, &shares()).await);
     world.restart();
     let damaged = KeyId { owner: name("alice"), name: "another".parse().expect("a name") };
-    world.stores[0].put(Space::Keys, damaged.record(), vec![1, 2, 3].into()).await.expect("room");
+    world.stores[0].put(Space::Keys, damaged.record(), vec![2, 2, 3].into()).await.expect("room");
     let here = world.nodes[0].all().await.expect("a store");
     assert_eq!((here.in_use, here.damaged), (vec![id()], vec![damaged]));
     assert_eq!(world.nodes[0].list(&name("alice")).await.expect("a store").len(), 1);
+    let later = KeyId { owner: name("alice"), name: "later".parse().expect("a name") };
+    world.stores[1].put(Space::Keys, later.record(), vec![3, 2, 3].into()).await.expect("room");
+    let fault = world.nodes[1].all().await.expect_err("of a later version");
+    assert!(fault.to_string().contains("the version of trefoil that wrote it"), "{fault}");
+    assert!(!world.nodes[0].remove_damaged(&id()).await.expect("a store"), "nothing is wrong with it");
     world.later.0.store(DAY, Relaxed);
     assert_eq!(world.nodes[0].erase_expired().await.expect("a store").len(), 1);
+    let damaged = world.nodes[0].all().await.expect("a store").damaged;
+    assert!(world.nodes[0].remove_damaged(&damaged[0]).await.expect("a store"));
+    assert_eq!(world.nodes[0].all().await.expect("a store"), KeysHere::default());
 }
 
 /// The nodes do not enrol a key of which they were told different moments.
