@@ -13,7 +13,7 @@ use trefoil_engine::memory;
 /// How often they are looked through.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// How often memory is looked for that jobs have left behind. What was not used for so long goes.
+/// How often memory is looked for that jobs have left behind. What was not used between two looks goes.
 const TRIM: Duration = Duration::from_secs(6);
 
 pub(super) struct Sweep {
