@@ -8,7 +8,7 @@ tokio::task_local! {
     static ASKED: watch::Receiver<()>;
 }
 
-/// Takes a step in a task of its own: it goes on if nobody waits for it any more, or it would be cut off in the middle of a write. A session that the others
+/// Takes a step in a task of its own: it goes on if nobody waits for it any more, or it would be cut off in the middle of a write. A session about one user that the others
 /// have not come to yet [ends](meet) then.
 ///
 /// # Errors

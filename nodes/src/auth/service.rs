@@ -151,14 +151,14 @@ impl Auth {
         spec.matching.check()?;
         let _place = self.places.try_take(owner)?;
         let key = UserKey { owner: owner.clone(), user };
-        let mut place = Some(self.busy.take(&key)?);
+        let mut user_place = Some(self.busy.take(&key)?);
         let (whose, bounds) = (owner.clone(), self.bounds);
         // Known before anything is computed, and once more when it is stored.
         self.store.read(move |records| bounds.template(records, &whose)).await?;
         let agreed = digest("enrol", &(&key, &name, &spec));
         let EnrolSpec { session, matching } = spec;
         let template = TemplateStatus { name, enrolment: session, epoch: 0, shares: session, matching };
-        self.together((session, agreed), (&key, &mut place), Task::Enrol(template.clone(), sent)).await?;
+        self.together((session, agreed), (&key, &mut user_place), Task::Enrol(template.clone(), sent)).await?;
         Ok(template)
     }
 
@@ -174,9 +174,9 @@ impl Auth {
     ) -> Result<Vec<TemplateStatus>, AuthFault> {
         let _place = self.places.try_take(owner)?;
         let key = UserKey { owner: owner.clone(), user };
-        let mut place = Some(self.busy.take(&key)?);
+        let mut user_place = Some(self.busy.take(&key)?);
         let agreed = digest("refresh", &(&key, &spec));
-        match self.together((spec.session, agreed), (&key, &mut place), Task::Refresh(spec.session)).await? {
+        match self.together((spec.session, agreed), (&key, &mut user_place), Task::Refresh(spec.session)).await? {
             Done::Replaced(templates) => Ok(templates),
             Done::Matched(_) => Err(AuthFault::Changed),
         }
@@ -214,13 +214,13 @@ impl Auth {
         let _place = self.places.try_take(caller)?;
         let begun = self.begin(caller, &spec).await?;
         let (ceremony, counted) = (begun.client_data.hash(), hex::encode(&spec.credential.0));
-        let mut place = Some(self.busy.take(&begun.user)?);
+        let mut user_place = Some(self.busy.take(&begun.user)?);
         self.admit(&begun.user, &ceremony).await?;
         let count = self.countable(&begun.user, &counted, spec.count).await?;
         let matched = match (spec.probe, probe) {
             (Some(kind), Some(probe)) => {
                 let task = Task::Match { kind, probe, ceremony, signers: Signers::WithDevice };
-                match self.together((id, spec.digest(id, caller)), (&begun.user, &mut place), task).await? {
+                match self.together((id, spec.digest(id, caller)), (&begun.user, &mut user_place), task).await? {
                     Done::Matched(bit) => Some(Match::opened(ceremony, bit)),
                     Done::Replaced(_) => return Err(AuthFault::Changed),
                 }

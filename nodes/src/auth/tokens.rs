@@ -41,12 +41,12 @@ impl Auth {
         let (key, ceremony) = (issuer.key_of(&spec.owner), claims.ceremony());
         let public = self.parts.for_tokens(&key).await?;
         let user = UserKey { owner: spec.owner.clone(), user: spec.user.clone() };
-        let mut place = Some(self.busy.take(&user)?);
+        let mut user_place = Some(self.busy.take(&user)?);
         self.admit(&user, &ceremony).await?;
         // What the owner has stored at each node is the same, or they do not come together.
         let agreed = digest("token", &(id, caller, &spec, &issuer));
         let task = Task::Match { kind: spec.probe, probe, ceremony, signers: Signers::Alone };
-        let Done::Matched(bit) = self.together((id, agreed), (&user, &mut place), task).await? else {
+        let Done::Matched(bit) = self.together((id, agreed), (&user, &mut user_place), task).await? else {
             return Err(AuthFault::Changed);
         };
         if bit == Bit::Zero {

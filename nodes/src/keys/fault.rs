@@ -84,6 +84,11 @@ pub enum KeyFault {
 impl KeyFault {
     /// Whether it is of one record, which cannot be read: others can.
     pub(super) fn is_of_record(&self) -> bool {
+        self.is_damage() || matches!(self, Self::Store(StoreError::WrongKey { .. } | StoreError::Format { .. }))
+    }
+
+    /// Whether a record is no more than what is left of one: another key of the store, or another version of the program, may read all others.
+    pub(super) fn is_damage(&self) -> bool {
         matches!(self, Self::Store(StoreError::Record { .. }))
     }
 }

@@ -351,7 +351,7 @@ impl Keys {
     pub async fn remove_damaged(&self, id: &KeyId) -> Result<bool, KeyFault> {
         let _step = self.step(id).await;
         match Stored::load(&self.store, id).await {
-            Err(fault) if fault.is_of_record() => Ok(self.store.remove(Space::Keys, id.record()).await?),
+            Err(fault) if fault.is_damage() => Ok(self.store.remove(Space::Keys, id.record()).await?),
             Err(fault) => Err(fault),
             Ok(_) => Ok(false),
         }
@@ -373,8 +373,8 @@ impl Keys {
         let _step = self.step(id).await;
         match Stored::load(&self.store, id).await {
             Ok(Some(stored)) if stored.record.current().is_some() => return Ok(()),
-            Err(fault) if !fault.is_of_record() => return Err(fault),
-            // What cannot be read is replaced.
+            Err(fault) if !fault.is_damage() => return Err(fault),
+            // What is damaged is replaced.
             Ok(_) | Err(_) => {}
         }
         let stored = Stored::rebuilt((id, self.me), next, prev)?;

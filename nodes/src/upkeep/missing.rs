@@ -40,15 +40,16 @@ pub(super) fn missing(all: &[Inventory; 3], lost: Option<Party>) -> There {
             "its record at {party} is damaged, and the log of {party} says how; check the disk, then have the others give it again: `trefoil store rebuild --node {}`",
             party.index()
         );
-        damaged.extend(named.into_iter().take(MOST).map(|id| Finding::new(id, cause.clone())));
+        damaged.extend(named.into_iter().take(MOST + 1).map(|id| Finding::new(id, cause.clone())));
     }
     There { tables, templates, keys, findings, damaged }
 }
 
-/// The damaged keys of a lost node that no other node can read: nobody gives them again.
+/// The damaged keys of a lost node that no other node has, damaged or not: they were deleted there, or have expired. What is damaged at several nodes may be so for a
+/// cause that can be mended, and stays.
 pub(super) fn beyond_help(all: &[Inventory; 3], lost: Party) -> Vec<KeyId> {
     let others = lost.peers().map(|peer| &all[peer.index()]);
-    let elsewhere: BTreeSet<&KeyId> = others.into_iter().flat_map(|x| &x.keys).collect();
+    let elsewhere: BTreeSet<&KeyId> = others.into_iter().flat_map(|x| x.keys.iter().chain(&x.damaged)).collect();
     all[lost.index()].damaged.iter().filter(|id| !elsewhere.contains(id)).cloned().collect()
 }
 
@@ -83,7 +84,8 @@ mod tests {
         assert_eq!((other.damaged.len(), other.keys.len()), (1, 1));
         // Nobody else has it any more: it was deleted there.
         assert_eq!(beyond_help(&all, Party::P1), []);
-        let all = [with(&["a"]), Inventory { damaged: with(&["b", "c"]).keys, ..with(&["a"]) }, with(&["c"])];
+        let also = Inventory { damaged: with(&["d"]).keys, ..with(&["c"]) };
+        let all = [with(&["a"]), Inventory { damaged: with(&["b", "c", "d"]).keys, ..with(&["a"]) }, also];
         assert_eq!(beyond_help(&all, Party::P1), with(&["b"]).keys);
         let often = Inventory { damaged: [with(&["b"]).keys, with(&["b"]).keys].concat(), ..Inventory::default() };
         assert_eq!(missing(&[often, with(&["b"]), with(&["b"])], None).damaged.len(), 1);

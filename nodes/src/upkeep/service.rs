@@ -124,7 +124,7 @@ impl Upkeep {
                 match compared.await {
                     Ok((compared, _)) => {
                         report.bytes = compared.bytes;
-                        let mut found = compared.findings;
+                        let mut found = first(compared.findings);
                         found.retain(|finding| !report.findings.contains(finding));
                         report.findings.extend(found);
                     }
@@ -314,14 +314,7 @@ impl Upkeep {
         let (mut shares, findings) = settle(talk, self.holdings(), at).await?;
         if let Some(lost) = lost {
             if lost == self.config.me {
-                for id in beyond_help(&all, lost) {
-                    let removed = self.config.keys.remove_damaged(&id).await.map_err(|e| Broken::Own(e.to_string()))?;
-                    if removed {
-                        warn!(
-                            "the record of {id} was damaged, and no other node has this key any more: it was removed"
-                        );
-                    }
-                }
+                talk.working(self.remove_damaged(beyond_help(&all, lost))).await??;
             }
             // What it has it keeps.
             let all = &all[lost.index()];
@@ -330,6 +323,15 @@ impl Upkeep {
             keys.retain(|id| !all.keys.contains(id));
         }
         Ok(Common { shares, templates, keys, findings, missing, damaged, halves })
+    }
+
+    async fn remove_damaged(&self, keys: Vec<KeyId>) -> Result<(), Broken> {
+        for id in keys {
+            if self.config.keys.remove_damaged(&id).await.map_err(|e| Broken::Own(e.to_string()))? {
+                warn!("the record of {id} was damaged, and no other node has this key: it was removed");
+            }
+        }
+        Ok(())
     }
 
     /// What each node has, and of how many jobs this one has one component of the outputs.
