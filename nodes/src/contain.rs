@@ -17,16 +17,15 @@ pub(crate) fn contain<T>(step: impl FnOnce() -> T) -> Option<T> {
     done.ok()
 }
 
-/// From here on panics of libraries that are [contained](contain) are not printed: whoever reads what is damaged says so. The log has them at level debug.
+/// From here on panics of libraries that are [contained](contain) are not printed: whoever reads what is damaged says so. The log has their places at level debug, and
+/// not their words, which may be of the data.
 pub fn keep_contained_panics_quiet() {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         // Our own are faults wherever they are.
-        let ours = info.location().is_none_or(|at| at.file().contains("nodes/src/"));
-        if CONTAINED.get() && !ours {
-            tracing::debug!("contained: {info}");
-        } else {
-            before(info);
+        match info.location().filter(|at| CONTAINED.get() && !at.file().contains("nodes/src/")) {
+            Some(at) => tracing::debug!("contained a panic at {at}"),
+            None => before(info),
         }
     }));
 }

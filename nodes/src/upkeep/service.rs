@@ -311,10 +311,10 @@ impl Upkeep {
         let at = tables.into_iter().map(|(_, at)| at.into_iter().map(ShareAt::Table).collect());
         let at: Vec<Vec<ShareAt>> = at.chain(outputs(&all, of)).collect();
         let held: BTreeSet<String> = at.iter().filter(|at| at.len() == 3).map(|at| at[0].name()).collect();
-        let (mut shares, findings) = settle(talk, self.holdings(), at).await?;
+        let (mut shares, mut findings) = settle(talk, self.holdings(), at).await?;
         if let Some(lost) = lost {
             if lost == self.config.me {
-                talk.working(self.remove_damaged(beyond_help(&all, lost))).await??;
+                findings.extend(talk.working(self.remove_damaged(beyond_help(&all, lost))).await??);
             }
             // What it has it keeps.
             let all = &all[lost.index()];
@@ -325,13 +325,15 @@ impl Upkeep {
         Ok(Common { shares, templates, keys, findings, missing, damaged, halves })
     }
 
-    async fn remove_damaged(&self, keys: Vec<KeyId>) -> Result<(), Broken> {
+    async fn remove_damaged(&self, keys: Vec<KeyId>) -> Result<Vec<Finding>, Broken> {
+        let mut findings = Vec::new();
         for id in keys {
             if self.config.keys.remove_damaged(&id).await.map_err(|e| Broken::Own(e.to_string()))? {
-                warn!("the record of {id} was damaged, and no other node has this key: it was removed");
+                let cause = "its record here was damaged, and no other node has this key: the record was removed";
+                findings.push(Finding::new(id, cause));
             }
         }
-        Ok(())
+        Ok(findings)
     }
 
     /// What each node has, and of how many jobs this one has one component of the outputs.
