@@ -79,6 +79,31 @@ pub(super) fn in_order<'a>(me: Party, mine: &'a Hello, next: &'a Hello, prev: &'
     })
 }
 
+/// The control streams of a session that has not started. Dropped before it has, it tells the peers why.
+pub(super) struct Meeting {
+    /// Next, then prev.
+    pub(super) controls: [Controls; 2],
+    shared: Arc<Shared>,
+}
+
+impl Meeting {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { controls: shared.me.peers().map(Controls::new), shared }
+    }
+}
+
+impl Drop for Meeting {
+    fn drop(&mut self) {
+        // Without a runtime there is no connection either.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        for control in &mut self.controls {
+            if let Some(out) = control.out.take() {
+                runtime.spawn(end(out, self.shared.clone()));
+            }
+        }
+    }
+}
+
 /// The control streams to and from one peer.
 pub(super) struct Controls {
     pub(super) peer: Party,
@@ -91,7 +116,7 @@ pub(super) struct Controls {
 }
 
 impl Controls {
-    pub(super) fn new(peer: Party) -> Self {
+    fn new(peer: Party) -> Self {
         Self { peer, agreed: Arc::default(), apart: false, out: None, into: None }
     }
 
@@ -187,21 +212,27 @@ impl Controls {
     }
 
     /// Tells the peer the end of a session that did not start.
-    pub(super) async fn close(self, shared: &Shared) {
-        let Some(mut out) = self.out else { return };
-        let fault = shared.state.borrow().fault.clone();
-        if let Some(fault) = fault {
-            let _ = out.write_all(&Control::End(fault).to_bytes()).await;
+    pub(super) async fn close(&mut self, shared: &Arc<Shared>) {
+        if let Some(out) = self.out.take() {
+            end(out, shared.clone()).await;
         }
-        let _ = out.finish();
     }
 
     /// Starts the task that passes on what becomes of the session on this node.
-    pub(super) fn run(self, shared: &Arc<Shared>) {
-        if let Some(out) = self.out {
+    pub(super) fn run(&mut self, shared: &Arc<Shared>) {
+        if let Some(out) = self.out.take() {
             tokio::spawn(tell(out, shared.clone()));
         }
     }
+}
+
+/// Says why a session did not start.
+async fn end(mut out: SendStream, shared: Arc<Shared>) {
+    let fault = shared.state.borrow().fault.clone();
+    if let Some(fault) = fault {
+        let _ = out.write_all(&Control::End(fault).to_bytes()).await;
+    }
+    let _ = out.finish();
 }
 
 /// Passes on to a peer for whom this node waits, and how the session ends.

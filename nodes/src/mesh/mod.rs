@@ -150,7 +150,8 @@ impl Mesh {
         reset.set(&mut tuned);
         let endpoint = quinn::Endpoint::new_with_abstract_socket(tuned, Some(server), socket, runtime);
         let endpoint = endpoint.map_err(refused)?;
-        let registry = Arc::new(Registry::new(settings.join_deadline));
+        let registry = Arc::new(Registry::new(settings.join_deadline, settings.streams));
+        tokio::spawn(Registry::watch(Arc::downgrade(&registry)));
         let credentials = watch::Sender::new(Arc::new(current));
         let setup = Setup {
             nodes,

@@ -4,7 +4,7 @@ use super::wire::{RunId, StreamName};
 use quinn::RecvStream;
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
@@ -13,17 +13,19 @@ use trefoil_engine::{
     transport::{Path, SessionId},
 };
 
-/// Sessions each peer may have begun that this node has not heard of from its client.
-const MAX_AHEAD: usize = 1_024;
+/// How often is looked for what has waited too long.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The streams of all sessions.
 ///
 /// A peer can be ahead: its client was faster. Its control streams wait here, bounded in number and time; the bytes stay in
-/// the stream's own window, unread. Strands are named by the run, which no peer can know before this node has confirmed it:
+/// the stream's own window, unread. One too many takes the place of the peer's oldest, which is the likeliest to have been given up: so a client
+/// that submits to one node alone cannot keep the others from hearing of sessions that it begins later. Strands are named by the run, which no peer can know before this node has confirmed it:
 /// a strand of an unknown run is left over from an earlier one, or made up.
 pub(super) struct Registry {
     open: Mutex<Open>,
     patience: Duration,
+    most_ahead: usize,
 }
 
 #[derive(Default)]
@@ -60,9 +62,21 @@ pub(super) enum Unavailable {
 }
 
 impl Registry {
-    /// `patience` is how long control streams of an unknown session are kept.
-    pub(super) fn new(patience: Duration) -> Self {
-        Self { open: Mutex::default(), patience }
+    /// `patience` is how long control streams of an unknown session are kept. They are half of the `streams` that a peer may have open at most: the
+    /// other half is for the sessions that run.
+    pub(super) fn new(patience: Duration, streams: u32) -> Self {
+        Self { open: Mutex::default(), patience, most_ahead: (streams / 2).max(1) as usize }
+    }
+
+    /// Lets go of what has waited too long, until nobody else has the registry.
+    pub(super) async fn watch(registry: Weak<Self>) {
+        let mut interval = tokio::time::interval(LOOK);
+        loop {
+            interval.tick().await;
+            let Some(registry) = registry.upgrade() else { return };
+            let patience = registry.patience;
+            registry.lock().sessions.retain(|_, e| e.joined || e.since.elapsed() < patience);
+        }
     }
 
     /// Takes part in a session. `None` if this node already does.
@@ -82,14 +96,7 @@ impl Registry {
                 None => Some(stream),
             },
             StreamName::Control(session) => {
-                if !open.sessions.contains_key(&session) {
-                    let patience = self.patience;
-                    open.sessions.retain(|_, e| e.joined || e.since.elapsed() < patience);
-                    let ahead = open.sessions.values().filter(|e| !e.joined && e.controls.contains_key(&from));
-                    if ahead.count() >= MAX_AHEAD {
-                        return Some(stream);
-                    }
-                }
+                open.make_room(session, from, self.most_ahead);
                 let entry = open.sessions.entry(session).or_insert_with(Entry::new);
                 deliver(entry.controls.entry(from), stream)
             }
@@ -113,8 +120,34 @@ impl Registry {
         take(strands.entry((from, path))).ok_or(Unavailable::Taken)
     }
 
+    /// Whether anybody has joined a session or is ahead with it.
+    #[cfg(test)]
+    pub(super) fn knows(&self, session: SessionId) -> bool {
+        self.lock().sessions.contains_key(&session)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    /// Lets go of the oldest control stream of a peer that is as many sessions ahead as it may be, if it begins one more.
+    fn make_room(&mut self, begun: SessionId, from: Party, most: usize) {
+        if self.sessions.get(&begun).is_some_and(|e| e.joined || e.controls.contains_key(&from)) {
+            return;
+        }
+        let ahead = || self.sessions.iter().filter(|(_, e)| !e.joined && e.controls.contains_key(&from));
+        if ahead().count() < most {
+            return;
+        }
+        let Some((&oldest, _)) = ahead().min_by_key(|(_, e)| e.since) else { return };
+        if let Some(entry) = self.sessions.get_mut(&oldest) {
+            entry.controls.remove(&from);
+            if entry.controls.is_empty() {
+                self.sessions.remove(&oldest);
+            }
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     blame::Line,
-    control::{Controls, in_order, negotiate},
+    control::{Meeting, in_order, negotiate},
     credentials::Current,
     error::{MeshError, SessionFault},
     link::QuicLink,
@@ -102,11 +102,11 @@ impl Session {
             claims: Mutex::default(),
         });
         let mine = terms.hellos()?;
-        let mut controls = me.peers().map(Controls::new);
-        let joining = controls.each_ref().map(|c| (c.peer, c.agreed.clone()));
-        // From here on, should this future be dropped, the session ends.
+        let mut meeting = Meeting::new(shared.clone());
+        let joining = meeting.controls.each_ref().map(|c| (c.peer, c.agreed.clone()));
+        // From here on, should this future be dropped, the session ends, and then the meeting, which tells why.
         let mut session = Self { shared: shared.clone(), keys: None, membership, started: false };
-        let agreed = negotiate(&shared, &terms, &mine, &mut controls, &mut session.membership);
+        let agreed = negotiate(&shared, &terms, &mine, &mut meeting.controls, &mut session.membership);
         let agreed = tokio::select! {
             agreed = tokio::time::timeout_at(terms.deadline, agreed) => agreed,
             never = missed(&terms, &joining) => match never {},
@@ -120,7 +120,7 @@ impl Session {
             Err(e) => {
                 let cause = LinkFault::Ended(e.to_string());
                 let _ = shared.fail(SessionFault { blamed: e.blamed().unwrap_or(me), cause });
-                for control in controls {
+                for control in &mut meeting.controls {
                     control.close(&shared).await;
                 }
                 return Err(e);
@@ -134,7 +134,7 @@ impl Session {
         let with_next = pair_secret(me, me.next(), &mine[0], &theirs[0]);
         let with_prev = pair_secret(me, me.prev(), &mine[1], &theirs[1]);
         session.keys = Some(SessionKeys::derive(&with_prev, &with_next, &binding));
-        for control in controls {
+        for control in &mut meeting.controls {
             control.run(&shared);
         }
         session.started = true;

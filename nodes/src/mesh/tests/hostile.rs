@@ -1,7 +1,7 @@
 //! Peers that hold the right certificate and say the wrong thing.
 
 use super::*;
-use crate::mesh::wire::{Hello, RunId, StreamName, preamble};
+use crate::mesh::wire::{HELLO, Hello, RunId, StreamName, preamble};
 use quinn::{Connection, SendStream};
 use zeroize::Zeroizing;
 
@@ -125,4 +125,79 @@ async fn streams_of_unknown_runs_and_second_streams_are_stopped_and_disturb_nobo
     let results = around(links(&sessions, path).await, 100).await;
     assert!(results.iter().all(Result::is_ok), "{results:?}");
     assert_eq!(sessions.each_ref().map(Session::fault), [None, None, None]);
+}
+
+/// Returns when a node has confirmed to P1 that it has heard all hellos of [`ID`].
+async fn confirmed(by: &Connection) {
+    let own = preamble(StreamName::Control(ID));
+    let mut others = Vec::new();
+    loop {
+        let mut stream = by.accept_uni().await.unwrap();
+        let mut begin = own;
+        stream.read_exact(&mut begin).await.unwrap();
+        if begin == own {
+            return stream.read_exact(&mut [0; HELLO + 33]).await.unwrap();
+        }
+        others.push(stream);
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_gives_up_while_it_joins_says_so() {
+    let (p0, p1, p2) = with_deviating_p1().await;
+    let gives_up = async {
+        tokio::select! {
+            joined = p0.session(ID, JOB) => panic!("{joined:?} without a confirmation of P1"),
+            () = confirmed(&p1.to[0].1) => {}
+        }
+    };
+    let ((), end, _streams) = tokio::join!(gives_up, p2.session(ID, JOB), p1.greet(|_| [2; 32]));
+    let e = end.unwrap_err();
+    assert!(e.blamed() == Some(Party::P0) && e.to_string().contains("gave up the session"), "{e}");
+}
+
+#[tokio::test]
+async fn sessions_that_a_peer_begins_alone_leave_room_for_others() {
+    let meshes = meshes(|_| {});
+    let running = sessions(&meshes, 1).await;
+    let hostile = running[1].shared.connection(Party::P0);
+    for n in 0..2 * settings().streams {
+        let mut id = [7; 16];
+        id[..4].copy_from_slice(&n.to_le_bytes());
+        let opened = tokio::time::timeout(Duration::from_secs(10), hostile.open_uni()).await;
+        let mut out = opened.expect("the connection takes no more streams").unwrap();
+        out.write_all(&preamble(StreamName::Control(SessionId(id)))).await.unwrap();
+        // As of a session that was given up.
+        out.finish().unwrap();
+    }
+    // The session that runs, and one that begins: P1 is first, so that its hello waits at P0 among the others.
+    let results = around(links(&running, Path::root()).await, 100).await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    let ahead = async {
+        let (id, mut joining) = (SessionId([2; 16]), std::pin::pin!(meshes[1].session(SessionId([2; 16]), JOB)));
+        let waiting = async {
+            while !meshes[0].registry.knows(id) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            joined = &mut joining => panic!("{joined:?} alone"),
+            () = waiting => {}
+        }
+        tokio::join!(meshes[0].session(id, JOB), joining, meshes[2].session(id, JOB))
+    };
+    let (a, b, c) = ahead.await;
+    for joined in [a, b, c] {
+        joined.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_a_peer_began_alone_is_forgotten_in_time() {
+    let meshes = meshes(|c| c.settings.join_deadline = Duration::from_millis(300));
+    let hostile = sessions(&meshes, 1).await[1].shared.connection(Party::P0).clone();
+    let mut out = hostile.open_uni().await.unwrap();
+    out.write_all(&preamble(StreamName::Control(SessionId([9; 16])))).await.unwrap();
+    let stopped = tokio::time::timeout(Duration::from_secs(10), out.stopped()).await;
+    assert!(matches!(stopped, Ok(Ok(Some(_)))), "{stopped:?}");
 }
