@@ -32,6 +32,26 @@ def slope(points):
     return sum((x - mx) * (y - my) for x, y in zip(xs, ys)) / spread if spread else None
 
 
+def by_minute(points):
+    """The medians of the minutes: jobs come and go within one, so that its values hang together."""
+    minutes = collections.defaultdict(list)
+    for x, y in points:
+        minutes[int((x - points[0][0]) // 60)].append(y)
+    return [(60.0 * minute, statistics.median(values)) for minute, values in sorted(minutes.items())]
+
+
+def error_of_slope(points):
+    """The standard error of the slope of the minutes' medians, for a minute."""
+    points = by_minute(points)
+    rise = slope(points)
+    if rise is None:
+        return None
+    xs, ys = [x / 60 for x, _ in points], [y for _, y in points]
+    mx, my = statistics.fmean(xs), statistics.fmean(ys)
+    left = sum((y - my - rise * (x - mx)) ** 2 for x, y in zip(xs, ys))
+    return (left / (len(points) - 2) / sum((x - mx) ** 2 for x in xs)) ** 0.5
+
+
 def normal(cause):
     """A cause without what differs from one job to the next."""
     cause = re.sub(r"\s+", " ", cause)
@@ -61,8 +81,9 @@ def life_row(life, begin):
         return row
     for name, at, unit in MEASURES:
         values = [s[at] / unit for s in samples]
+        points = [(s[0], s[at] / unit) for s in samples]
         row[name] = {
-            "least": min(values), "median": statistics.median(values), "greatest": max(values), "slope": slope([(s[0], s[at] / unit) for s in samples]),
+            "least": min(values), "median": statistics.median(values), "greatest": max(values), "slope": slope(points), "error": error_of_slope(points),
         }
     return row
 
@@ -144,6 +165,12 @@ def gather(soak):
     }
     data["verdict"] = verdict(data)
     return data
+
+
+def uncertain(watched):
+    """What rises by more than its bound, but not by more than its own scatter."""
+    rows = [(name, watched[name], bound) for name, bound in BOUNDS.items()] if watched else []
+    return [(name, row) for name, row, bound in rows if row["error"] is not None and bound < row["slope"] <= 2 * row["error"]]
 
 
 def verdict(data):
@@ -240,12 +267,14 @@ def markdown(d):
     for t in d["troubles"]:
         lines.append(f"- minute {t['at'] / 60:.1f}: {t['what']}")
     lines += ["", "## Memory, descriptors, threads", ""]
-    lines += [f"Of each process, without its first {WARM_UP:g} s and the first half of its time in the run: least / median / greatest, and the slope of least squares for a minute. Its own is what is resident and not of a file. Flat is, for the process that was watched longest: at most " + ", ".join(f"{b} {n.replace('_', ' ')}" for n, b in BOUNDS.items()) + " more a minute.", ""]
-    cell = lambda l, n, digits: f"{number(l[n]['least'], digits)} / {number(l[n]['median'], digits)} / {number(l[n]['greatest'], digits)}; {number(l[n]['slope'])}"
+    lines += [f"Of each process, without its first {WARM_UP:g} s and the first half of its time in the run: least / median / greatest, and the slope of least squares for a minute ± its standard error, by how the medians of the minutes scatter. Its own is what is resident and not of a file. Flat is, for the process that was watched longest: at most " + ", ".join(f"{b} {n.replace('_', ' ')}" for n, b in BOUNDS.items()) + " more a minute.", ""]
+    cell = lambda l, n, digits: f"{number(l[n]['least'], digits)} / {number(l[n]['median'], digits)} / {number(l[n]['greatest'], digits)}; {number(l[n]['slope'])} ± {number(l[n]['error'])}"
     lines += table(
         ["process", "minutes", "resident, MiB", "of these its own, MiB", "descriptors", "threads"],
         [(f"P{l['party']}, {l['process'] + 1}" + (" (watched)" if l is d["watched"] else ""), number(l["minutes"], 1), cell(l, "resident_mib", 1), cell(l, "own_mib", 1), cell(l, "descriptors", 0), cell(l, "threads", 0)) for l in d["processes"] if "own_mib" in l],
     )
+    for name, row in uncertain(d["watched"]):
+        lines += [f"The slope of {name.replace('_', ' ')}, {number(row['slope'])}, is over its bound and within two standard errors of none: this run cannot tell a rise from the coming and going of jobs. Run it on a machine that does nothing else, or for longer.", ""]
     lines += ["Memory of its own when nothing was under way for 15 s, before the first job and after the last one: " + "; ".join(
         f"{p}, process {r['process']}: {number(r['before'], 1)} and {number(r['after'], 1)} MiB" for p, r in d["at_rest_mib"].items()) + ".", ""]
     if d["between_processes"]:
