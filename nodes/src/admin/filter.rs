@@ -30,7 +30,8 @@ pub enum FilterFault {
 }
 
 impl LogFilter {
-    /// Reads a filter: levels and targets, as `--log` takes them.
+    /// Reads a filter: levels, targets, spans and fields, as `--log` takes them. Values of fields are compared as they are: a pattern of a few dozen bytes can take the
+    /// automaton that it is compiled to all the memory there is.
     ///
     /// # Errors
     /// [`FilterFault::Malformed`].
@@ -39,7 +40,7 @@ impl LogFilter {
         if text.trim().is_empty() {
             return Err(malformed("it is empty".to_owned()));
         }
-        EnvFilter::builder().parse(text).map_err(|e| malformed(e.to_string()))
+        EnvFilter::builder().with_regex(false).parse(text).map_err(|e| malformed(e.to_string()))
     }
 
     /// The filter of a text, for a layer that is reloaded by `handle`.

@@ -3,7 +3,7 @@
 use crate::{
     config::ClusterId,
     job::{Accepted, Asked, JobId, JobState, Sha256Hex},
-    keys::ErasedKey,
+    keys::{ErasedKey, KeyId},
     tables::Erased,
     upkeep::UpkeepReport,
 };
@@ -64,6 +64,8 @@ pub enum Event {
     TableExpired(Erased),
     /// A key was erased because its time was over.
     KeyExpired(ErasedKey),
+    /// The record of a key was damaged and no other node had the key, so that a rebuild of this node has removed it.
+    KeyRemoved(KeyId),
     /// The nodes have compared their stores by themselves: what this one has found.
     StoreCompared(UpkeepReport),
     /// A request that changes something, hands out an output or was refused: all but those that have an entry of their own.

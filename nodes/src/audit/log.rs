@@ -10,7 +10,7 @@ use crate::{
     clock::now_unix_ms,
     config::ClusterId,
     job::{Accepted, Asked, Before, JobBefore, JobId, JobState, Journal, Sha256Hex},
-    keys::ErasedKey,
+    keys::{ErasedKey, KeyId},
     pki::create_directory,
     ration::Ration,
     tables::Erased,
@@ -374,6 +374,10 @@ impl Journal for AuditLog {
 
     fn erased_key(&self, key: &ErasedKey) -> io::Result<()> {
         self.append(&Event::KeyExpired(key.clone()))
+    }
+
+    fn removed_key(&self, key: &KeyId) -> io::Result<()> {
+        self.append(&Event::KeyRemoved(key.clone()))
     }
 
     fn compared(&self, report: &UpkeepReport) -> io::Result<()> {

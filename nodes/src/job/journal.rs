@@ -2,7 +2,7 @@
 
 use super::{JobId, JobSpec, JobState, ModeSpec, OutputStatus, ProgramKind, Sha256Hex};
 use crate::{
-    keys::ErasedKey,
+    keys::{ErasedKey, KeyId},
     pki::ClientName,
     tables::{Erased, TableKey, TableName},
     upkeep::UpkeepReport,
@@ -44,6 +44,12 @@ pub trait Journal: fmt::Debug + Send + Sync {
     /// # Errors
     /// Those of the system.
     fn erased_key(&self, key: &ErasedKey) -> io::Result<()>;
+
+    /// The record of a key was damaged and no other node had the key, so that a rebuild has removed it.
+    ///
+    /// # Errors
+    /// Those of the system.
+    fn removed_key(&self, key: &KeyId) -> io::Result<()>;
 
     /// The nodes have compared their stores by themselves.
     ///
@@ -178,6 +184,10 @@ impl Journal for () {
     }
 
     fn erased_key(&self, _: &ErasedKey) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn removed_key(&self, _: &KeyId) -> io::Result<()> {
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use super::{Histograms, seconds, waits};
 use crate::{
     job::{Accepted, Asked, FailureKind, JobId, JobState, Journal, ModeSpec, ProgramKind},
-    keys::ErasedKey,
+    keys::{ErasedKey, KeyId},
     tables::Erased,
     upkeep::UpkeepReport,
 };
@@ -140,6 +140,10 @@ impl Journal for Observed {
 
     fn erased_key(&self, key: &ErasedKey) -> io::Result<()> {
         self.journal.erased_key(key)
+    }
+
+    fn removed_key(&self, key: &KeyId) -> io::Result<()> {
+        self.journal.removed_key(key)
     }
 
     fn compared(&self, report: &UpkeepReport) -> io::Result<()> {

@@ -51,6 +51,22 @@ impl Kept {
         reports
     }
 
+    /// Returns when an entry of a node's audit log has these words.
+    async fn logged(&self, party: Party, words: [&str; 2]) {
+        let log = self.world.cluster.files().node_dir(party).join(AUDIT);
+        let told = |text: String| text.lines().any(|line| words.iter().all(|word| line.contains(word)));
+        let written = async {
+            loop {
+                let mut files = std::fs::read_dir(&log).expect("a directory").map(|file| file.expect("a file").path());
+                if files.any(|file| told(std::fs::read_to_string(file).unwrap_or_default())) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), written).await.unwrap_or_else(|_| panic!("{party}: {words:?}"));
+    }
+
     /// The moments are those of the plain table, and the user logs in where somebody else does not.
     async fn computes(&mut self) {
         let job = submit(self.world.client("bank-c"), &moments(&[("bank-a", 1)], &[60_000])).await.expect("accepted");
@@ -197,19 +213,29 @@ async fn a_damaged_key_is_found_and_given_again() {
     let records = store.list(Space::Keys, "").await.expect("readable");
     assert_eq!(records.len(), 1);
     store.put(Space::Keys, records[0].clone(), vec![2; 7].into()).await.expect("room");
+    // Another of the same owner, which no other node has.
+    let owner = String::from_utf8(records[0].clone()).expect("a name").split('/').next().expect("an owner").to_owned();
+    store.put(Space::Keys, format!("{owner}/deleted"), vec![2; 7].into()).await.expect("room");
     drop(store);
     let options = kept.world.options.clone();
     kept.world.cluster.restart(Party::P1, &options).await.expect("it starts");
 
     for task in [Task::Compare, Task::Refresh] {
         for report in kept.upkeep(task, None).await {
-            let [finding] = report.findings.as_slice() else { panic!("{task}: {report:?}") };
-            let told = ["record at P1 is damaged", "`trefoil store rebuild --node 1`"];
-            assert!(told.iter().all(|text| finding.cause.contains(text)), "{task}: {finding:?}");
+            assert!(report.findings.iter().any(|finding| finding.what.contains("`deleted`")), "{task}: {report:?}");
+            for finding in report.findings.iter().filter(|finding| !finding.cause.contains("not all nodes have it")) {
+                let told = ["record at P1 is damaged", "`trefoil store rebuild --node 1`"];
+                assert!(told.iter().all(|text| finding.cause.contains(text)), "{task}: {finding:?}");
+            }
             assert_eq!((report.tables, report.templates), (1, 1), "{task}: {report:?}");
         }
     }
-    let rebuilt = kept.sound(Task::Rebuild, Some(1)).await;
+    let rebuilt = kept.upkeep(Task::Rebuild, Some(1)).await;
+    let [[], [removed], []] = rebuilt.each_ref().map(|report| report.findings.as_slice()) else {
+        panic!("{rebuilt:?}")
+    };
+    assert!(removed.what.contains("`deleted`") && removed.cause.contains("was removed"), "{removed:?}");
+    kept.logged(Party::P1, ["key-removed", r#""name":"deleted""#]).await;
     assert!(rebuilt.iter().all(|report| (report.tables, report.templates, report.keys) == (0, 0, 1)), "{rebuilt:?}");
     kept.sound(Task::Refresh, None).await;
     kept.computes().await;
@@ -247,20 +273,8 @@ async fn the_nodes_compare_their_stores_by_themselves() {
     let found = until("found", &|compared| compared.findings > 0).await;
     assert!(found.iter().all(|compared| compared.good_unix_ms < compared.last_unix_ms), "{found:?}");
     for party in Party::ALL {
-        let log = kept.world.cluster.files().node_dir(party).join(AUDIT);
-        let told =
-            |text: String| text.lines().any(|line| line.contains("store-compared") && line.contains("version 3"));
         // It is written after the node has said what it found.
-        let written = async {
-            loop {
-                let mut files = std::fs::read_dir(&log).expect("a directory").map(|file| file.expect("a file").path());
-                if files.any(|file| told(std::fs::read_to_string(file).unwrap_or_default())) {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(30), written).await.unwrap_or_else(|_| panic!("{party}"));
+        kept.logged(party, ["store-compared", "version 3"]).await;
     }
     // An operator goes before.
     kept.world.client("bank-a").delete_table(&name("income"), 3).await.expect("deleted");

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     api::audited::Held,
     job::{Accepted, Asked},
-    keys::ErasedKey,
+    keys::{ErasedKey, KeyId},
     tables::Erased,
     upkeep::UpkeepReport,
 };
@@ -48,6 +48,10 @@ impl Journal for Written {
     }
 
     fn erased_key(&self, _: &ErasedKey) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn removed_key(&self, _: &KeyId) -> io::Result<()> {
         Ok(())
     }
 
