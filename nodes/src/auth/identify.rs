@@ -2,6 +2,7 @@
 
 use super::{
     Auth, AuthFault, Matching, TemplateKind, TemplateStatus, UserName,
+    asker::meet,
     gallery::{Checked, Gallery, UserKey, all_users, user_of},
     guard::Busy,
     records::read,
@@ -128,7 +129,7 @@ impl Auth {
     ) -> Result<Found, AuthFault> {
         in_time(spec.expires_ms)?;
         let _place = self.places.try_take(owner)?;
-        let _search = self.searches.owners.take(owner).map_err(|_| AuthFault::Searching)?;
+        let mut search = Some(self.searches.owners.take(owner).map_err(|_| AuthFault::Searching)?);
         self.searches.rate.take(owner, Instant::now()).map_err(|wait| AuthFault::Rate {
             per_second: PER_SECOND,
             wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_add(1),
@@ -138,7 +139,8 @@ impl Auth {
         Searched::of(held.in_use(), Vec::new())?;
         let agreed = digest("search", &(id, owner, &spec));
         let all = async {
-            let mut session = self.sessions.join(id.session(), agreed).await?;
+            let joining = self.sessions.join(id.session(), agreed);
+            let mut session = meet(joining, || drop(search.take())).await?;
             let result = self.search(id, &mut *session, (held, spec.unsettled), probe).await;
             let failure = result.as_ref().err().map(AuthFault::as_failure);
             session.end(failure.as_ref());

@@ -1,7 +1,7 @@
 //! Searches among users, and receipts of what was erased.
 
 use super::{
-    super::*,
+    super::{asker::apart, *},
     world::{self, CONFIGS, Probe, World, shares, spec as login},
 };
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     store::tests::When,
 };
 use futures_util::future::join_all;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use trefoil_auth::webauthn::{Bytes, CredentialId};
 use trefoil_circuits::{matching::Answer, program::InputVector};
 use trefoil_engine::{
@@ -126,6 +126,34 @@ async fn an_owner_who_asks_one_node_alone_blocks_no_other() {
     assert_eq!(found, Some("alice".to_owned()));
     assert!(matches!(second, Err(AuthFault::Searching)), "{second:?}");
     assert!(matches!(&alone, Err(AuthFault::Failed(f)) if f.kind == crate::job::FailureKind::Missing), "{alone:?}");
+}
+
+/// A search that has met a lost node, and whose client goes away: its owner can search again at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_owner_who_goes_away_before_the_others_come_can_search_again() {
+    let world = World::start(Verification::Required).await;
+    world.wait_long();
+    let ask = || {
+        let (node, [share, _, _]) = (world.nodes[1].clone(), shares(Probe::Right));
+        let id = JobId::random().expect("randomness");
+        apart(async move { node.identify(&name("bank"), id, search(), share).await })
+    };
+    // Another is refused while the first waits: at once, or it waits too.
+    let is_refused = async || match tokio::time::timeout(Duration::from_millis(50), ask()).await {
+        Ok(Ok(Err(AuthFault::Searching))) => true,
+        Err(_) | Ok(Ok(Err(AuthFault::Rate { .. }))) => false,
+        other => panic!("{other:?}"),
+    };
+    let becomes = async |refused: bool| {
+        let waiting = async { while is_refused().await != refused {} };
+        tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("in time");
+    };
+    {
+        let mut first = std::pin::pin!(ask());
+        tokio::time::timeout(Duration::from_millis(500), &mut first).await.expect_err("the others have not come");
+        becomes(true).await;
+    }
+    becomes(false).await;
 }
 
 /// One component of the probe is another at one node, or one node has other templates: nobody gets an answer.

@@ -14,7 +14,7 @@ use crate::{
 use futures_util::future::join_all;
 use std::{
     collections::HashMap,
-    sync::{Arc, LazyLock, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 use tempfile::TempDir;
@@ -61,6 +61,7 @@ pub(super) enum Probe {
 pub(super) struct World {
     pub(super) nodes: [Arc<Auth>; 3],
     meanwhile: Meanwhile,
+    patience: Patience,
     stores: [(Store, Arc<TempDir>); 3],
 }
 
@@ -138,7 +139,11 @@ struct InMemory {
     me: Party,
     meetings: Arc<Mutex<Meetings>>,
     meanwhile: Meanwhile,
+    patience: Patience,
 }
+
+/// How long nodes wait for each other, if not as long as most tests want it.
+type Patience = Arc<OnceLock<Duration>>;
 
 /// A network for each session, so that the end of one is the end of nothing else.
 type Meetings = HashMap<(SessionId, [u8; 32]), (Arc<Barrier>, Arc<Memory>)>;
@@ -160,7 +165,8 @@ impl Sessions for InMemory {
                 meetings.entry((session, digest)).or_insert_with(new).clone()
             };
             let missing = |_| Failure::new(FailureKind::Missing, "the others did not come");
-            tokio::time::timeout(Duration::from_secs(2), barrier.wait()).await.map_err(missing)?;
+            let patience = self.patience.get().copied().unwrap_or(Duration::from_secs(2));
+            tokio::time::timeout(patience, barrier.wait()).await.map_err(missing)?;
             let secrets = [1, 2, 3].map(|b| PairSecret::new([b; 32]));
             let binding = SessionBinding { session, job_digest: digest, nonces: [[7; 32]; 3] };
             let keys = all_keys(&secrets, &binding).into_iter().nth(self.me.index());
@@ -323,9 +329,11 @@ impl World {
     }
 
     fn of(stores: [(Store, Arc<TempDir>); 3]) -> Self {
-        let (meetings, meanwhile) = (Arc::<Mutex<Meetings>>::default(), Meanwhile::default());
+        let meetings = Arc::<Mutex<Meetings>>::default();
+        let (meanwhile, patience) = (Meanwhile::default(), Patience::default());
         let nodes = Party::ALL.map(|me| {
-            let sessions = InMemory { me, meetings: meetings.clone(), meanwhile: meanwhile.clone() };
+            let (meetings, meanwhile, patience) = (meetings.clone(), meanwhile.clone(), patience.clone());
+            let sessions = InMemory { me, meetings, meanwhile, patience };
             let turns = Turns::new(me, 4, Duration::from_secs(5));
             let parts = Shares(me);
             let NodeConfig { cluster, identity, .. } = &CONFIGS[me.index()];
@@ -339,12 +347,17 @@ impl World {
                 bounds: Bounds { templates: MOST_TEMPLATES, credentials: 3, sessions: 8 },
             })
         });
-        Self { nodes, meanwhile, stores }
+        Self { nodes, meanwhile, patience, stores }
     }
 
     /// Has something happen in the middle of the next session, when its first node takes its seat.
     pub(super) fn meanwhile(&self, work: impl Future<Output = ()> + Send + 'static) {
         *self.meanwhile.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::pin(work));
+    }
+
+    /// Nodes wait for each other for an hour from now on.
+    pub(super) fn wait_long(&self) {
+        self.patience.set(Duration::from_hours(1)).expect("once");
     }
 
     /// The nodes with what their stores have, and nothing in memory.
