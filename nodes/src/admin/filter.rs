@@ -4,13 +4,13 @@ use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
-use tracing_subscriber::{EnvFilter, Registry, reload};
+use tracing_subscriber::{Registry, filter::Targets, reload};
 
 /// The filter in effect. Clones are of the same one.
 #[derive(Clone)]
 pub struct LogFilter {
     text: Arc<Mutex<String>>,
-    handle: reload::Handle<EnvFilter, Registry>,
+    handle: reload::Handle<Targets, Registry>,
 }
 
 /// Why there is no new filter.
@@ -30,21 +30,21 @@ pub enum FilterFault {
 }
 
 impl LogFilter {
-    /// Reads a filter: levels, targets, spans and fields, as `--log` takes them. Values of fields are compared as they are: a pattern of a few dozen bytes can take the
-    /// automaton that it is compiled to all the memory there is.
+    /// Reads a filter: levels and targets, as `--log` takes them. Neither spans, which the log does not have, nor values of fields: patterns for these would be compiled to
+    /// automata of any size.
     ///
     /// # Errors
     /// [`FilterFault::Malformed`].
-    pub fn parse(text: &str) -> Result<EnvFilter, FilterFault> {
+    pub fn parse(text: &str) -> Result<Targets, FilterFault> {
         let malformed = |cause: String| FilterFault::Malformed { text: text.to_owned(), cause };
         if text.trim().is_empty() {
             return Err(malformed("it is empty".to_owned()));
         }
-        EnvFilter::builder().with_regex(false).parse(text).map_err(|e| malformed(e.to_string()))
+        text.parse::<Targets>().map_err(|e| malformed(e.to_string()))
     }
 
     /// The filter of a text, for a layer that is reloaded by `handle`.
-    pub fn new(text: &str, handle: reload::Handle<EnvFilter, Registry>) -> Self {
+    pub fn new(text: &str, handle: reload::Handle<Targets, Registry>) -> Self {
         Self { text: Arc::new(Mutex::new(text.to_owned())), handle }
     }
 

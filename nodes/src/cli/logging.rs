@@ -4,8 +4,8 @@ use crate::{Error, admin::LogFilter, trace::Traces};
 use std::io::{self, IsTerminal};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry,
-    filter::{FilterExt as _, filter_fn},
+    Layer, Registry,
+    filter::{FilterExt as _, Targets, filter_fn},
     fmt::MakeWriter,
     layer::SubscriberExt,
     reload,
@@ -39,7 +39,7 @@ pub fn start(option: Option<&str>, default: &str, traces: Option<&Traces>) -> Re
 }
 
 /// The lines of the log: events that the filter lets through, without the spans that they are in.
-fn lines<W>(filter: reload::Layer<EnvFilter, Registry>, writer: W, ansi: bool) -> impl Layer<Registry> + Send + Sync
+fn lines<W>(filter: reload::Layer<Targets, Registry>, writer: W, ansi: bool) -> impl Layer<Registry> + Send + Sync
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
