@@ -33,23 +33,23 @@ def slope(points):
 
 
 def by_minute(points):
-    """The medians of the minutes: jobs come and go within one, so that its values hang together."""
+    """The medians of the minutes: jobs come and go within one, so that its values hang together and are no witnesses of their own."""
     minutes = collections.defaultdict(list)
     for x, y in points:
         minutes[int((x - points[0][0]) // 60)].append(y)
     return [(60.0 * minute, statistics.median(values)) for minute, values in sorted(minutes.items())]
 
 
-def error_of_slope(points):
-    """The standard error of the slope of the minutes' medians, for a minute."""
+def rise(points):
+    """The slope of the minutes' medians, and its standard error, for a minute. Of fewer than five minutes there is no error worth the name."""
     points = by_minute(points)
-    rise = slope(points)
-    if rise is None:
-        return None
+    medians_rise = slope(points)
+    if medians_rise is None or len(points) < 5:
+        return medians_rise, None
     xs, ys = [x / 60 for x, _ in points], [y for _, y in points]
     mx, my = statistics.fmean(xs), statistics.fmean(ys)
-    left = sum((y - my - rise * (x - mx)) ** 2 for x, y in zip(xs, ys))
-    return (left / (len(points) - 2) / sum((x - mx) ** 2 for x in xs)) ** 0.5
+    left = sum((y - my - medians_rise * (x - mx)) ** 2 for x, y in zip(xs, ys))
+    return medians_rise, (left / (len(points) - 2) / sum((x - mx) ** 2 for x in xs)) ** 0.5
 
 
 def normal(cause):
@@ -81,10 +81,8 @@ def life_row(life, begin):
         return row
     for name, at, unit in MEASURES:
         values = [s[at] / unit for s in samples]
-        points = [(s[0], s[at] / unit) for s in samples]
-        row[name] = {
-            "least": min(values), "median": statistics.median(values), "greatest": max(values), "slope": slope(points), "error": error_of_slope(points),
-        }
+        risen, error = rise([(s[0], s[at] / unit) for s in samples])
+        row[name] = {"least": min(values), "median": statistics.median(values), "greatest": max(values), "slope": risen, "error": error}
     return row
 
 
@@ -267,7 +265,7 @@ def markdown(d):
     for t in d["troubles"]:
         lines.append(f"- minute {t['at'] / 60:.1f}: {t['what']}")
     lines += ["", "## Memory, descriptors, threads", ""]
-    lines += [f"Of each process, without its first {WARM_UP:g} s and the first half of its time in the run: least / median / greatest, and the slope of least squares for a minute ± its standard error, by how the medians of the minutes scatter. Its own is what is resident and not of a file. Flat is, for the process that was watched longest: at most " + ", ".join(f"{b} {n.replace('_', ' ')}" for n, b in BOUNDS.items()) + " more a minute.", ""]
+    lines += [f"Of each process, without its first {WARM_UP:g} s and the first half of its time in the run: least / median / greatest, and the slope of least squares through the medians of the minutes ± its standard error, for a minute. Its own is what is resident and not of a file. Flat is, for the process that was watched longest: at most " + ", ".join(f"{b} {n.replace('_', ' ')}" for n, b in BOUNDS.items()) + " more a minute.", ""]
     cell = lambda l, n, digits: f"{number(l[n]['least'], digits)} / {number(l[n]['median'], digits)} / {number(l[n]['greatest'], digits)}; {number(l[n]['slope'])} ± {number(l[n]['error'])}"
     lines += table(
         ["process", "minutes", "resident, MiB", "of these its own, MiB", "descriptors", "threads"],

@@ -6,12 +6,16 @@ use super::{
     registry::Membership,
     session::Terms,
     shared::Shared,
+    slot::REFUSED,
     wire::{Control, HELLO, Head, Hello, MAX_CAUSE, PartySet, RunId, StreamName, preamble, transcript},
 };
 use quinn::{Connection, ReadError, ReadExactError, RecvStream, SendStream, WriteError};
-use std::sync::{
-    Arc, PoisonError,
-    atomic::{AtomicBool, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 use trefoil_engine::{LinkFault, Party, transport::SessionId};
 use zeroize::Zeroizing;
@@ -39,9 +43,9 @@ pub(super) async fn negotiate(
     // A peer opens strands once both others have confirmed, so not before this node has.
     membership.begin(run);
     let _ = shared.run.set(run);
-    for control in &mut *controls {
+    for (control, hello) in controls.iter_mut().zip(mine) {
         control.agreed.store(false, Relaxed);
-        control.confirm(&digest).await?;
+        control.confirm(shared, hello, &digest).await?;
     }
     let [next, prev] = controls;
     let confirmed = async { tokio::try_join!(next.confirmed(shared, &digest), prev.confirmed(shared, &digest)) };
@@ -94,11 +98,12 @@ impl Meeting {
 
 impl Drop for Meeting {
     fn drop(&mut self) {
-        // Without a runtime there is no connection either.
+        // Outside the runtime nothing can be sent.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let fault = self.shared.state.borrow().fault.clone();
         for control in &mut self.controls {
             if let Some(out) = control.out.take() {
-                runtime.spawn(end(out, self.shared.clone()));
+                runtime.spawn(end(out, fault.clone(), self.shared.grace));
             }
         }
     }
@@ -184,12 +189,24 @@ impl Controls {
         Ok(hello)
     }
 
-    async fn confirm(&mut self, digest: &[u8; 32]) -> Result<(), MeshError> {
+    async fn confirm(&mut self, shared: &Shared, hello: &Hello, digest: &[u8; 32]) -> Result<(), MeshError> {
         let mut message = [0; 33];
         message[1..].copy_from_slice(digest);
-        let Some(out) = &mut self.out else { return Err(self.gone(&"this node has not said hello")) };
-        let written = out.write_all(&message).await;
+        let mut written = self.write(&message).await?;
+        if written == Err(WriteError::Stopped(REFUSED)) {
+            // The peer was so far behind that it did not keep the hello. Now it has joined, and takes it.
+            self.greet(shared, hello).await?;
+            written = self.write(&message).await?;
+        }
         self.written(written)
+    }
+
+    /// Nothing follows a message that was written in part.
+    async fn write(&mut self, message: &[u8]) -> Result<Result<(), WriteError>, MeshError> {
+        let mut out = self.out.take().ok_or_else(|| self.gone(&"this node has not said hello"))?;
+        let written = out.write_all(message).await;
+        self.out = Some(out);
+        Ok(written)
     }
 
     async fn confirmed(&mut self, shared: &Arc<Shared>, digest: &[u8; 32]) -> Result<(), MeshError> {
@@ -211,13 +228,6 @@ impl Controls {
         }
     }
 
-    /// Tells the peer the end of a session that did not start.
-    pub(super) async fn close(&mut self, shared: &Arc<Shared>) {
-        if let Some(out) = self.out.take() {
-            end(out, shared.clone()).await;
-        }
-    }
-
     /// Starts the task that passes on what becomes of the session on this node.
     pub(super) fn run(&mut self, shared: &Arc<Shared>) {
         if let Some(out) = self.out.take() {
@@ -226,13 +236,18 @@ impl Controls {
     }
 }
 
-/// Says why a session did not start.
-async fn end(mut out: SendStream, shared: Arc<Shared>) {
-    let fault = shared.state.borrow().fault.clone();
-    if let Some(fault) = fault {
-        let _ = out.write_all(&Control::End(fault).to_bytes()).await;
-    }
-    let _ = out.finish();
+/// Tells a peer how the session ends, unless it takes nothing for longer than a silent one would be waited for.
+async fn end(mut out: SendStream, fault: Option<SessionFault>, grace: Duration) {
+    let told = async {
+        match fault {
+            Some(fault) => out.write_all(&Control::End(fault).to_bytes()).await,
+            None => Ok(()),
+        }
+    };
+    let _ = match tokio::time::timeout(grace, told).await {
+        Ok(_) => out.finish(),
+        Err(_) => out.reset(REFUSED),
+    };
 }
 
 /// Passes on to a peer for whom this node waits, and how the session ends.
@@ -241,24 +256,21 @@ async fn tell(mut out: SendStream, shared: Arc<Shared>) {
     let mut told = PartySet::default();
     loop {
         let now = state.borrow_and_update().clone();
-        if let Some(fault) = now.fault {
-            let _ = out.write_all(&Control::End(fault).to_bytes()).await;
-            break;
-        }
-        if now.finished {
-            break;
+        if now.fault.is_some() || now.finished {
+            return end(out, now.fault, shared.grace).await;
         }
         let on = now.waiting();
         if on != told {
             told = on;
-            if out.write_all(&Control::Waiting { on }.to_bytes()).await.is_err() {
-                break;
+            let message = Control::Waiting { on }.to_bytes();
+            // A peer that takes nothing for so long has stalled the session too.
+            if !matches!(tokio::time::timeout(shared.stall, out.write_all(&message)).await, Ok(Ok(()))) {
+                return;
             }
         }
         // The sender is in `shared`, so this cannot fail.
         let _ = state.changed().await;
     }
-    let _ = out.finish();
 }
 
 /// Hears what becomes of the session on a peer, until it is over on this node.

@@ -1,6 +1,9 @@
 //! Streams that have arrived, until the session they belong to takes them.
 
-use super::wire::{RunId, StreamName};
+use super::{
+    slot::REFUSED,
+    wire::{RunId, StreamName},
+};
 use quinn::RecvStream;
 use std::{
     collections::HashMap,
@@ -13,15 +16,15 @@ use trefoil_engine::{
     transport::{Path, SessionId},
 };
 
-/// How often is looked for what has waited too long.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often streams that have waited too long are looked for.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// The streams of all sessions.
 ///
 /// A peer can be ahead: its client was faster. Its control streams wait here, bounded in number and time; the bytes stay in
 /// the stream's own window, unread. One too many takes the place of the peer's oldest, which is the likeliest to have been given up: so a client
-/// that submits to one node alone cannot keep the others from hearing of sessions that it begins later. Strands are named by the run, which no peer can know before this node has confirmed it:
-/// a strand of an unknown run is left over from an earlier one, or made up.
+/// that submits to one node alone cannot keep the others from hearing of sessions that it begins later. A hello that was refused is said again when this node has joined.
+/// Strands are named by the run, which no peer can know before this node has confirmed it: a strand of an unknown run is left over from an earlier one, or made up.
 pub(super) struct Registry {
     open: Mutex<Open>,
     patience: Duration,
@@ -34,14 +37,15 @@ struct Open {
     runs: HashMap<RunId, HashMap<(Party, Path), Slot>>,
 }
 
+#[derive(Default)]
 struct Entry {
-    since: Instant,
     joined: bool,
     controls: HashMap<Party, Slot>,
 }
 
 enum Slot {
-    Arrived(RecvStream),
+    /// Since when it waits.
+    Arrived(RecvStream, Instant),
     Awaited(oneshot::Sender<RecvStream>),
     Taken,
 }
@@ -62,32 +66,34 @@ pub(super) enum Unavailable {
 }
 
 impl Registry {
-    /// `patience` is how long control streams of an unknown session are kept. They are half of the `streams` that a peer may have open at most: the
-    /// other half is for the sessions that run.
+    /// `patience` is how long control streams of an unknown session are kept. At most half of a peer's `streams` wait here: the other half is for the
+    /// sessions that run.
     pub(super) fn new(patience: Duration, streams: u32) -> Self {
         Self { open: Mutex::default(), patience, most_ahead: (streams / 2).max(1) as usize }
     }
 
-    /// Lets go of what has waited too long, until nobody else has the registry.
+    /// Refuses what has waited too long, until nobody else has the registry.
     pub(super) async fn watch(registry: Weak<Self>) {
-        let mut interval = tokio::time::interval(LOOK);
+        let mut interval = tokio::time::interval(SWEEP);
         loop {
             interval.tick().await;
             let Some(registry) = registry.upgrade() else { return };
-            let patience = registry.patience;
-            registry.lock().sessions.retain(|_, e| e.joined || e.since.elapsed() < patience);
+            let expired = registry.lock().expired(registry.patience);
+            for mut stream in expired {
+                let _ = stream.stop(REFUSED);
+            }
         }
     }
 
     /// Takes part in a session. `None` if this node already does.
     pub(super) fn join(self: &Arc<Self>, session: SessionId) -> Option<Membership> {
         let mut open = self.lock();
-        let entry = open.sessions.entry(session).or_insert_with(Entry::new);
+        let entry = open.sessions.entry(session).or_default();
         let repeated = std::mem::replace(&mut entry.joined, true);
         (!repeated).then(|| Membership { registry: self.clone(), session, run: None })
     }
 
-    /// A stream has arrived. One that cannot be kept is returned, to be refused.
+    /// A stream has arrived. It, or another that cannot be kept beside it, is returned, to be refused.
     pub(super) fn arrived(&self, from: Party, name: StreamName, stream: RecvStream) -> Option<RecvStream> {
         let mut open = self.lock();
         match name {
@@ -96,9 +102,15 @@ impl Registry {
                 None => Some(stream),
             },
             StreamName::Control(session) => {
-                open.make_room(session, from, self.most_ahead);
-                let entry = open.sessions.entry(session).or_insert_with(Entry::new);
-                deliver(entry.controls.entry(from), stream)
+                if let Some(entry) = open.sessions.get_mut(&session).filter(|entry| entry.joined) {
+                    return deliver(entry.controls.entry(from), stream);
+                }
+                let waiting = Slot::Arrived(stream, Instant::now());
+                // What the peer began before under this id it has given up.
+                match open.sessions.entry(session).or_default().controls.insert(from, waiting) {
+                    Some(Slot::Arrived(earlier, _)) => Some(earlier),
+                    _ => open.one_too_many(from, self.most_ahead),
+                }
             }
         }
     }
@@ -132,22 +144,46 @@ impl Registry {
 }
 
 impl Open {
-    /// Lets go of the oldest control stream of a peer that is as many sessions ahead as it may be, if it begins one more.
-    fn make_room(&mut self, begun: SessionId, from: Party, most: usize) {
-        if self.sessions.get(&begun).is_some_and(|e| e.joined || e.controls.contains_key(&from)) {
-            return;
+    /// The oldest control stream of a peer that is more sessions ahead than it may be.
+    fn one_too_many(&mut self, from: Party, most: usize) -> Option<RecvStream> {
+        let ahead = self.sessions.iter().filter(|(_, entry)| !entry.joined);
+        let since = ahead.filter_map(|(session, entry)| match entry.controls.get(&from) {
+            Some(Slot::Arrived(_, since)) => Some((*since, *session)),
+            _ => None,
+        });
+        let (mut count, mut oldest) = (0, None);
+        for (since, session) in since {
+            count += 1;
+            oldest = oldest.filter(|(first, _)| *first <= since).or(Some((since, session)));
         }
-        let ahead = || self.sessions.iter().filter(|(_, e)| !e.joined && e.controls.contains_key(&from));
-        if ahead().count() < most {
-            return;
+        let (_, session) = oldest.filter(|_| count > most)?;
+        let entry = self.sessions.get_mut(&session)?;
+        let slot = entry.controls.remove(&from);
+        if entry.controls.is_empty() {
+            self.sessions.remove(&session);
         }
-        let Some((&oldest, _)) = ahead().min_by_key(|(_, e)| e.since) else { return };
-        if let Some(entry) = self.sessions.get_mut(&oldest) {
-            entry.controls.remove(&from);
-            if entry.controls.is_empty() {
-                self.sessions.remove(&oldest);
+        match slot {
+            Some(Slot::Arrived(stream, _)) => Some(stream),
+            _ => None,
+        }
+    }
+
+    /// The control streams that have waited for longer than this.
+    fn expired(&mut self, patience: Duration) -> Vec<RecvStream> {
+        let mut expired = Vec::new();
+        self.sessions.retain(|_, entry| {
+            if entry.joined {
+                return true;
             }
-        }
+            let is_over =
+                |_: &Party, slot: &mut Slot| matches!(slot, Slot::Arrived(_, since) if since.elapsed() >= patience);
+            expired.extend(entry.controls.extract_if(is_over).filter_map(|(_, slot)| match slot {
+                Slot::Arrived(stream, _) => Some(stream),
+                _ => None,
+            }));
+            !entry.controls.is_empty()
+        });
+        expired
     }
 }
 
@@ -178,7 +214,7 @@ type Place<'a, K> = std::collections::hash_map::Entry<'a, K, Slot>;
 fn deliver<K>(place: Place<'_, K>, stream: RecvStream) -> Option<RecvStream> {
     match place {
         Place::Vacant(place) => {
-            place.insert(Slot::Arrived(stream));
+            place.insert(Slot::Arrived(stream, Instant::now()));
             None
         }
         Place::Occupied(mut place) => match place.insert(Slot::Taken) {
@@ -199,7 +235,7 @@ fn take<K>(place: Place<'_, K>) -> Option<oneshot::Receiver<RecvStream>> {
             place.insert(Slot::Awaited(tx));
         }
         Place::Occupied(mut place) => match place.insert(Slot::Taken) {
-            Slot::Arrived(stream) => drop(tx.send(stream)),
+            Slot::Arrived(stream, _) => drop(tx.send(stream)),
             earlier => {
                 place.insert(earlier);
                 return None;
@@ -207,10 +243,4 @@ fn take<K>(place: Place<'_, K>) -> Option<oneshot::Receiver<RecvStream>> {
         },
     }
     Some(rx)
-}
-
-impl Entry {
-    fn new() -> Self {
-        Self { since: Instant::now(), joined: false, controls: HashMap::new() }
-    }
 }

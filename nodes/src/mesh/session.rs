@@ -120,9 +120,6 @@ impl Session {
             Err(e) => {
                 let cause = LinkFault::Ended(e.to_string());
                 let _ = shared.fail(SessionFault { blamed: e.blamed().unwrap_or(me), cause });
-                for control in &mut meeting.controls {
-                    control.close(&shared).await;
-                }
                 return Err(e);
             }
         };

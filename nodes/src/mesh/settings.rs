@@ -39,7 +39,8 @@ pub struct TransportSettings {
     /// the memory each peer can fill.
     #[serde(deserialize_with = "nonzero")]
     pub stream_window: u32,
-    /// Streams each peer may have open at once: one for each strand and one for each session. A strand beyond waits for another to end.
+    /// Streams each peer may have open at once: one for each strand and one for each session. A strand beyond waits for another to end. Half of them, of sessions that
+    /// this node has not joined yet, are kept for it; beyond that the oldest is refused and said again when this node joins.
     #[serde(deserialize_with = "nonzero")]
     pub streams: u32,
     /// Data under way to one peer, in bytes: at least rate times round-trip time. Left out: 1,048,576 if every node is on a loopback

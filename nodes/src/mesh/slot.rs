@@ -39,7 +39,7 @@ const NOTICES: usize = 4;
 /// The application error code of a connection whose node shuts down.
 pub(super) const SHUT_DOWN: VarInt = VarInt::from_u32(0);
 /// The application error code of a stream that is not wanted.
-const REFUSED: VarInt = VarInt::from_u32(1);
+pub(super) const REFUSED: VarInt = VarInt::from_u32(1);
 /// The application error code of a connection that its peer has replaced by a newer one.
 const REPLACED: VarInt = VarInt::from_u32(3);
 /// What is said when it is closed although a session was left on it.

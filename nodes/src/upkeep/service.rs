@@ -329,9 +329,11 @@ impl Upkeep {
         let mut findings = Vec::new();
         for id in keys {
             if self.config.keys.remove_damaged(&id).await.map_err(|e| Broken::Own(e.to_string()))? {
-                self.journal().removed_key(&id).map_err(|e| {
-                    Broken::Own(format!("cannot write into the audit log that the record of key {id} was removed: {e}; make room on its disk"))
-                })?;
+                if let Err(error) = self.journal().removed_key(&id) {
+                    error!(
+                        "cannot write into the audit log that the record of {id} was removed: {error}; make room on its disk"
+                    );
+                }
                 let cause = "its record here was damaged, and no other node has this key: the record was removed";
                 findings.push(Finding::new(id, cause));
             }
