@@ -37,7 +37,9 @@ def by_minute(points):
     minutes = collections.defaultdict(list)
     for x, y in points:
         minutes[int((x - points[0][0]) // 60)].append(y)
-    return [(60.0 * minute, statistics.median(values)) for minute, values in sorted(minutes.items())]
+    # One that was cut off says little, and would weigh as much.
+    whole = max(map(len, minutes.values()), default=0) / 2
+    return [(60.0 * minute, statistics.median(values)) for minute, values in sorted(minutes.items()) if len(values) >= whole]
 
 
 def rise(points):
@@ -72,10 +74,11 @@ def kind_row(records, kind):
     }
 
 
-def life_row(life, begin):
+def life_row(life, begin, end):
     seen = max(life.started, begin)
     warm = seen + max(WARM_UP, ((life.ended or seen) - seen) / 2)
-    samples = [s for s in life.samples if s[0] >= warm]
+    # Not what was at rest again when the jobs had ended.
+    samples = [s for s in life.samples if warm <= s[0] <= end]
     row = {"party": life.party, "process": life.number, "minutes": ((life.ended or 0) - life.started) / 60, "samples": len(samples)}
     if not samples:
         return row
@@ -123,7 +126,7 @@ def gather(soak):
     for r in records:
         r["at_a_kill"] = any(within(r, k) for k in soak.kills)
     wall = soak.end - soak.begin
-    lives = [life_row(life, soak.begin) for life in soak.cluster.lives]
+    lives = [life_row(life, soak.begin, soak.end) for life in soak.cluster.lives]
     watched = max((l for l in lives if "own_mib" in l), key=lambda l: l["samples"], default=None)
     again = [r for r in records if r["again"]]
     causes = collections.defaultdict(list)
@@ -176,7 +179,8 @@ def verdict(data):
     watched = data["watched"]
     flat = None
     if watched and watched["minutes"] >= 5:
-        flat = all((watched[name]["slope"] or 0) <= bound for name, bound in BOUNDS.items())
+        slopes = {name: watched[name]["slope"] for name in BOUNDS}
+        flat = None if None in slopes.values() else all(slopes[name] <= bound for name, bound in BOUNDS.items())
     elsewhere = sum(f["jobs"] for f in data["failures"] if not f["at_a_kill"])
     rows = {
         "no wrong result": not data["wrong"],

@@ -9,6 +9,7 @@ use super::{
     slot::REFUSED,
     wire::{Control, HELLO, Head, Hello, MAX_CAUSE, PartySet, RunId, StreamName, preamble, transcript},
 };
+use futures_util::FutureExt as _;
 use quinn::{Connection, ReadError, ReadExactError, RecvStream, SendStream, WriteError};
 use std::{
     sync::{
@@ -34,21 +35,22 @@ pub(super) async fn negotiate(
     for (control, hello) in controls.iter_mut().zip(mine) {
         control.greet(shared, hello).await?;
     }
-    let [next, prev] = controls;
+    let ([next, prev], [to_next, to_prev]) = (&mut *controls, mine);
     // Both at once, so that what one peer says is not kept back by the other's silence.
-    let (of_next, of_prev) = tokio::try_join!(next.hear(shared, terms), prev.hear(shared, terms))?;
+    let (of_next, of_prev) = tokio::try_join!(next.hear(shared, terms, to_next), prev.hear(shared, terms, to_prev))?;
     let theirs = [of_next, of_prev];
     let digest = transcript(terms.session, in_order(shared.me, &mine[0], &theirs[0], &theirs[1]));
     let run = RunId::of(&digest);
     // A peer opens strands once both others have confirmed, so not before this node has.
     membership.begin(run);
     let _ = shared.run.set(run);
-    for (control, hello) in controls.iter_mut().zip(mine) {
+    for control in &mut *controls {
         control.agreed.store(false, Relaxed);
-        control.confirm(shared, hello, &digest).await?;
+        control.confirm(&digest).await?;
     }
     let [next, prev] = controls;
-    let confirmed = async { tokio::try_join!(next.confirmed(shared, &digest), prev.confirmed(shared, &digest)) };
+    let confirmed =
+        async { tokio::try_join!(next.confirmed(shared, to_next, &digest), prev.confirmed(shared, to_prev, &digest)) };
     tokio::select! {
         biased;
         both = confirmed => both.map(|_| theirs),
@@ -161,7 +163,7 @@ impl Controls {
         self.written(written)
     }
 
-    async fn hear(&mut self, shared: &Shared, terms: &Terms) -> Result<Hello, MeshError> {
+    async fn hear(&mut self, shared: &Shared, terms: &Terms, mine: &Hello) -> Result<Hello, MeshError> {
         let peer = self.peer;
         let arrival = shared.registry.control(shared.session, peer);
         let arrival = arrival.ok_or_else(|| self.gone(&"it opened this session before"))?;
@@ -186,32 +188,53 @@ impl Controls {
             return Err(MeshError::OtherJob { peer });
         }
         self.agreed.store(true, Relaxed);
+        if self.is_refused() {
+            self.greet_again(shared, mine).await?;
+        }
         Ok(hello)
     }
 
-    async fn confirm(&mut self, shared: &Shared, hello: &Hello, digest: &[u8; 32]) -> Result<(), MeshError> {
+    /// Says hello once more if the peer, which was behind, did not keep the first: now it has joined and takes it.
+    async fn greet_again(&mut self, shared: &Shared, hello: &Hello) -> Result<(), MeshError> {
+        // Its place among the streams is free again before another is opened.
+        self.out = None;
+        self.greet(shared, hello).await
+    }
+
+    /// Whether the peer has refused the stream by now.
+    fn is_refused(&self) -> bool {
+        let refused = self.out.as_ref().and_then(|out| out.stopped().now_or_never());
+        matches!(refused, Some(Ok(Some(REFUSED))))
+    }
+
+    /// Nothing follows a confirmation that was written in part.
+    async fn confirm(&mut self, digest: &[u8; 32]) -> Result<(), MeshError> {
         let mut message = [0; 33];
         message[1..].copy_from_slice(digest);
-        let mut written = self.write(&message).await?;
-        if written == Err(WriteError::Stopped(REFUSED)) {
-            // The peer was so far behind that it did not keep the hello. Now it has joined, and takes it.
-            self.greet(shared, hello).await?;
-            written = self.write(&message).await?;
-        }
+        let mut out = self.out.take().ok_or_else(|| self.gone(&"this node has not said hello"))?;
+        let written = out.write_all(&message).await;
+        self.out = Some(out);
         self.written(written)
     }
 
-    /// Nothing follows a message that was written in part.
-    async fn write(&mut self, message: &[u8]) -> Result<Result<(), WriteError>, MeshError> {
-        let mut out = self.out.take().ok_or_else(|| self.gone(&"this node has not said hello"))?;
-        let written = out.write_all(message).await;
-        self.out = Some(out);
-        Ok(written)
-    }
-
-    async fn confirmed(&mut self, shared: &Arc<Shared>, digest: &[u8; 32]) -> Result<(), MeshError> {
+    async fn confirmed(&mut self, shared: &Arc<Shared>, hello: &Hello, digest: &[u8; 32]) -> Result<(), MeshError> {
         let Some(mut stream) = self.into.take() else { return Err(self.gone(&"it has not said hello")) };
-        match confirmation(self.peer, &mut stream).await {
+        let refused = self.out.as_ref().map(SendStream::stopped);
+        let refused = async { refused?.await.ok()? };
+        let heard = {
+            let mut heard = std::pin::pin!(confirmation(self.peer, &mut stream));
+            tokio::select! {
+                biased;
+                heard = &mut heard => heard,
+                // That the first hello was not kept was heard of late.
+                Some(REFUSED) = refused => {
+                    self.greet_again(shared, hello).await?;
+                    self.confirm(digest).await?;
+                    heard.await
+                }
+            }
+        };
+        match heard {
             Ok(Confirmation::Digest(_)) if self.apart => Err(MeshError::OtherVersion { peer: self.peer }),
             Ok(Confirmation::Digest(theirs)) if &theirs == digest => {
                 self.agreed.store(true, Relaxed);
@@ -263,9 +286,15 @@ async fn tell(mut out: SendStream, shared: Arc<Shared>) {
         if on != told {
             told = on;
             let message = Control::Waiting { on }.to_bytes();
-            // A peer that takes nothing for so long has stalled the session too.
-            if !matches!(tokio::time::timeout(shared.stall, out.write_all(&message)).await, Ok(Ok(()))) {
-                return;
+            let mut over = shared.state.subscribe();
+            tokio::select! {
+                biased;
+                written = out.write(&message) => if written != Ok(message.len()) {
+                    let _ = out.reset(REFUSED);
+                    return;
+                },
+                // Nothing was written.
+                _ = over.wait_for(|s| s.finished || s.fault.is_some()) => continue,
             }
         }
         // The sender is in `shared`, so this cannot fail.

@@ -102,15 +102,15 @@ impl Registry {
                 None => Some(stream),
             },
             StreamName::Control(session) => {
-                if let Some(entry) = open.sessions.get_mut(&session).filter(|entry| entry.joined) {
-                    return deliver(entry.controls.entry(from), stream);
+                let entry = open.sessions.entry(session).or_default();
+                if let Some(Slot::Arrived(waiting, since)) = entry.controls.get_mut(&from) {
+                    // What the peer began before under this id it has given up.
+                    *since = Instant::now();
+                    return Some(std::mem::replace(waiting, stream));
                 }
-                let waiting = Slot::Arrived(stream, Instant::now());
-                // What the peer began before under this id it has given up.
-                match open.sessions.entry(session).or_default().controls.insert(from, waiting) {
-                    Some(Slot::Arrived(earlier, _)) => Some(earlier),
-                    _ => open.one_too_many(from, self.most_ahead),
-                }
+                let joined = entry.joined;
+                let refused = deliver(entry.controls.entry(from), stream);
+                if joined { refused } else { open.one_too_many(from, self.most_ahead) }
             }
         }
     }
