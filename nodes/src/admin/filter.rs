@@ -29,6 +29,13 @@ pub enum FilterFault {
     Gone(String),
 }
 
+/// Whether this is a level, a target, or both. The library takes what is left out for a level of its own choice, and names of fields too.
+fn is_directive(part: &str) -> bool {
+    let is_name =
+        |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_:-.".contains(c));
+    part.split_once('=').map_or_else(|| is_name(part), |(target, level)| is_name(target) && is_name(level))
+}
+
 impl LogFilter {
     /// Reads a filter: levels and targets, as `--log` takes them. Neither spans, which the log does not have, nor values of fields: patterns for these would be compiled to
     /// automata of any size.
@@ -39,6 +46,9 @@ impl LogFilter {
         let malformed = |cause: String| FilterFault::Malformed { text: text.to_owned(), cause };
         if text.trim().is_empty() {
             return Err(malformed("it is empty".to_owned()));
+        }
+        if let Some(part) = text.split(',').find(|part| !is_directive(part)) {
+            return Err(malformed(format!("`{part}` is neither a level nor a target with one")));
         }
         text.parse::<Targets>().map_err(|e| malformed(e.to_string()))
     }

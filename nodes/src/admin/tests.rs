@@ -99,6 +99,9 @@ async fn the_filter_of_the_log_changes_and_a_wrong_one_is_refused_with_the_reaso
     let long = "a=info,".repeat(1000);
     for (header, body, status, why) in [
         ("", "trefoil=loud", "400", "is not a log filter"),
+        ("", "trefoil=", "400", "`trefoil=` is neither"),
+        ("", "info,,trefoil=debug", "400", "`` is neither"),
+        ("", "trefoil[{id}]=debug", "400", "is neither"),
         // A pattern, and what it is compiled to may be larger than all memory.
         ("", "trefoil[{id=\"(........................................a|b)\"}]=debug", "400", "is not a log filter"),
         ("", " ", "400", "it is empty"),
