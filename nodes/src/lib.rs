@@ -20,6 +20,8 @@ pub mod executor;
 pub mod fuzzing;
 pub mod job;
 pub mod keys;
+#[cfg(test)]
+mod listening;
 pub mod local;
 pub mod mesh;
 pub mod metrics;

@@ -2,6 +2,7 @@ use super::*;
 use crate::{
     Error,
     config::{Address, ClusterDigest},
+    listening::listening,
     status::{CertificateStatus, SocketBuffers},
 };
 use std::sync::Mutex;
@@ -164,7 +165,8 @@ fn whoever_silences_a_node_is_told_of_before() {
     let log = tracing_subscriber::registry()
         .with(layer)
         .with(tracing_subscriber::fmt::layer().with_writer(move || to.clone()).with_ansi(false));
-    tracing::subscriber::with_default(log, || filter.set("off").expect("a filter"));
+    let _heard = listening(log);
+    filter.set("off").expect("a filter");
     let log = String::from_utf8(written.0.lock().expect("no panic").clone()).expect("text");
     assert!(log.contains("is to be `off`"), "{log}");
 }

@@ -50,6 +50,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::listening::listening;
     use std::{
         fs::{self, File},
         sync::Arc,
@@ -63,14 +64,13 @@ mod tests {
         let filter = LogFilter::new("warn", handle);
         let writer = Arc::new(File::create(file.path()).expect("writable"));
         let log = tracing_subscriber::registry().with(lines(layer, writer, false));
-        tracing::subscriber::with_default(log, || {
-            let span = info_span!("within", secret = 1);
-            assert!(span.is_disabled(), "nobody listens");
-            span.in_scope(|| {
-                info!("before");
-                filter.set("info").expect("a filter");
-                info!("after");
-            });
+        let _heard = listening(log);
+        let span = info_span!("within", secret = 1);
+        assert!(span.is_disabled(), "nobody listens");
+        span.in_scope(|| {
+            info!("before");
+            filter.set("info").expect("a filter");
+            info!("after");
         });
         let text = fs::read_to_string(file.path()).expect("text");
         assert!(text.contains(" INFO trefoil_nodes::cli::logging::tests: after\n"), "{text}");

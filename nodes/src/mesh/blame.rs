@@ -7,7 +7,8 @@
 //! 2. **A peer that says that it shuts down** is named, at once.
 //! 3. **A lost link** names the peer at its other end. If that peer calls again, or the other link is lost too, it is not yet
 //!    clear who is gone: whoever has not come back within `idle_deadline` is named. Otherwise the link's end counts after
-//!    [`DOUBT`].
+//!    [`DOUBT`]. A third that says [`DOUBT`] after the loss that it runs is not gone, so a peer that was killed and is back
+//!    is named soon.
 //! 4. **Silence on a link that lives** names the party at the end of the chain of those who say that they wait, after
 //!    `stall_deadline`, which is at least twice `idle_deadline`: a dead link is found before, and while one is lost, the decision
 //!    is left to rule 3.
@@ -20,11 +21,12 @@
 
 use super::{
     error::SessionFault,
+    heartbeat::Heartbeat,
     shared::Shared,
     slot::{Live, SHUT_DOWN},
 };
 use quinn::{Connection, ConnectionError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::{
     sync::watch,
     time::{sleep, timeout},
@@ -38,6 +40,7 @@ const DOUBT: Duration = Duration::from_secs(1);
 pub(super) struct Line {
     pub(super) live: Live,
     pub(super) present: watch::Receiver<Option<Live>>,
+    pub(super) heard: watch::Receiver<Option<Heartbeat>>,
 }
 
 impl Line {
@@ -61,13 +64,21 @@ impl Line {
 
     /// Returns when there is. Cancel safe.
     async fn back(&self) {
-        let mut present = self.present.clone();
         let old = self.connection().stable_id();
-        let newer = present.wait_for(|c| c.as_ref().is_some_and(|c| c.connection.stable_id() != old)).await.is_ok();
-        if !newer {
-            // The mesh is gone, and nobody calls any more.
-            std::future::pending::<()>().await;
-        }
+        turned(&self.present, |c| c.as_ref().is_some_and(|c| c.connection.stable_id() != old)).await;
+    }
+
+    /// Returns when the peer has said, then or later, that it runs. Cancel safe.
+    async fn runs_at(&self, moment: Instant) {
+        turned(&self.heard, |said| said.is_some_and(|said| said.at >= moment)).await;
+    }
+}
+
+/// Returns when a value is as it should be; never once the mesh, and with it the value's sender, is gone. Cancel safe.
+async fn turned<T>(value: &watch::Receiver<T>, is: impl FnMut(&T) -> bool) {
+    let reached = value.clone().wait_for(is).await.is_ok();
+    if !reached {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -90,6 +101,7 @@ impl Shared {
     }
 
     async fn lost(&self, seen: SessionFault) -> SessionFault {
+        let beyond_doubt = Instant::now() + DOUBT;
         let third = if seen.blamed == self.me.next() { self.me.prev() } else { self.me.next() };
         let [suspect, other] = [seen.blamed, third].map(|p| self.line(p));
         if let Some(ConnectionError::ApplicationClosed(close)) = suspect.connection().close_reason()
@@ -113,6 +125,7 @@ impl Shared {
             tokio::select! {
                 () = async { let _ = tokio::join!(other.connection().closed(), suspect.back()); } => true,
                 () = async { let _ = tokio::join!(other.connection().closed(), other.back()); } => false,
+                () = other.runs_at(beyond_doubt) => false,
             }
         };
         match timeout(self.grace, cleared).await {

@@ -1,16 +1,14 @@
 //! Heartbeats: each node tells both peers, again and again, that it runs, with which cluster file, and what its clock says.
 //!
 //! QUIC keeps a connection alive below the program; a heartbeat shows that the program itself moves. One stream in each direction of a connection carries
-//! them, so they cost a few bytes where there would be a keep-alive packet. They say how a link is; no session depends on them.
+//! them, so they cost a few bytes where there would be a keep-alive packet. They say how a link is; of sessions that have failed, they tell sooner who is to blame.
 //! Version 1 of the protocol has none.
 
 use super::wire::{array, heartbeats};
 use crate::clock::now_unix_ms;
 use quinn::{Connection, RecvStream};
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 /// Cluster digest 32, milliseconds since 1970-01-01 UTC 8.
 const HEARTBEAT: usize = 40;
@@ -28,11 +26,16 @@ pub struct Heartbeat {
 
 /// What was heard of one peer.
 #[derive(Debug, Default)]
-pub(super) struct Heard(Mutex<Option<Heartbeat>>);
+pub(super) struct Heard(watch::Sender<Option<Heartbeat>>);
 
 impl Heard {
     pub(super) fn last(&self) -> Option<Heartbeat> {
-        *self.lock()
+        *self.0.borrow()
+    }
+
+    /// What is heard from now on.
+    pub(super) fn subscribe(&self) -> watch::Receiver<Option<Heartbeat>> {
+        self.0.subscribe()
     }
 
     /// Hears a peer's stream of heartbeats to its end.
@@ -42,12 +45,8 @@ impl Heard {
         while stream.read_exact(&mut message).await.is_ok() {
             let (cluster, time): ([u8; 32], [u8; 8]) = (array(&message[..32]), array(&message[32..]));
             let clock_ms = u64::from_le_bytes(time).wrapping_sub(now_unix_ms()).cast_signed();
-            *self.lock() = Some(Heartbeat { at: Instant::now(), cluster, clock_ms });
+            self.0.send_replace(Some(Heartbeat { at: Instant::now(), cluster, clock_ms }));
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Heartbeat>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

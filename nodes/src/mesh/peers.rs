@@ -117,7 +117,7 @@ impl Peers {
                 let last = slot.last_error().unwrap_or_else(|| "it has not been seen".into());
                 MeshError::Unreachable { peer: slot.peer, last }
             })?;
-            found.push(Line { live, present });
+            found.push(Line { live, present, heard: slot.heard() });
         }
         let Ok(found) = found.try_into() else { unreachable!("there are two peers") };
         Ok(found)

@@ -120,6 +120,11 @@ impl Slot {
         self.state.heard.last().filter(|_| told)
     }
 
+    /// What the peer says of itself, now and later.
+    pub(super) fn heard(&self) -> watch::Receiver<Option<Heartbeat>> {
+        self.state.heard.subscribe()
+    }
+
     /// What went over all connections to the peer since the node started.
     pub(super) fn totals(&self) -> LinkTotals {
         let links = self.links();

@@ -1,6 +1,7 @@
 //! What a collector on loopback receives.
 
 use super::*;
+use crate::listening::listening;
 use axum::{body::Body, http::Request, routing};
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
@@ -87,7 +88,7 @@ pub(crate) fn attribute(span: &Span, key: &str) -> String {
 async fn requests_go_by_their_routes_and_belong_to_what_clients_say() {
     let (telemetry, arriving) = collector();
     let traces = Traces::start(&telemetry, Party::P1).expect("started");
-    let listening = tracing::subscriber::set_default(tracing_subscriber::registry().with(traces.layer()));
+    let heard = listening(tracing_subscriber::registry().with(traces.layer()));
     let router = Router::new().route("/v1/tables/{name}", routing::put(async || axum::http::StatusCode::BAD_GATEWAY));
     let service = TowerToHyperService::new(requests(router));
     let ours = format!("00-{TRACE}-{PARENT}-01");
@@ -97,7 +98,7 @@ async fn requests_go_by_their_routes_and_belong_to_what_clients_say() {
         service.call(request.expect("a request")).await.expect("infallible");
     }
     tracing::info!("a line of the log, of secret things");
-    drop(listening);
+    drop(heard);
     traces.stop();
     let spans = arriving.first(3);
     for span in &spans {
@@ -117,9 +118,9 @@ async fn requests_go_by_their_routes_and_belong_to_what_clients_say() {
 fn a_collector_that_never_answers_holds_nobody_up() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let traces = Traces::start(&at(&listener), Party::P1).expect("started");
-    tracing::subscriber::with_default(tracing_subscriber::registry().with(traces.layer()), || {
-        (0..3 * otlp::WAITING).for_each(|_| drop(step("join")));
-    });
+    let heard = listening(tracing_subscriber::registry().with(traces.layer()));
+    (0..3 * otlp::WAITING).for_each(|_| drop(step("join")));
+    drop(heard);
     let (sender, stopped) = mpsc::channel();
     thread::spawn(move || {
         traces.stop();

@@ -50,6 +50,20 @@ async fn a_broken_link_names_its_end_and_the_third_is_told_whose_word_it_is() {
 }
 
 #[tokio::test]
+async fn a_peer_that_is_back_is_named_as_soon_as_the_third_is_known_to_run() {
+    let meshes = meshes(|config| {
+        // Silence alone would tell nobody who is gone.
+        config.settings.idle_deadline = Duration::from_hours(1);
+        config.settings.keep_alive = Duration::from_millis(100);
+    });
+    let sessions = sessions(&meshes, 1).await;
+    sessions[0].shared.connection(Party::P1).close(BROKEN, b"");
+    for session in &sessions {
+        assert_ne!(blamed(session).await.blamed, Party::P2);
+    }
+}
+
+#[tokio::test]
 async fn a_node_that_shuts_down_is_named_by_its_own_word_and_names_nobody_else() {
     let meshes = meshes(|_| {});
     let sessions = sessions(&meshes, 1).await;

@@ -1,7 +1,10 @@
 //! Strands among each other: windows, waiting, counting.
 
 use super::*;
-use crate::mesh::wire::{FRAME_HEADER, FrameTag, PREAMBLE, StreamName, preamble};
+use crate::{
+    listening::listening,
+    mesh::wire::{FRAME_HEADER, FrameTag, PREAMBLE, StreamName, preamble},
+};
 use std::{
     io,
     sync::{Mutex, PoisonError},
@@ -121,7 +124,7 @@ async fn a_long_wait_is_logged_with_what_is_awaited_and_counted_once() {
     let log = Log::default();
     let writer = log.clone();
     let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    let _logged = tracing::subscriber::set_default(lines);
+    let _logged = listening(lines);
     let meshes = meshes(|_| {});
     let sessions = sessions(&meshes, 1).await;
     let (path, peer) = (Path::root().child(7), &sessions[1].shared);
@@ -156,7 +159,7 @@ async fn who_does_not_come_to_what_nobody_has_asked_for_does_not_stall() {
     let log = Log::default();
     let writer = log.clone();
     let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    let _logged = tracing::subscriber::set_default(lines);
+    let _logged = listening(lines);
     let meshes = meshes(|config| {
         if config.me == Party::P0 {
             config.settings.join_deadline = Duration::from_secs(2);

@@ -1,9 +1,12 @@
 //! The spans of a job, as a collector receives them.
 
 use super::*;
-use crate::trace::{
-    self, Traces,
-    tests::{PARENT, TRACE, attribute, collector},
+use crate::{
+    listening::listening,
+    trace::{
+        self, Traces,
+        tests::{PARENT, TRACE, attribute, collector},
+    },
 };
 use axum::{body::Body, http::Request};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -12,7 +15,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 async fn a_job_is_part_of_the_request_and_its_steps_of_the_job() {
     let (telemetry, arriving) = collector();
     let traces = Traces::start(&telemetry, Party::P0).expect("started");
-    let listening = tracing::subscriber::set_default(tracing_subscriber::registry().with(traces.layer()));
+    let heard = listening(tracing_subscriber::registry().with(traces.layer()));
     let request = Request::put("/v1/jobs/1").header("traceparent", format!("00-{TRACE}-{PARENT}-01"));
     let request = trace::request(&request.body(Body::empty()).expect("a request"));
     let (id, mut running) = (JobId::from([1; 16]), Vec::new());
@@ -25,7 +28,7 @@ async fn a_job_is_part_of_the_request_and_its_steps_of_the_job() {
         end.await.expect("no panic");
         assert!(matches!(job.state(), JobState::Done { .. }), "{:?}", job.state());
     }
-    drop(listening);
+    drop(heard);
     traces.stop();
 
     let steps = ["agree", "compute", "inputs", "join", "outputs", "tables", "turn"];
