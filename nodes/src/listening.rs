@@ -6,7 +6,7 @@ use tracing::{Dispatch, Subscriber, subscriber::DefaultGuard};
 /// Has a subscriber hear what this thread logs, until the guard is dropped.
 ///
 /// While there is but one subscriber in a process, a line of the program to which a thread without one comes first is switched off for
-/// all. So there are two.
+/// all. So there are two, from the first call on.
 pub(crate) fn listening(subscriber: impl Subscriber + Send + Sync) -> DefaultGuard {
     static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(tracing_subscriber::registry()));
     LazyLock::force(&SECOND);

@@ -1,5 +1,8 @@
 //! A user is enrolled, registered and logged in by the commands, against three real node processes.
 
+#[path = "auth/departed.rs"]
+mod departed;
+
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};

@@ -1,7 +1,10 @@
 //! Requests that are written into the audit log before they are answered.
 
 use super::{Api, Caller, Problem, ProblemKind, problem::OfAnother};
-use crate::job::{Asked, Sha256Hex};
+use crate::{
+    auth::apart,
+    job::{Asked, Sha256Hex},
+};
 use axum::{
     extract::{Request, State},
     http::{Method, StatusCode},
@@ -41,7 +44,8 @@ pub(super) struct Decided(pub(super) String);
 
 /// Writes down what changes something, hands out an output or was refused for who asks, also where the answer is that there is nothing. A job that is accepted has an entry of its own.
 ///
-/// An answer that cannot be written down is not given; what was done stays done, and the request can be repeated. Whoever goes away before the answer is written down all the same.
+/// An answer that cannot be written down is not given; what was done stays done, and the request can be repeated. Whoever goes away before the answer is written down all the same: what changes
+/// something is done [in a task of its own](apart), in which it can be known that nobody waits any more.
 pub(super) async fn record(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     if request.uri().path().contains('%') {
         // One thing has one path, here and in the log.
@@ -59,8 +63,8 @@ pub(super) async fn record(State(api): State<Arc<Api>>, request: Request, next: 
         drop(held);
         response
     };
-    let task = tokio::spawn(task.in_current_span());
-    task.await.unwrap_or_else(|e| ProblemKind::Internal.because(format!("{e}; please report this")).into_response())
+    let done = apart(task.in_current_span()).await;
+    done.unwrap_or_else(|e| ProblemKind::Internal.because(format!("{e}; please report this")).into_response())
 }
 
 async fn recorded(api: &Api, request: Request, next: Next) -> Response {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     auth::{
-        self, AUTH_MEDIA_TYPE, Answer, Auth, AuthFault, CredentialSpec, CredentialStatus, EnrolSpec, Found, LoginSpec,
+        AUTH_MEDIA_TYPE, Answer, Auth, AuthFault, CredentialSpec, CredentialStatus, EnrolSpec, Found, LoginSpec,
         RefreshSpec, SearchSpec, TemplateKind, TemplateName, TemplateStatus, UserName, UserStatus,
     },
     job::{FailureKind, Intake, JobId, Limits, MAX_SPEC_BYTES, NotAJobId, read_spec},
@@ -29,7 +29,7 @@ use axum::{
 use bytes::Bytes;
 use futures_util::Stream;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{fmt, future::Future, str::FromStr, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc};
 use tracing::info;
 use trefoil_circuits::program::InputVector;
 use zeroize::Zeroizing;
@@ -89,7 +89,7 @@ async fn enrol(
     let (spec, rest): (EnrolSpec, _) = read(&api, &headers, body).await?;
     let sent = vector(rest, Some(spec.matching.kind)).await?.ok_or_else(missing)?;
     let told = format!("{user}/{name} of {owner}");
-    let done = apart(&api, async move |auth| auth.enrol(&owner, (user, name), spec, sent).await).await?;
+    let done = api.auth.enrol(&owner, (user, name), spec, sent).await?;
     info!("enrolled the template {told}");
     Ok(answer(StatusCode::CREATED, &done))
 }
@@ -104,7 +104,7 @@ async fn refresh(
     let (owner, user): (_, UserName) = (client(&caller)?.clone(), parse(&user)?);
     links.are_up()?;
     let spec: RefreshSpec = SPEC.read((&headers, body), &api.limits).await?;
-    let templates: Vec<TemplateStatus> = apart(&api, async move |auth| auth.refresh(&owner, user, spec).await).await?;
+    let templates: Vec<TemplateStatus> = api.auth.refresh(&owner, user, spec).await?;
     Ok(answer(StatusCode::OK, &templates))
 }
 
@@ -184,7 +184,7 @@ async fn login(
         links.are_up()?;
     }
     let probe = vector(rest, spec.probe).await?;
-    let parts: Answer = apart(&api, async move |auth| auth.login(&caller, id, spec, probe).await).await?;
+    let parts: Answer = api.auth.login(&caller, id, spec, probe).await?;
     Ok(answer(StatusCode::OK, &parts))
 }
 
@@ -200,7 +200,7 @@ async fn search(
     links.are_up()?;
     let (spec, rest): (SearchSpec, _) = read(&api, &headers, body).await?;
     let probe = vector(rest, Some(spec.probe)).await?.ok_or_else(missing)?;
-    let found: Found = apart(&api, async move |auth| auth.identify(&owner, id, spec, probe).await).await?;
+    let found: Found = api.auth.identify(&owner, id, spec, probe).await?;
     Ok(answer(StatusCode::OK, &found))
 }
 
@@ -209,18 +209,6 @@ fn of_session(caller: &Caller, id: &str) -> Result<(ClientName, JobId), Problem>
     let caller = client(caller)?.clone();
     let id = id.parse().map_err(|e: NotAJobId| ProblemKind::BadRequest.because(e.to_string()))?;
     Ok((caller, id))
-}
-
-/// In a task of its own: a session goes on if the client goes away, or it would be cut off in the middle of a write.
-async fn apart<T, F>(api: &AuthApi, work: impl FnOnce(Arc<Auth>) -> F) -> Result<T, Problem>
-where
-    T: Send + 'static,
-    F: Future<Output = Result<T, AuthFault>> + Send + 'static,
-{
-    let done = auth::apart(work(api.auth.clone()))
-        .await
-        .map_err(|e| ProblemKind::Internal.because(format!("{e}; please report this")))?;
-    Ok(done?)
 }
 
 async fn read<T: DeserializeOwned>(

@@ -6,9 +6,9 @@
 //! 1. **A message no honest node sends** names its sender, at once: the frame came over that peer's own connection.
 //! 2. **A peer that says that it shuts down** is named, at once.
 //! 3. **A lost link** names the peer at its other end. If that peer calls again, or the other link is lost too, it is not yet
-//!    clear who is gone: whoever has not come back within `idle_deadline` is named. Otherwise the link's end counts after
-//!    [`DOUBT`]. A third that says [`DOUBT`] after the loss that it runs is not gone, so a peer that was killed and is back
-//!    is named soon.
+//!    clear who is gone: whoever has not come back within `idle_deadline` is named, and the link's end if that tells nothing, or
+//!    as soon as the third is heard to run [`DOUBT`] after the loss was seen or later. A heartbeat that is heard earlier may be
+//!    of before the third died; in version 1 of the protocol there is none. Otherwise the link's end counts after [`DOUBT`].
 //! 4. **Silence on a link that lives** names the party at the end of the chain of those who say that they wait, after
 //!    `stall_deadline`, which is at least twice `idle_deadline`: a dead link is found before, and while one is lost, the decision
 //!    is left to rule 3.
@@ -29,14 +29,14 @@ use quinn::{Connection, ConnectionError};
 use std::time::{Duration, Instant};
 use tokio::{
     sync::watch,
-    time::{sleep, timeout},
+    time::{sleep, sleep_until, timeout},
 };
 use trefoil_engine::LinkFault;
 
-/// Peers that died together with a link, or before it, are found dead within this time of it.
-const DOUBT: Duration = Duration::from_secs(1);
+/// Peers that died together with a link, or before it, are found dead within this time of it, and what they have said before is heard.
+pub(super) const DOUBT: Duration = Duration::from_secs(1);
 
-/// The connection to a peer as it was when the session began, and the one there is now.
+/// The connection to a peer as it was when the session began, the one there is now, and what the peer says of itself over any.
 pub(super) struct Line {
     pub(super) live: Live,
     pub(super) present: watch::Receiver<Option<Live>>,
@@ -68,8 +68,9 @@ impl Line {
         turned(&self.present, |c| c.as_ref().is_some_and(|c| c.connection.stable_id() != old)).await;
     }
 
-    /// Returns when the peer has said, then or later, that it runs. Cancel safe.
+    /// Returns when the peer was heard to run, then or later. Cancel safe.
     async fn runs_at(&self, moment: Instant) {
+        sleep_until(moment.into()).await;
         turned(&self.heard, |said| said.is_some_and(|said| said.at >= moment)).await;
     }
 }
@@ -123,6 +124,7 @@ impl Shared {
         }
         let cleared = async {
             tokio::select! {
+                biased;
                 () = async { let _ = tokio::join!(other.connection().closed(), suspect.back()); } => true,
                 () = async { let _ = tokio::join!(other.connection().closed(), other.back()); } => false,
                 () = other.runs_at(beyond_doubt) => false,

@@ -33,7 +33,7 @@ impl Heard {
         *self.0.borrow()
     }
 
-    /// What is heard from now on.
+    /// What was heard last, and what is from now on.
     pub(super) fn subscribe(&self) -> watch::Receiver<Option<Heartbeat>> {
         self.0.subscribe()
     }

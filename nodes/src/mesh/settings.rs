@@ -52,7 +52,7 @@ pub struct TransportSettings {
     /// Send and receive buffers of the UDP socket, in bytes. The system caps them at `net.core.rmem_max` and `net.core.wmem_max`.
     #[serde(deserialize_with = "nonzero")]
     pub socket_buffer: u32,
-    /// Time between packets on an idle connection that keep it alive.
+    /// Time between packets on an idle connection that keep it alive, and between heartbeats.
     #[serde(with = "span")]
     pub keep_alive: Duration,
     /// Silence after which a peer counts as dead. Several times `keep_alive`.

@@ -120,7 +120,7 @@ impl Slot {
         self.state.heard.last().filter(|_| told)
     }
 
-    /// What the peer says of itself, now and later.
+    /// What the peer has said of itself last, which may be long ago, and what it says from now on.
     pub(super) fn heard(&self) -> watch::Receiver<Option<Heartbeat>> {
         self.state.heard.subscribe()
     }

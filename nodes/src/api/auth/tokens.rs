@@ -1,6 +1,6 @@
 //! The handlers of issuers and tokens.
 
-use super::{AuthApi, SPEC, answer, apart, missing, of_session, parse, read, vector};
+use super::{AuthApi, SPEC, answer, missing, of_session, parse, read, vector};
 use crate::{
     api::{Caller, Problem, ProblemKind, jobs::client, links::Links},
     auth::{Answer, AuthFault, IssuerName, IssuerSpec, IssuerStatus, TokenSpec},
@@ -103,7 +103,7 @@ pub(super) async fn token(
     let (caller, id) = of_session(&caller, &id)?;
     let (spec, rest): (TokenSpec, _) = read(&api, &headers, body).await?;
     let probe = vector(rest, Some(spec.probe)).await?.ok_or_else(missing)?;
-    let parts: Answer = apart(&api, async move |auth| auth.token(&caller, id, spec, probe).await).await?;
+    let parts: Answer = api.auth.token(&caller, id, spec, probe).await?;
     Ok(answer(StatusCode::OK, &parts))
 }
 

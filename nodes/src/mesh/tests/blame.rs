@@ -1,6 +1,7 @@
 //! Lost links and reports: who is named.
 
 use super::{
+    super::blame::DOUBT,
     strands::{until, waits_long},
     *,
 };
@@ -57,10 +58,12 @@ async fn a_peer_that_is_back_is_named_as_soon_as_the_third_is_known_to_run() {
         config.settings.keep_alive = Duration::from_millis(100);
     });
     let sessions = sessions(&meshes, 1).await;
+    let begin = std::time::Instant::now();
     sessions[0].shared.connection(Party::P1).close(BROKEN, b"");
     for session in &sessions {
         assert_ne!(blamed(session).await.blamed, Party::P2);
     }
+    assert!(begin.elapsed() >= DOUBT, "what was heard before tells nothing");
 }
 
 #[tokio::test]
