@@ -54,7 +54,7 @@ struct OfRequest {
     nonce: Option<Nonce>,
 }
 
-/// The routes, to be merged with those of [`Api`](super::Api).
+/// The routes, to be merged with those of [`Api`](super::Api), which runs all that changes something in tasks of their own.
 pub fn auth_router(auth: Arc<Auth>, limits: Limits) -> Router {
     Router::new()
         .route("/v1/auth/users", routing::get(users))

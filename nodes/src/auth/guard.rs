@@ -11,7 +11,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     hash::Hash,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -23,6 +23,10 @@ pub(super) const FREE: u32 = 5;
 /// The first lock; each failure after it doubles the time.
 const FIRST_LOCK: Duration = Duration::from_secs(30);
 const LONGEST_LOCK: Duration = Duration::from_hours(1);
+
+/// What of one user, or of one owner, may be left and not yet [taken back](Place::leave) with another beginning all the same: whoever tries again and again while a node is lost, and no more of a
+/// client's places at a node than that.
+const MOST_LEFT: usize = 3;
 
 /// Ceremonies of a user that are remembered, the newest ones.
 const REMEMBERED: usize = 64;
@@ -43,10 +47,25 @@ pub struct Lockout {
 
 /// Those of whom something is under way: users who log in, owners who search.
 #[derive(Debug)]
-pub(super) struct Busy<K>(Arc<Mutex<HashSet<K>>>);
+pub(super) struct Busy<K>(Arc<Mutex<HashMap<K, UnderWay>>>);
+
+/// What is under way of one of them.
+#[derive(Debug, Default)]
+struct UnderWay {
+    taken: bool,
+    /// Of these nobody knows whether they come to something, and nobody waits for it.
+    left: usize,
+}
 
 /// It is under way until this is dropped.
-pub(super) struct Place<K: Eq + Hash>(Arc<Mutex<HashSet<K>>>, K);
+pub(super) struct Place<K: Clone + Eq + Hash>(Busy<K>, K);
+
+/// Nobody waits for it any more, until this is dropped.
+pub(super) struct Left<K: Clone + Eq + Hash> {
+    all: Busy<K>,
+    key: K,
+    kept: Option<Place<K>>,
+}
 
 impl Lockout {
     /// Whether a ceremony may begin.
@@ -103,8 +122,28 @@ pub(crate) fn stricter(one: &Value, other: &Value) -> Option<Value> {
 impl<K: Clone + Eq + Hash> Busy<K> {
     /// Takes the place of one of them, unless it is taken.
     pub(super) fn take(&self, key: &K) -> Result<Place<K>, AuthFault> {
-        let mut busy = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if busy.insert(key.clone()) { Ok(Place(self.0.clone(), key.clone())) } else { Err(AuthFault::UnderWay) }
+        self.change(key, |under_way| {
+            if std::mem::replace(&mut under_way.taken, true) {
+                return Err(AuthFault::UnderWay);
+            }
+            Ok(Place(self.clone(), key.clone()))
+        })
+    }
+
+    fn change<T>(&self, key: &K, change: impl FnOnce(&mut UnderWay) -> T) -> T {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let under_way = all.entry(key.clone()).or_default();
+        let changed = change(under_way);
+        if !under_way.taken && under_way.left == 0 {
+            all.remove(key);
+        }
+        changed
+    }
+}
+
+impl<K> Clone for Busy<K> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
     }
 }
 
@@ -114,9 +153,34 @@ impl<K> Default for Busy<K> {
     }
 }
 
-impl<K: Eq + Hash> Drop for Place<K> {
+impl<K: Clone + Eq + Hash> Place<K> {
+    /// Nobody waits for it any more: another may begin at once, unless [`MOST_LEFT`] are left already.
+    pub(super) fn leave(self) -> Left<K> {
+        let (all, key) = (self.0.clone(), self.1.clone());
+        let many = all.change(&key, |under_way| {
+            under_way.left += 1;
+            under_way.left > MOST_LEFT
+        });
+        Left { all, key, kept: many.then_some(self) }
+    }
+}
+
+impl<K: Clone + Eq + Hash> Drop for Place<K> {
     fn drop(&mut self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
+        self.0.change(&self.1, |under_way| under_way.taken = false);
+    }
+}
+
+impl<K: Clone + Eq + Hash> Left<K> {
+    /// The place again, unless another has begun meanwhile.
+    pub(super) fn again(mut self) -> Option<Place<K>> {
+        self.kept.take().or_else(|| self.all.take(&self.key).ok())
+    }
+}
+
+impl<K: Clone + Eq + Hash> Drop for Left<K> {
+    fn drop(&mut self) {
+        self.all.change(&self.key, |under_way| under_way.left -= 1);
     }
 }
 
@@ -304,5 +368,28 @@ mod tests {
         assert!(busy.take(&key("bob")).is_ok());
         drop(place);
         assert!(busy.take(&key("alice")).is_ok());
+    }
+
+    #[test]
+    fn what_is_left_keeps_nobody_out_unless_it_is_much() {
+        let busy = Busy::default();
+        let take = || busy.take(&"alice").map_err(|fault| fault.to_string());
+        let mut left: Vec<_> = (0..MOST_LEFT).map(|_| take().expect("free").leave()).collect();
+        let second = take().expect("free");
+        assert!(left.pop().expect("one").again().is_none(), "another has begun");
+        drop(second);
+        let again = left.pop().expect("one").again().expect("free again");
+        assert!(take().is_err());
+        drop(again);
+        while left.len() < MOST_LEFT {
+            left.push(take().expect("free").leave());
+        }
+        // One more keeps the place for itself, and has it again.
+        let more = take().expect("free").leave();
+        assert!(take().is_err());
+        let again = more.again().expect("kept");
+        assert!(take().is_err());
+        drop((again, left));
+        assert!(take().is_ok() && busy.0.lock().is_ok_and(|all| all.is_empty()));
     }
 }

@@ -140,7 +140,7 @@ impl Auth {
         let agreed = digest("search", &(id, owner, &spec));
         let all = async {
             let joining = self.sessions.join(id.session(), agreed);
-            let mut session = meet(joining, || drop(search.take())).await?;
+            let mut session = meet(joining, &mut search).await?;
             let result = self.search(id, &mut *session, (held, spec.unsettled), probe).await;
             let failure = result.as_ref().err().map(AuthFault::as_failure);
             session.end(failure.as_ref());

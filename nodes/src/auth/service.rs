@@ -139,6 +139,8 @@ impl Auth {
 
     /// Enrols a template of a user, together with the other nodes, which have been sent their shares of it.
     ///
+    /// Not cancel safe: run it in a task of its own.
+    ///
     /// # Errors
     /// [`AuthFault`].
     pub async fn enrol(
@@ -163,6 +165,8 @@ impl Auth {
     }
 
     /// Replaces all shares of a user's templates, together with the other nodes. The templates stay what they are.
+    ///
+    /// Not cancel safe: run it in a task of its own.
     ///
     /// # Errors
     /// [`AuthFault`].

@@ -67,7 +67,7 @@ struct Chosen {
 impl Auth {
     /// Runs a session of the three nodes about the templates of a user.
     ///
-    /// Not cancel safe: run it in a task of its own. The user's place is given up if [nobody waits](meet) for the session before it begins.
+    /// Not cancel safe: run it in a task of its own. The user's place is free while [nobody waits](meet) for the session and it has not begun.
     pub(super) async fn together(
         &self,
         (id, digest): (JobId, [u8; 32]),
@@ -75,7 +75,7 @@ impl Auth {
         task: Task,
     ) -> Result<Done, AuthFault> {
         let all = async {
-            let mut session = meet(self.sessions.join(id.session(), digest), || drop(place.take())).await?;
+            let mut session = meet(self.sessions.join(id.session(), digest), place).await?;
             let result = self.attend(id, &mut *session, key, task).await;
             let failure = match &result {
                 Err(fault) => Some(fault.as_failure()),

@@ -34,7 +34,7 @@ pub use progress::JobEvent;
 pub use queue::Flow;
 pub use rehearse::{Checks, RehearsalFault, rehearsal_bytes, rehearse, set_aside};
 pub use run::{Runner, Seat, Session, Sessions};
-pub(crate) use run::{denied_by, failure};
+pub(crate) use run::{ended_by, failure};
 pub use sources::{
     Input, KeepFault, Keeping, Kept, Source, SourceFault, TableSource, fill, keep, resolve, spend, tables_of,
 };

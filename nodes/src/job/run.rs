@@ -314,9 +314,16 @@ impl fmt::Debug for Runner {
 /// What a node begins with that tells the others that its policy does not permit a job.
 const DENIED: &str = "its policy does not permit the job: ";
 
-/// How a session that could not begin reads if a peer has ended it; `None` if its policy is not the cause.
-pub(crate) fn denied_by(peer: Party, cause: &str) -> Option<Failure> {
-    told(cause).starts_with(DENIED).then(|| denied(peer, cause))
+/// How a session reads that a peer has ended because of its policy or its client; `None` if it has said another cause.
+pub(crate) fn ended_by(peer: Party, cause: &str) -> Option<Failure> {
+    let said = told(cause);
+    if said.starts_with(DENIED) {
+        return Some(denied(peer, cause));
+    }
+    said.starts_with(CANCELLED).then(|| {
+        let cause = if said == CANCELLED { format!("{CANCELLED}, at {peer}") } else { said.to_owned() };
+        Failure::new(FailureKind::Cancelled, cause)
+    })
 }
 
 /// What a node has said, without the words of another that has passed it on: "P0 reports of P2: ...".
@@ -338,15 +345,9 @@ pub(crate) fn failure(me: Party, error: &Error) -> Failure {
             format!("{peer} misbehaved: {fault}; find out what runs there before anything is submitted again"),
         )
         .blaming(*peer),
-        Error::Link { peer, cause: LinkFault::Ended(cause) } if told(cause).starts_with(DENIED) => denied(*peer, cause),
-        Error::Link { peer, cause: LinkFault::Ended(cause) } if told(cause).starts_with(CANCELLED) => {
-            let said = told(cause);
-            let cause = if said == CANCELLED { format!("{CANCELLED}, at {peer}") } else { said.to_owned() };
-            Failure::new(FailureKind::Cancelled, cause)
-        }
-        Error::Link { peer, cause: LinkFault::Ended(cause) } => {
+        Error::Link { peer, cause: LinkFault::Ended(cause) } => ended_by(*peer, cause).unwrap_or_else(|| {
             Failure::new(FailureKind::Link, format!("the session ended at {peer}: {cause}; {again}")).blaming(*peer)
-        }
+        }),
         Error::Link { peer, cause: LinkFault::Rejected(cause) } => Failure::new(
             FailureKind::Misbehaved,
             format!(

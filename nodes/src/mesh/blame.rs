@@ -70,6 +70,7 @@ impl Line {
 
     /// Returns when the peer was heard to run, then or later. Cancel safe.
     async fn runs_at(&self, moment: Instant) {
+        // What is heard before is of no interest, and wakes nobody.
         sleep_until(moment.into()).await;
         turned(&self.heard, |said| said.is_some_and(|said| said.at >= moment)).await;
     }

@@ -1,7 +1,7 @@
 //! The sessions of the mesh, as jobs use them.
 
 use crate::{
-    job::{Failure, FailureKind, Seat, Session, Sessions, denied_by},
+    job::{Failure, FailureKind, Seat, Session, Sessions, ended_by},
     mesh::{self, Mesh, MeshError},
 };
 use std::sync::Arc;
@@ -58,9 +58,9 @@ impl Session for mesh::Session {
 /// Why a session did not start, as the client is told.
 fn failure(error: &MeshError) -> Failure {
     if let MeshError::Ended { peer, cause } = error
-        && let Some(denied) = denied_by(*peer, cause)
+        && let Some(told) = ended_by(*peer, cause)
     {
-        return denied;
+        return told;
     }
     let kind = match error {
         MeshError::Unreachable { .. } | MeshError::NotJoined { .. } => FailureKind::Missing,
