@@ -1,7 +1,7 @@
 //! Whether whoever has asked for a session still waits for it.
 
-use super::guard::{Left, Place};
-use crate::job::{CANCELLED, Failure, FailureKind, Session};
+use super::guard::Place;
+use crate::job::{Failure, FailureKind, LEFT, Session};
 use std::{future::Future, hash::Hash};
 use tokio::{sync::watch, task::JoinError};
 
@@ -22,8 +22,7 @@ pub(crate) async fn apart<T: Send + 'static>(step: impl Future<Output = T> + Sen
 }
 
 /// Meets the others. If whoever has asked goes away before all have come, `place` [is free](Place::leave) at once, so that a user whose login has met with a lost node can log in again before the
-/// time to come to it is over. If all come later, the session is ended where another has begun meanwhile, so that one of a user computes at a time; elsewhere it goes on: a client of which one
-/// connection broke has lost nothing.
+/// time to come to it is over. Nothing is computed any more, even if they come: who has tried again meanwhile, or had the user erased, is not surprised by it.
 ///
 /// The meeting itself goes on to its end, or that of the time which a session has: no node is left to wait for this one, and the client's place at this node is not free for as many other sessions.
 pub(super) async fn meet<F, K>(joining: F, place: &mut Option<Place<K>>) -> F::Output
@@ -38,14 +37,9 @@ where
         joined = &mut joining => joined,
         // Nothing is ever sent.
         _ = asked.changed() => {
-            let left = place.take().map(Place::leave);
+            let _left = place.take().map(Place::leave);
             let session = joining.await?;
-            *place = left.and_then(Left::again);
-            if place.is_some() {
-                return Ok(session);
-            }
-            let cause = format!("{CANCELLED}, which went away before all nodes had come and has begun another");
-            let failure = Failure::new(FailureKind::Cancelled, cause);
+            let failure = Failure::new(FailureKind::Cancelled, LEFT);
             session.end(Some(&failure));
             Err(failure)
         }
@@ -84,39 +78,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_goes_away_before_the_others_have_come_can_begin_another_in_its_place() {
-        for begins in [true, false] {
-            let ((come, coming), (ended, mut end)) = (oneshot::channel(), oneshot::channel());
-            let (done, result) = oneshot::channel();
-            let busy = Busy::default();
-            let mut place = busy.take(&"alice").ok();
-            let waiting = apart(async move {
-                let joining = async { Ok(coming.await.expect("they come")) };
-                let met = meet(joining, &mut place).await;
-                assert_eq!(met.is_ok(), place.is_some());
-                done.send(met.map(|_| ())).expect("the test waits");
-            });
-            tokio::time::timeout(Duration::from_millis(20), waiting).await.expect_err("the others have not come");
-            let free = async {
-                loop {
-                    match busy.take(&"alice") {
-                        Ok(place) => return place,
-                        Err(_) => tokio::task::yield_now().await,
-                    }
-                }
-            };
-            let another = Some(soon(free).await).filter(|_| begins);
-            let session: Box<dyn Session> = Box::new(Met(ended));
-            assert!(come.send(session).is_ok());
-            let result = soon(result).await.expect("it has an end");
-            if another.is_some() {
-                let (failure, told) = (result.expect_err("given up"), end.try_recv().expect("ended"));
-                assert!(failure.kind == FailureKind::Cancelled && told.expect("as a failure").cause == failure.cause);
-            } else {
-                result.expect("it goes on");
-                end.try_recv().expect_err("not ended");
+    async fn who_goes_away_before_the_others_have_come_is_not_served_when_they_do() {
+        let ((come, coming), (ended, end)) = (oneshot::channel(), oneshot::channel());
+        let (done, result) = oneshot::channel();
+        let busy = Busy::default();
+        let mut place = busy.take(&"alice").ok();
+        let waiting = apart(async move {
+            let joining = async { Ok(coming.await.expect("they come")) };
+            let met = meet(joining, &mut place).await;
+            done.send(met.map(|_| ())).expect("the test waits");
+        });
+        tokio::time::timeout(Duration::from_millis(20), waiting).await.expect_err("the others have not come");
+        let free = async {
+            while busy.take(&"alice").is_err() {
+                tokio::task::yield_now().await;
             }
-        }
+        };
+        soon(free).await;
+        let session: Box<dyn Session> = Box::new(Met(ended));
+        assert!(come.send(session).is_ok());
+        let told = soon(end).await.expect("the session is ended").expect("as a failure");
+        let failure = soon(result).await.expect("it has an end").expect_err("given up");
+        assert_eq!((failure.kind, told.kind), (FailureKind::Cancelled, FailureKind::Cancelled));
+        assert_eq!(told.cause, LEFT);
     }
 
     #[tokio::test]

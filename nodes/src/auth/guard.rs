@@ -24,8 +24,8 @@ pub(super) const FREE: u32 = 5;
 const FIRST_LOCK: Duration = Duration::from_secs(30);
 const LONGEST_LOCK: Duration = Duration::from_hours(1);
 
-/// What of one user, or of one owner, may be left and not yet [taken back](Place::leave) with another beginning all the same: whoever tries again and again while a node is lost, and no more of a
-/// client's places at a node than that.
+/// What of one user, or of one owner, may be [left](Place::leave) and still wait for nodes while another begins: enough for who tries again and again while a node is lost, and little of a client's
+/// places at a node. One more keeps the user until it has ended.
 const MOST_LEFT: usize = 3;
 
 /// Ceremonies of a user that are remembered, the newest ones.
@@ -53,18 +53,18 @@ pub(super) struct Busy<K>(Arc<Mutex<HashMap<K, UnderWay>>>);
 #[derive(Debug, Default)]
 struct UnderWay {
     taken: bool,
-    /// Of these nobody knows whether they come to something, and nobody waits for it.
+    /// Nobody waits for these any more.
     left: usize,
 }
 
 /// It is under way until this is dropped.
 pub(super) struct Place<K: Clone + Eq + Hash>(Busy<K>, K);
 
-/// Nobody waits for it any more, until this is dropped.
+/// Nobody waits for it any more, and it has not ended until this is dropped.
 pub(super) struct Left<K: Clone + Eq + Hash> {
     all: Busy<K>,
     key: K,
-    kept: Option<Place<K>>,
+    _kept: Option<Place<K>>,
 }
 
 impl Lockout {
@@ -161,20 +161,13 @@ impl<K: Clone + Eq + Hash> Place<K> {
             under_way.left += 1;
             under_way.left > MOST_LEFT
         });
-        Left { all, key, kept: many.then_some(self) }
+        Left { all, key, _kept: many.then_some(self) }
     }
 }
 
 impl<K: Clone + Eq + Hash> Drop for Place<K> {
     fn drop(&mut self) {
         self.0.change(&self.1, |under_way| under_way.taken = false);
-    }
-}
-
-impl<K: Clone + Eq + Hash> Left<K> {
-    /// The place again, unless another has begun meanwhile.
-    pub(super) fn again(mut self) -> Option<Place<K>> {
-        self.kept.take().or_else(|| self.all.take(&self.key).ok())
     }
 }
 
@@ -374,22 +367,15 @@ mod tests {
     fn what_is_left_keeps_nobody_out_unless_it_is_much() {
         let busy = Busy::default();
         let take = || busy.take(&"alice").map_err(|fault| fault.to_string());
-        let mut left: Vec<_> = (0..MOST_LEFT).map(|_| take().expect("free").leave()).collect();
-        let second = take().expect("free");
-        assert!(left.pop().expect("one").again().is_none(), "another has begun");
-        drop(second);
-        let again = left.pop().expect("one").again().expect("free again");
+        let left: Vec<_> = (0..MOST_LEFT).map(|_| take().expect("free").leave()).collect();
+        let next = take().expect("free");
         assert!(take().is_err());
-        drop(again);
-        while left.len() < MOST_LEFT {
-            left.push(take().expect("free").leave());
-        }
-        // One more keeps the place for itself, and has it again.
-        let more = take().expect("free").leave();
+        // One more keeps the place until it has ended.
+        let more = next.leave();
         assert!(take().is_err());
-        let again = more.again().expect("kept");
-        assert!(take().is_err());
-        drop((again, left));
+        drop(more);
+        drop(take().expect("free"));
+        drop(left);
         assert!(take().is_ok() && busy.0.lock().is_ok_and(|all| all.is_empty()));
     }
 }

@@ -80,6 +80,9 @@ struct Used {
 /// Why a job has ended that its client has deleted: told to the other nodes, which say the same.
 pub(crate) const CANCELLED: &str = "cancelled by the client";
 
+/// Why a session has ended for which nobody waited any more before it began: likewise.
+pub(crate) const LEFT: &str = "cancelled by the client, which went away before all nodes had come";
+
 /// Names remembered at most (two megabytes).
 const USED_NAMES: usize = 1 << 16;
 

@@ -26,7 +26,7 @@ pub use jobs::{
     Admission, Clock, DoneJob, FetchFault, Follower, Job, Jobs, OutputStore, Outputs, Records, Refusal, Released,
     RepeatFault, Room, Upload,
 };
-pub(crate) use jobs::{CANCELLED, KeptOutputs};
+pub(crate) use jobs::{CANCELLED, KeptOutputs, LEFT};
 pub use journal::{Accepted, Asked, Before, Grounds, JobBefore, Journal, TableRef};
 pub use limits::{Limits, TooLarge};
 pub use prepare::{PrepareFault, Prepared, RunFault};

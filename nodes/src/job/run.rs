@@ -1,7 +1,7 @@
 //! Running jobs: from an accepted job to its output or its failure.
 
 use super::{
-    CANCELLED, Failure, FailureKind, Flow, Input, Job, JobCost, JobId, Jobs, Keeping, Kept, Outputs, Prepared,
+    CANCELLED, Failure, FailureKind, Flow, Input, Job, JobCost, JobId, Jobs, Keeping, Kept, LEFT, Outputs, Prepared,
     RunFault, Terms, Turns, agree::agree, progress::Counted, ranges::Ranges,
 };
 use crate::{
@@ -137,7 +137,7 @@ impl Runner {
             Ok((_, cost)) => {
                 info!(%id, %mode, "done: {} rounds, {} bytes sent, {:.3} s", cost.rounds, cost.bytes_sent, cost.seconds);
             }
-            Err(failure) if failure.kind == FailureKind::Cancelled => info!(%id, %mode, "cancelled"),
+            Err(failure) if failure.kind == FailureKind::Cancelled => info!(%id, %mode, "{}", failure.cause),
             Err(failure) => warn!(%id, %mode, "failed: {}", failure.cause),
         }
         self.jobs.conclude(job, end);
@@ -320,10 +320,14 @@ pub(crate) fn ended_by(peer: Party, cause: &str) -> Option<Failure> {
     if said.starts_with(DENIED) {
         return Some(denied(peer, cause));
     }
-    said.starts_with(CANCELLED).then(|| {
-        let cause = if said == CANCELLED { format!("{CANCELLED}, at {peer}") } else { said.to_owned() };
-        Failure::new(FailureKind::Cancelled, cause)
-    })
+    let cancelled = |cause| Some(Failure::new(FailureKind::Cancelled, cause));
+    // In no other words: they are shown as this node's.
+    if said == CANCELLED || said == LEFT {
+        return cancelled(format!("{said}, at {peer}"));
+    }
+    let at_another =
+        Party::ALL.iter().any(|at| [CANCELLED, LEFT].iter().any(|known| said == format!("{known}, at {at}")));
+    if at_another { cancelled(said.to_owned()) } else { None }
 }
 
 /// What a node has said, without the words of another that has passed it on: "P0 reports of P2: ...".

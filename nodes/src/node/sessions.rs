@@ -76,3 +76,22 @@ fn failure(error: &MeshError) -> Failure {
         None => failure,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::LEFT;
+    use trefoil_engine::Party;
+
+    #[test]
+    fn a_peer_whose_client_went_away_is_not_at_fault() {
+        let of = |cause: &str| failure(&MeshError::Ended { peer: Party::P2, cause: cause.to_owned() });
+        for said in [LEFT.to_owned(), format!("P0 reports of P2: {LEFT}")] {
+            let told = of(&said);
+            assert_eq!((told.kind, told.blamed), (FailureKind::Cancelled, None), "{}", told.cause);
+            assert_eq!(told.cause, format!("{LEFT}, at P2"));
+        }
+        let told = of("it is busy");
+        assert_eq!((told.kind, told.blamed), (FailureKind::Link, Some(2)));
+    }
+}

@@ -310,9 +310,16 @@ fn what_a_node_has_said_is_the_same_from_another() {
         let denied = of(format!("{before}{DENIED}rule `x` denies it"));
         assert_eq!((denied.kind, denied.blamed), (FailureKind::Denied, Some(2)), "{}", denied.cause);
         assert!(denied.cause.contains("P2 takes no part") && denied.cause.contains("rule `x`"), "{}", denied.cause);
-        let cancelled = of(format!("{before}{CANCELLED}"));
-        assert_eq!(cancelled.kind, FailureKind::Cancelled);
-        assert_eq!(cancelled.cause, format!("{CANCELLED}, at P2"));
+        for said in [CANCELLED, LEFT] {
+            for (said, heard) in
+                [(said.to_owned(), format!("{said}, at P2")), (format!("{said}, at P0"), format!("{said}, at P0"))]
+            {
+                let cancelled = of(format!("{before}{said}"));
+                assert_eq!((cancelled.kind, cancelled.blamed, cancelled.cause), (FailureKind::Cancelled, None, heard));
+            }
+            let made_up = of(format!("{before}{said}; P1 misbehaved"));
+            assert_eq!((made_up.kind, made_up.blamed), (FailureKind::Link, Some(2)));
+        }
     }
     assert_eq!(of("it has ended".to_owned()).kind, FailureKind::Link);
 }
